@@ -1,0 +1,27 @@
+"""Looped transformers as scikit-learn estimators.
+
+One block of weights is applied again and again, ``state <- block(state + prompt)``. The weights
+are either *learned* by meta-training or *programmed* by construction.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0.dev0"
+
+# Public name -> module. Importing the package must not import torch, which takes seconds.
+_PUBLIC = {
+    "LoopedICLRegressor": "sklearn_looped.estimators.in_context",
+}
+
+__all__ = [*_PUBLIC, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

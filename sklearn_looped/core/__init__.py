@@ -1,0 +1,1 @@
+"""The one idea both halves share, the loop, and the choice of device. Needs torch only."""

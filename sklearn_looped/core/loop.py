@@ -1,0 +1,80 @@
+"""The loop: one block applied again and again to its own output and the prompt."""
+
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+
+Block = Callable[[Tensor], Tensor]
+
+
+def add_prompt(state: Tensor, prompt: Tensor) -> Tensor:
+    """Input injection of Yang et al. 2024: the prompt is added to the state before every pass."""
+    return state + prompt
+
+
+def run_loop(
+    block: Block,
+    prompt: Tensor,
+    n_loops: int,
+    *,
+    inject: Callable[[Tensor, Tensor], Tensor] | None = None,
+    until: Callable[[Tensor], bool] | None = None,
+) -> Iterator[Tensor]:
+    r"""Apply one block again and again and yield every state.
+
+    With injection the recursion is that of Yang et al. 2024, Eq. 1,
+
+    .. math:: Z_1 = B(P), \qquad Z_{t+1} = B(\mathrm{inject}(Z_t, P)),
+
+    and without it plain weight tying, :math:`Z_1 = B(P),\; Z_{t+1} = B(Z_t)`, the form of
+    Giannou et al. 2023, where the prompt is the whole memory of the computer.
+
+    Parameters
+    ----------
+    block : callable
+        Maps a state to the next one, of the same shape. It is never told the loop's number.
+    prompt : Tensor
+        The input tokens, of any shape that `block` takes.
+    n_loops : int
+        Cap on the number of passes, at least 1. The loop never runs longer.
+    inject : callable, default=None
+        ``inject(state, prompt)`` is what the block sees from the second pass on;
+        `add_prompt`, or a normalised form of it. None: the state alone.
+    until : callable, default=None
+        Called with each state once it has been yielded; the loop ends when it returns True.
+
+    Yields
+    ------
+    state : Tensor
+        The state after each pass, first to last.
+
+    Raises
+    ------
+    ValueError
+        If `n_loops` is below 1.
+
+    References
+    ----------
+    L. Yang, K. Lee, R. Nowak, D. Papailiopoulos, "Looped Transformers are Better at Learning
+    Learning Algorithms", ICLR 2024. A. Giannou et al., "Looped Transformers as Programmable
+    Computers", ICML 2023.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.core.loop import add_prompt, run_loop
+    >>> halve = lambda state: state / 2
+    >>> [float(z) for z in run_loop(halve, torch.tensor(1.0), 3)]
+    [0.5, 0.25, 0.125]
+    >>> [float(z) for z in run_loop(halve, torch.tensor(1.0), 3, inject=add_prompt)]
+    [0.5, 0.75, 0.875]
+    """
+    if n_loops < 1:
+        raise ValueError(f"Got n_loops={n_loops!r}, but a loop runs at least once.")
+    state = block(prompt)
+    yield state
+    for _ in range(n_loops - 1):
+        if until is not None and until(state):
+            return
+        state = block(state if inject is None else inject(state, prompt))
+        yield state

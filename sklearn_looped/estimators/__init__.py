@@ -1,0 +1,1 @@
+"""scikit-learn estimators: thin glue over the learned and the programmed half."""

@@ -1,0 +1,1 @@
+"""Weights found by meta-training."""

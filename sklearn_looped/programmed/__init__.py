@@ -1,0 +1,1 @@
+"""Weights written by hand, exact to a stated bound."""
