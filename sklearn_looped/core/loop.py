@@ -17,6 +17,7 @@ def run_loop(
     prompt: Tensor,
     n_loops: int,
     *,
+    state: Tensor | None = None,
     inject: Callable[[Tensor, Tensor], Tensor] | None = None,
     until: Callable[[Tensor], bool] | None = None,
 ) -> Iterator[Tensor]:
@@ -37,6 +38,8 @@ def run_loop(
         The input tokens, of any shape that `block` takes.
     n_loops : int
         Cap on the number of passes, at least 1. The loop never runs longer.
+    state : Tensor, default=None
+        A state to go on from, as an earlier call yielded it. None: the first pass sees the prompt.
     inject : callable, default=None
         ``inject(state, prompt)`` is what the block sees from the second pass on;
         `add_prompt`, or a normalised form of it. None: the state alone.
@@ -71,10 +74,11 @@ def run_loop(
     """
     if n_loops < 1:
         raise ValueError(f"Got n_loops={n_loops!r}, but a loop runs at least once.")
-    state = block(prompt)
-    yield state
-    for _ in range(n_loops - 1):
+    for _ in range(n_loops):
+        if state is None:
+            state = block(prompt)
+        else:
+            state = block(state if inject is None else inject(state, prompt))
+        yield state
         if until is not None and until(state):
             return
-        state = block(state if inject is None else inject(state, prompt))
-        yield state

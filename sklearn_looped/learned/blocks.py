@@ -1,0 +1,76 @@
+"""The transformer block: every row attends to the support rows, then passes a feed-forward layer.
+
+Shapes: B tables, n rows, s support rows, D width, h heads, c = D / h.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+KeysValues = tuple[Tensor, Tensor]  # each (B, h, s, c)
+
+TYPICAL_SUPPORT = 64  # rows at which the logits' scale starts at one
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Softmax attention without a further scale, (B, h, n, c) x (B, h, s, c) -> (B, h, n, c).
+
+    Plain products on a CPU, where the backward pass of torch's fused kernel is several times
+    slower in bfloat16; the fused kernel elsewhere. Both compute the same function.
+    """
+    if queries.device.type == "cpu":
+        return torch.softmax(queries @ keys.transpose(-1, -2), -1) @ values
+    return F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block whose rows attend to the support rows only.
+
+    No positions and no attention between queries: the order of the support rows cannot matter and
+    a query's result does not depend on the other queries. Logits grow with the logarithm of the
+    number of support rows, by a learned factor a head, so that attention stays as sharp over a
+    thousand rows as over the hundred seen in training.
+
+    Parameters
+    ----------
+    width : int
+        D, the size of a token.
+    n_heads : int
+        Attention heads; divides `width`.
+    """
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.attention_norm = nn.LayerNorm(width, bias=False)
+        self.to_query = nn.Linear(width, width, bias=False)
+        self.to_key_value = nn.Linear(width, 2 * width, bias=False)
+        self.temperature = nn.Parameter(torch.full((n_heads,), 1 / math.log(TYPICAL_SUPPORT)))
+        self.from_heads = nn.Linear(width, width, bias=False)
+        self.feed_forward_norm = nn.LayerNorm(width, bias=False)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width, bias=False)
+        for layer in (self.to_query, self.to_key_value, self.up):
+            nn.init.normal_(layer.weight, std=width**-0.5)
+        nn.init.normal_(self.from_heads.weight, std=0.5 * width**-0.5)
+        nn.init.normal_(self.down.weight, std=0.5 * (4 * width) ** -0.5)
+        nn.init.zeros_(self.up.bias)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, n, D) -> (B, h, n, c)
+
+    def keys_values(self, support: Tensor) -> KeysValues:
+        """Return the keys and values, each (B, h, s, c), of support rows (B, s, D)."""
+        keys, values = self.to_key_value(self.attention_norm(support)).chunk(2, -1)
+        return self._split_heads(keys), self._split_heads(values)
+
+    def forward(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
+        """Update rows (B, n, D), which attend to the support behind `keys_values`."""
+        keys, values = keys_values
+        queries = self._split_heads(self.to_query(self.attention_norm(rows)))  # (B, h, n, c)
+        sharpness = self.temperature * math.log(1 + keys.shape[-2]) * keys.shape[-1] ** -0.5
+        heads = attend(queries * sharpness[:, None, None].to(queries.dtype), keys, values)
+        rows = rows + self.from_heads(heads.transpose(1, 2).flatten(2))
+        return rows + self.down(F.relu(self.up(self.feed_forward_norm(rows))))

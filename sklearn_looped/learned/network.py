@@ -1,0 +1,228 @@
+"""The looped network: read-in -> (pre) -> loop -> (post) -> readout.
+
+Shapes: B tables, n rows of which the first s are the support and q = n - s are queries, d columns,
+D width.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sklearn_looped.core.loop import run_loop
+from sklearn_looped.learned.blocks import Block, KeysValues
+from sklearn_looped.learned.readout import Readout
+
+CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Shape of a `LoopedNetwork`; saved with the weights.
+
+    Parameters
+    ----------
+    n_features : int, default=32
+        Columns of the read-in; narrower tables are padded with zeros.
+    width : int, default=256
+        D, the size of a token.
+    n_heads : int, default=8
+        Attention heads of a block.
+    n_pre_blocks, n_loop_blocks, n_post_blocks : int, default=0, 1, 0
+        Blocks before, in and after the loop. 0/1/0 is Yang et al. 2024, 1/1/1 the AlgoFormer of
+        Gao et al. 2024.
+    n_loops : int, default=8
+        Loops a prediction takes unless told otherwise.
+    n_quantiles : int, default=31
+        Quantiles the readout predicts beside the mean.
+    injection : bool, default=True
+        Whether the prompt is added to the normalised state before every pass. False: weight tying.
+    """
+
+    n_features: int = 32
+    width: int = 256
+    n_heads: int = 8
+    n_pre_blocks: int = 0
+    n_loop_blocks: int = 1
+    n_post_blocks: int = 0
+    n_loops: int = 8
+    n_quantiles: int = 31
+    injection: bool = True
+
+    def __post_init__(self) -> None:
+        for name, lowest in (
+            ("n_features", 1), ("width", 2), ("n_heads", 1), ("n_loop_blocks", 1),
+            ("n_pre_blocks", 0), ("n_post_blocks", 0), ("n_loops", 1), ("n_quantiles", 1),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < lowest:
+                raise ValueError(f"Got {name}={value!r}, but expected an integer >= {lowest}.")
+        if self.width % self.n_heads:
+            raise ValueError(
+                f"Got width={self.width}, but expected a multiple of n_heads={self.n_heads}."
+            )
+
+
+class SupportMemory(NamedTuple):
+    """Keys and values of the support at every block of every loop: all that a query needs."""
+
+    pre: list[KeysValues]
+    loops: list[list[KeysValues]]
+    post: list[list[KeysValues]]
+
+
+def _pass_and_keep(
+    blocks: nn.ModuleList, rows: Tensor, n_support: int
+) -> tuple[Tensor, list[KeysValues]]:
+    """Pass rows, the support first, through blocks; return them and the support's memory."""
+    memory = []
+    for block in blocks:
+        memory.append(block.keys_values(rows[:, :n_support]))
+        rows = block(rows, memory[-1])
+    return rows, memory
+
+
+def _pass_queries(blocks: nn.ModuleList, rows: Tensor, memory: list[KeysValues]) -> Tensor:
+    """Pass queries through blocks, attending to a remembered support."""
+    for block, keys_values in zip(blocks, memory, strict=True):
+        rows = block(rows, keys_values)
+    return rows
+
+
+class LoopedNetwork(nn.Module):
+    """A looped transformer over the rows of a table, one token a row.
+
+    The network of Yang et al. 2024 with set attention: a support row is its features plus its
+    target, a query its features alone; every row attends to the support rows; one block is
+    applied again and again with the prompt added to the normalised state. Inputs and outputs are
+    in the canonical form of `Standardiser`.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        The shape. Weights are initialised from torch's global generator.
+
+    References
+    ----------
+    L. Yang, K. Lee, R. Nowak, D. Papailiopoulos, "Looped Transformers are Better at Learning
+    Learning Algorithms", ICLR 2024. Y. Gao et al., "AlgoFormer", TMLR 2025.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+    >>> network = LoopedNetwork(NetworkConfig(n_features=4, width=16, n_heads=2))
+    >>> network(torch.zeros(1, 7, 3), torch.zeros(1, 5), n_loops=2).shape
+    torch.Size([1, 1, 2, 32])
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_features = nn.Linear(3 * config.n_features, config.width, bias=False)
+        self.embed_target = nn.Linear(2, config.width)
+        self.state_norm = nn.LayerNorm(config.width, bias=False)
+        self.pre, self.loop, self.post = (
+            nn.ModuleList(Block(config.width, config.n_heads) for _ in range(n_blocks))
+            for n_blocks in (config.n_pre_blocks, config.n_loop_blocks, config.n_post_blocks)
+        )
+        self.readout = Readout(config.width, config.n_quantiles)
+
+    def _read_in(self, X: Tensor) -> Tensor:
+        """Embed rows, (B, n, d) -> (B, n, D); NaN marks a missing cell."""
+        n_features, d = self.config.n_features, X.shape[-1]
+        missing = X.isnan()
+        cells = torch.where(missing, 0, X).clamp(-CLIP, CLIP)
+        channels = torch.stack([cells, torch.tanh(cells), missing.to(X.dtype)], -2)  # (B, n, 3, d)
+        # The root keeps the token's size the same for one column and for all of them.
+        padded = F.pad(channels * math.sqrt(n_features / d), (0, n_features - d))
+        return self.embed_features(padded.flatten(-2))
+
+    def _prompt(self, X: Tensor, y: Tensor) -> Tensor:
+        """Tokens (B, n, D) of a table: the target is added on the first s rows."""
+        y = y.clamp(-CLIP, CLIP)
+        target = self.embed_target(torch.stack([y, torch.tanh(y)], -1))  # (B, s, D)
+        return self._read_in(X) + F.pad(target, (0, 0, 0, X.shape[1] - y.shape[1]))
+
+    def _inject(self, state: Tensor, prompt: Tensor) -> Tensor:
+        """Input injection with a norm on the state, which keeps it bounded over many loops."""
+        return self.state_norm(state) + prompt
+
+    def forward(
+        self, X: Tensor, y: Tensor, n_loops: int, window: int = 1, n_grad_loops: int | None = None
+    ) -> Tensor:
+        """Predict the queries of a batch of tables, as meta-training does.
+
+        Parameters
+        ----------
+        X : Tensor of shape (B, n, d)
+            Features in canonical form, the support first.
+        y : Tensor of shape (B, s)
+            Targets of the support in canonical form.
+        n_loops : int
+            b of Yang et al., Eq. 1.
+        window : int, default=1
+            T of Eq. 1: the last loops, of which the predictions are returned.
+        n_grad_loops : int, default=None
+            Gradients flow through the last loops only (truncated backpropagation through time,
+            as in the paper's code). None: through all.
+
+        Returns
+        -------
+        Tensor of shape (min(window, n_loops), B, q, 1 + n_quantiles)
+        """
+        n_support = y.shape[1]
+        prompt, _ = _pass_and_keep(self.pre, self._prompt(X, y), n_support)
+        inject = self._inject if self.config.injection else None
+
+        def block(state: Tensor) -> Tensor:
+            return _pass_and_keep(self.loop, state, n_support)[0]
+
+        n_frozen = max(0, n_loops - (n_grad_loops or n_loops))
+        state: Tensor | None = None
+        if n_frozen:
+            with torch.no_grad():
+                *_, state = run_loop(block, prompt, n_frozen, inject=inject)
+        outputs = []
+        states = run_loop(block, prompt, n_loops - n_frozen, state=state, inject=inject)
+        for loop, rows in enumerate(states, n_frozen + 1):
+            if loop > n_loops - window:
+                final, _ = _pass_and_keep(self.post, rows, n_support)
+                outputs.append(self.readout(final[:, n_support:]))
+        return torch.stack(outputs)
+
+    def encode_support(self, X: Tensor, y: Tensor, n_loops: int) -> SupportMemory:
+        """Run the support alone and keep its keys and values at every loop.
+
+        Exact, because support rows never attend to queries. Shapes as in `forward`, with n = s.
+        """
+        n_support = y.shape[1]
+        prompt, pre = _pass_and_keep(self.pre, self._prompt(X, y), n_support)
+        memory = SupportMemory(pre, [], [])
+
+        def block(state: Tensor) -> Tensor:
+            state, kept = _pass_and_keep(self.loop, state, n_support)
+            memory.loops.append(kept)
+            return state
+
+        inject = self._inject if self.config.injection else None
+        for state in run_loop(block, prompt, n_loops, inject=inject):
+            memory.post.append(_pass_and_keep(self.post, state, n_support)[1])
+        return memory
+
+    def predict_queries(self, X: Tensor, memory: SupportMemory) -> Iterator[Tensor]:
+        """Yield the readout (B, q, 1 + n_quantiles) of queries (B, q, d) after every loop."""
+        prompt = _pass_queries(self.pre, self._read_in(X), memory.pre)
+        keys_values = iter(memory.loops)  # the support's part of each loop, computed before
+
+        def block(state: Tensor) -> Tensor:
+            return _pass_queries(self.loop, state, next(keys_values))
+
+        inject = self._inject if self.config.injection else None
+        states = run_loop(block, prompt, len(memory.loops), inject=inject)
+        for state, post in zip(states, memory.post, strict=True):
+            yield self.readout(_pass_queries(self.post, state, post))

@@ -1,0 +1,41 @@
+"""Priors: distributions over tables that a looped transformer is meta-trained on."""
+
+from typing import Protocol
+
+from torch import Generator, Tensor
+
+from sklearn_looped.learned.priors.functions import (
+    DecisionTreePrior,
+    LinearPrior,
+    ReLUNetworkPrior,
+    SparseLinearPrior,
+)
+from sklearn_looped.learned.priors.tables import SyntheticTables
+
+__all__ = [
+    "PRIORS",
+    "DecisionTreePrior",
+    "LinearPrior",
+    "Prior",
+    "ReLUNetworkPrior",
+    "SparseLinearPrior",
+    "SyntheticTables",
+]
+
+
+class Prior(Protocol):
+    """Anything that draws tables from a generator."""
+
+    def sample(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor]:
+        """Draw X of shape (n_tables, n_rows, n_features) and y of shape (n_tables, n_rows)."""
+
+
+PRIORS: dict[str, Prior] = {
+    "linear": LinearPrior(),
+    "sparse-linear": SparseLinearPrior(),
+    "decision-tree": DecisionTreePrior(),
+    "relu-network": ReLUNetworkPrior(),
+    "tables": SyntheticTables(),
+}

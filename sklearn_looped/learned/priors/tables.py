@@ -1,0 +1,174 @@
+"""The synthetic-table prior: what the `tabular` weights learn from.
+
+Shapes: B tables, n rows, d columns.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from sklearn_looped.learned.priors.mechanisms import (
+    causal_model,
+    chance,
+    draw_features,
+    integer,
+    linear,
+    log_uniform,
+    smooth,
+    standard,
+    trees,
+    uniform,
+)
+
+GROUP = 4  # tables that share structural choices: fewer mix better, more are faster to draw
+FUNCTIONS = (linear, smooth, trees)
+
+
+def _some_columns(generator: Generator, X: Tensor, probability: float) -> Tensor:
+    """Mask (B, 1, d) that picks each column with the given probability."""
+    return torch.rand(X.shape[0], 1, X.shape[2], generator=generator) < probability
+
+
+def _change_marginals(generator: Generator, X: Tensor) -> Tensor:
+    """Make some columns discrete, coded, skewed or heavy-tailed, each kind in a third of calls."""
+    per_column = (X.shape[0], 1, X.shape[2])
+    if chance(generator, 0.35):
+        n_levels = torch.randint(2, 12, per_column, generator=generator)
+        levels = (torch.special.ndtr(standard(X)) * n_levels).floor()
+        if chance(generator, 0.4):  # codes of a nominal column carry no order
+            levels = torch.sin(37.7 * levels + uniform(generator, *per_column, high=6.28))
+        X = torch.where(_some_columns(generator, X, 0.35), levels, X)
+    if chance(generator, 0.35):
+        skewed = (uniform(generator, *per_column, low=0.2, high=1.4) * X).clamp(-6, 6).exp()
+        X = torch.where(_some_columns(generator, X, 0.4), skewed, X)
+    if chance(generator, 0.2):
+        power = log_uniform(generator, *per_column, low=0.5, high=2.5)
+        X = torch.where(_some_columns(generator, X, 0.4), X.sign() * X.abs() ** power, X)
+    return X
+
+
+def _add_irrelevant(generator: Generator, X: Tensor) -> Tensor:
+    """Replace up to 60 % of the columns, in 30 % of calls, by columns unrelated to the target."""
+    if not chance(generator, 0.3):
+        return X
+    share = float(uniform(generator, 1, high=0.6))
+    return torch.where(
+        _some_columns(generator, X, share), draw_features(generator, *X.shape), standard(X)
+    )
+
+
+def _hide_cells(generator: Generator, X: Tensor) -> Tensor:
+    """In 15 % of calls mark up to 40 % of the cells of half the columns missing (NaN).
+
+    In half of those the large cells go missing, so that a hole tells something.
+    """
+    if not chance(generator, 0.15):
+        return X
+    rate = uniform(generator, X.shape[0], 1, X.shape[2], high=0.4)
+    rate = rate * _some_columns(generator, X, 0.5)
+    score = torch.rand(X.shape, generator=generator)
+    if chance(generator, 0.5):
+        score = torch.special.ndtr(-standard(X))
+    return torch.where(score < rate, torch.nan, X)
+
+
+def _change_target(generator: Generator, y: Tensor) -> Tensor:
+    """Skew (25 % of calls), change the tails of (10 %) or round (10 %) the target."""
+    y = standard(y)
+    kind = float(uniform(generator, 1))
+    if kind < 0.25:
+        return standard((y * uniform(generator, y.shape[0], 1, low=0.1)).clamp(-6, 6).exp())
+    if kind < 0.35:
+        power = log_uniform(generator, y.shape[0], 1, low=0.5, high=2.0)
+        return standard(y.sign() * y.abs() ** power)
+    if kind < 0.45:
+        step = log_uniform(generator, y.shape[0], 1, low=0.3, high=2.0)
+        return (y / step).round() * step
+    return y
+
+
+def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
+    """Label noise from none (20 % of tables) to three times the signal.
+
+    Heavy-tailed in 15 % of calls, growing with the first column in another 15 %.
+    """
+    size = log_uniform(generator, y.shape[0], 1, low=0.02, high=3.0)
+    size = size * (torch.rand(y.shape[0], 1, generator=generator) > 0.2)
+    noise = torch.randn(y.shape, generator=generator)
+    kind = float(uniform(generator, 1))
+    if kind < 0.15:
+        chi_square = torch.randn(*y.shape, 4, generator=generator).square().mean(-1)
+        noise = noise / (chi_square + 0.1).sqrt()
+    elif kind < 0.3:
+        noise = noise * torch.exp(0.5 * standard(X)[..., 0].clamp(-2, 2))
+    return y + size * noise
+
+
+def _function_of_features(
+    generator: Generator, n_tables: int, n_rows: int, n_features: int
+) -> tuple[Tensor, Tensor]:
+    """A function, or in 30 % of calls a weighted sum of two, of columns drawn beforehand.
+
+    The function sees the columns before their marginals change in half of the calls.
+    """
+    inputs = draw_features(generator, n_tables, n_rows, n_features)
+    X = _change_marginals(generator, inputs)
+    if chance(generator, 0.5):
+        inputs = standard(X).clamp(-6, 6)
+    first, second = (FUNCTIONS[integer(generator, 0, 2)] for _ in range(2))
+    y = standard(first(generator, inputs))
+    if chance(generator, 0.3):
+        weight = uniform(generator, n_tables, 1, low=0.1)
+        y = y + weight * standard(second(generator, inputs))
+    return X, y
+
+
+@dataclass(frozen=True)
+class SyntheticTables:
+    """Tables of many kinds, in the spirit of the priors of prior-fitted networks.
+
+    For every four tables one family is drawn: a structural causal model, a linear function, a
+    smooth function (random Fourier features), a sum of oblivious trees, or a sum of two
+    functions. Columns are normal, uniform, clustered or heavy-tailed; independent or driven by
+    common factors; then discretised, coded, skewed; some replaced by irrelevant ones; some cells
+    missing. The target is skewed, rounded or left as it is, and carries noise from none to three
+    times the signal. The functions' docstrings in `mechanisms` and `tables` give the
+    distributions.
+
+    Parameters
+    ----------
+    causal : float, default=0.4
+        Probability of a structural causal model. The rest goes to functions of the columns.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.learned.priors import SyntheticTables
+    >>> X, y = SyntheticTables().sample(torch.Generator().manual_seed(0), 8, 100, 5)
+    >>> X.shape, bool(y.isfinite().all())
+    (torch.Size([8, 100, 5]), True)
+    """
+
+    causal: float = 0.4
+
+    def sample(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor]:
+        """Draw X (B, n, d), NaN where a cell is missing, and y (B, n)."""
+        groups = [min(GROUP, n_tables - start) for start in range(0, n_tables, GROUP)]
+        tables = [self._sample_group(generator, size, n_rows, n_features) for size in groups]
+        X, y = (torch.cat(parts) for parts in zip(*tables, strict=True))
+        return X, y
+
+    def _sample_group(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor]:
+        if chance(generator, self.causal):
+            X, y = causal_model(generator, n_tables, n_rows, n_features)
+            X = _change_marginals(generator, standard(X))
+        else:
+            X, y = _function_of_features(generator, n_tables, n_rows, n_features)
+        X = _add_irrelevant(generator, X)
+        y = _add_noise(generator, X, _change_target(generator, y))
+        return _hide_cells(generator, X), y

@@ -1,0 +1,71 @@
+"""The readout: from a query's state to a predictive distribution of its standardised target."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def quantile_levels(n_quantiles: int) -> Tensor:
+    """Levels of the predicted quantiles: the midpoints of `n_quantiles` equal parts of (0, 1).
+
+    Examples
+    --------
+    >>> from sklearn_looped.learned.readout import quantile_levels
+    >>> quantile_levels(4)
+    tensor([0.1250, 0.3750, 0.6250, 0.8750])
+    """
+    return (torch.arange(n_quantiles) + 0.5) / n_quantiles
+
+
+class Readout(nn.Module):
+    """Norm and a two-layer network from a state to the mean and quantiles of the target.
+
+    Parameters
+    ----------
+    width : int
+        D, the size of a token.
+    n_quantiles : int
+        Quantiles predicted beside the mean, at `quantile_levels`.
+    """
+
+    def __init__(self, width: int, n_quantiles: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.hidden = nn.Linear(width, width // 2)
+        self.output = nn.Linear(width // 2, 1 + n_quantiles)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Map states (..., D) to (..., 1 + n_quantiles): the mean first, then the quantiles."""
+        return self.output(F.relu(self.hidden(self.norm(state))))
+
+
+def distribution_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Squared error of the mean plus the pinball loss of the quantiles, averaged.
+
+    Both are proper scores: their minimisers are the conditional mean and quantiles.
+
+    Parameters
+    ----------
+    output : Tensor of shape (..., 1 + n_quantiles)
+        What `Readout` returns.
+    target : Tensor of shape (...)
+        Standardised targets; broadcast against the output's leading dimensions.
+
+    Returns
+    -------
+    Tensor of shape ()
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.learned.readout import distribution_loss
+    >>> distribution_loss(torch.zeros(5, 1 + 3), torch.zeros(5))
+    tensor(0.)
+    """
+    squared = (output[..., 0] - target).square().mean()
+    excess = target[..., None] - output[..., 1:]
+    levels = quantile_levels(excess.shape[-1]).to(excess)
+    pinball = torch.maximum(levels * excess, (levels - 1) * excess).mean()
+    return squared + 2 * pinball
