@@ -5,9 +5,9 @@ D width.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +80,7 @@ def _pass_and_keep(
 ) -> tuple[Tensor, list[KeysValues]]:
     """Pass rows, the support first, through blocks; return them and the support's memory."""
     memory = []
-    for block in blocks:
+    for block in cast(Iterable[Block], blocks):
         memory.append(block.keys_values(rows[:, :n_support]))
         rows = block(rows, memory[-1])
     return rows, memory

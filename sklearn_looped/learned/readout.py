@@ -41,31 +41,23 @@ class Readout(nn.Module):
         return self.output(F.relu(self.hidden(self.norm(state))))
 
 
-def distribution_loss(output: Tensor, target: Tensor) -> Tensor:
-    """Squared error of the mean plus the pinball loss of the quantiles, averaged.
+class DistributionLoss(nn.Module):
+    """Squared error of the mean plus twice the pinball loss of the quantiles, averaged.
 
     Both are proper scores: their minimisers are the conditional mean and quantiles.
-
-    Parameters
-    ----------
-    output : Tensor of shape (..., 1 + n_quantiles)
-        What `Readout` returns.
-    target : Tensor of shape (...)
-        Standardised targets; broadcast against the output's leading dimensions.
-
-    Returns
-    -------
-    Tensor of shape ()
 
     Examples
     --------
     >>> import torch
-    >>> from sklearn_looped.learned.readout import distribution_loss
-    >>> distribution_loss(torch.zeros(5, 1 + 3), torch.zeros(5))
+    >>> from sklearn_looped.learned.readout import DistributionLoss
+    >>> DistributionLoss()(torch.zeros(5, 1 + 3), torch.zeros(5))
     tensor(0.)
     """
-    squared = (output[..., 0] - target).square().mean()
-    excess = target[..., None] - output[..., 1:]
-    levels = quantile_levels(excess.shape[-1]).to(excess)
-    pinball = torch.maximum(levels * excess, (levels - 1) * excess).mean()
-    return squared + 2 * pinball
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """Score outputs (..., 1 + n_quantiles) against targets (...), which broadcast."""
+        squared = (output[..., 0] - target).square().mean()
+        excess = target[..., None] - output[..., 1:]
+        levels = quantile_levels(excess.shape[-1]).to(excess)
+        pinball = torch.maximum(levels * excess, (levels - 1) * excess).mean()
+        return squared + 2 * pinball

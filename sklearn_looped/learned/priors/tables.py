@@ -108,7 +108,7 @@ def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
 def _function_of_features(
     generator: Generator, n_tables: int, n_rows: int, n_features: int
 ) -> tuple[Tensor, Tensor]:
-    """A function, or in 30 % of calls a weighted sum of two, of columns drawn beforehand.
+    """Draw columns, then a function of them, or in 30 % of calls a weighted sum of two.
 
     The function sees the columns before their marginals change in half of the calls.
     """

@@ -1,0 +1,324 @@
+"""Meta-training: a looped network learns from a stream of prompts, resumable to the step."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+from typing import Any, NamedTuple, cast
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from skorch import NeuralNet
+from skorch.callbacks import Callback, GradientNormClipping
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import IterableDataset
+from tqdm.auto import tqdm
+
+from sklearn_looped.core.device import choose_device, seeded_generator, training_dtype
+from sklearn_looped.learned.network import CLIP, LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.priors import Prior
+from sklearn_looped.learned.readout import DistributionLoss
+from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.standardise import Standardiser
+
+
+class PromptStream(IterableDataset):
+    """The prompts of a run from step `start` on, each drawn from (seed, step) alone.
+
+    Yields ``({"X": (B, s + q, d), "y": (B, s), "n_loops": (B,)}, target)``, all in canonical
+    form, the target (B, q) clipped; every table of a step takes the same number of loops.
+    """
+
+    def __init__(self, prior: Prior, recipe: Recipe, start: int) -> None:
+        self.prior, self.recipe, self.start = prior, recipe, start
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        for step in range(self.start, self.recipe.n_steps):
+            yield self.prompt(step)
+
+    def prompt(self, step: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Draw the prompt of one step."""
+        recipe = self.recipe
+        generator = seeded_generator(recipe.seed, step)
+        n_features, n_support, n_loops = recipe.draw_sizes(step, generator)
+        n_rows = n_support + recipe.n_query
+        n_tables = max(1, recipe.rows_per_step // n_rows)
+        X, y = self.prior.sample(generator, n_tables, n_rows, n_features)
+        scale = Standardiser.fit(X[:, :n_support], y[:, :n_support])
+        y = scale.target(y)
+        prompt = {
+            "X": scale.features(X),
+            "y": y[:, :n_support],
+            "n_loops": torch.full((n_tables,), n_loops),
+        }
+        return prompt, y[:, n_support:].clamp(-CLIP, CLIP)
+
+
+class _Trainer(NeuralNet):
+    """skorch's training loop for a looped network: two optimisers, bfloat16, losses by loop."""
+
+    def __init__(self, module: LoopedNetwork, *, recipe: Recipe, **kwargs: Any) -> None:
+        self.recipe = recipe
+        super().__init__(module, **kwargs)
+
+    def initialize_optimizer(self, *_: Any) -> "_Trainer":
+        recipe = self.recipe
+        blocks = nn.ModuleList([self.module_.pre, self.module_.loop, self.module_.post])
+        matrices = [p for p in blocks.parameters() if p.ndim == 2]
+        others = [p for p in self.module_.parameters() if all(p is not m for m in matrices)]
+        decay = recipe.weight_decay
+        self.optimizer_ = torch.optim.AdamW(
+            others, recipe.lr, betas=(0.9, 0.98), weight_decay=decay
+        )
+        self.muon_ = torch.optim.Muon(matrices, recipe.muon_lr, weight_decay=decay)
+        return self
+
+    def infer(self, x: dict[str, Tensor], **_: Any) -> Tensor:
+        device, recipe = torch.device(self.device), self.recipe
+        dtype = training_dtype(device)
+        with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+            return self.module_(
+                x["X"].to(device),
+                x["y"].to(device),
+                int(x["n_loops"][0]),
+                window=recipe.window,
+                n_grad_loops=recipe.n_grad_loops,
+            )
+
+    def get_loss(self, y_pred: Tensor, y_true: Tensor, *_: Any, **__: Any) -> Tensor:
+        return self.criterion_(y_pred.float(), y_true.to(y_pred.device))
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        # skorch would run the model once for each of the two optimisers.
+        self._zero_grad_optimizer()
+        step = self.train_step_single(batch, **fit_params)
+        self.notify(
+            "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch
+        )
+        self._step_optimizer(None)
+        return step
+
+
+def _damped(average: Tensor, weights: Tensor, n_averaged: Tensor | int, decay: float) -> Tensor:
+    """Exponential moving average whose memory grows to `decay` from a short one."""
+    return torch.lerp(average, weights, max(1 - decay, 9 / (10 + float(n_averaged))))
+
+
+class _RunState(Callback):
+    """What a run consists of: step, losses, averaged weights, optimisers; on disk if asked for.
+
+    The state goes to one safetensors file, written beside and then moved over the last one, so
+    that a kill at any moment leaves a whole file.
+    """
+
+    def __init__(
+        self, network: LoopedNetwork, recipe: Recipe, folder: Path | None, save_every: float,
+        verbose: int,
+    ) -> None:  # fmt: skip
+        self.recipe, self.save_every = recipe, save_every
+        self.path = None if folder is None else folder / "state.safetensors"
+        self.average = AveragedModel(
+            network, avg_fn=lambda a, p, n: _damped(a, p, n, recipe.average), use_buffers=True
+        )
+        self.losses: list[float] = []
+        self.identity = {"network": asdict(network.config), "recipe": asdict(recipe)}
+        self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not verbose)
+        self.saved_at = monotonic()
+
+    def on_batch_begin(self, net: _Trainer, **_: Any) -> None:
+        share = self.recipe.learning_rate(len(self.losses))
+        for optimizer, peak in (
+            (net.optimizer_, self.recipe.lr),
+            (net.muon_, self.recipe.muon_lr),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = peak * share
+
+    def on_batch_end(self, net: _Trainer, loss: Tensor, **_: Any) -> None:
+        self.average.update_parameters(net.module_)
+        self.losses.append(loss.item())
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss.item()} at step {len(self.losses)}; the last saved state "
+                "is untouched. Lower lr and muon_lr or max_norm."
+            )
+        recent = self.losses[-100:]
+        self.bar.update()
+        self.bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}", refresh=False)
+        if self.path and monotonic() - self.saved_at > self.save_every:
+            self.save(net)
+
+    def on_train_end(self, net: _Trainer, **_: Any) -> None:
+        self.bar.close()
+        if self.path:
+            self.save(net)
+
+    def save(self, net: _Trainer) -> None:
+        assert self.path is not None
+        tensors = {f"module.{name}": t for name, t in net.module_.state_dict().items()}
+        tensors |= {f"average.{name}": t for name, t in self.average.state_dict().items()}
+        for kind in ("optimizer", "muon"):
+            state = getattr(net, kind + "_").state_dict()["state"]
+            tensors |= {f"{kind}.{i}.{k}": t for i, s in state.items() for k, t in s.items()}
+        tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        scratch = self.path.with_suffix(".partial")
+        metadata = {key: json.dumps(value) for key, value in self.identity.items()}
+        save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, scratch, metadata)
+        os.replace(scratch, self.path)
+        self.saved_at = monotonic()
+
+    def load(self, net: _Trainer) -> None:
+        """Go on from the saved state, if there is one; refuse the state of another run."""
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists():
+            return
+        with safe_open(self.path, "pt") as file:
+            self._check_identity(file.metadata())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            start = prefix + "."
+            return {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
+
+        net.module_.load_state_dict(part("module"))
+        self.average.load_state_dict(part("average"))
+        for kind in ("optimizer", "muon"):
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in part(kind).items():
+                index, _, key = name.partition(".")
+                state.setdefault(int(index), {})[key] = tensor
+            optimizer = getattr(net, kind + "_")
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.losses = tensors["losses"].tolist()
+        self.bar.update(len(self.losses))
+
+    def _check_identity(self, metadata: dict[str, str]) -> None:
+        for key, ours in self.identity.items():
+            theirs, ours = json.loads(metadata[key]), json.loads(json.dumps(ours))
+            if theirs != ours:
+                differing = [name for name in ours if ours[name] != theirs.get(name)]
+                raise ValueError(
+                    f"{self.path} holds a run with another {key} (differs in "
+                    f"{', '.join(differing)}). Give another folder, or delete this one."
+                )
+
+
+class MetaTraining(NamedTuple):
+    """What `meta_train` returns.
+
+    Attributes
+    ----------
+    network : LoopedNetwork
+        With the averaged weights, on the CPU, in evaluation mode.
+    losses : list of float
+        The training loss of every step, those before a resumption included.
+    """
+
+    network: LoopedNetwork
+    losses: list[float]
+
+
+def meta_train(
+    network: NetworkConfig,
+    prior: Prior,
+    recipe: Recipe,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    save_every: float = 30.0,
+    device: str = "auto",
+    verbose: int = 0,
+) -> MetaTraining:
+    """Meta-train a looped network on tables drawn from a prior.
+
+    Every step draws fresh tables, splits them into support and queries, runs the network for a
+    drawn number of loops b and descends the loss averaged over the last T loops (Yang et al.
+    2024, Eq. 1). Muon moves the blocks' matrices, AdamW the rest; matrix products are in
+    bfloat16 where the hardware has it. A run is a function of its arguments: the same machine
+    repeats it to the bit.
+
+    Parameters
+    ----------
+    network : NetworkConfig
+        Shape of the network.
+    prior : Prior
+        Anything with ``sample(generator, n_tables, n_rows, n_features)``.
+    recipe : Recipe
+        Steps, sizes, loops, learning rates and the seed.
+    folder : path, default=None
+        Where the state of the run is kept. A run that was killed goes on from there; a finished
+        one returns at once. None: nothing is kept.
+    save_every : float, default=30.0
+        Seconds between saves: what a kill loses at most.
+    device : str, default="auto"
+        As in `sklearn_looped.core.device.choose_device`.
+    verbose : int, default=0
+        Above 0: a progress bar with the mean loss of the last 100 steps.
+
+    Returns
+    -------
+    MetaTraining
+        The network and the loss of every step.
+
+    Raises
+    ------
+    ValueError
+        If the recipe draws more columns than the network reads, the device is not there, or
+        `folder` holds a run with another network or recipe.
+    FloatingPointError
+        If the loss stops being finite.
+
+    References
+    ----------
+    L. Yang, K. Lee, R. Nowak, D. Papailiopoulos, "Looped Transformers are Better at Learning
+    Learning Algorithms", ICLR 2024, Eq. 1 and Section 4.
+
+    Examples
+    --------
+    >>> from sklearn_looped.learned.metatrain import meta_train
+    >>> from sklearn_looped.learned.network import NetworkConfig
+    >>> from sklearn_looped.learned.priors import LinearPrior
+    >>> from sklearn_looped.learned.recipe import Recipe
+    >>> run = meta_train(
+    ...     NetworkConfig(n_features=2, width=16, n_heads=2),
+    ...     LinearPrior(),
+    ...     Recipe(3, n_features=(2, 2), n_support=(8, 16), rows_per_step=256),
+    ... )
+    >>> len(run.losses)
+    3
+    """
+    if recipe.n_features[1] > network.n_features:
+        raise ValueError(
+            f"Got a recipe with up to {recipe.n_features[1]} columns, but the network reads "
+            f"{network.n_features}. Lower the recipe's n_features or raise the network's."
+        )
+    chosen = choose_device(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        module = LoopedNetwork(network)
+    module = module.to(chosen)
+    path = None if folder is None else Path(folder)
+    state = _RunState(module, recipe, path, save_every, verbose)
+    net = _Trainer(
+        module,
+        criterion=DistributionLoss,
+        callbacks=[("clip", GradientNormClipping(recipe.max_norm)), ("state", state)],
+        max_epochs=1,
+        iterator_train__batch_size=None,
+        train_split=None,
+        device=str(chosen),
+        verbose=0,
+        recipe=recipe,
+    ).initialize()
+    state.load(net)
+    if len(state.losses) < recipe.n_steps:
+        net.partial_fit(PromptStream(prior, recipe, len(state.losses)))
+    state.bar.close()
+    average = cast(LoopedNetwork, state.average.module)
+    return MetaTraining(average.cpu().eval(), state.losses)
