@@ -125,11 +125,13 @@ class _RunState(Callback):
             network, avg_fn=lambda a, p, n: _damped(a, p, n, recipe.average), use_buffers=True
         )
         self.losses: list[float] = []
+        self.n_tables, self.seconds, self.step_ended = 0, 0.0, monotonic()
         self.identity = {"network": asdict(network.config), "recipe": asdict(recipe)}
         self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not verbose)
         self.saved_at = monotonic()
 
-    def on_batch_begin(self, net: _Trainer, **_: Any) -> None:
+    def on_batch_begin(self, net: _Trainer, batch: Any, **_: Any) -> None:
+        self.n_tables += len(batch[1])
         share = self.recipe.learning_rate(len(self.losses))
         for optimizer, peak in (
             (net.optimizer_, self.recipe.lr),
@@ -141,6 +143,8 @@ class _RunState(Callback):
     def on_batch_end(self, net: _Trainer, loss: Tensor, **_: Any) -> None:
         self.average.update_parameters(net.module_)
         self.losses.append(loss.item())
+        now = monotonic()
+        self.seconds, self.step_ended = self.seconds + now - self.step_ended, now
         if not torch.isfinite(loss):
             raise FloatingPointError(
                 f"The loss became {loss.item()} at step {len(self.losses)}; the last saved state "
@@ -165,6 +169,7 @@ class _RunState(Callback):
             state = getattr(net, kind + "_").state_dict()["state"]
             tensors |= {f"{kind}.{i}.{k}": t for i, s in state.items() for k, t in s.items()}
         tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
+        tensors["cost"] = torch.tensor([self.n_tables, self.seconds], dtype=torch.float64)
         scratch = self.path.with_suffix(".partial")
         metadata = {key: json.dumps(value) for key, value in self.identity.items()}
         save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, scratch, metadata)
@@ -197,6 +202,7 @@ class _RunState(Callback):
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.losses = tensors["losses"].tolist()
+        self.n_tables, self.seconds = int(tensors["cost"][0]), float(tensors["cost"][1])
         self.bar.update(len(self.losses))
 
     def _check_identity(self, metadata: dict[str, str]) -> None:
@@ -219,10 +225,16 @@ class MetaTraining(NamedTuple):
         With the averaged weights, on the CPU, in evaluation mode.
     losses : list of float
         The training loss of every step, those before a resumption included.
+    n_tables : int
+        Tables drawn.
+    seconds : float
+        Wall time of all steps.
     """
 
     network: LoopedNetwork
     losses: list[float]
+    n_tables: int
+    seconds: float
 
 
 def meta_train(
@@ -321,4 +333,4 @@ def meta_train(
         net.partial_fit(PromptStream(prior, recipe, len(state.losses)))
     state.bar.close()
     average = cast(LoopedNetwork, state.average.module)
-    return MetaTraining(average.cpu().eval(), state.losses)
+    return MetaTraining(average.cpu().eval(), state.losses, state.n_tables, state.seconds)
