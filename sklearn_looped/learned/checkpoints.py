@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save, save_file
 from torch import Tensor
 
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
@@ -47,6 +47,31 @@ class Checkpoint:
     digest: str
     network: LoopedNetwork
     training: dict[str, Any]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle shipped weights by name and digest, others as safetensors bytes."""
+        if self.name in registry():
+            return _load_same, (self.name, self.digest)
+        tensors = {k: t.contiguous() for k, t in self.network.state_dict().items()}
+        return _from_bytes, (self.name, self.digest, self.network.config, save(tensors))
+
+
+def _load_same(name: str, digest: str) -> Checkpoint:
+    """Load shipped weights for an unpickled estimator; they must be those it was fitted with."""
+    checkpoint = load_checkpoint(name)
+    if checkpoint.digest != digest:
+        raise CheckpointError(
+            f"The estimator was fitted with other weights named {name!r} (digest {digest[:12]}) "
+            f"than this version ships ({checkpoint.digest[:12]}). Fit it again."
+        )
+    return checkpoint
+
+
+def _from_bytes(name: str, digest: str, config: NetworkConfig, data: bytes) -> Checkpoint:
+    """Rebuild weights that travelled in a pickle."""
+    network = LoopedNetwork(config)
+    network.load_state_dict(load(data))
+    return Checkpoint(name, digest, network.requires_grad_(False).eval(), {})
 
 
 def _digest(config: str, tensors: dict[str, Tensor]) -> str:

@@ -74,6 +74,10 @@ class SupportMemory(NamedTuple):
     loops: list[list[KeysValues]]
     post: list[list[KeysValues]]
 
+    def first(self, n_loops: int) -> "SupportMemory":
+        """Return the memory of the first loops only."""
+        return SupportMemory(self.pre, self.loops[:n_loops], self.post[:n_loops])
+
 
 def _pass_and_keep(
     blocks: nn.ModuleList, rows: Tensor, n_support: int

@@ -40,7 +40,7 @@ PRETRAININGS = {
     "tabular": Pretraining(
         NetworkConfig(),
         SyntheticTables(),
-        Recipe(n_steps=8000),
+        Recipe(n_steps=8500),
         "Tables of up to 32 columns and 512 support rows were seen in training; more rows are "
         "handled, but untrained. Nothing but synthetic tables was seen. Sharp steps and tables "
         "without noise are learned less precisely than by tree ensembles or least squares.",

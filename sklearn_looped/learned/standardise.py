@@ -36,7 +36,7 @@ class Standardiser:
     order : Tensor of shape (B, d)
         The original column in each place.
     target_mean, target_scale : Tensor of shape (B, 1)
-        Of the target; the scale carries the sign.
+        Of the target; the scale carries the sign and is 0 where the target is constant.
     """
 
     mean: Tensor
@@ -83,7 +83,8 @@ class Standardiser:
         order = torch.argsort(
             (correlation.abs() / TIE).round(), dim=1, descending=True, stable=True
         )
-        return cls(mean, scale, order, target_mean, target_scale)
+        constant = centred.abs().amax(1, keepdim=True) == 0
+        return cls(mean, scale, order, target_mean, torch.where(constant, 0, target_scale))
 
     def features(self, X: Tensor) -> Tensor:
         """Standardise, sign and sort the columns of X, (B, n, d) -> (B, n, d); NaN stays NaN."""
@@ -92,7 +93,8 @@ class Standardiser:
 
     def target(self, y: Tensor) -> Tensor:
         """Standardise targets, (B, n) -> (B, n)."""
-        return (y - self.target_mean) / self.target_scale
+        scale = torch.where(self.target_scale == 0, 1, self.target_scale)
+        return (y - self.target_mean) / scale
 
     def undo_target(self, y: Tensor) -> Tensor:
         """Bring standardised targets (B, n) back to the units of y."""
