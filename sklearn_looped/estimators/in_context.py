@@ -18,12 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.validation import validate_table, validate_training
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.encoding import Array, TableEncoder, fit_views, in_canonical_order
+from sklearn_looped.learned.encoding import Array, TableEncoder, in_canonical_order
 from sklearn_looped.learned.ensemble import CHUNK, SupportEnsemble, last_loop, settled_loop
 from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
 from sklearn_looped.learned.on_demand import meta_trained
 from sklearn_looped.learned.priors import PRIORS
 from sklearn_looped.learned.readout import quantile_levels
+from sklearn_looped.learned.views import fit_views
 
 LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
@@ -204,8 +205,8 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
         width = self._checkpoint.network.config.n_features
         views = fit_views(X, y, self.n_estimators, width, self.max_support, rng)
         self._ensemble = SupportEnsemble.fit(X, y, views)
-        self._spread = float(np.std(y))
         largest = float(np.abs(y).max())
+        self._spread = largest * float(np.std(y / largest)) if largest else 0.0
         fits = largest <= LARGE_OFFSET * self._spread and 1e-30 < largest < 1e30
         self._dtype = np.float32 if fits else np.float64
 

@@ -31,6 +31,7 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         If X is sparse, complex, not two-dimensional, empty, infinite, holds text outside a
         DataFrame, or has other columns than in `fit`.
     """
+    _refuse_complex(X, "X")
     if isinstance(X, pd.DataFrame):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         if X.empty:
@@ -65,9 +66,8 @@ def validate_training(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, ND
             f"{type(estimator).__name__} requires y to be passed, but the target y is None."
         )
     X = validate_table(estimator, X, reset=True)
+    _refuse_complex(y, "y")
     y = column_or_1d(y, warn=True)
-    if y.dtype.kind == "c":
-        raise ValueError("Complex data not supported: y is complex, but expected real numbers.")
     try:
         y = y.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -82,3 +82,11 @@ def validate_training(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, ND
             "a prediction needs rows to compare."
         )
     return X, y
+
+
+def _refuse_complex(values: Any, name: str) -> None:
+    if np.iscomplexobj(values):
+        raise ValueError(
+            f"Complex data not supported: {name} is complex, but expected real numbers. Give its "
+            "real and imaginary parts as columns."
+        )

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_looped.learned.encoding import Array, View
+from sklearn_looped.learned.encoding import Array
 from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
 from sklearn_looped.learned.standardise import Standardiser
+from sklearn_looped.learned.views import View
 
 CHUNK = 1024  # queries at a time: bounds the memory of a prediction
 TOLERANCE = 0.01  # a change below this share of the target's spread is a small one

@@ -1,0 +1,167 @@
+import multiprocessing
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from sklearn_looped.learned.held_out import score_by_loop
+from sklearn_looped.learned.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.network import NetworkConfig
+from sklearn_looped.learned.priors import LinearPrior
+from sklearn_looped.learned.recipe import Recipe
+
+NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
+RECIPE = Recipe(
+    n_steps=200, n_features=(1, 3), n_support=(6, 24), n_query=8, n_loops=(1, 3), rows_per_step=256
+)  # fmt: skip
+
+
+def run_to_the_end(folder):
+    torch.set_num_threads(1)
+    meta_train(NETWORK, LinearPrior(), RECIPE, folder=folder, save_every=0.0)
+
+
+def steps_done(folder):
+    path = folder / "state.safetensors"
+    if not path.exists():
+        return 0
+    with safe_open(path, "pt") as file:
+        return len(file.get_tensor("losses"))
+
+
+def test_a_run_killed_ten_times_ends_as_an_unbroken_one(tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sklearn_looped.learned.metatrain", "torch._dynamo"])
+    killed, moments = tmp_path / "killed", random.Random(0)
+    for _ in range(10):
+        begun = steps_done(killed)
+        process = context.Process(target=run_to_the_end, args=(killed,))
+        process.start()
+        while process.is_alive() and steps_done(killed) == begun:
+            process.join(timeout=0.02)
+        process.join(timeout=moments.uniform(0, 0.2))
+        process.kill()
+        process.join()
+        assert steps_done(killed) > begun  # what a kill loses is less than what was done
+    assert steps_done(killed) < RECIPE.n_steps
+    run_to_the_end(killed)
+    unbroken = tmp_path / "unbroken"
+    run_to_the_end(unbroken)
+
+    with (
+        safe_open(unbroken / "state.safetensors", "pt") as one,
+        safe_open(killed / "state.safetensors", "pt") as other,
+    ):
+        assert set(one.keys()) == set(other.keys())
+        for name in set(one.keys()) - {"cost"}:
+            torch.testing.assert_close(
+                one.get_tensor(name), other.get_tensor(name), rtol=1e-6, atol=1e-7, msg=name
+            )
+
+
+def test_a_finished_run_returns_at_once_with_its_whole_curve(tmp_path):
+    recipe = replace(RECIPE, n_steps=5)
+    first = meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+    again = meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+    assert again.losses == first.losses
+    assert len(first.losses) == 5
+    assert again.seconds == first.seconds
+    weights = again.network.state_dict()
+    assert all(torch.equal(t, weights[k]) for k, t in first.network.state_dict().items())
+
+
+def test_a_seed_repeats_a_run_and_another_does_not():
+    recipe = replace(RECIPE, n_steps=5)
+    one, same = (meta_train(NETWORK, LinearPrior(), recipe) for _ in range(2))
+    other = meta_train(NETWORK, LinearPrior(), replace(recipe, seed=1))
+    assert one.losses == same.losses
+    assert one.losses != other.losses
+
+
+def test_the_state_of_another_run_is_refused_by_name(tmp_path):
+    meta_train(NETWORK, LinearPrior(), replace(RECIPE, n_steps=2), folder=tmp_path)
+    with pytest.raises(ValueError, match=r"another recipe \(differs in n_steps, lr\)"):
+        meta_train(NETWORK, LinearPrior(), replace(RECIPE, n_steps=3, lr=0.1), folder=tmp_path)
+    with pytest.raises(ValueError, match=r"another network \(differs in n_loops\)"):
+        meta_train(
+            replace(NETWORK, n_loops=3), LinearPrior(), replace(RECIPE, n_steps=2), folder=tmp_path
+        )
+
+
+def test_a_recipe_wider_than_the_network_is_refused():
+    with pytest.raises(ValueError, match="up to 9 columns, but the network reads 3"):
+        meta_train(NETWORK, LinearPrior(), replace(RECIPE, n_features=(1, 9)))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run():
+    class Broken(LinearPrior):
+        def sample(self, generator, n_tables, n_rows, n_features):
+            X, y = super().sample(generator, n_tables, n_rows, n_features)
+            return X, y * torch.nan
+
+    with pytest.raises(FloatingPointError, match="at step 1"):
+        meta_train(NETWORK, Broken(), RECIPE)
+
+
+def test_meta_training_learns_linear_regression_and_more_loops_do_not_hurt():
+    recipe = Recipe(
+        n_steps=300, n_features=(2, 2), n_support=(6, 24), n_query=16, n_loops=(2, 6),
+        rows_per_step=768, lr=3e-3, muon_lr=0.02,
+    )  # fmt: skip
+    network = NetworkConfig(n_features=2, width=32, n_heads=2, n_quantiles=7)
+    run = meta_train(network, LinearPrior(), recipe)
+    early, late = (sum(run.losses[part]) / 20 for part in (slice(20), slice(-20, None)))
+    assert late < 0.35 * early
+
+    class TwoColumns(LinearPrior):
+        def sample(self, generator, n_tables, n_rows, n_features):
+            return super().sample(generator, n_tables, n_rows, 2)
+
+    scores = score_by_loop(run.network, TwoColumns(), n_loops=12)
+    assert scores[5] > 0.8
+    assert scores[5] > scores[0]
+    assert scores[11] > scores[5] - 0.02
+
+
+def test_prompts_are_in_canonical_form_and_depend_on_seed_and_step_alone():
+    stream = PromptStream(LinearPrior(), RECIPE, start=0)
+    prompt, target = stream.prompt(7)
+    again, _ = PromptStream(LinearPrior(), RECIPE, start=7).prompt(7)
+    assert torch.equal(prompt["X"], again["X"])
+    assert target.shape[1] == RECIPE.n_query
+    n_support = prompt["y"].shape[1]
+    assert 6 <= n_support <= 24
+    torch.testing.assert_close(prompt["y"].mean(1), torch.zeros(len(target)), atol=1e-5, rtol=0)
+    support = prompt["X"][:, :n_support]
+    torch.testing.assert_close(support.square().mean(1), torch.ones(len(target), support.shape[2]))
+
+
+def test_sizes_cover_their_ranges_and_the_curriculum_grows_them():
+    flat = Recipe(1000, n_features=(2, 9), n_support=(10, 99), n_loops=(3, 7))
+    grown = replace(flat, curriculum=0.5)
+    generator = torch.Generator().manual_seed(0)
+    draws = [flat.draw_sizes(0, generator) for _ in range(3000)]
+    assert [(min(d), max(d)) for d in zip(*draws, strict=True)] == [(2, 9), (10, 99), (3, 7)]
+    early = [grown.draw_sizes(0, generator) for _ in range(500)]
+    half = [grown.draw_sizes(250, generator) for _ in range(3000)]
+    late = [grown.draw_sizes(500, generator) for _ in range(3000)]
+    assert [max(d) for d in zip(*early, strict=True)] == [2, 10, 3]
+    assert [max(d) for d in zip(*half, strict=True)] == [6, 55, 5]
+    assert [max(d) for d in zip(*late, strict=True)] == [9, 99, 7]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"n_steps": 0}, "n_steps=0"),
+        ({"n_support": (9, 4)}, r"n_support=\(9, 4\)"),
+        ({"n_loops": (0, 4)}, r"n_loops=\(0, 4\)"),
+        ({"decay": 1.5}, "decay=1.5"),
+        ({"window": 0}, "window=0"),
+    ],
+)
+def test_impossible_recipes_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**{"n_steps": 10, **fields})

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import torch
+
+from sklearn_looped.learned.priors import (
+    PRIORS,
+    DecisionTreePrior,
+    LinearPrior,
+    ReLUNetworkPrior,
+    SparseLinearPrior,
+    SyntheticTables,
+)
+from sklearn_looped.learned.priors.mechanisms import causal_model
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", sorted(PRIORS))
+@pytest.mark.parametrize("size", [(1, 10, 1), (5, 33, 7), (9, 64, 32)])
+def test_shapes_seeds_and_finiteness(name, size):
+    X, y = PRIORS[name].sample(generator(), *size)
+    again, other = (PRIORS[name].sample(generator(seed), *size) for seed in (0, 1))
+    assert X.shape == size
+    assert y.shape == size[:2]
+    assert y.isfinite().all()
+    assert not X.isinf().any()
+    assert torch.equal(y, again[1])
+    assert not torch.equal(y, other[1])
+
+
+@pytest.mark.parametrize(
+    ("prior", "variance"),
+    [
+        (LinearPrior(), 20.0),
+        (LinearPrior(noise=3.0), 29.0),
+        (SparseLinearPrior(sparsity=3), 3.0),
+        (DecisionTreePrior(), 1.0),
+        (ReLUNetworkPrior(), 20.0),
+    ],
+)
+def test_second_moment_is_the_papers(prior, variance):
+    _, y = prior.sample(generator(), 4000, 10, 20)
+    assert float(y.square().mean()) == pytest.approx(variance, rel=0.06)
+
+
+def test_linear_tables_are_linear():
+    X, y = LinearPrior().sample(generator(), 3, 40, 8)
+    for table, target in zip(X.numpy(), y.numpy(), strict=True):
+        residual = target - table @ np.linalg.lstsq(table, target, rcond=None)[0]
+        assert np.abs(residual).max() < 1e-4
+
+
+def test_sparse_weights_use_three_coordinates_wherever_they_are():
+    X, y = SparseLinearPrior().sample(generator(), 200, 60, 10)
+    weights = np.stack(
+        [np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(X.numpy(), y.numpy(), strict=True)]
+    )
+    used = np.abs(weights) > 1e-4
+    assert (used.sum(1) == 3).all()
+    assert used.sum(0).min() > 30
+
+
+def test_trees_depend_on_signs_only_and_have_at_most_sixteen_values():
+    X, y = DecisionTreePrior(depth=4).sample(generator(), 20, 400, 6)
+    assert max(len(row.unique()) for row in y) <= 16
+    for table, target in zip(X, y, strict=True):
+        by_signs: dict[tuple, set] = {}
+        for row, value in zip((table > 0).tolist(), target.tolist(), strict=True):
+            by_signs.setdefault(tuple(row), set()).add(value)
+        assert all(len(values) == 1 for values in by_signs.values())
+
+
+def test_relu_networks_are_not_linear():
+    X, y = ReLUNetworkPrior(n_hidden=5).sample(generator(), 2, 200, 3)
+    for table, target in zip(X.numpy(), y.numpy(), strict=True):
+        residual = target - table @ np.linalg.lstsq(table, target, rcond=None)[0]
+        assert residual.std() > 0.05 * target.std()
+
+
+def test_causal_columns_are_not_the_target():
+    X, y = causal_model(generator(3), 50, 100, 6)
+    gap = (X - y[..., None]).abs().amax(1)
+    assert (gap > 1e-6).float().mean() > 0.95
+
+
+def test_synthetic_tables_range_from_noise_to_clean_signal():
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    scores = []
+    source = generator()
+    for _ in range(10):
+        X, y = SyntheticTables().sample(source, 8, 200, 6)
+        for table, target in zip(X.nan_to_num().numpy(), y.numpy(), strict=True):
+            model = ExtraTreesRegressor(20, random_state=0).fit(table[:120], target[:120])
+            scores.append(model.score(table[120:], target[120:]))
+    low, middle, high = np.quantile(scores, [0.2, 0.5, 0.8])
+    assert low < 0.25
+    assert 0.15 < middle < 0.85
+    assert high > 0.6
+
+
+def test_synthetic_tables_hold_missing_and_discrete_columns():
+    source, missing, discrete = generator(), 0, 0
+    for _ in range(40):
+        X, _ = SyntheticTables().sample(source, 4, 200, 5)
+        missing += int(X.isnan().any())
+        discrete += sum(len(c[~c.isnan()].unique()) <= 12 for c in X.permute(0, 2, 1).flatten(0, 1))
+    assert 1 <= missing <= 20
+    assert discrete > 20

@@ -1,0 +1,63 @@
+import numpy as np
+from scipy.special import ndtri
+from sklearn.preprocessing import QuantileTransformer
+
+from sklearn_looped.learned.views import NormalScores, fit_views
+
+
+def test_views_differ_and_leave_out_constant_columns(rng):
+    X = rng.normal(size=(50, 4))
+    X[:, 2] = 7
+    views = fit_views(X, X[:, 0], 4, 32, 1024, np.random.RandomState(0))
+    assert all(view.columns.tolist() == [0, 1, 3] for view in views)
+    seen = [view.query(X) for view in views]
+    assert np.array_equal(seen[0], X[:, [0, 1, 3]])
+    np.testing.assert_allclose(np.cov(seen[1].T, ddof=0), np.eye(3), atol=0.05)
+    assert not np.allclose(seen[2], seen[0])
+    assert np.array_equal(seen[3], seen[0])
+
+
+def test_whitening_drops_directions_without_variance(rng):
+    Z = rng.normal(size=(50, 2))
+    X = np.column_stack([Z, Z.sum(1)])
+    views = fit_views(X, Z[:, 0], 2, 32, 1024, np.random.RandomState(0))
+    assert views[1].query(X).shape == (50, 2)
+
+
+def test_wide_tables_keep_the_relevant_half_and_deal_the_rest(rng):
+    X = rng.normal(size=(80, 100))
+    y = X[:, 90] + 0.5 * X[:, 17]
+    views = fit_views(X, y, 4, 32, 1024, np.random.RandomState(0))
+    assert all(len(set(view.columns)) == 32 for view in views)
+    assert all({90, 17} <= set(view.columns) for view in views)
+    assert len(set().union(*(view.columns.tolist() for view in views))) == 16 + 4 * 16
+
+
+def test_long_tables_are_subsampled_differently(rng):
+    X = rng.normal(size=(500, 3))
+    views = fit_views(X, X[:, 0], 2, 32, 100, np.random.RandomState(0))
+    rows = [set(view.rows.tolist()) for view in views]
+    assert all(len(each) == 100 for each in rows)
+    assert rows[0] != rows[1]
+    assert views[0].support(X, X[:, 0])[0].shape == (100, 3)
+
+
+def test_normal_scores_are_those_of_the_ranks_and_survive_a_change_of_units(rng):
+    X = rng.integers(0, 6, size=(80, 2)) * 0.1
+    X[4, 1] = np.nan
+    scores = NormalScores().fit(X)
+    Z = scores.transform(X)
+    assert np.isnan(Z[4, 1])
+    smallest = X[:, 0] == X[:, 0].min()
+    np.testing.assert_allclose(Z[smallest, 0], ndtri((smallest.sum() + 1) / 2 / 81))
+    moved = -7.3 * X + 0.7
+    np.testing.assert_allclose(NormalScores().fit(moved).transform(moved), -Z, rtol=1e-12)
+    beyond = scores.transform(np.array([[-9.0, 9.0]]))
+    np.testing.assert_array_equal(beyond, [[Z[:, 0].min(), np.nanmax(Z[:, 1])]])
+
+
+def test_normal_scores_agree_with_scikit_learn_where_there_are_no_ties(rng):
+    X = rng.normal(size=(500, 1))
+    reference = QuantileTransformer(n_quantiles=500, output_distribution="normal").fit_transform(X)
+    inner = np.abs(reference) < 1.5
+    np.testing.assert_allclose(NormalScores().fit_transform(X)[inner], reference[inner], atol=0.02)

@@ -1,0 +1,114 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_looped import __main__ as program
+
+
+@pytest.fixture
+def csv(tmp_path, rng):
+    n = 60
+    table = pd.DataFrame({"size": rng.normal(size=n), "kind": rng.choice(list("abc"), n)})
+    table["price"] = 2 * table["size"] + (table["kind"] == "a") + 0.1 * rng.normal(size=n)
+    table.loc[3, "size"] = np.nan
+    path = tmp_path / "houses.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+def test_a_users_file_gives_a_table_and_a_curve(csv, capsys):
+    program.main(["--csv", str(csv), "--target", "price"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("houses.csv: 60 rows, 2 columns, 5 folds")
+    scores = {line[:20].strip(): float(line[20:28]) for line in lines[2:7]}
+    assert set(scores) == {"LoopedICLRegressor", "OLS", "LassoCV", "RidgeCV", "random forest"}
+    assert scores["OLS"] > 0.9
+    assert scores["LoopedICLRegressor"] > 0.8
+    by_loop = [float(line.split()[1]) for line in lines[9:]]
+    assert len(by_loop) == 8
+    assert by_loop[-1] == scores["LoopedICLRegressor"]
+
+
+def error_of(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        program.main([str(argument) for argument in arguments])
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_missing_target_lists_the_columns(csv, capsys):
+    message = error_of(["--csv", csv, "--target", "cost"], capsys)
+    assert "no column 'cost'; its columns are size, kind, price" in message
+
+
+def test_a_nominal_target_is_refused(csv, capsys):
+    message = error_of(["--csv", csv, "--target", "kind"], capsys)
+    assert "a regression target must be numbers" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty, but a header and at least 10 rows are needed"),
+        ("x,y\n", "must be numbers"),
+        ("x,y\n1,2\n3,4\n", "has 2 rows with a target, but at least 10 are needed"),
+        ("y\n" + "1\n2\n" * 10, "has no column but 'y'"),
+        ("x,y\n1,2\n3,4,5,6\n", "no CSV file that pandas can read"),
+    ],
+)
+def test_files_that_cannot_serve_are_refused(tmp_path, capsys, content, message):
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    assert message in error_of(["--csv", path, "--target", "y"], capsys)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path, capsys):
+    message = error_of(["--csv", tmp_path / "none.csv", "--target", "y"], capsys)
+    assert "No such file" in message
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--csv", "x.csv"], ["--target", "y"], ["--openml-task", "abc"], ["--loops"]]
+)
+def test_wrong_arguments_end_with_status_two(arguments, capsys):
+    assert "error:" in error_of(arguments, capsys)
+
+
+def test_an_openml_task_is_read_with_its_splits(monkeypatch):
+    import openml
+
+    class Dataset:
+        name = "toy"
+
+        def get_data(self, target):
+            X = pd.DataFrame({"a": np.arange(20.0), "b": pd.Categorical(list("xy") * 10)})
+            return X, pd.Series(np.arange(20.0), name=target), [False, True], ["a", "b"]
+
+    class Task:
+        target_name = "y"
+
+        def get_dataset(self):
+            return Dataset()
+
+        def get_split_dimensions(self):
+            return 1, 10, 1
+
+        def get_train_test_split_indices(self, fold):
+            test = np.arange(2 * fold, 2 * fold + 2)
+            return np.setdiff1d(np.arange(20), test), test
+
+    monkeypatch.setattr(openml.tasks, "get_task", lambda *a, **k: Task())
+    problem = program._from_openml(7)
+    assert problem.name == "toy"
+    assert len(problem.splits) == 5
+    assert problem.splits[1][1].tolist() == [2, 3]
+
+
+def test_an_openml_task_that_cannot_be_had_is_one_line(monkeypatch, capsys):
+    import openml
+
+    def unreachable(*args, **kwargs):
+        raise openml.exceptions.OpenMLServerException("no such task")
+
+    monkeypatch.setattr(openml.tasks, "get_task", unreachable)
+    assert "OpenML task 7 could not be had" in error_of(["--openml-task", 7], capsys)

@@ -1,0 +1,27 @@
+import subprocess
+import sys
+
+import pytest
+
+import sklearn_looped
+
+
+def test_importing_the_package_does_not_import_torch():
+    code = "import sys, sklearn_looped; print('torch' in sys.modules or 'sklearn' in sys.modules)"
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert output.stdout.strip() == "False"
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in sklearn_looped.__all__:
+        assert hasattr(sklearn_looped, name)
+        if name != "__version__":
+            assert getattr(sklearn_looped, name).__doc__
+    assert set(sklearn_looped.__all__) == set(dir(sklearn_looped))
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'LoopyRegressor'"):
+        sklearn_looped.LoopyRegressor  # noqa: B018
