@@ -6,11 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_looped.programmed import primitives
 from sklearn_looped.programmed.certificate import certify
 from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
 from sklearn_looped.programmed.layers import FeedForward, Layer, ordered_matmul
 from sklearn_looped.programmed.layout import Layout, sign_code, sign_value
+from sklearn_looped.programmed.primitives import (
+    add,
+    argmin,
+    broadcast,
+    clear,
+    code_sum,
+    gate,
+    greater,
+    linear_product,
+    match_read,
+    match_write,
+    product,
+    select,
+    sigmoid,
+)
 
 TOKENS = Layout(scratch=2, null=1, memory=5)
 FIELDS = Layout(
@@ -51,7 +65,7 @@ def once(state, head=None, units=None, rows=("scratch",), adjacency=None):
 def test_match_read_adds_the_row_named(target):
     state = tape(np.random.default_rng(target))
     state[0, FIELDS["pointer"]] = torch.tensor(sign_code(target, 3))
-    head = primitives.match_read(FIELDS, "pointer", {"x": "y"}, rows=("scratch",), keys=("memory",))
+    head = match_read(FIELDS, "pointer", {"x": "y"}, rows=("scratch",), keys=("memory",))
     expected = state.clone()
     expected[0, FIELDS["y"]] += state[target, FIELDS["x"]]
     assert torch.equal(once(state, head), expected)
@@ -64,9 +78,7 @@ def test_match_write_adds_to_the_row_named_only():
     state[0, layout["pointer"]] = torch.tensor(sign_code(4, 3))
     state[0, layout["x"]] = torch.tensor([1.5, -2.0])
     heads = [
-        primitives.match_write(
-            layout, "pointer", {"x": "y"}, rows=("memory",), keys=("scratch",), scale=s
-        )
+        match_write(layout, "pointer", {"x": "y"}, rows=("memory",), keys=("scratch",), scale=s)
         for s in (-0.5, 3.0)
     ]
     transformer = LoopedTransformer([Layer(tuple(heads))], tokens_of_scratch)
@@ -84,7 +96,7 @@ def test_graph_head_spreads_a_row_of_the_adjacency_matrix():
     state[3, FIELDS["v"]] = 1
     adjacency = torch.rand(8, 8, dtype=torch.float64)
     options = {"rows": ("memory",), "keys": ("memory",), "kind": "graph"}
-    head = primitives.match_read(FIELDS, "pointer", {"v": "out"}, **options)
+    head = match_read(FIELDS, "pointer", {"v": "out"}, **options)
     out = once(state, head, adjacency=adjacency)
     assert torch.equal(out[:, FIELDS.at("out")], adjacency[:, 5])
     with pytest.raises(ValueError, match="no adjacency matrix"):
@@ -95,7 +107,7 @@ def test_broadcast_reaches_its_rows_only():
     tokens = Layout(scratch=1, null=1, memory=6)
     state = tape(np.random.default_rng(0), tokens=tokens)
     state[0, FIELDS["x"]] = torch.tensor([0.1, 0.2])
-    head = primitives.broadcast(FIELDS, "scratch", {"x": "y"}, rows=("memory",))
+    head = broadcast(FIELDS, "scratch", {"x": "y"}, rows=("memory",))
     expected = state.clone()
     expected[2:, FIELDS["y"]] += state[0, FIELDS["x"]]
     transformer = LoopedTransformer([Layer((head,))], tokens)
@@ -109,7 +121,7 @@ def test_argmin_reads_the_smallest_score(seed):
     gap = 2.0**-40
     scores = state[TOKENS["memory"], FIELDS.at("u")]
     scores[3] = scores.min() - gap  # the closest gap that the certificate lets through
-    head = primitives.argmin(
+    head = argmin(
         FIELDS, FIELDS.terms(u=1.0), {"x": "y"}, row="scratch", keys=("memory",), bound=8, gap=gap
     )
     certify([Layer((head,))], FIELDS, {}, torch.float64)
@@ -118,7 +130,7 @@ def test_argmin_reads_the_smallest_score(seed):
 
 
 def test_argmin_refuses_gaps_below_the_threshold():
-    head = primitives.argmin(
+    head = argmin(
         FIELDS, FIELDS.terms(u=1.0), {"x": "y"}, row="null", keys=("memory",), bound=8, gap=1e-16
     )
     with pytest.raises(ValueError, match="below the bound"):
@@ -129,9 +141,7 @@ def test_argmin_refuses_gaps_below_the_threshold():
 def test_sigmoid_is_a_softmax_over_two_keys(z):
     state = tape(np.random.default_rng(0))
     state[0, FIELDS["u"]], state[0, FIELDS["v"]] = z, 1.0
-    head = primitives.sigmoid(
-        FIELDS, FIELDS.at("u"), FIELDS.at("v"), FIELDS.at("out"), row="scratch"
-    )
+    head = sigmoid(FIELDS, FIELDS.at("u"), FIELDS.at("v"), FIELDS.at("out"), row="scratch")
     state = torch.cat([state[:1], state[2:]])  # one scratch token
     tokens = Layout(scratch=1, null=1, memory=5)
     transformer = LoopedTransformer([Layer((head,))], tokens)
@@ -146,9 +156,7 @@ def test_linear_product_is_a_matrix_product():
     state = tape(np.random.default_rng(0))
     state[:2, FIELDS["y"]] = torch.tensor([[1.0, 2.0], [-1.0, 0.3]])
     state[TOKENS["memory"], FIELDS["y"]] = 0
-    head = primitives.linear_product(
-        FIELDS, "y", "x", {"u": "out"}, rows=("scratch",), keys=("memory",)
-    )
+    head = linear_product(FIELDS, "y", "x", {"u": "out"}, rows=("scratch",), keys=("memory",))
     memory = state[TOKENS["memory"]]
     scores = state[:2, FIELDS["y"]] @ memory[:, FIELDS["x"]].T
     out = once(state, head)[:2, FIELDS["out"]]
@@ -179,7 +187,7 @@ def units_on(values, units):
     ],
 )
 def test_code_sum_is_integer_arithmetic_modulo_16(signs, constant, function):
-    units = primitives.code_sum(CODES, signs, constant, "c", "scratch")
+    units = code_sum(CODES, signs, constant, "c", "scratch")
     for a, b in itertools.product(range(16), repeat=2):
         out = units_on({"a": sign_code(a, 4), "b": sign_code(b, 4)}, units)
         assert sign_value(out["c"]) == function(a, b) % 16
@@ -188,7 +196,7 @@ def test_code_sum_is_integer_arithmetic_modulo_16(signs, constant, function):
 @pytest.mark.parametrize("z", range(-4, 5))
 def test_select_takes_then_inside_the_steps(z):
     steps = [(-1, 1), (2, -1)]  # -1 <= z < 2
-    units = primitives.select(CODES, CODES.terms(z=1.0), steps, (-4, 4), "a", "b", "c", "scratch")
+    units = select(CODES, CODES.terms(z=1.0), steps, (-4, 4), "a", "b", "c", "scratch")
     out = units_on({"a": sign_code(5, 4), "b": sign_code(10, 4), "z": z}, units)
     assert sign_value(out["c"]) == (5 if -1 <= z < 2 else 10)
 
@@ -196,21 +204,18 @@ def test_select_takes_then_inside_the_steps(z):
 def test_add_clear_product_and_gate_are_exact():
     z, w, one = CODES.at("z"), CODES.at("w"), CODES.at("scratch")
     for x in np.random.default_rng(0).normal(size=20):
-        assert units_on({"z": x}, primitives.clear(CODES, "z"))["z"] == 0
-        assert (
-            units_on({"z": x, "w": 0.3}, primitives.add(CODES, {"z": "w"}, -2.0))["w"]
-            == 0.3 - 2 * x
-        )
-        out = units_on({"z": x, "w": 0.3}, primitives.product({z: 1.0}, {w: 1.0}, CODES.at("a")))
+        assert units_on({"z": x}, clear(CODES, "z"))["z"] == 0
+        assert units_on({"z": x, "w": 0.3}, add(CODES, {"z": "w"}, -2.0))["w"] == 0.3 - 2 * x
+        out = units_on({"z": x, "w": 0.3}, product({z: 1.0}, {w: 1.0}, CODES.at("a")))
         assert out["a"][0] == x * 0.3
-        assert units_on({"z": x}, primitives.gate(one, {z: 1.0}, w))["w"] == x
-        assert units_on({"z": x}, primitives.gate(CODES.at("b"), {z: 1.0}, w))["w"] == 0
+        assert units_on({"z": x}, gate(one, {z: 1.0}, w))["w"] == x
+        assert units_on({"z": x}, gate(CODES.at("b"), {z: 1.0}, w))["w"] == 0
 
 
 @pytest.mark.parametrize(("z", "expected"), [(-1.0, 0), (0.0, 0), (2.0**-20, 1), (3.7, 1)])
 def test_greater(z, expected):
     one = CODES.at("scratch")
-    units = primitives.greater(CODES.terms(z=1.0), CODES.terms(w=1.0), one, resolution=2.0**-20)
+    units = greater(CODES.terms(z=1.0), CODES.terms(w=1.0), one, resolution=2.0**-20)
     assert units_on({"z": z}, units)["w"] == pytest.approx(expected, abs=1e-9)
 
 

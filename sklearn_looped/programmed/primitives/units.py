@@ -153,7 +153,8 @@ def select(
 def product(left: Terms, right: Terms, target: int, scale: float = 1.0) -> list[Unit]:
     r"""Gated product: target += scale * left * right.
 
-    :math:`lr = \mathrm{relu}(l) r - \mathrm{relu}(-l) r`: one of the two terms is 0, so the product is the correctly rounded one.
+    :math:`lr = \mathrm{relu}(l) r - \mathrm{relu}(-l) r`: one of the
+    two terms is 0, so the product is the correctly rounded one.
     """
     return [
         Unit({i: sign * c for i, c in left.items()}, {target: sign * scale}, right)
