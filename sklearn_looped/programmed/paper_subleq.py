@@ -1,0 +1,15 @@
+"""x."""
+
+import torch
+from sklearn_looped.programmed.layout import Layout
+from sklearn_looped.programmed.layers import Layer
+
+
+def paper_fields(n_code: int, n_bits: int) -> Layout:
+    raise NotImplementedError
+
+
+def paper_layers(
+    fields: Layout, tokens: Layout, dtype: torch.dtype, temperature: float | None
+) -> tuple[list[Layer], float]:
+    raise NotImplementedError
