@@ -80,6 +80,7 @@ class Machine(ABC):
     fields: Layout
     tokens: Layout
     dtype: torch.dtype
+    pending: tuple[str, ...]  # fields of a result that the next loop writes to its cell
 
     @staticmethod
     @abstractmethod
@@ -95,8 +96,15 @@ class Machine(ABC):
         """Memory cells of a settled state."""
 
     def settle(self, state: Tensor) -> Tensor:
-        """State with the last instruction's result written to its cell, and not pending."""
-        return state.clone()
+        """State with the last result written to its cell: the write heads of the next loop."""
+        settled = state.clone()
+        if self.pending:
+            for head in self.transformer.layers[0].heads:
+                if head.pointer is not None and head.pointer.held_by == "key":
+                    settled[:, list(head.targets)] += head(state)
+        for name in self.pending:
+            settled[SCRATCH, self.fields[name]] = 0
+        return settled
 
     @abstractmethod
     def disassemble(self, state: Tensor) -> str:

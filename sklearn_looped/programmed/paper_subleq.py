@@ -1,8 +1,9 @@
 """x."""
 
 import torch
-from sklearn_looped.programmed.layout import Layout
+
 from sklearn_looped.programmed.layers import Layer
+from sklearn_looped.programmed.layout import Layout
 
 
 def paper_fields(n_code: int, n_bits: int) -> Layout:

@@ -176,6 +176,8 @@ class SubleqMachine(Machine):
         _check_sizes(n_memory, n_instructions, n_bits, cells, dtype, paper_layout)
         self.n_bits, self.dtype, self._bits = n_bits, DTYPES[dtype], cells == "bits"
         self._paper = paper_layout
+        if paper_layout:
+            self.pending = ()  # the paper's form writes in the same loop
         self.tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
         n_code = n_code_bits(self.tokens.width)
         if paper_layout:
@@ -192,6 +194,7 @@ class SubleqMachine(Machine):
         self.certificate = certify(layers, self.fields, bounds, self.dtype, error_bound=error)
 
     assemble = staticmethod(assemble_subleq)
+    pending = ("wp", "delta")
 
     def load(self, program: Program) -> Tensor:
         """Tape of shape (n_tokens, width) with the program and its data.
@@ -217,7 +220,10 @@ class SubleqMachine(Machine):
         tape[tokens["memory"], fields["value"]] = torch.as_tensor(values)
         rows = slice(first, first + len(program.instructions))
         for name, numbers, offset in zip(
-            "abc", zip(*program.instructions, strict=True), (first_cell, first_cell, first), strict=True
+            "abc",
+            zip(*program.instructions, strict=True),
+            (first_cell, first_cell, first),
+            strict=True,
         ):
             codes = sign_code(np.array(numbers) + offset, n_code)
             tape[rows, fields[f"i{name}"]] = torch.as_tensor(codes)
@@ -248,17 +254,6 @@ class SubleqMachine(Machine):
         if self._bits:
             return sign_value(values, signed=True).tolist()
         return [int(value) for value in values[:, 0]]
-
-    def settle(self, state: Tensor) -> Tensor:
-        """State with the last result written: the write head of the next loop, on its own."""
-        if self._paper:
-            return state.clone()
-        write = self.transformer.layers[0].heads[0]
-        settled = state.clone()
-        settled[:, list(write.targets)] += write(state)
-        settled[SCRATCH, self.fields["wp"]] = 0  # written: nothing is pending any more
-        settled[SCRATCH, self.fields["delta"]] = 0
-        return settled
 
     def _check(self, state: Tensor) -> None:
         if self._bits:

@@ -1,0 +1,208 @@
+"""Example programs, in the assembly of the two machines.
+
+Integer programs for `SubleqMachine` and programs with vectors, pointers and real numbers for
+`FleqMachine`. Data are given by label, ``PROGRAM`` assembled, then ``with_data(x=3)``.
+
+Examples
+--------
+>>> from sklearn_looped import SubleqMachine
+>>> from sklearn_looped.programmed.programs import MULTIPLY
+>>> machine = SubleqMachine(n_memory=8, n_instructions=16)
+>>> program = machine.assemble(MULTIPLY).with_data(x=6, y=7)
+>>> machine.run(program)["product"]
+42
+"""
+
+# --- SUBLEQ --------------------------------------------------------------------------------
+
+ADD = """
+x:      .word 2
+y:      .word 3                 ; y <- x + y
+        add x, y
+"""
+
+MULTIPLY = """
+x:       .word 2                ; counts down, at least 0
+y:       .word 3
+product: .word 0                ; product <- x * y by repeated addition
+loop:    subleq #0, x, end      ; end when x <= 0
+         add y, product
+         subleq #1, x
+         jump loop
+"""
+
+FACTORIAL = """
+n:       .word 5                ; at least 1
+result:  .word 1                ; result <- n!
+product: .word 0
+count:   .word 0
+outer:   move n, count
+         clear product
+inner:   add result, product    ; product <- result * n
+         subleq #1, count, done
+         jump inner
+done:    move product, result
+         subleq #1, n, end
+         jump outer
+"""
+
+FIBONACCI = """
+n:       .word 10
+a:       .word 0                ; a <- the n-th Fibonacci number
+b:       .word 1
+next:    .word 0
+loop:    subleq #0, n, end
+         move a, next
+         add b, next
+         move b, a
+         move next, b
+         subleq #1, n
+         jump loop
+"""
+
+SQUARE_ROOT = """
+x:       .word 50               ; at least 0
+odd:     .word 1
+root:    .word 0                ; root <- floor(sqrt(x)): subtract 1, 3, 5, ... while x lasts
+loop:    subleq odd, x, last
+         subleq #-1, root       ; root <- root + 1
+         subleq #-2, odd
+         jump loop
+last:    subleq #-1, x, end     ; x was < 0: the last odd number did not fit
+         subleq #-1, root       ; x was 0: it did
+"""
+
+SORT = """
+; Bubble sort of four cells. Memory is addressed by number only, so the program is unrolled.
+.macro order p, q               ; afterwards p <= q
+         move p, gap
+         subleq q, gap, sorted  ; nothing to do when p - q <= 0
+         subleq gap, p          ; p <- q
+         add gap, q             ; q <- p
+sorted:  subleq gap, gap
+.end
+list:    .word 4, 1, 3, 2
+gap:     .word 0
+         order list, list+1
+         order list+1, list+2
+         order list+2, list+3
+         order list, list+1
+         order list+1, list+2
+         order list, list+1
+"""
+
+# --- FLEQ ----------------------------------------------------------------------------------
+
+REVERSE = """
+list:    .word 1, 2, 3, 4, 5
+copy:    .word 0, 0, 0, 0, 0    ; copy <- the list backwards
+start:   .pointer list
+from:    .pointer list
+to:      .pointer copy
+n:       .word 5
+skip:    .word 0
+item:    .word 0
+loop:    move start, from       ; from <- the address of item n
+         subtract n, #1, skip
+seek:    branch skip, found
+         increment from, from
+         subtract skip, #1, skip
+         jump seek
+found:   load from, item
+         store item, to
+         increment to, to
+         subtract n, #1, n
+         branch n, end
+         jump loop
+"""
+
+SEARCH = """
+list:    .word 5, 3, 8, 1
+n:       .word 4
+key:     .word 8
+index:   .word 0                ; index <- place of the key from 0 on, -1 where there is none
+here:    .pointer list
+item:    .word 0
+above:   .word 0
+below:   .word 0
+loop:    branch n, missing
+         load here, item
+         subtract item, key, above
+         subtract key, item, below
+         branch above, maybe
+         jump next
+maybe:   branch below, end      ; item - key <= 0 and key - item <= 0
+next:    increment here, here
+         add index, #1, index
+         subtract n, #1, n
+         jump loop
+missing: move #-1, index
+"""
+
+BUBBLE_SORT = """
+list:    .word 5, 3, 8, 1
+n:       .word 4                ; length of the list
+first:   .pointer list
+p:       .pointer list
+q:       .pointer list
+left:    .word 0
+x:       .word 0
+y:       .word 0
+gap:     .word 0
+pass:    subtract n, #1, n
+         branch n, end
+         move n, left
+         move first, p
+swap:    increment p, q
+         load p, x
+         load q, y
+         subtract x, y, gap
+         branch gap, go_on      ; already in order
+         store y, p
+         store x, q
+go_on:   move q, p
+         subtract left, #1, left
+         branch left, pass
+         jump swap
+"""
+
+LINEAR_SGD = """
+; One pass of stochastic gradient descent for least squares is 11 instructions a sample.
+w:       .word 0                ; vector of weights
+rate:    .word 0.1
+epochs:  .word 1
+n:       .word 1                ; samples
+x:       .word 0
+y:       .word 0
+error:   .word 0
+step:    .word 0
+left:    .word 0
+xs:      .pointer samples
+ys:      .pointer targets
+px:      .pointer samples
+py:      .pointer targets
+epoch:   move n, left
+         move xs, px
+         move ys, py
+sample:  load px, x
+         load py, y
+         dot w, x, error
+         subtract error, y, error
+         scale rate, error, step
+         scale step, x, step
+         subtract w, step, w
+         increment px, px
+         increment py, py
+         subtract left, #1, left
+         branch left, done
+         jump sample
+done:    subtract epochs, #1, epochs
+         branch epochs, end
+         jump epoch
+"""
+
+
+def linear_sgd(n_samples: int) -> str:
+    """Text of `LINEAR_SGD` with room for the samples: labels ``samples`` and ``targets``."""
+    room = ", ".join(["0"] * n_samples)
+    return f"{LINEAR_SGD}\nsamples: .word {room}\ntargets: .word {room}\n"
