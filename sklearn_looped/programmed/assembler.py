@@ -136,7 +136,7 @@ class Assembly:
             self.code_labels[label] = len(self.code)
 
     def cell(self, operand: str, line: int) -> int:
-        """Address of a memory operand; a constant is made on first use."""
+        """Return the address of a memory operand; a constant is made on first use."""
         if operand.startswith("#") and operand not in self.labels:
             try:
                 constant = self._read_constant(operand[1:])
@@ -147,7 +147,7 @@ class Assembly:
         return self._lookup(operand, line, self.labels, "cell")
 
     def instruction(self, operand: str, line: int) -> int:
-        """Number of the instruction that a jump operand names."""
+        """Return the number of the instruction that a jump operand names."""
         return self._lookup(operand, line, self.code_labels, "instruction")
 
     def _lookup(self, operand: str, line: int, labels: Mapping[str, int], kind: str) -> int:
@@ -202,7 +202,7 @@ def _expand(
     """Replace macros by their bodies, with local labels made unique by the number of the use."""
     uses = [0] if uses is None else uses
     for statement in statements:
-        if statement.operation not in macros:
+        if statement.operation is None or statement.operation not in macros:
             yield statement
             continue
         head, body = macros[statement.operation]

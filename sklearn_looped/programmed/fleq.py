@@ -18,7 +18,7 @@ from sklearn_looped.programmed.fleq_assembler import (
     assemble_fleq,
     write_fleq,
 )
-from sklearn_looped.programmed.fleq_layers import REALS, fleq_fields, fleq_layers
+from sklearn_looped.programmed.fleq_layers import REALS, flag_limit, fleq_fields, fleq_layers
 from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
 from sklearn_looped.programmed.machine import DTYPES, SCRATCH, Machine
 
@@ -95,7 +95,7 @@ class FleqMachine(Machine):
         self.certificate = certify(layers, self.fields, bounds, self.dtype)
 
     assemble = staticmethod(assemble_fleq)
-    pending = ("result", "rp", "wp", "old", "oldp")
+    pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
 
     def load(self, program: Program) -> Tensor:
         """Tape of shape (n_tokens, width) with the program and its data.
@@ -108,11 +108,8 @@ class FleqMachine(Machine):
         """
         self._fit(program)
         fields, tokens = self.fields, self.tokens
-        n_code, first, first_cell = (
-            fields.size("pc"),
-            tokens["program"].start,
-            tokens["memory"].start,
-        )
+        first, first_cell = tokens["program"].start, tokens["memory"].start
+        n_code = fields.size("pc")
         tape = fields.pack(tokens.width, one=1)
         tape[tokens["scratch"], fields["scratch"]] = 1
         tape[tokens["null"], fields["null"]] = 1
@@ -165,7 +162,12 @@ class FleqMachine(Machine):
         return [int(sign_value(c)) - first if c.any() else None for c in codes.numpy()]
 
     def _check(self, state: Tensor) -> None:
-        if not np.isfinite(state.numpy()[SCRATCH]).all():
+        if (np.abs(self._read(state, SCRATCH, "pc")) != 1).any():
+            raise ValueError(
+                "Got a branch flag too close to 0 or too large to be compared; flags keep their "
+                f"sign from {1 / flag_limit(self.dtype):.3g} to {flag_limit(self.dtype):.3g}."
+            )
+        if not np.isfinite(self._read(state, SCRATCH, "result")).all():
             raise ValueError(
                 f"Got a number beyond the range of {self.certificate.dtype} at instruction "
                 f"{self.pc(state)}; scale the data down."
@@ -191,19 +193,19 @@ class FleqMachine(Machine):
         }
 
     def disassemble(self, state: Tensor) -> str:
-        """Assembly text of the program and the memory on a tape; it assembles to the same tape.
+        r"""Return assembly text of the program and the memory on a tape, to assemble again.
 
         Examples
         --------
         >>> from sklearn_looped import FleqMachine
         >>> machine = FleqMachine(n_memory=4, n_instructions=2)
-        >>> tape = machine.load(machine.assemble("x: .word 5\\n add x, x, x"))
+        >>> tape = machine.load(machine.assemble("x: .word 5\n add x, x, x"))
         >>> print(machine.disassemble(tape))
         m0: .vector 5.0
         #1: .vector 1.0
         #0: .vector 0.0
         m3: .vector 0.0
-        i0: add m0, m0, m0, #1, i1
+        i0: add m0, m0, m0, #1, end
         """
         rows = state[self.tokens["program"]]
         opcodes = torch.stack([rows[:, self.fields.at(f"i{name}")] for name in OPERATIONS], 1)

@@ -64,7 +64,7 @@ def as_cell(value: Any) -> Cell:
 
 
 def assemble_fleq(text: str) -> Program:
-    """Assemble FLEQ text.
+    r"""Assemble FLEQ text.
 
     Operations, each with two optional operands ``flag, target`` behind: go to the target if the
     flag was <= 0 before the operation.
@@ -82,8 +82,9 @@ def assemble_fleq(text: str) -> Program:
     ======================= =========================================================
 
     Results of arithmetic have no pointer. Data: ``.word 1, 2`` scalars, ``.vector 1 2 3``
-    one vector, ``.pointer label`` (and values, if any, behind the label). Macros: ``branch flag, target``, ``jump target``, ``halt``;
-    see `sklearn_looped.programmed.assembler`.
+    one vector, ``.pointer label`` (and values, if any, behind the label). Macros:
+    ``branch flag, target``, ``jump target``, ``halt``; see
+    `sklearn_looped.programmed.assembler`.
 
     Parameters
     ----------
@@ -101,7 +102,8 @@ def assemble_fleq(text: str) -> Program:
     Examples
     --------
     >>> from sklearn_looped.programmed.fleq_assembler import assemble_fleq
-    >>> program = assemble_fleq("x: .word 5\\n loop: subtract x, #1, x\\n branch x, end\\n jump loop")
+    >>> text = "x: .word 5\n loop: subtract x, #1, x\n branch x, end\n jump loop"
+    >>> program = assemble_fleq(text)
     >>> print(*program.instructions, sep=" | ")
     subtract 0, 1, 0, 1, 1 | move 2, 2, 0, 3 | move 2, 2, 2, 0 | move 2, 2, 2, 3
     """

@@ -59,12 +59,16 @@ def fleq_layers(fields: Layout, dtype: torch.dtype) -> list[Layer]:
 
 def _write_and_fetch(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
     """Overwrite exactly: first the old contents are taken away, then the result is added."""
-    options = {"rows": ("memory",), "keys": ON, "dtype": dtype}
     fetch = {f"i{name}": name for name in OPERATIONS}
     fetch |= {"ia": "ra", "ib": "rb", "ic": "rc", "iflag": "rflag", "itarget": "rtarget"}
+
+    def write(copy: dict[str, str], scale: float) -> Head:
+        rows = ("memory",)
+        return match_write(fields, "wp", copy, rows=rows, keys=ON, scale=scale, dtype=dtype)
+
     return (
-        match_write(fields, "wp", {"old": "value", "oldp": "pointer"}, scale=-1.0, **options),
-        match_write(fields, "wp", {"result": "value", "rp": "pointer"}, **options),
+        write({"old": "value", "oldp": "pointer"}, -1.0),
+        write({"result": "value", "rp": "pointer"}, 1.0),
         match_read(fields, "pc", fetch, rows=ON, keys=("program",), dtype=dtype),
     )
 
@@ -77,23 +81,29 @@ def _advance(fields: Layout) -> list[Unit]:
 
 def _read(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
     """Operands and flag."""
-    options = {"rows": ON, "keys": ("memory",), "dtype": dtype}
     return (
-        match_read(fields, "ra", {"value": "va", "pointer": "pa"}, **options),
-        match_read(fields, "rb", {"value": "vb", "pointer": "pb"}, **options),
-        match_read(fields, "rflag", {"value": "vf"}, **options),
+        _read_cell(fields, "ra", {"value": "va", "pointer": "pa"}, dtype),
+        _read_cell(fields, "rb", {"value": "vb", "pointer": "pb"}, dtype),
+        _read_cell(fields, "rflag", {"value": "vf"}, dtype),
     )
+
+
+def _read_cell(fields: Layout, at: str, copy: dict[str, str], dtype: torch.dtype) -> Head:
+    return match_read(fields, at, copy, rows=ON, keys=("memory",), dtype=dtype)
+
+
+def flag_limit(dtype: torch.dtype) -> float:
+    """Root of the largest number: flags from its inverse up to itself keep their sign."""
+    return 2.0 ** (math.log2(torch.finfo(dtype).max) // 2)
 
 
 def _route(fields: Layout, dtype: torch.dtype) -> list[Unit]:
     """Gate the operands to the function of the opcode.
 
-    The flag is blown up so that 0 < flag becomes >= 1, by the root of the largest number: flags
-    from its inverse up to itself keep their sign and stay finite.
+    The flag is blown up by `flag_limit`, so that 0 < flag becomes >= 1.
     """
     at = fields.at
-    steep = 2.0 ** (math.log2(torch.finfo(dtype).max) // 2)
-    units = [Unit({at("vf"): steep}, {at("positive"): 1.0})]
+    units = [Unit({at("vf"): flag_limit(dtype)}, {at("positive"): 1.0})]
 
     def send(operations: tuple[str, ...], source: str, target: str, sign: float = 1.0) -> None:
         for operation in operations:
@@ -121,11 +131,10 @@ def _route(fields: Layout, dtype: torch.dtype) -> list[Unit]:
 
 def _load(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
     """Indirect operand, old contents of the destination, and sigmoids entry by entry."""
-    options = {"rows": ON, "keys": ("memory",), "dtype": dtype}
     at = fields.at
     return (
-        match_read(fields, "source", {"value": "result", "pointer": "rp"}, **options),
-        match_read(fields, "destination", {"value": "old", "pointer": "oldp"}, **options),
+        _read_cell(fields, "source", {"value": "result", "pointer": "rp"}, dtype),
+        _read_cell(fields, "destination", {"value": "old", "pointer": "oldp"}, dtype),
         *(
             sigmoid(fields, at("z", i), at("sigmoid"), at("result", i), row=ON[0], dtype=dtype)
             for i in range(fields.size("z"))

@@ -10,7 +10,7 @@ from sklearn_looped.programmed.fleq_assembler import Cell, as_cell
 def interpret_subleq(
     program: Program, n_bits: int | None = None
 ) -> Iterator[tuple[int, list[int]]]:
-    """Run a SUBLEQ program in Python integers.
+    r"""Run a SUBLEQ program in Python integers.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def interpret_subleq(
     --------
     >>> from sklearn_looped.programmed.interpreter import interpret_subleq
     >>> from sklearn_looped.programmed.subleq import assemble_subleq
-    >>> steps = interpret_subleq(assemble_subleq("x: .word 5\\n subleq #2, x"))
+    >>> steps = interpret_subleq(assemble_subleq("x: .word 5\n subleq #2, x"))
     >>> next(steps)
     (1, [3, 2, 0, -1])
     """
@@ -46,7 +46,7 @@ def interpret_subleq(
 
 
 def interpret_fleq(program: Program, n_entries: int = 1) -> Iterator[tuple[int, list[Cell]]]:
-    """Run a FLEQ program in Python floats; sums of products run first to last.
+    r"""Run a FLEQ program in Python floats; sums of products run first to last.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def interpret_fleq(program: Program, n_entries: int = 1) -> Iterator[tuple[int, 
     --------
     >>> from sklearn_looped.programmed.fleq import assemble_fleq
     >>> from sklearn_looped.programmed.interpreter import interpret_fleq
-    >>> pc, memory = next(interpret_fleq(assemble_fleq("x: .word 5\\n scale #2, x, x")))
+    >>> pc, memory = next(interpret_fleq(assemble_fleq("x: .word 5\n scale #2, x, x")))
     >>> pc, memory[0]
     (1, Cell(values=(10.0,), pointer=None))
     """

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
@@ -116,12 +117,16 @@ class Machine(ABC):
     ) -> dict[str, Any]:
         """Trace entries of one instruction, from (pc, cells) before and after it."""
 
+    @abstractmethod
     def _check(self, state: Tensor) -> None:
         """Raise if a state left the exact range; machines that cannot leave it do nothing."""
 
     def pc(self, state: Tensor) -> int:
         """Return the number of the next instruction."""
-        return int(sign_value(state[SCRATCH, self.fields["pc"]])) - self.tokens["program"].start
+        return int(sign_value(self._read(state, SCRATCH, "pc"))) - self.tokens["program"].start
+
+    def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
+        return state.numpy()[rows, self.fields[field]]
 
     def run(
         self,
@@ -171,16 +176,16 @@ class Machine(ABC):
         tape = self.load(program)
         state = tape if state is None else state
         stops = self._stops(program, breakpoints)
-        columns = self.fields["pc"]
 
         def until(current: Tensor) -> bool:
-            return current.numpy()[SCRATCH, columns].tobytes() in stops
+            return self._read(current, SCRATCH, "pc").tobytes() in stops
 
         rows: list[dict[str, Any]] = []
         n_loops = 0
         if self.pc(state) != program.halt:
             before = (self.pc(state), self.cells(self.settle(state))) if trace else None
-            for state in self.transformer.run(state, max_loops, evaluation=evaluation, until=until):
+            loop = self.transformer.run(state, max_loops, evaluation=evaluation, until=until)
+            for state in loop:
                 n_loops += 1
                 self._check(state)
                 if before is not None:

@@ -1,112 +1,20 @@
 """SUBLEQ machine: subtract and branch if less than or equal to zero, two layers an instruction."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_looped.programmed.assembler import END, Assembly, Program, Statement
+from sklearn_looped.programmed.assembler import Program
 from sklearn_looped.programmed.certificate import certify
 from sklearn_looped.programmed.evaluation import LoopedTransformer
-from sklearn_looped.programmed.layers import FeedForward, Layer
 from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
 from sklearn_looped.programmed.machine import DTYPES, SCRATCH, Machine
 from sklearn_looped.programmed.paper_subleq import paper_fields, paper_layers
-from sklearn_looped.programmed.primitives import (
-    add,
-    clear,
-    code_sum,
-    match_read,
-    match_write,
-    select,
-)
-
-# The cell #0 is 0 between two instructions, so macros may use it in passing.
-MACROS = """
-.macro clear x              ; x <- 0
-    subleq x, x
-.end
-.macro add x, y             ; y <- y + x
-    subleq x, #0
-    subleq #0, y
-    subleq #0, #0
-.end
-.macro move x, y            ; y <- x
-    subleq y, y
-    add x, y
-.end
-.macro jump target
-    subleq #0, #0, target
-.end
-.macro halt
-    jump end
-.end
-"""
-
-
-class Instruction(NamedTuple):
-    """mem[b] <- mem[b] - mem[a]; go to instruction c if the result is <= 0, else to the next."""
-
-    a: int
-    b: int
-    c: int
-
-
-def assemble_subleq(text: str) -> Program:
-    """Assemble SUBLEQ text.
-
-    The one operation is ``subleq a, b, target``; without a target it goes on with the next
-    instruction. Macros: ``clear x``, ``add x, y``, ``move x, y``, ``jump target``, ``halt``; see
-    `sklearn_looped.programmed.assembler` for data, constants and macros of your own.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    program : Program
-
-    Raises
-    ------
-    ValueError
-        With the line, for an unknown opcode, a label missing or defined twice, or bad operands.
-
-    Examples
-    --------
-    >>> from sklearn_looped.programmed.subleq import assemble_subleq
-    >>> assemble_subleq("x: .word 5\\n loop: subleq #2, x, end\\n jump loop").instructions
-    (Instruction(a=1, b=0, c=2), Instruction(a=2, b=2, c=0), Instruction(a=2, b=3, c=2))
-    """
-    assembly = Assembly(text, MACROS, _read_words, int)
-    instructions = []
-    for number, (_, operation, operands, line) in enumerate(assembly.code):
-        if operation != "subleq":
-            raise ValueError(
-                f"Line {line}: got unknown opcode {operation!r}, expected subleq, .word or a macro."
-            )
-        if len(operands) not in (2, 3):
-            raise ValueError(f"Line {line}: subleq takes 2 or 3 operands, got {len(operands)}.")
-        a, b = (assembly.cell(operand, line) for operand in operands[:2])
-        c = number + 1 if len(operands) == 2 else assembly.instruction(operands[2], line)
-        instructions.append(Instruction(a, b, c))
-    # The paper's end of file: -1 - 0 <= 0 jumps to itself for ever.
-    last = Instruction(assembly.cell("#0", 0), assembly.cell("#-1", 0), len(instructions))
-    return Program(
-        (*instructions, last), tuple(assembly.cells), assembly.labels, assembly.code_labels
-    )
-
-
-def _read_words(statement: Statement) -> list[int] | None:
-    if statement.operation != ".word":
-        return None
-    try:
-        return [int(word) for word in statement.operands]
-    except ValueError:
-        raise ValueError(
-            f"Line {statement.line}: .word takes integers, got {', '.join(statement.operands)}."
-        ) from None
+from sklearn_looped.programmed.subleq_assembler import Instruction, assemble_subleq, write_subleq
+from sklearn_looped.programmed.subleq_layers import subleq_fields, subleq_layers
 
 
 class SubleqMachine(Machine):
@@ -157,7 +65,7 @@ class SubleqMachine(Machine):
     --------
     >>> from sklearn_looped import SubleqMachine
     >>> machine = SubleqMachine(n_memory=8, n_instructions=12)
-    >>> result = machine.run("x: .word 20\\n y: .word 22\\n add x, y")
+    >>> result = machine.run("x: .word 20\n y: .word 22\n add x, y")
     >>> result["y"], result.halted, result.n_loops
     (42, True, 3)
     """
@@ -176,16 +84,19 @@ class SubleqMachine(Machine):
         _check_sizes(n_memory, n_instructions, n_bits, cells, dtype, paper_layout)
         self.n_bits, self.dtype, self._bits = n_bits, DTYPES[dtype], cells == "bits"
         self._paper = paper_layout
+        null = {} if paper_layout else {"null": 1}
+        self.tokens = Layout(scratch=1, **null, memory=n_memory, program=n_instructions)
+        n_tokens = self.tokens.width
+        n_code = n_code_bits(n_tokens)
+        error = 0.0
         if paper_layout:
             self.pending = ()  # the paper's form writes in the same loop
-        self.tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
-        n_code = n_code_bits(self.tokens.width)
-        if paper_layout:
             self.fields = paper_fields(n_code, n_bits)
-            layers, error = paper_layers(self.fields, self.tokens, self.dtype, temperature)
+            layers = paper_layers(self.fields, n_tokens, temperature, self.dtype)
+            error = 4 * torch.finfo(self.dtype).eps
         else:
-            self.fields = _fields(n_code, n_bits if self._bits else 1)
-            layers, error = _layers(self.fields, n_bits, self._bits, self.dtype, temperature), 0.0
+            self.fields = subleq_fields(n_code, n_bits if self._bits else 1)
+            layers = subleq_layers(self.fields, n_bits, self._bits, self.dtype, temperature)
         largest = 1 if self._bits else 2 ** (n_bits - 1)
         bounds = {name: 1.0 for name in self.fields.names}
         if not self._bits:
@@ -194,7 +105,7 @@ class SubleqMachine(Machine):
         self.certificate = certify(layers, self.fields, bounds, self.dtype, error_bound=error)
 
     assemble = staticmethod(assemble_subleq)
-    pending = ("wp", "delta")
+    pending: tuple[str, ...] = ("wp", "delta")
 
     def load(self, program: Program) -> Tensor:
         """Tape of shape (n_tokens, width) with the program and its data.
@@ -211,7 +122,8 @@ class SubleqMachine(Machine):
         first_cell, first = tokens["memory"].start, tokens["program"].start
         tape = fields.pack(tokens.width, one=1)
         tape[tokens["scratch"], fields["scratch"]] = 1
-        tape[tokens["null"], fields["null"]] = 1
+        if "null" in tokens:
+            tape[tokens["null"], fields["null"]] = 1
         places = np.arange(first_cell, tokens.width)
         tape[first_cell:, fields["position"]] = torch.as_tensor(sign_code(places, n_code))
         tape[SCRATCH, fields["pc"]] = torch.as_tensor(sign_code(first, n_code))
@@ -248,12 +160,14 @@ class SubleqMachine(Machine):
 
     def cells(self, state: Tensor) -> list[int]:
         """Integers in the memory of a settled state."""
-        values = state[self.tokens["memory"], self.fields["value"]].numpy()
-        if self._paper:
-            values = values.round()  # exact to the error bound only
+        values = self._read(state, self.tokens["memory"], "value")
         if self._bits:
             return sign_value(values, signed=True).tolist()
         return [int(value) for value in values[:, 0]]
+
+    def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
+        values = super()._read(state, rows, field)
+        return values.round() if self._paper else values  # exact to the error bound only
 
     def _check(self, state: Tensor) -> None:
         if self._bits:
@@ -269,7 +183,7 @@ class SubleqMachine(Machine):
     def _describe(
         self, program: Program, before: tuple[int, list], after: tuple[int, list]
     ) -> dict[str, Any]:
-        (pc, cells), (next_pc, results) = before, after
+        (pc, cells), (_, results) = before, after
         a, b, c = program.instructions[pc]
         return {
             "pc": pc,
@@ -280,13 +194,13 @@ class SubleqMachine(Machine):
         }
 
     def disassemble(self, state: Tensor) -> str:
-        """Assembly text of the program and the memory on a tape; it assembles to the same tape.
+        r"""Return assembly text of the program and the memory on a tape, to assemble again.
 
         Examples
         --------
         >>> from sklearn_looped import SubleqMachine
         >>> machine = SubleqMachine(n_memory=4, n_instructions=3)
-        >>> tape = machine.load(machine.assemble("x: .word 5\\n loop: subleq #2, x, loop"))
+        >>> tape = machine.load(machine.assemble("x: .word 5\n loop: subleq #2, x, loop"))
         >>> print(machine.disassemble(tape))
         m0: .word 5
         m1: .word 2
@@ -301,14 +215,8 @@ class SubleqMachine(Machine):
             for name in ("ia", "ib")
         )
         c = sign_value(codes[:, self.fields["ic"]]) - program.start
-        names = {int(a[-1]): "#0", int(b[-1]): "#-1"}  # cells of the end of file
-        cells = self.cells(self.settle(state))
-        text = [f"{names.get(i, f'm{i}')}: .word {value}" for i, value in enumerate(cells)]
-        targets = [f"i{i}" for i in range(len(c) - 1)] + [END]
-        for i in range(len(c) - 1):
-            x, y = (names.get(int(v[i]), f"m{v[i]}") for v in (a, b))
-            text.append(f"{targets[i]}: subleq {x}, {y}, {targets[c[i]]}")
-        return "\n".join(text)
+        instructions = map(Instruction, a.tolist(), b.tolist(), c.tolist())
+        return write_subleq(list(instructions), self.cells(self.settle(state)))
 
 
 def _check_sizes(
@@ -324,77 +232,3 @@ def _check_sizes(
         raise ValueError(f"Got cells={cells!r}, expected {expected}.")
     if dtype not in DTYPES:
         raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
-
-
-def _fields(n_code: int, n_value: int) -> Layout:
-    """Fields of a token; instruction operands i*, registers r*, operands v*, pending write wp."""
-    codes = ("position", "ia", "ib", "ic", "pc", "ra", "rb", "rc", "inc", "wp")
-    return Layout(
-        one=1,
-        scratch=1,
-        null=1,
-        **dict.fromkeys(codes, n_code),
-        **dict.fromkeys(("value", "va", "vb", "delta"), n_value),
-    )
-
-
-def _layers(
-    fields: Layout, n_bits: int, bits: bool, dtype: torch.dtype, temperature: float | None
-) -> list[Layer]:
-    """Write back and fetch; read, subtract and branch."""
-    write = match_write(
-        fields,
-        "wp",
-        {"delta": "value"},
-        rows=("memory",),
-        keys=("scratch",),
-        temperature=temperature,
-        dtype=dtype,
-    )
-
-    def read(pointer: str, copy: dict[str, str], keys: str) -> Any:
-        options = {"rows": ("scratch",), "temperature": temperature, "dtype": dtype}
-        return match_read(fields, pointer, copy, keys=(keys,), **options)
-
-    fetch = read("pc", {"ia": "ra", "ib": "rb", "ic": "rc"}, "program")
-    prepare = code_sum(fields, {"pc": 1}, 1, "inc", "scratch") + clear(fields, "wp", "delta")
-    operands = read("ra", {"value": "va"}, "memory"), read("rb", {"value": "vb"}, "memory")
-    execute = [
-        *(_subtract_bits(fields, n_bits) if bits else _subtract_integers(fields, n_bits)),
-        *clear(fields, "pc", "ra", "rb", "rc", "va", "vb", "inc"),
-        *add(fields, {"rb": "wp"}),
-    ]
-
-    def net(units: list) -> FeedForward:
-        return FeedForward(units, fields.width, ("scratch",), dtype=dtype)
-
-    return [Layer((write, fetch), net(prepare)), Layer(operands, net(execute))]
-
-
-def _subtract_bits(fields: Layout, n_bits: int) -> list:
-    r"""Delta = code(b - a) - code(b), and the branch on b - a <= 0 after wrapping.
-
-    With :math:`z = b - a + 2^N`, the wrapped result is <= 0 iff :math:`z \in [2^{N-1}, 2^N] \cup
-    [3 \cdot 2^{N-1}, 2^{N+1})`.
-    """
-    z = {fields.at("vb", j): 2.0**j / 2 for j in range(n_bits)}
-    z |= {fields.at("va", j): -(2.0**j) / 2 for j in range(n_bits)}
-    # The leading bit of two's complement counts -2^(N-1): unsigned values give the same b - a.
-    z[fields.at("scratch")] = 2.0**n_bits
-    half = 2 ** (n_bits - 1)
-    steps = [(half, 1), (2 * half + 1, -1), (3 * half, 1)]
-    return [
-        *code_sum(fields, {"vb": 1, "va": -1}, 0, "delta", "scratch"),
-        *add(fields, {"vb": "delta"}, -1.0),
-        *select(fields, z, steps, (1, 4 * half - 1), "rc", "inc", "pc", "scratch"),
-    ]
-
-
-def _subtract_integers(fields: Layout, n_bits: int) -> list:
-    """Delta = -a, and the branch on a - b >= 0."""
-    z = fields.terms(va=1.0, vb=-1.0)
-    limits = (-(2**n_bits), 2**n_bits)
-    return [
-        *add(fields, {"va": "delta"}, -1.0),
-        *select(fields, z, [(0, 1)], limits, "rc", "inc", "pc", "scratch"),
-    ]
