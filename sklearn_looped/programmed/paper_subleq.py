@@ -39,8 +39,12 @@ def paper_temperature(n_tokens: int, n_bits: int) -> float:
     A tie is missed by :math:`n e^{-2\lambda}`, which the adder multiplies by up to
     :math:`2^{N + 4}`; the product must stay below epsilon.
     """
-    needed = math.log(2.0 ** (n_bits + 5) * n_tokens / EPSILON) / 2
-    return max(math.log(n_tokens**3 / EPSILON), needed)
+    return max(math.log(n_tokens**3 / EPSILON), sufficient_margin(n_tokens, n_bits) / 2)
+
+
+def sufficient_margin(n_tokens: int, n_bits: int) -> float:
+    """Logit margin 2 lambda from which on a loop in exact arithmetic errs by epsilon / 2."""
+    return math.log(2.0 ** (n_bits + 5) * n_tokens / EPSILON)
 
 
 def paper_error(n_tokens: int, n_bits: int, temperature: float, dtype: torch.dtype) -> float:
@@ -64,9 +68,9 @@ def paper_layers(
         temperature = paper_temperature(n_tokens, n_bits)
     if (error := paper_error(n_tokens, n_bits, temperature, dtype)) > EPSILON:
         raise ValueError(
-            f"Got a temperature below the bound: with temperature={temperature:g} a loop errs by "
-            f"up to {error:.3g}, but the error correction removes {EPSILON}; take a temperature "
-            f"of {paper_temperature(n_tokens, n_bits):.4g}, fewer bits or float64."
+            f"Got temperature={temperature:.4g} and n_bits={n_bits}: a loop errs by up to "
+            f"{error:.3g}, but the error correction removes {EPSILON}; the bound on the temperature "
+            f"is {paper_temperature(n_tokens, n_bits):.4g}, and fewer bits or float64 help too."
         )
 
     def tie(pointer: str, sources: list[tuple[str, ...]], start: int = 0) -> Head:

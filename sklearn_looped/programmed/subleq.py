@@ -1,5 +1,6 @@
 """SUBLEQ machine: subtract and branch if less than or equal to zero, two layers an instruction."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from sklearn_looped.programmed.certificate import certify
 from sklearn_looped.programmed.evaluation import LoopedTransformer
 from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
 from sklearn_looped.programmed.machine import DTYPES, SCRATCH, Machine
-from sklearn_looped.programmed.paper_subleq import paper_fields, paper_layers
+from sklearn_looped.programmed.paper_subleq import paper_fields, paper_layers, sufficient_margin
 from sklearn_looped.programmed.subleq_assembler import Instruction, assemble_subleq, write_subleq
 from sklearn_looped.programmed.subleq_layers import subleq_fields, subleq_layers
 
@@ -88,12 +89,10 @@ class SubleqMachine(Machine):
         self.tokens = Layout(scratch=1, **null, memory=n_memory, program=n_instructions)
         n_tokens = self.tokens.width
         n_code = n_code_bits(n_tokens)
-        error = 0.0
         if paper_layout:
             self.pending = ()  # the paper's form writes in the same loop
             self.fields = paper_fields(n_code, n_bits)
             layers = paper_layers(self.fields, n_tokens, temperature, self.dtype)
-            error = 4 * torch.finfo(self.dtype).eps
         else:
             self.fields = subleq_fields(n_code, n_bits if self._bits else 1)
             layers = subleq_layers(self.fields, n_bits, self._bits, self.dtype, temperature)
@@ -102,7 +101,14 @@ class SubleqMachine(Machine):
         if not self._bits:
             bounds |= dict.fromkeys(("value", "va", "vb", "delta"), largest)
         self.transformer = LoopedTransformer(layers, self.tokens)
-        self.certificate = certify(layers, self.fields, bounds, self.dtype, error_bound=error)
+        self.certificate = certify(layers, self.fields, bounds, self.dtype)
+        if paper_layout:
+            self.certificate = replace(
+                self.certificate,
+                logit_margin=2 * layers[0].heads[0].temperature,
+                logit_threshold=sufficient_margin(n_tokens, n_bits),
+                error_bound=4 * torch.finfo(self.dtype).eps,
+            ).check()
 
     assemble = staticmethod(assemble_subleq)
     pending: tuple[str, ...] = ("wp", "delta")
