@@ -13,6 +13,9 @@ Examples
 42
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
 # --- SUBLEQ --------------------------------------------------------------------------------
 
 ADD = """
@@ -203,6 +206,116 @@ done:    subtract epochs, #1, epochs
 
 
 def linear_sgd(n_samples: int) -> str:
-    """Text of `LINEAR_SGD` with room for the samples: labels ``samples`` and ``targets``."""
+    """Text of `LINEAR_SGD` with room for data, labels ``samples`` and ``targets``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped import FleqMachine
+    >>> from sklearn_looped.programmed.programs import linear_sgd
+    >>> machine = FleqMachine(n_memory=20, n_instructions=24, n_entries=2)
+    >>> samples = [np.array([1.0, 0.0]), np.array([0.0, 2.0])]
+    >>> data = {"samples": samples, "targets": [3.0, 5.0], "n": 2, "rate": 0.25}
+    >>> machine.run(machine.assemble(linear_sgd(2)).with_data(**data))["w"].values
+    (0.75, 2.5)
+    """
     room = ", ".join(["0"] * n_samples)
     return f"{LINEAR_SGD}\nsamples: .word {room}\ntargets: .word {room}\n"
+
+
+CALCULATOR = """
+; z <- x + y, x - y, x * y, x / y or sqrt(x), for operation 0 to 4. The inverse and the inverse
+; square root start from sums of sigmoids and are refined by Newton steps.
+x:         .word 1
+y:         .word 1
+z:         .word 0
+operation: .word 0
+slopes:    .word 0              ; of the sigmoids, and their offsets
+offsets:   .word 0
+inverse:   .word 0              ; coefficients of the two sums
+rsqrt:     .word 0
+hidden:    .word 0
+t:         .word 0
+steps:     .word 4              ; Newton steps
+.macro sum x, coefficients, z   ; z <- sum of coefficient * sigmoid(slope * x + offset)
+           scale x, slopes, hidden
+           add hidden, offsets, hidden
+           sigmoid hidden, hidden
+           dot hidden, coefficients, z
+.end
+           branch operation, plus
+           subtract operation, #1, operation
+           branch operation, minus
+           subtract operation, #1, operation
+           branch operation, times
+           subtract operation, #1, operation
+           branch operation, divide
+           jump root
+plus:      add x, y, z
+           halt
+minus:     subtract x, y, z
+           halt
+times:     multiply x, y, z
+           halt
+divide:    sum y, inverse, z
+refine:    multiply y, z, t     ; z <- z (2 - y z)
+           subtract #2, t, t
+           multiply z, t, z
+           subtract steps, #1, steps
+           branch steps, quotient
+           jump refine
+quotient:  multiply x, z, z
+           halt
+root:      sum x, rsqrt, z
+improve:   multiply z, z, t     ; z <- z (3 - x z z) / 2
+           multiply x, t, t
+           subtract #3, t, t
+           multiply z, t, z
+           multiply z, #0.5, z
+           subtract steps, #1, steps
+           branch steps, product
+           jump improve
+product:   multiply x, z, z     ; sqrt(x) = x / sqrt(x)
+"""
+
+
+def calculator_data(low: float, high: float, n_terms: int) -> dict[str, NDArray[np.float64]]:
+    r"""Sigmoid sums for `CALCULATOR`, to be given to ``with_data``.
+
+    The sums :math:`\sum_j c_j \sigma(a_j x + b_j)` approximate 1/x and 1/sqrt(x) on an interval,
+    with steps at logarithmic places and coefficients by least squares on the relative error
+    (Giannou et al. 2023, Section 5, after Barron's theorem). Newton's steps converge from a
+    relative error below 1.
+
+    Parameters
+    ----------
+    low, high : float
+        The interval of y for a quotient and of x for a root; 0 < low < high.
+    n_terms : int
+        Number of sigmoids, the machine's `n_entries`.
+
+    Returns
+    -------
+    data : dict
+        The vectors slopes, offsets, inverse and rsqrt, of shape (n_terms,).
+
+    Examples
+    --------
+    >>> from sklearn_looped import FleqMachine
+    >>> from sklearn_looped.programmed.programs import CALCULATOR, calculator_data
+    >>> machine = FleqMachine(n_memory=20, n_instructions=48, n_entries=12)
+    >>> program = machine.assemble(CALCULATOR).with_data(**calculator_data(0.1, 10, 12))
+    >>> result = machine.run(program.with_data(x=2.0, operation=4))
+    >>> round(result["z"].values[0], 12)
+    1.414213562373
+    """
+    places = np.geomspace(low, high, n_terms)
+    slopes, offsets = 4 / places, np.full(n_terms, -4.0)  # a step of relative width 1 at each place
+    slopes[-1], offsets[-1] = 0.0, 0.0  # the constant term
+    x = np.geomspace(low, high, 50 * n_terms)
+    hidden = 1 / (1 + np.exp(-(np.outer(x, slopes) + offsets)))
+    data = {"slopes": slopes, "offsets": offsets}
+    for name, target in (("inverse", 1 / x), ("rsqrt", x**-0.5)):
+        scaled = hidden / target[:, None]
+        data[name] = np.linalg.lstsq(scaled, np.ones_like(x), rcond=None)[0]
+    return data
