@@ -50,8 +50,8 @@ class FleqMachine(Machine):
     transformer : LoopedTransformer
         The fixed weights.
     certificate : Certificate
-        Why addresses and branches are exact. Flags are compared with 0 exactly from 2**-511 to
-        2**511 in float64, from 2**-63 to 2**63 in float32.
+        Why addresses and branches are exact. Flags keep their sign from 2**-511 to 2**511 in
+        float64, from 2**-63 to 2**63 in float32; closer to 0 they count as 0 or raise.
 
     Raises
     ------
@@ -178,7 +178,8 @@ class FleqMachine(Machine):
     ) -> dict[str, Any]:
         (pc, cells), (_, results) = before, after
         instruction: Instruction = program.instructions[pc]
-        read = {instruction.a, instruction.b}
+        operands = OPERATIONS[instruction.operation].replace("c", "")
+        read = {getattr(instruction, name) for name in operands}
         written = instruction.c
         if instruction.operation == "load":
             read.add(cells[instruction.a].pointer)

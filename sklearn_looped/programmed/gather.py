@@ -71,10 +71,11 @@ def compile_feed_forward(net: FeedForward, row: NDArray) -> Step:
     gate = None if net.G is None else _row_projection(net.G)
 
     def step() -> None:
-        hidden = np.maximum(first(row), 0.0)
-        if gate is not None:
-            hidden *= gate(row)
-        np.add(row, second(hidden), out=row)
+        with np.errstate(over="ignore", invalid="ignore"):  # as silent as the dense evaluation
+            hidden = np.maximum(first(row), 0.0)
+            if gate is not None:
+                hidden *= gate(row)
+            np.add(row, second(hidden), out=row)
 
     return step
 

@@ -70,7 +70,8 @@ def paper_layers(
         raise ValueError(
             f"Got temperature={temperature:.4g} and n_bits={n_bits}: a loop errs by up to "
             f"{error:.3g}, but the error correction removes {EPSILON}; the bound on "
-            f"the temperature is {paper_temperature(n_tokens, n_bits):.4g}, and fewer bits or float64 help too."
+            f"the temperature is {paper_temperature(n_tokens, n_bits):.4g}, and fewer bits or "
+            "float64 help too."
         )
 
     def tie(pointer: str, sources: list[tuple[str, ...]], start: int = 0) -> Head:

@@ -28,9 +28,9 @@ def random_fleq(seed, n_memory, n_instructions, n_entries):
         FleqInstruction(
             names[rng.integers(len(names))],
             *rng.integers(n_memory, size=4).tolist(),
-            int(rng.integers(n_instructions)),
+            int(rng.integers(n_instructions - 1)),
         )
-        for _ in range(n_instructions - 1)
+        for _ in range(n_instructions - 2)
     )
     jump = FleqInstruction("subtract", 0, 0, 1, 1, 0)
     return Program((*instructions, jump, jump._replace(flag=0)), cells, {}, {})
