@@ -87,7 +87,7 @@ def fleq_cases() -> Iterator[Case]:
 
 
 def measure(run: Callable[[int], object]) -> list[float]:
-    """Steps a CPU second, `N_REPEATS` times; the first run sizes the others and is dropped."""
+    """Return `N_REPEATS` rates in steps a CPU second; a first run sizes the others."""
     n, elapsed = 1, 0.0
     while elapsed < SECONDS / 4:
         n = n * 4

@@ -106,16 +106,9 @@ class FleqMachine(Machine):
             If the program is larger than the machine, a cell has too many entries or is not
             finite, or an address is out of range.
         """
-        self._fit(program)
-        fields, tokens = self.fields, self.tokens
-        first, first_cell = tokens["program"].start, tokens["memory"].start
-        n_code = fields.size("pc")
-        tape = fields.pack(tokens.width, one=1)
-        tape[tokens["scratch"], fields["scratch"]] = 1
-        tape[tokens["null"], fields["null"]] = 1
-        places = np.arange(first_cell, tokens.width)
-        tape[first_cell:, fields["position"]] = torch.as_tensor(sign_code(places, n_code))
-        tape[SCRATCH, fields["pc"]] = torch.as_tensor(sign_code(first, n_code))
+        tape = self._blank_tape(program)
+        fields, n_code = self.fields, self.fields.size("pc")
+        first, first_cell = self.tokens["program"].start, self.tokens["memory"].start
 
         def code(address: int, size: int, offset: int, where: str) -> Tensor:
             if not 0 <= address < size:

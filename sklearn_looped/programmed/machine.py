@@ -211,8 +211,21 @@ class Machine(ABC):
             trace=pd.DataFrame(rows, columns=TRACE_COLUMNS) if trace else None,
         )
 
-    def _fit(self, program: Program) -> None:
-        """Raise if a program is larger than the machine."""
+    def _blank_tape(self, program: Program) -> Tensor:
+        """Return a tape with indicators, positions and program counter, once the sizes fit."""
+        fields, tokens = self.fields, self.tokens
+        self._check_sizes(program)
+        tape = fields.pack(tokens.width, one=1)
+        for kind in ("scratch", "null"):
+            if kind in tokens:
+                tape[tokens[kind], fields[kind]] = 1
+        pointed_to = np.arange(tokens["memory"].start, tokens.width)
+        codes = sign_code(pointed_to, fields.size("position"))
+        tape[tokens["memory"].start :, fields["position"]] = torch.as_tensor(codes)
+        tape[SCRATCH, fields["pc"]] = tape[tokens["program"].start, fields["position"]]
+        return tape
+
+    def _check_sizes(self, program: Program) -> None:
         for what, got, room in (
             ("instructions", len(program.instructions), self.tokens.size("program")),
             ("cells", len(program.cells), self.tokens.size("memory")),

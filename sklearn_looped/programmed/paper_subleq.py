@@ -1,7 +1,8 @@
 """SUBLEQ in the paper's own form: ties, buffers and an error correction, ten layers.
 
 Giannou et al. 2023, Section 4 and Appendix B: read the instruction (1 layer), read both operands
-(1), subtract (3), write (1), branch (3), correct errors (1). The scratchpad and the token it
+(1), subtract (3), write (1), branch (3), correct errors (1); the paper's count is nine, its
+authors' code takes these ten. The scratchpad and the token it
 points to attend to each other with weights 1/2, 1/2; a buffer takes the average, and the
 feed-forward net undoes it. Two deviations keep the weights fixed: constants ride on the fields
 ``one`` and ``scratch``, and the epsilon of the error correction is a constant.

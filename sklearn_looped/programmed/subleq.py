@@ -12,7 +12,7 @@ from sklearn_looped.programmed.assembler import Program
 from sklearn_looped.programmed.certificate import certify
 from sklearn_looped.programmed.evaluation import LoopedTransformer
 from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
-from sklearn_looped.programmed.machine import DTYPES, SCRATCH, Machine
+from sklearn_looped.programmed.machine import DTYPES, Machine
 from sklearn_looped.programmed.paper_subleq import paper_fields, paper_layers, sufficient_margin
 from sklearn_looped.programmed.subleq_assembler import Instruction, assemble_subleq, write_subleq
 from sklearn_looped.programmed.subleq_layers import subleq_fields, subleq_layers
@@ -121,18 +121,11 @@ class SubleqMachine(Machine):
         ValueError
             If the program is larger than the machine, or a value or address out of range.
         """
-        self._fit(program)
+        tape = self._blank_tape(program)
         self._check_values(program)
         fields, tokens = self.fields, self.tokens
         n_code = fields.size("pc")
         first_cell, first = tokens["memory"].start, tokens["program"].start
-        tape = fields.pack(tokens.width, one=1)
-        tape[tokens["scratch"], fields["scratch"]] = 1
-        if "null" in tokens:
-            tape[tokens["null"], fields["null"]] = 1
-        places = np.arange(first_cell, tokens.width)
-        tape[first_cell:, fields["position"]] = torch.as_tensor(sign_code(places, n_code))
-        tape[SCRATCH, fields["pc"]] = torch.as_tensor(sign_code(first, n_code))
         cells = [*program.cells, *[0] * (tokens.size("memory") - len(program.cells))]
         values = sign_code(cells, self.n_bits) if self._bits else np.array(cells, float)[:, None]
         tape[tokens["memory"], fields["value"]] = torch.as_tensor(values)
