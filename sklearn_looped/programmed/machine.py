@@ -236,15 +236,18 @@ class Machine(ABC):
                     "machine."
                 )
 
-    def _stops(self, program: Program, breakpoints: Sequence[str | int]) -> dict[bytes, int]:
+    def _stops(self, program: Program, breakpoints: Sequence[str | int]) -> set[bytes]:
         """Codes of the instructions to stop at, as bytes of the program counter."""
-        numbers = [program.halt]
+        stops = [program.halt]
         for point in breakpoints:
-            if isinstance(point, str) and point not in program.code_labels:
+            number = program.code_labels.get(point) if isinstance(point, str) else point
+            if number is None or not 0 <= number <= program.halt:
                 known = ", ".join(program.code_labels)
-                raise ValueError(f"Got breakpoint {point!r}, but the code labels are: {known}.")
-            numbers.append(program.code_labels[point] if isinstance(point, str) else point)
-        n_bits = self.fields.size("pc")
-        codes = [sign_code(n + self.tokens["program"].start, n_bits) for n in numbers]
-        dtype = np.dtype(str(self.dtype).removeprefix("torch."))
-        return {c.astype(dtype).tobytes(): n for c, n in zip(codes, numbers, strict=True)}
+                raise ValueError(
+                    f"Got breakpoint {point!r}, expected a number from 0 to {program.halt} or one "
+                    f"of the labels {known}."
+                )
+            stops.append(number)
+        positions = np.array(stops) + self.tokens["program"].start
+        codes = torch.as_tensor(sign_code(positions, self.fields.size("pc")), dtype=self.dtype)
+        return {code.numpy().tobytes() for code in codes}
