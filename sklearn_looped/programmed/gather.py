@@ -15,7 +15,7 @@ Columns = slice | NDArray[np.intp]
 def compile_pointer_head(
     head: Head, pointer: Pointer, tokens: Layout, state: NDArray
 ) -> Callable[[], Step]:
-    """One-hot match as an index: decode the pointer, add the row it names (or the row it names).
+    """One-hot match as an index: decode the pointer, read from or write to the row it names.
 
     The certificate proves the softmax one-hot, so the row that the pointer names is the whole
     sum; a pointer of zeros, or to no token of the right kind, names the null token, whose
