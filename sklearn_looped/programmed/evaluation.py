@@ -1,0 +1,228 @@
+"""The looped transformer, and evaluations that skip what cannot act.
+
+`dense` is the definition. `masked` evaluates only the rows and keys that a head names,
+`cached` also keeps keys and values that no layer writes to, and `gather` also replaces a one-hot
+match by the row that its pointer names. All four give the same bits.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_looped.core.loop import Block, run_loop
+from sklearn_looped.programmed.gather import compile_feed_forward, compile_pointer_head
+from sklearn_looped.programmed.layers import FeedForward, Head, Layer
+from sklearn_looped.programmed.layout import Layout
+
+EVALUATIONS = ("dense", "masked", "cached", "gather")
+
+
+class LoopedTransformer:
+    """A loop body of fixed weights, applied again and again without input injection.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The loop body.
+    tokens : Layout
+        The kinds of token of the sequence, in order, with their numbers.
+
+    Attributes
+    ----------
+    n_parameters, n_nonzero : int
+        Entries of all weight matrices, and how many of them are not 0.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.evaluation import LoopedTransformer
+    >>> from sklearn_looped.programmed.layers import FeedForward, Layer
+    >>> from sklearn_looped.programmed.layout import Layout
+    >>> from sklearn_looped.programmed.primitives import add
+    >>> fields, tokens = Layout(one=1, count=1), Layout(memory=2)
+    >>> net = FeedForward(add(fields, {"one": "count"}), fields.width, ("memory",))
+    >>> transformer = LoopedTransformer([Layer((), net)], tokens)
+    >>> tape = fields.pack(2, one=1, count=[[10], [20]])
+    >>> [state[:, 1].tolist() for state in transformer.run(tape, 3)]
+    [[11.0, 21.0], [12.0, 22.0], [13.0, 23.0]]
+    """
+
+    def __init__(self, layers: Sequence[Layer], tokens: Layout) -> None:
+        self.layers = tuple(layers)
+        self.tokens = tokens
+        self.n_parameters = sum(w.numel() for _, w in self.weights())
+        self.n_nonzero = sum(int(w.count_nonzero()) for _, w in self.weights())
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """All weight matrices with their names."""
+        for i, layer in enumerate(self.layers):
+            for name, weight in layer.weights():
+                yield f"layer{i}.{name}", weight
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all weights: equal before and after a run, and for every program."""
+        digest = hashlib.sha256()
+        for name, weight in self.weights():
+            digest.update(name.encode() + np.ascontiguousarray(weight.numpy()).tobytes())
+        return digest.hexdigest()
+
+    def __call__(self, state: Tensor, adjacency: Tensor | None = None) -> Tensor:
+        """One pass of the loop body, dense: (n, d) -> (n, d)."""
+        for layer in self.layers:
+            state = layer(state, adjacency)
+        return state
+
+    def run(
+        self,
+        state: Tensor,
+        n_loops: int,
+        *,
+        evaluation: str = "dense",
+        until: Callable[[Tensor], bool] | None = None,
+        adjacency: Tensor | None = None,
+    ) -> Iterator[Tensor]:
+        """Loop without input injection (`run_loop`) and yield every state.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+            The tape. It is not changed.
+        n_loops : int
+            Cap on the number of loops.
+        evaluation : {"dense", "masked", "cached", "gather"}, default="dense"
+            All give the same bits. All but "dense" work in place: every state they yield is the
+            same memory, clone what is to be kept.
+        until : callable, default=None
+            Stop rule, see `run_loop`.
+        adjacency : Tensor of shape (n_tokens, n_tokens) or None, default=None
+            For graph heads.
+
+        Yields
+        ------
+        state : Tensor of shape (n_tokens, width)
+
+        Raises
+        ------
+        ValueError
+            If the evaluation is unknown or the number of tokens is wrong.
+        """
+        if evaluation not in EVALUATIONS:
+            raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
+        if state.shape[0] != self.tokens.width:
+            raise ValueError(f"Got {state.shape[0]} tokens, expected {self.tokens.width}.")
+        state = state.clone()
+        if evaluation == "dense":
+            block: Block = lambda x: self(x, adjacency)  # noqa: E731
+        else:
+            block = _sparse_block(self, state, evaluation, adjacency)
+        return run_loop(block, state, n_loops, until=until)
+
+    def changing(self) -> dict[str, set[int]]:
+        """Columns that some layer may write to, by kind of token; all others never change."""
+        columns: dict[str, set[int]] = {kind: set() for kind in self.tokens.names}
+        for layer in self.layers:
+            for head in layer.heads:
+                for kind in self.tokens.names if head.kind == "graph" else head.rows:
+                    columns[kind].update(head.targets)
+            if (net := layer.feed_forward) is not None:
+                for kind in net.rows:
+                    columns[kind].update(net.W2.outputs.tolist())
+        return columns
+
+
+Step = Callable[[], None]
+
+
+def _sparse_block(
+    transformer: LoopedTransformer, state: Tensor, evaluation: str, adjacency: Tensor | None
+) -> Block:
+    """Loop body that updates `state` in place on the rows that can act."""
+    steps: list[Step] = []
+    for layer in transformer.layers:
+        heads = [_head_step(transformer, h, state, evaluation, adjacency) for h in layer.heads]
+        steps.append(_attention_step(heads))
+        if (net := layer.feed_forward) is not None:
+            steps.append(_feed_forward_step(transformer, net, state, evaluation))
+
+    def block(_: Tensor) -> Tensor:  # it is `state`, at every loop
+        for step in steps:
+            step()
+        return state
+
+    return block
+
+
+# A head first computes its output from the state of the layer before, then adds it.
+HeadStep = Callable[[], Step]
+
+
+def _attention_step(heads: Sequence[HeadStep]) -> Step:
+    def step() -> None:
+        for write in [compute() for compute in heads]:
+            write()
+
+    return step
+
+
+def _head_step(
+    transformer: LoopedTransformer,
+    head: Head,
+    state: Tensor,
+    evaluation: str,
+    adjacency: Tensor | None,
+) -> HeadStep:
+    tokens = transformer.tokens
+    if evaluation == "gather" and head.pointer is not None and head.kind == "softmax":
+        return compile_pointer_head(head, head.pointer, tokens, state.numpy())
+    rows, keys = tokens.index(*head.rows), _key_rows(head, tokens)
+    targets = list(head.targets)
+    written = torch.tensor(rows)[:, None]
+    if head.kind == "graph":
+        written = torch.arange(len(state))[:, None]
+        adjacency = None if adjacency is None else adjacency[:, rows]
+    cached = evaluation != "masked"
+    changing = set().union(*(transformer.changing()[k] for k in _key_kinds(head, tokens)))
+
+    def project(which: str) -> Callable[[], Tensor]:
+        projection = getattr(head, which)
+        if cached and changing.isdisjoint(projection.inputs.tolist()):
+            fixed = projection(state[keys])
+            return lambda: fixed
+        return lambda: projection(state[keys])
+
+    key, value = project("Wk"), project("Wv")
+
+    def compute() -> Step:
+        output = head.attend(head.Wq(state[rows]), key(), value(), adjacency)
+
+        def write() -> None:
+            state[written, targets] += output
+
+        return write
+
+    return compute
+
+
+def _key_kinds(head: Head, tokens: Layout) -> list[str]:
+    """Kinds of token a head attends to: those it names and the null token, in token order."""
+    return [kind for kind in tokens.names if kind in head.keys or kind == "null"]
+
+
+def _key_rows(head: Head, tokens: Layout) -> list[int]:
+    return tokens.index(*_key_kinds(head, tokens))
+
+
+def _feed_forward_step(
+    transformer: LoopedTransformer, net: FeedForward, state: Tensor, evaluation: str
+) -> Step:
+    rows = transformer.tokens.index(*net.rows)
+    if evaluation == "gather" and len(rows) == 1:
+        return compile_feed_forward(net, state.numpy()[rows[0]])
+
+    def step() -> None:
+        x = state[rows]
+        state[rows] = x + net(x)
+
+    return step

@@ -1,0 +1,226 @@
+"""Primitives that are attention heads: broadcast, argmin, sigmoid, linear product."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import torch
+
+from sklearn_looped.programmed.certificate import required_temperature
+from sklearn_looped.programmed.layers import Head, Pointer, Projection, Terms
+from sklearn_looped.programmed.layout import Layout
+
+
+def broadcast(
+    layout: Layout,
+    source: str,
+    copy: Mapping[str, str],
+    *,
+    rows: tuple[str, ...],
+    dtype: torch.dtype = torch.float64,
+) -> Head:
+    r"""Every row of the kinds `rows` adds fields of the one `source` token.
+
+    :math:`q = [a;\, 1 - a]` with a = 1 on the acting rows, :math:`k = [s;\, \nu]` with s = 1 on
+    the source: acting rows score 1 on the source, all others 1 on the null token, 0 elsewhere.
+    The margin is 1. `copy` maps source fields to target fields.
+    """
+    Wq = {(layout.at("one"), 1): 1.0}
+    for kind in rows:
+        Wq[layout.at(kind), 0], Wq[layout.at(kind), 1] = 1.0, -1.0
+    Wk = {(layout.at(source), 0): 1.0, (layout.at("null"), 1): 1.0}
+    return make_head(
+        layout,
+        "softmax",
+        Wq,
+        Wk,
+        layout.pairs(copy),
+        rows=rows,
+        keys=(source,),
+        margin=1.0,
+        dtype=dtype,
+    )
+
+
+def argmin(
+    layout: Layout,
+    score: Terms,
+    copy: Mapping[str, str],
+    *,
+    row: str,
+    keys: tuple[str, ...],
+    bound: float,
+    gap: float,
+    dtype: torch.dtype = torch.float64,
+) -> Head:
+    r"""Read the smallest: the `row` token adds fields of the token with the smallest score.
+
+    :math:`q = [1;\, 1;\, 0]` on the row, :math:`[0;\, 0;\, 1]` elsewhere, and :math:`k = [-s;\,
+    -4Kx;\, \nu]` with the score s, its bound :math:`|s| \le K` and x = 1 on tokens that take no
+    part. The temperature is :math:`2^{p+4} / K` (p bits of mantissa): rounding a score then
+    costs at most 16 nats, so gaps of :math:`2^{-46} K` are told apart in float64.
+    Ties are for the caller to break: add ``gap`` times the token's number to the score.
+
+    Parameters
+    ----------
+    layout : Layout
+    score : mapping of int to float
+        Linear combination of fields of the keys, see `Layout.terms`.
+    copy : mapping of str to str
+        Source field of the winner -> target field of the row.
+    row : str
+        The kind of the one reading token.
+    keys : tuple of str
+        Kinds of token that take part; each has an indicator field.
+    bound : float
+        Bound K on the absolute score.
+    gap : float
+        Smallest difference of two scores; the certificate compares it with the threshold.
+    dtype : torch.dtype, default=torch.float64
+
+    Returns
+    -------
+    head : Head
+    """
+    one, acting = layout.at("one"), layout.at(row)
+    Wq = {(acting, 0): 1.0, (acting, 1): 1.0, (one, 2): 1.0, (acting, 2): -1.0}
+    Wk = {(i, 0): -value for i, value in score.items()}
+    Wk |= {(layout.at(kind), 1): 4 * bound for kind in keys}
+    Wk |= {(one, 1): -4 * bound, (layout.at("null"), 2): 1.0}
+    return make_head(
+        layout,
+        "softmax",
+        Wq,
+        Wk,
+        layout.pairs(copy),
+        rows=(row,),
+        keys=keys,
+        margin=gap,
+        temperature=2.0 ** (5 - math.log2(torch.finfo(dtype).eps) - math.ceil(math.log2(bound))),
+        dtype=dtype,
+    )
+
+
+def sigmoid(
+    layout: Layout,
+    argument: int,
+    value: int,
+    target: int,
+    *,
+    row: str,
+    dtype: torch.dtype = torch.float64,
+) -> Head:
+    r"""Add ``value * sigmoid(argument)`` to a column of the `row` token, exactly.
+
+    A softmax over two keys with logits z and 0 *is* the sigmoid: :math:`e^z / (e^z + e^0)`. The
+    row scores z on itself, 0 on the null token and -E on all others; other rows score E on
+    the null token. E is the `required_temperature`, so the others underflow to 0. This is
+    the exact form of the sigmoid block of Giannou et al. 2023, Lemma 5.
+
+    Parameters
+    ----------
+    layout : Layout
+    argument, value, target : int
+        Columns of the argument, of the factor and of the result.
+    row : str
+        The kind of the one token that acts.
+    dtype : torch.dtype, default=torch.float64
+
+    Returns
+    -------
+    head : Head
+    """
+    far = required_temperature(1.0, dtype)
+    one, null, acting = layout.at("one"), layout.at("null"), layout.at(row)
+    Wq = {(argument, 0): 1.0, (one, 1): 1.0, (one, 2): 1.0, (acting, 2): -1.0}
+    Wk = {(acting, 0): 1.0, (one, 1): -far, (acting, 1): far, (null, 1): far, (null, 2): far}
+    return make_head(
+        layout, "softmax", Wq, Wk, [(value, target)], rows=(row,), keys=(row, "null"), dtype=dtype
+    )
+
+
+def linear_product(
+    layout: Layout,
+    left: str,
+    right: str,
+    copy: Mapping[str, str],
+    *,
+    rows: tuple[str, ...],
+    keys: tuple[str, ...],
+    dtype: torch.dtype = torch.float64,
+) -> Head:
+    r"""Linear attention: each row adds :math:`\sum_j (l_i^\top r_j) v_j`.
+
+    With one key token it is a product of registers on two tokens, with one-hot right-hand sides a
+    matrix product :math:`A^\top B`: one layer and one head where Giannou et al. 2023, Lemma 6,
+    linearise a softmax. Exact up to rounding.
+
+    Parameters
+    ----------
+    layout : Layout
+    left, right : str
+        Fields of the rows and of the keys, of one width; 0 on tokens that take no part.
+    copy : mapping of str to str
+        Value field of the keys -> target field of the rows.
+    rows, keys : tuple of str
+        Kinds of token that the fields `left` and `right` are not 0 on.
+    dtype : torch.dtype, default=torch.float64
+
+    Returns
+    -------
+    head : Head
+    """
+    Wq = {(column, j): 1.0 for j, column in enumerate(layout.index(left))}
+    Wk = {(column, j): 1.0 for j, column in enumerate(layout.index(right))}
+    return make_head(
+        layout, "linear", Wq, Wk, layout.pairs(copy), rows=rows, keys=keys, dtype=dtype
+    )
+
+
+def make_head(
+    layout: Layout,
+    kind: Literal["softmax", "linear", "graph"],
+    Wq: Mapping[tuple[int, int], float],
+    Wk: Mapping[tuple[int, int], float],
+    pairs: Iterable[tuple[int, int]],
+    *,
+    scale: float = 1.0,
+    rows: tuple[str, ...],
+    keys: tuple[str, ...],
+    margin: float | None = None,
+    temperature: float | None = None,
+    pointer: Pointer | None = None,
+    dtype: torch.dtype = torch.float64,
+) -> Head:
+    """Head from the non-zero entries of its weights; the common end of all constructors.
+
+    `pairs` are (source column, target column) of values with weight `scale`. A temperature of
+    None is derived from the margin, or 1 for heads without one. See `Head` for the rest.
+    """
+    if temperature is None:
+        temperature = 1.0 if margin is None else required_temperature(margin, dtype)
+    pairs = list(pairs)
+    targets = tuple(dict.fromkeys(target for _, target in pairs))
+    Wv = {(source, targets.index(target)): scale for source, target in pairs}
+    width = 1 + max(j for _, j in [*Wq, *Wk])
+    return Head(
+        kind,
+        _projection(Wq, layout.width, width, dtype),
+        _projection(Wk, layout.width, width, dtype),
+        _projection(Wv, layout.width, len(targets), dtype),
+        targets,
+        rows,
+        keys,
+        temperature,
+        margin,
+        pointer,
+    )
+
+
+def _projection(
+    entries: Mapping[tuple[int, int], float], d_in: int, d_out: int, dtype: torch.dtype
+) -> Projection:
+    weight = torch.zeros(d_in, d_out, dtype=dtype)
+    for index, value in entries.items():
+        weight[index] = value
+    return Projection(weight)
