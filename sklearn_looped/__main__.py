@@ -131,8 +131,9 @@ def _from_openml(task_id: int) -> Problem:
     import openml
 
     try:
-        task = openml.tasks.get_task(task_id, download_splits=True)
-        dataset = task.get_dataset()
+        # The task's class, and so its attributes, depend on what the server says.
+        task: Any = openml.tasks.get_task(task_id, download_splits=True)
+        dataset: Any = task.get_dataset()
         X, y, *_ = dataset.get_data(target=task.target_name)
     except (openml.exceptions.PyOpenMLError, OSError) as error:
         raise ValueError(f"OpenML task {task_id} could not be had: {error}") from error
