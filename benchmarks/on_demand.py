@@ -1,7 +1,8 @@
 """How long does meta-training on demand take, and what does it reach? Linear functions, d = 5.
 
-``python benchmarks/on_demand.py`` meta-trains in an empty cache, fits five noiseless linear problems
-of 40 rows, fits again from the cache, prints a table and writes benchmarks/results/on_demand.json.
+``python benchmarks/on_demand.py`` meta-trains in an empty cache for the first of five noiseless
+linear problems of 40 rows, takes the others from the cache, prints a table and writes
+benchmarks/results/on_demand.json.
 """
 
 import os
