@@ -3,7 +3,7 @@
 import copy
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from sklearn_looped.learned.ensemble import CHUNK, SupportEnsemble, last_loop, s
 from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
 from sklearn_looped.learned.on_demand import meta_trained
 from sklearn_looped.learned.priors import PRIORS
-from sklearn_looped.learned.readout import quantile_levels
+from sklearn_looped.learned.readout import interpolate_quantiles
 from sklearn_looped.learned.views import fit_views
 
 LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
@@ -248,7 +248,7 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
 
     def _by_chunk(self, X: ArrayLike) -> Iterator[Iterator[Array]]:
         """Yield, for each chunk of the validated queries, the predictions by loop."""
-        check_is_fitted(self)
+        check_is_fitted(self, "n_loops_")
         self._validate_params()
         X = validate_table(self, X, reset=False)
         Z = self._encoder.transform(X)
@@ -256,12 +256,15 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
         for start in range(0, len(Z), CHUNK):
             yield self._ensemble.predict_by_loop(self._network, memories, Z[start : start + CHUNK])
 
-    def _outputs(self, X: ArrayLike) -> Array:
-        """Means and quantiles, (n, 1 + n_quantiles), after the last loop."""
-        if self.n_loops == "auto":
-            parts = [settled_loop(by_loop, self._spread)[0] for by_loop in self._by_chunk(X)]
-        else:
-            parts = [last_loop(by_loop) for by_loop in self._by_chunk(X)]
+    def _summarise(self, X: ArrayLike, summary: Callable[[Array], Array]) -> NDArray[Any]:
+        """Summary of means and quantiles (q, 1 + n_quantiles) after the last loop, by chunk."""
+        parts = []
+        for by_loop in self._by_chunk(X):
+            if self.n_loops == "auto":
+                output, _ = settled_loop(by_loop, self._spread)
+            else:
+                output = last_loop(by_loop)
+            parts.append(summary(output).astype(self._dtype))
         return np.concatenate(parts)
 
     def predict(
@@ -282,11 +285,12 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
         std : ndarray of shape (n_samples,)
             Only if `return_std`.
         """
-        outputs = self._outputs(X)
-        mean = outputs[:, 0].astype(self._dtype)
         if not return_std:
-            return mean
-        return mean, outputs[:, 1:].std(axis=1).astype(self._dtype)
+            return self._summarise(X, lambda output: output[:, 0])
+        mean, std = self._summarise(
+            X, lambda output: np.column_stack([output[:, 0], output[:, 1:].std(axis=1)])
+        ).T
+        return mean, std
 
     def predict_quantiles(
         self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)
@@ -321,10 +325,7 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
         wanted = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
         if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
             raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
-        known = self._outputs(X)[:, 1:]
-        levels = quantile_levels(known.shape[1]).numpy()
-        rows = [np.interp(wanted, levels, row) for row in known]
-        return np.array(rows).astype(self._dtype)
+        return self._summarise(X, lambda output: interpolate_quantiles(output[:, 1:], wanted))
 
     def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
         """Predict after every loop, in one pass, as `GradientBoostingRegressor` does by stage.

@@ -33,6 +33,11 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """
     _refuse_complex(X, "X")
     if isinstance(X, pd.DataFrame):
+        if not X.columns.is_unique:
+            twice = X.columns[X.columns.duplicated()][0]
+            raise ValueError(
+                f"Got several columns named {twice!r}; give every column its own name."
+            )
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         if X.empty:
             raise ValueError(f"Found array with shape {X.shape}, but at least one row and column "
@@ -69,6 +74,8 @@ def validate_training(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, ND
     _refuse_complex(y, "y")
     y = column_or_1d(y, warn=True)
     try:
+        if y.dtype.kind in "SU":
+            raise TypeError(f"it holds text such as {y[0]!r}")
         y = y.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(

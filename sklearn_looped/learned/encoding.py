@@ -50,48 +50,52 @@ class TableEncoder:
         """Learn the encoding from the support and return it encoded, (n, d) -> (n, d')."""
         self.columns_: ColumnTransformer | None = None
         if not isinstance(X, pd.DataFrame):
-            return _as_numbers(X)
-        nominal = [name for name in X.columns if _is_nominal(X[name])]
-        levels = {name: X[name].nunique() for name in nominal}
-        if not nominal:
-            return _as_numbers(_numeric_part(X))
-        self.nominal_ = nominal
+            return np.asarray(X, dtype=np.float64)
+        self.nominal_ = [str(i) for i in range(X.shape[1]) if _is_nominal(X.iloc[:, i])]
+        if not self.nominal_:
+            return X.to_numpy(np.float64, na_value=np.nan)
+        self.names_ = [str(X.columns[int(i)]) for i in self.nominal_]
+        table = self._prepared(X)
+        levels = table[self.nominal_].nunique()
         self.columns_ = ColumnTransformer(
             [
                 (
                     "binary",
                     OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
-                    [name for name in nominal if levels[name] <= 2],
+                    list(levels.index[levels <= 2]),
                 ),
                 (
                     "one_hot",
                     OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-                    [name for name in nominal if 2 < levels[name] <= MAX_ONE_HOT],
+                    list(levels.index[(levels > 2) & (levels <= MAX_ONE_HOT)]),
                 ),
                 (
                     "target",
                     _target_encoder(self.random_state),
-                    [name for name in nominal if levels[name] > MAX_ONE_HOT],
+                    list(levels.index[levels > MAX_ONE_HOT]),
                 ),
             ],
             remainder="passthrough",
         )
-        return _as_numbers(self.columns_.fit_transform(self._prepared(X), y))
+        return np.asarray(self.columns_.fit_transform(table, y), dtype=np.float64)
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
         """Encode a table like the one of `fit_transform`."""
         if self.columns_ is None:
-            return _as_numbers(_numeric_part(X) if isinstance(X, pd.DataFrame) else X)
+            if isinstance(X, pd.DataFrame):
+                return X.to_numpy(np.float64, na_value=np.nan)
+            return np.asarray(X, dtype=np.float64)
         if not isinstance(X, pd.DataFrame):
             raise ValueError(
                 f"Got {type(X).__name__}, but the estimator was fitted on a DataFrame with nominal "
-                f"columns ({', '.join(map(str, self.nominal_))}). Give a DataFrame."
+                f"columns ({', '.join(self.names_)}). Give a DataFrame."
             )
-        return _as_numbers(self.columns_.transform(self._prepared(X)))
+        return np.asarray(self.columns_.transform(self._prepared(X)), dtype=np.float64)
 
     def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Numeric columns as float64, nominal ones as plain objects, missing ones as NaN."""
-        numeric = _numeric_part(X.drop(columns=self.nominal_))
+        """Columns named by their place, numeric ones as float64, nominal ones as objects."""
+        X = X.set_axis([str(i) for i in range(X.shape[1])], axis=1)
+        numeric = X.drop(columns=self.nominal_).astype("float64")
         nominal = X[self.nominal_].astype(object)
         return pd.concat([numeric, nominal.where(nominal.notna(), np.nan)], axis=1)
 
@@ -111,12 +115,3 @@ def _is_nominal(column: "pd.Series[Any]") -> bool:
             "expected. Turn it into numbers first, such as days since a date."
         )
     return not pd.api.types.is_numeric_dtype(column)
-
-
-def _numeric_part(X: pd.DataFrame) -> pd.DataFrame:
-    """Columns as float64; pandas' own missing values become NaN."""
-    return X.astype("float64")
-
-
-def _as_numbers(X: ArrayLike | pd.DataFrame) -> Array:
-    return np.asarray(X, dtype=np.float64)

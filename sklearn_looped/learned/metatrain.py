@@ -1,28 +1,22 @@
 """Meta-training: a looped network learns from a stream of prompts, resumable to the step."""
 
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from time import monotonic
 from typing import Any, NamedTuple, cast
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from skorch import NeuralNet
-from skorch.callbacks import Callback, GradientNormClipping
+from skorch.callbacks import GradientNormClipping
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import IterableDataset
-from tqdm.auto import tqdm
 
 from sklearn_looped.core.device import choose_device, seeded_generator, training_dtype
 from sklearn_looped.learned.network import CLIP, LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.readout import DistributionLoss
 from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.run_state import RunState
 from sklearn_looped.learned.standardise import Standardiser
 
 
@@ -101,119 +95,6 @@ class _Trainer(NeuralNet):
         )
         self._step_optimizer(None)
         return step
-
-
-def _damped(average: Tensor, weights: Tensor, n_averaged: Tensor | int, decay: float) -> Tensor:
-    """Exponential moving average whose memory grows to `decay` from a short one."""
-    return torch.lerp(average, weights, max(1 - decay, 9 / (10 + float(n_averaged))))
-
-
-class _RunState(Callback):
-    """What a run consists of: step, losses, averaged weights, optimisers; on disk if asked for.
-
-    The state goes to one safetensors file, written beside and then moved over the last one, so
-    that a kill at any moment leaves a whole file.
-    """
-
-    def __init__(
-        self, network: LoopedNetwork, recipe: Recipe, folder: Path | None, save_every: float,
-        verbose: int,
-    ) -> None:  # fmt: skip
-        self.recipe, self.save_every = recipe, save_every
-        self.path = None if folder is None else folder / "state.safetensors"
-        self.average = AveragedModel(
-            network, avg_fn=lambda a, p, n: _damped(a, p, n, recipe.average), use_buffers=True
-        )
-        self.losses: list[float] = []
-        self.n_tables, self.seconds, self.step_ended = 0, 0.0, monotonic()
-        self.identity = {"network": asdict(network.config), "recipe": asdict(recipe)}
-        self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not verbose)
-        self.saved_at = monotonic()
-
-    def on_batch_begin(self, net: _Trainer, batch: Any, **_: Any) -> None:
-        self.n_tables += len(batch[1])
-        share = self.recipe.learning_rate(len(self.losses))
-        for optimizer, peak in (
-            (net.optimizer_, self.recipe.lr),
-            (net.muon_, self.recipe.muon_lr),
-        ):
-            for group in optimizer.param_groups:
-                group["lr"] = peak * share
-
-    def on_batch_end(self, net: _Trainer, loss: Tensor, **_: Any) -> None:
-        self.average.update_parameters(net.module_)
-        self.losses.append(loss.item())
-        now = monotonic()
-        self.seconds, self.step_ended = self.seconds + now - self.step_ended, now
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"The loss became {loss.item()} at step {len(self.losses)}; the last saved state "
-                "is untouched. Lower lr and muon_lr or max_norm."
-            )
-        recent = self.losses[-100:]
-        self.bar.update()
-        self.bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}", refresh=False)
-        if self.path and monotonic() - self.saved_at > self.save_every:
-            self.save(net)
-
-    def on_train_end(self, net: _Trainer, **_: Any) -> None:
-        self.bar.close()
-        if self.path:
-            self.save(net)
-
-    def save(self, net: _Trainer) -> None:
-        assert self.path is not None
-        tensors = {f"module.{name}": t for name, t in net.module_.state_dict().items()}
-        tensors |= {f"average.{name}": t for name, t in self.average.state_dict().items()}
-        for kind in ("optimizer", "muon"):
-            state = getattr(net, kind + "_").state_dict()["state"]
-            tensors |= {f"{kind}.{i}.{k}": t for i, s in state.items() for k, t in s.items()}
-        tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        tensors["cost"] = torch.tensor([self.n_tables, self.seconds], dtype=torch.float64)
-        scratch = self.path.with_suffix(".partial")
-        metadata = {key: json.dumps(value) for key, value in self.identity.items()}
-        save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, scratch, metadata)
-        os.replace(scratch, self.path)
-        self.saved_at = monotonic()
-
-    def load(self, net: _Trainer) -> None:
-        """Go on from the saved state, if there is one; refuse the state of another run."""
-        if self.path is None:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self.path.exists():
-            return
-        with safe_open(self.path, "pt") as file:
-            self._check_identity(file.metadata())
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            start = prefix + "."
-            return {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
-
-        net.module_.load_state_dict(part("module"))
-        self.average.load_state_dict(part("average"))
-        for kind in ("optimizer", "muon"):
-            state: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in part(kind).items():
-                index, _, key = name.partition(".")
-                state.setdefault(int(index), {})[key] = tensor
-            optimizer = getattr(net, kind + "_")
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self.losses = tensors["losses"].tolist()
-        self.n_tables, self.seconds = int(tensors["cost"][0]), float(tensors["cost"][1])
-        self.bar.update(len(self.losses))
-
-    def _check_identity(self, metadata: dict[str, str]) -> None:
-        for key, ours in self.identity.items():
-            theirs, ours = json.loads(metadata[key]), json.loads(json.dumps(ours))
-            if theirs != ours:
-                differing = [name for name in ours if ours[name] != theirs.get(name)]
-                raise ValueError(
-                    f"{self.path} holds a run with another {key} (differs in "
-                    f"{', '.join(differing)}). Give another folder, or delete this one."
-                )
 
 
 class MetaTraining(NamedTuple):
@@ -297,6 +178,7 @@ def meta_train(
     >>> from sklearn_looped.learned.network import NetworkConfig
     >>> from sklearn_looped.learned.priors import LinearPrior
     >>> from sklearn_looped.learned.recipe import Recipe
+    from sklearn_looped.learned.run_state import RunState
     >>> run = meta_train(
     ...     NetworkConfig(n_features=2, width=16, n_heads=2),
     ...     LinearPrior(),
@@ -316,7 +198,7 @@ def meta_train(
         module = LoopedNetwork(network)
     module = module.to(chosen)
     path = None if folder is None else Path(folder)
-    state = _RunState(module, recipe, path, save_every, verbose)
+    state = RunState(module, recipe, path, save_every, verbose)
     net = _Trainer(
         module,
         criterion=DistributionLoss,

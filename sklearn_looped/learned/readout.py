@@ -1,7 +1,11 @@
 """The readout: from a query's state to a predictive distribution of its standardised target."""
 
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -15,6 +19,22 @@ def quantile_levels(n_quantiles: int) -> Tensor:
     tensor([0.1250, 0.3750, 0.6250, 0.8750])
     """
     return (torch.arange(n_quantiles) + 0.5) / n_quantiles
+
+
+def interpolate_quantiles(known: NDArray[Any], wanted: NDArray[np.float64]) -> NDArray[Any]:
+    """Quantiles at wanted levels, (q, n_quantiles) -> (q, n_wanted), linear between known ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped.learned.readout import interpolate_quantiles
+    >>> interpolate_quantiles(np.array([[0.0, 4.0]]), np.array([0.1, 0.375, 0.75]))
+    array([[0., 1., 4.]])
+    """
+    n_known = known.shape[1]
+    place = np.interp(wanted, quantile_levels(n_known), range(n_known))
+    below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
+    return known[:, below] + (place - below) * (known[:, above] - known[:, below])
 
 
 class Readout(nn.Module):

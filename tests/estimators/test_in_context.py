@@ -152,6 +152,9 @@ def test_frames_with_nominal_columns(rng):
     model = LoopedICLRegressor().fit(frame[:200], y[:200])
     assert model.score(frame[200:], y[200:]) > 0.8
     assert model.feature_names_in_.tolist() == ["x", "group"]
+    renamed = frame.set_axis([7, 3], axis=1)
+    same = LoopedICLRegressor().fit(renamed[:200], y[:200]).predict(renamed[200:])
+    assert np.array_equal(same, model.predict(frame[200:]))
     order = rng.permutation(200)
     other = LoopedICLRegressor().fit(frame.iloc[order], y.iloc[order])
     assert relative(other.predict(frame[200:]), model.predict(frame[200:])) < 1e-5
@@ -191,6 +194,20 @@ def test_auto_is_close_to_all_loops_and_independent_of_the_batch(split, fitted):
     assert np.abs(auto - full).max() < 0.1 * full.std()
     alone = np.concatenate([fitted.predict(query[None]) for query in split[2]])
     assert relative(alone, auto) < 1e-5
+
+
+def test_queries_are_taken_in_chunks_that_do_not_show(fitted, split, monkeypatch):
+    whole, sizes = fitted.predict(split[2]), []
+    predict_by_loop = type(fitted._ensemble).predict_by_loop
+
+    def recording(ensemble, network, memories, X):
+        sizes.append(len(X))
+        return predict_by_loop(ensemble, network, memories, X)
+
+    monkeypatch.setattr("sklearn_looped.estimators.in_context.CHUNK", 25)
+    monkeypatch.setattr(type(fitted._ensemble), "predict_by_loop", recording)
+    assert relative(fitted.predict(split[2]), whole) < 1e-5
+    assert sizes == [25, 25, 10]
 
 
 def test_quantiles_rise_and_the_interval_covers(diabetes):
@@ -277,6 +294,7 @@ X_BAD, Y_BAD = np.arange(12.0).reshape(6, 2), np.arange(6.0)
     [
         (np.where(X_BAD == 3, np.inf, X_BAD), Y_BAD, "infinity"),
         (pd.DataFrame(X_BAD).replace(3.0, np.inf), Y_BAD, "infinity"),
+        (pd.DataFrame(X_BAD, columns=["a", "a"]), Y_BAD, "several columns named 'a'"),
         (X_BAD * 1j, Y_BAD, "Complex data not supported"),
         (X_BAD, Y_BAD * 1j, "Complex data not supported"),
         (X_BAD[None], Y_BAD, "dim 3"),
@@ -288,6 +306,8 @@ X_BAD, Y_BAD = np.arange(12.0).reshape(6, 2), np.arange(6.0)
         (X_BAD, Y_BAD[:4], "inconsistent numbers of samples"),
         (X_BAD, np.where(Y_BAD == 3, np.nan, Y_BAD), "y contains NaN"),
         (X_BAD, np.array(list("abcdef")), "target that is not numeric"),
+        (X_BAD, np.array(list("123456")), "target that is not numeric.*holds text such as '1'"),
+        (X_BAD, np.array([1, 2, 3, 4, 5, "x"], dtype=object), "target that is not numeric"),
         (X_BAD, None, "requires y to be passed"),
         (X_BAD, np.stack([Y_BAD, Y_BAD], 1), "1d array"),
     ],

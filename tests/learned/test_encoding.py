@@ -41,6 +41,13 @@ def test_missing_and_unknown_levels_are_encoded_too(frame, rng):
     assert np.isnan(encoded).any(axis=1).all()
 
 
+def test_a_column_without_any_value_is_left_as_missing(frame, rng):
+    frame["few"] = None
+    encoded = TableEncoder().fit_transform(frame, rng.normal(size=len(frame)))
+    assert encoded.shape == (60, 6)
+    assert np.isnan(encoded).all(axis=0).sum() == 1
+
+
 def test_target_encoding_is_cross_fitted(rng):
     # Levels that repeat three times and carry nothing must not let the target leak.
     frame = pd.DataFrame({"many": np.repeat([f"level{i}" for i in range(50)], 3)})

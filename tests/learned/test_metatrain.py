@@ -90,6 +90,15 @@ def test_the_state_of_another_run_is_refused_by_name(tmp_path):
         )
 
 
+def test_a_damaged_state_is_refused_by_name(tmp_path):
+    recipe = replace(RECIPE, n_steps=2)
+    meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"state\.safetensors is damaged .*Delete it"):
+        meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+
+
 def test_a_recipe_wider_than_the_network_is_refused():
     with pytest.raises(ValueError, match="up to 9 columns, but the network reads 3"):
         meta_train(NETWORK, LinearPrior(), replace(RECIPE, n_features=(1, 9)))
