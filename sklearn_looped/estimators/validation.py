@@ -75,7 +75,7 @@ def validate_training(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, ND
     y = column_or_1d(y, warn=True)
     try:
         if y.dtype.kind in "SU":
-            raise TypeError(f"it holds text such as {y[0]!r}")
+            raise TypeError(f"it holds text such as {str(y[0])!r}")
         y = y.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(

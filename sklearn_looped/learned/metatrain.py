@@ -178,7 +178,6 @@ def meta_train(
     >>> from sklearn_looped.learned.network import NetworkConfig
     >>> from sklearn_looped.learned.priors import LinearPrior
     >>> from sklearn_looped.learned.recipe import Recipe
-    from sklearn_looped.learned.run_state import RunState
     >>> run = meta_train(
     ...     NetworkConfig(n_features=2, width=16, n_heads=2),
     ...     LinearPrior(),
@@ -198,7 +197,7 @@ def meta_train(
         module = LoopedNetwork(network)
     module = module.to(chosen)
     path = None if folder is None else Path(folder)
-    state = RunState(module, recipe, path, save_every, verbose)
+    state = RunState(module, prior, recipe, path, save_every, verbose)
     net = _Trainer(
         module,
         criterion=DistributionLoss,

@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from sklearn_looped.learned.network import LoopedNetwork
+from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.recipe import Recipe
 
 
@@ -33,9 +34,14 @@ class RunState(Callback):
     """
 
     def __init__(
-        self, network: LoopedNetwork, recipe: Recipe, folder: Path | None, save_every: float,
+        self,
+        network: LoopedNetwork,
+        prior: Prior,
+        recipe: Recipe,
+        folder: Path | None,
+        save_every: float,
         verbose: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.recipe, self.save_every = recipe, save_every
         self.path = None if folder is None else folder / "state.safetensors"
         self.average = AveragedModel(
@@ -43,7 +49,11 @@ class RunState(Callback):
         )
         self.losses: list[float] = []
         self.n_tables, self.seconds, self.step_ended = 0, 0.0, monotonic()
-        self.identity = {"network": asdict(network.config), "recipe": asdict(recipe)}
+        self.identity = {
+            "network": asdict(network.config),
+            "prior": {"name": type(prior).__qualname__, **getattr(prior, "__dict__", {})},
+            "recipe": asdict(recipe),
+        }
         self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not verbose)
         self.saved_at = monotonic()
 

@@ -84,6 +84,8 @@ def test_the_state_of_another_run_is_refused_by_name(tmp_path):
     meta_train(NETWORK, LinearPrior(), replace(RECIPE, n_steps=2), folder=tmp_path)
     with pytest.raises(ValueError, match=r"another recipe \(differs in n_steps, lr\)"):
         meta_train(NETWORK, LinearPrior(), replace(RECIPE, n_steps=3, lr=0.1), folder=tmp_path)
+    with pytest.raises(ValueError, match=r"another prior \(differs in noise\)"):
+        meta_train(NETWORK, LinearPrior(noise=1.0), replace(RECIPE, n_steps=2), folder=tmp_path)
     with pytest.raises(ValueError, match=r"another network \(differs in n_loops\)"):
         meta_train(
             replace(NETWORK, n_loops=3), LinearPrior(), replace(RECIPE, n_steps=2), folder=tmp_path
