@@ -1,0 +1,207 @@
+"""Punchcards of the SGD block: samples and steps in, weights and scores out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_looped.programmed.layout import Layout, sign_code
+from sklearn_looped.programmed.sgd.block import SGDBlock
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Contents of the data tokens.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, n_features)
+    bias : ndarray of shape (n,)
+        What the intercept is multiplied by; 0 for a model without one.
+    y : ndarray of shape (n,)
+        Subtracted from the score: targets; 0 for labelled samples and queries.
+    """
+
+    x: Array
+    bias: Array
+    y: Array
+
+    @classmethod
+    def targets(cls, X: Array, y: Array, fit_intercept: bool) -> "Samples":
+        """Samples of a regression."""
+        return cls(X, np.full(len(X), float(fit_intercept)), y)
+
+    @classmethod
+    def margins(cls, X: Array, signs: Array, fit_intercept: bool) -> "Samples":
+        """Samples with labels -1 and +1: the score is the margin ``sign * (w . x + b)``."""
+        return cls(X * signs[:, None], signs * float(fit_intercept), np.zeros(len(X)))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One model and the steps it is to take.
+
+    Parameters
+    ----------
+    memory : ndarray of shape (width,)
+        Its token as a run left it, or from `new_memory`.
+    order : ndarray of shape (n_steps,)
+        The samples to visit.
+    steps : mapping of str to ndarray of shape (n_steps,)
+        Fields of the tape, ``eta`` and ``decay`` and so on; those left out are 0.
+    """
+
+    memory: Array
+    order: NDArray[np.intp]
+    steps: Mapping[str, Array]
+
+
+def new_memory(block: SGDBlock, threshold: float = 0.0, **weights: Array | float) -> Array:
+    """Token of a model with the given ``w`` and ``b``, default 0."""
+    token = block.fields.pack(1, one=1, model=1, threshold=threshold, **weights)
+    return token[0].numpy()
+
+
+def n_tokens(n_samples: int, tape_lengths: Sequence[int]) -> int:
+    """Length of the sequence for models that take so many steps each."""
+    return len(tape_lengths) + 2 + sum(tape_lengths) + len(tape_lengths) + n_samples
+
+
+def punch(block: SGDBlock, samples: Samples, lanes: Sequence[Lane]) -> tuple[Layout, Tensor]:
+    """Kinds of token and initial state for a run.
+
+    Each lane has one tape token a step and one behind them, whose pointers are cleared when it
+    is read: a lane that is through reads the null token and stays as it is. The record of a
+    step stands on the token behind it.
+
+    Returns
+    -------
+    tokens : Layout
+    state : Tensor of shape (n_tokens, width)
+    """
+    fields = block.fields
+    lengths = [len(lane.order) + 1 for lane in lanes]
+    tokens = Layout(model=len(lanes), null=1, unit=1, tape=sum(lengths), data=len(samples))
+    if tokens.width > 2**block.n_bits:
+        raise ValueError(f"Got {tokens.width} tokens, but {block.n_bits} bits name fewer.")
+    state = fields.pack(tokens.width, one=1)
+    for kind in ("null", "unit"):
+        state[tokens[kind], fields[kind]] = 1
+    codes = sign_code(np.arange(tokens.width), block.n_bits)
+    state[:, fields["position"]] = torch.from_numpy(codes)
+    data = state[tokens["data"]].numpy()
+    data[:, fields["x"]] = samples.x
+    data[:, fields.at("bias")], data[:, fields.at("y")] = samples.bias, samples.y
+    start = tokens["tape"].start
+    for row, (lane, length) in enumerate(zip(lanes, lengths, strict=True)):
+        data_codes = codes[tokens["data"].start + lane.order]
+        tape_codes = codes[start : start + length]
+        tape = state[start : start + length].numpy()
+        tape[:, fields["next_sample"]] = _differences(data_codes)
+        tape[:, fields["next_step"]] = np.diff(tape_codes, axis=0, append=0)
+        for name, values in lane.steps.items():
+            tape[:-1, fields.at(name)] = values
+        model = state[row].numpy()
+        model[:] = lane.memory
+        model[fields["position"]] = 0
+        model[fields["pointer"]], model[fields["counter"]] = data_codes[0], tape_codes[0]
+        start += length
+    return tokens, state
+
+
+def _differences(codes: Array) -> Array:
+    """What leads from each sample to the next, and from the last one to none: (n + 1, L)."""
+    end = np.zeros((1, codes.shape[1]))
+    return np.concatenate([np.diff(codes, axis=0, append=end), end])
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a lane's run left behind.
+
+    Parameters
+    ----------
+    memory : ndarray of shape (width,)
+        The model's token after its last step.
+    score, derivative : ndarray of shape (n_steps,)
+        The score of each step's sample before the step, and the derivative of its loss.
+    weights : ndarray of shape (n_steps, n_features + 1)
+        Weights and intercept after each step, before an L1 penalty is paid.
+    """
+
+    memory: Array
+    score: Array
+    derivative: Array
+    weights: Array
+
+    def to_frame(self, lane: Lane) -> pd.DataFrame:
+        """One row a step."""
+        steps = {"sample": lane.order, **lane.steps}
+        steps |= {"score": self.score, "derivative": self.derivative}
+        names = [f"w{i}" for i in range(self.weights.shape[1] - 1)] + ["intercept"]
+        return pd.DataFrame(steps).join(pd.DataFrame(self.weights, columns=names))
+
+
+def run_lanes(
+    block: SGDBlock, samples: Samples, lanes: Sequence[Lane], evaluation: str = "gather"
+) -> list[Record]:
+    """Run all lanes side by side, one loop a step, each to the end of its tape."""
+    fields = block.fields
+    tokens, state = punch(block, samples, lanes)
+    lengths = np.array([len(lane.order) for lane in lanes])
+    ends = {int(n): np.flatnonzero(lengths == n) for n in lengths}
+    memories: dict[int, Array] = {}
+    transformer = block.transformer(tokens)
+    # What overflows is found in the record; see `Learner.learn`.
+    with np.errstate(all="ignore"):
+        for loop, state in enumerate(transformer.run(state, max(ends), evaluation=evaluation), 1):
+            for row in ends.get(loop, ()):
+                memories[row] = state[row].numpy().copy()
+    tape = state[tokens["tape"]].numpy()
+    records, start = [], 0
+    for row, n in enumerate(lengths):
+        seen = tape[start + 1 : start + n + 1]  # (n, width)
+        columns = fields.index("seen_w", "seen_b")
+        score, derivative = (seen[:, fields.at(f"seen_{x}")] for x in ("score", "derivative"))
+        records.append(Record(memories[row], score, derivative, seen[:, columns]))
+        start += n + 1
+    return records
+
+
+def score_samples(
+    block: SGDBlock, memories: Sequence[Array], samples: Samples
+) -> tuple[Array, Array]:
+    """Scores and derivatives of samples under fitted models: steps of size 0.
+
+    Gated blocks give every sample a copy of the model and take one loop; others visit the
+    samples one after another.
+
+    Returns
+    -------
+    score, derivative : ndarray of shape (n_samples, n_models)
+    """
+    columns = []
+    parallel = block.product == "gated"
+    size = 2**block.n_bits - 4
+    chunk = max(1, size // 4 if parallel else size // 2)
+    for memory in memories:
+        parts = []
+        for start in range(0, len(samples), chunk):
+            rows = slice(start, start + chunk)
+            part = Samples(samples.x[rows], samples.bias[rows], samples.y[rows])
+            visits = np.arange(len(part))
+            orders = visits[:, None] if parallel else visits[None]
+            records = run_lanes(block, part, [Lane(memory, order, {}) for order in orders])
+            parts += [np.stack([r.score, r.derivative], axis=1) for r in records]
+        columns.append(np.concatenate(parts))
+    score, derivative = np.moveaxis(np.stack(columns, axis=1), 2, 0)
+    return score, derivative
