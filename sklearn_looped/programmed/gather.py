@@ -53,12 +53,21 @@ def compile_pointer_head(
         only = holders[0]
         return lambda: compute_one(only)
 
+    # Several holders at once; numpy has no mixed (rows, slice) product, so columns are arrays.
+    at, source_at, target_at = np.array(holders), _indices(sources), _indices(targets)
+    is_named = np.zeros(2 ** len(weights), dtype=bool)
+    is_named[[row for row in named if row < len(is_named)]] = True
+
     def compute_all() -> Step:
-        writes = [compute_one(holder) for holder in holders]
+        codes = state[at, columns]  # (holders, bits)
+        rows = ((codes @ weights).astype(np.intp) + offset) >> 1
+        found = (codes[:, 0] != 0) & is_named[rows]
+        holding, rows = at[found, None], rows[found, None]
+        source, target = (rows, holding) if reads else (holding, rows)
+        value = state[source, source_at] * scales
 
         def write() -> None:
-            for each in writes:
-                each()
+            state[target, target_at] += value
 
         return write
 
@@ -91,6 +100,10 @@ def _row_projection(projection: Projection) -> Callable[[NDArray], NDArray]:
         return out
 
     return project
+
+
+def _indices(columns: Columns) -> NDArray[np.intp]:
+    return np.arange(columns.start, columns.stop) if isinstance(columns, slice) else columns
 
 
 def _columns(index: list[int]) -> Columns:

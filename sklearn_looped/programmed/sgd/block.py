@@ -13,7 +13,6 @@ from sklearn_looped.programmed.primitives import (
     clear,
     match_read,
     match_write,
-    product,
     sigmoid,
 )
 from sklearn_looped.programmed.sgd.products import (
@@ -161,7 +160,7 @@ def _read_and_score(fields: Layout) -> Stage:
 
 
 def _derivative(fields: Layout, loss: Loss) -> list[Stage]:
-    r"""Derivative of the loss at the score s.
+    r"""Compute the derivative of the loss at the score s.
 
     A threshold in two nets is sharp: with :math:`e = \mathrm{relu}(z)` and A above the inverse
     of the smallest gap, :math:`[z \le 0] = \mathrm{relu}(1 - A e)`.

@@ -101,11 +101,9 @@ def _gated_units(layout: Layout, p: Product) -> list[Unit]:
 
 
 def _linear_head(layout: Layout, p: Product) -> list[Head]:
-    """The row attends to itself, without a softmax: see `primitives.linear_product`."""
+    """Let the row attend to itself, without a softmax: see `primitives.linear_product`."""
     return [
-        linear_product(
-            layout, p.left, p.right, p.copy, rows=(p.row,), keys=(p.row,), scale=p.scale
-        )
+        linear_product(layout, p.left, p.right, p.copy, rows=(p.row,), keys=(p.row,), scale=p.scale)
     ]
 
 

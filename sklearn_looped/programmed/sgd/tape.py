@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_looped.programmed.layout import Layout, sign_code
 from sklearn_looped.programmed.sgd.block import SGDBlock
@@ -34,12 +34,12 @@ class Samples:
 
     @classmethod
     def targets(cls, X: Array, y: Array, fit_intercept: bool) -> "Samples":
-        """Samples of a regression."""
+        """Encode a regression: the score is the residual ``w . x + b - y``."""
         return cls(X, np.full(len(X), float(fit_intercept)), y)
 
     @classmethod
     def margins(cls, X: Array, signs: Array, fit_intercept: bool) -> "Samples":
-        """Samples with labels -1 and +1: the score is the margin ``sign * (w . x + b)``."""
+        """Encode labels -1 and +1: the score is the margin ``sign * (w . x + b)``."""
         return cls(X * signs[:, None], signs * float(fit_intercept), np.zeros(len(X)))
 
     def __len__(self) -> int:
@@ -65,10 +65,11 @@ class Lane:
     steps: Mapping[str, Array]
 
 
-def new_memory(block: SGDBlock, threshold: float = 0.0, **weights: Array | float) -> Array:
-    """Token of a model with the given ``w`` and ``b``, default 0."""
-    token = block.fields.pack(1, one=1, model=1, threshold=threshold, **weights)
-    return token[0].numpy()
+def new_memory(
+    block: SGDBlock, w: ArrayLike = 0.0, b: float = 0.0, threshold: float = 0.0
+) -> Array:
+    """Token of a model with the given weights and intercept."""
+    return block.fields.pack(1, one=1, model=1, threshold=threshold, w=w, b=b)[0].numpy()
 
 
 def n_tokens(n_samples: int, tape_lengths: Sequence[int]) -> int:
@@ -76,50 +77,52 @@ def n_tokens(n_samples: int, tape_lengths: Sequence[int]) -> int:
     return len(tape_lengths) + 2 + sum(tape_lengths) + len(tape_lengths) + n_samples
 
 
-def punch(block: SGDBlock, samples: Samples, lanes: Sequence[Lane]) -> tuple[Layout, Tensor]:
-    """Kinds of token and initial state for a run.
+class Punchcard(NamedTuple):
+    """The input of a run: names of columns, names of rows, and the initial state."""
+
+    fields: Layout
+    tokens: Layout
+    state: Array
+
+
+def punch(block: SGDBlock, samples: Samples, lanes: Sequence[Lane]) -> Punchcard:
+    """Punchcard of a run.
 
     Each lane has one tape token a step and one behind them, whose pointers are cleared when it
     is read: a lane that is through reads the null token and stays as it is. The record of a
     step stands on the token behind it.
-
-    Returns
-    -------
-    tokens : Layout
-    state : Tensor of shape (n_tokens, width)
     """
     fields = block.fields
     lengths = [len(lane.order) + 1 for lane in lanes]
     tokens = Layout(model=len(lanes), null=1, unit=1, tape=sum(lengths), data=len(samples))
     if tokens.width > 2**block.n_bits:
         raise ValueError(f"Got {tokens.width} tokens, but {block.n_bits} bits name fewer.")
-    state = fields.pack(tokens.width, one=1)
+    state = fields.pack(tokens.width, one=1).numpy()  # (n_tokens, width)
     for kind in ("null", "unit"):
         state[tokens[kind], fields[kind]] = 1
     codes = sign_code(np.arange(tokens.width), block.n_bits)
-    state[:, fields["position"]] = torch.from_numpy(codes)
-    data = state[tokens["data"]].numpy()
+    state[:, fields["position"]] = codes
+    data = state[tokens["data"]]
     data[:, fields["x"]] = samples.x
     data[:, fields.at("bias")], data[:, fields.at("y")] = samples.bias, samples.y
     start = tokens["tape"].start
-    for row, (lane, length) in enumerate(zip(lanes, lengths, strict=True)):
+    for model, lane, length in zip(state, lanes, lengths, strict=False):
         data_codes = codes[tokens["data"].start + lane.order]
         tape_codes = codes[start : start + length]
-        tape = state[start : start + length].numpy()
+        tape = state[start : start + length]
         tape[:, fields["next_sample"]] = _differences(data_codes)
         tape[:, fields["next_step"]] = np.diff(tape_codes, axis=0, append=0)
         for name, values in lane.steps.items():
             tape[:-1, fields.at(name)] = values
-        model = state[row].numpy()
         model[:] = lane.memory
         model[fields["position"]] = 0
         model[fields["pointer"]], model[fields["counter"]] = data_codes[0], tape_codes[0]
         start += length
-    return tokens, state
+    return Punchcard(fields, tokens, state)
 
 
 def _differences(codes: Array) -> Array:
-    """What leads from each sample to the next, and from the last one to none: (n + 1, L)."""
+    """Code the steps from each sample to the next, and from the last one to none: (n + 1, L)."""
     end = np.zeros((1, codes.shape[1]))
     return np.concatenate([np.diff(codes, axis=0, append=end), end])
 
@@ -152,28 +155,29 @@ class Record:
 
 
 def run_lanes(
-    block: SGDBlock, samples: Samples, lanes: Sequence[Lane], evaluation: str = "gather"
+    block: SGDBlock, card: Punchcard, lanes: Sequence[Lane], evaluation: str = "gather"
 ) -> list[Record]:
-    """Run all lanes side by side, one loop a step, each to the end of its tape."""
-    fields = block.fields
-    tokens, state = punch(block, samples, lanes)
-    lengths = np.array([len(lane.order) for lane in lanes])
-    ends = {int(n): np.flatnonzero(lengths == n) for n in lengths}
+    """Run the lanes of a punchcard side by side, one loop a step, each to its tape's end."""
+    fields, tokens = block.fields, card.tokens
+    start = torch.tensor(card.state)
+    lengths = [len(lane.order) for lane in lanes]
+    ends = {n: [row for row, m in enumerate(lengths) if m == n] for n in set(lengths)}
     memories: dict[int, Array] = {}
     transformer = block.transformer(tokens)
     # What overflows is found in the record; see `Learner.learn`.
     with np.errstate(all="ignore"):
-        for loop, state in enumerate(transformer.run(state, max(ends), evaluation=evaluation), 1):
+        states = transformer.run(start, max(lengths), evaluation=evaluation)
+        for loop, state in enumerate(states, 1):
             for row in ends.get(loop, ()):
                 memories[row] = state[row].numpy().copy()
     tape = state[tokens["tape"]].numpy()
-    records, start = [], 0
+    records, first = [], 1
     for row, n in enumerate(lengths):
-        seen = tape[start + 1 : start + n + 1]  # (n, width)
+        seen = tape[first : first + n]  # (n, width)
         columns = fields.index("seen_w", "seen_b")
         score, derivative = (seen[:, fields.at(f"seen_{x}")] for x in ("score", "derivative"))
         records.append(Record(memories[row], score, derivative, seen[:, columns]))
-        start += n + 1
+        first += n + 1
     return records
 
 
@@ -200,7 +204,8 @@ def score_samples(
             part = Samples(samples.x[rows], samples.bias[rows], samples.y[rows])
             visits = np.arange(len(part))
             orders = visits[:, None] if parallel else visits[None]
-            records = run_lanes(block, part, [Lane(memory, order, {}) for order in orders])
+            lanes = [Lane(memory, order, {}) for order in orders]
+            records = run_lanes(block, punch(block, part, lanes), lanes)
             parts += [np.stack([r.score, r.derivative], axis=1) for r in records]
         columns.append(np.concatenate(parts))
     score, derivative = np.moveaxis(np.stack(columns, axis=1), 2, 0)

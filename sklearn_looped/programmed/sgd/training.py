@@ -15,9 +15,11 @@ from sklearn_looped.programmed.sgd.block import MAX_DERIVATIVE, Loss, SGDBlock
 from sklearn_looped.programmed.sgd.tape import (
     Array,
     Lane,
+    Punchcard,
     Record,
     Samples,
     new_memory,
+    punch,
     run_lanes,
 )
 
@@ -122,7 +124,7 @@ class Learner:
 
     def start(self, block: SGDBlock) -> None:
         """Weights of 0, nothing seen."""
-        self.memory = new_memory(block, self.rules.epsilon)
+        self.memory = new_memory(block, threshold=self.rules.epsilon)
         self._weights = np.zeros(block.n_features + 1)
         self._eta = self.rules.eta0
         self._best, self._waiting = np.inf, 0
@@ -131,7 +133,7 @@ class Learner:
             self._shuffle = visiting_order(len(self.rows), self.seed)
 
     def next_lane(self) -> Lane:
-        """The tape of the next epoch, cut off at `n_loops`."""
+        """Tape of the next epoch, cut off at `n_loops`."""
         rules = self.rules
         if rules.shuffle:
             self.rows = self.rows[self._shuffle]
@@ -195,7 +197,7 @@ class Learner:
         self.done |= self.n_iter == rules.max_iter or self.n_loops == rules.n_loops
 
     def _check_finite(self, record: Record) -> None:
-        """A decaying rate may come back from steps that were cut off, a constant one never does."""
+        """Raise if the steps blew up; only a decaying rate recovers from steps cut off."""
         fine = np.abs(record.weights).max(axis=1) <= _LARGEST_WEIGHT
         if self.rules.learning_rate == "constant":
             fine &= np.abs(record.score) <= MAX_DERIVATIVE
@@ -209,15 +211,22 @@ class Learner:
 
 def train(
     block: SGDBlock, samples: Samples, learners: Sequence[Learner], evaluation: str = "gather"
-) -> None:
-    """Run the block until all learners are done, those of a gated block side by side."""
+) -> Punchcard:
+    """Run the block until all learners are done, those of a gated block side by side.
+
+    Returns
+    -------
+    card : Punchcard
+        The last one that was run.
+    """
     for learner in learners:
         learner.start(block)
     groups = [learners] if block.product == "gated" else [[learner] for learner in learners]
     for group in groups:
         while active := [learner for learner in group if not learner.done]:
             lanes = [learner.next_lane() for learner in active]
-            for learner, lane, record in zip(
-                active, lanes, run_lanes(block, samples, lanes, evaluation), strict=True
-            ):
+            card = punch(block, samples, lanes)
+            records = run_lanes(block, card, lanes, evaluation)
+            for learner, lane, record in zip(active, lanes, records, strict=True):
                 learner.learn(lane, record)
+    return card
