@@ -51,9 +51,11 @@ def fit_many(
     >>> X, y = np.array([[-1.0], [0.0], [1.0]]), np.array([-2.0, 0.0, 2.0])
     >>> grid = [ProgrammedSGDRegressor(n_loops=n, eta0=0.1, random_state=0) for n in (3, 30, 300)]
     >>> [round(float(e.coef_[0]), 3) for e in fit_many(grid, X, y)]
-    [0.368, 1.384, 1.901]
+    [0.32, 1.365, 1.899]
     """
     estimators = list(estimators)
+    for estimator in estimators:
+        estimator._validate_params()
     keys = {(type(e), e.fit_intercept, *e._block_options().values()) for e in estimators}
     if len(keys) != 1 or estimators[0].product != "gated":
         raise ValueError(
@@ -61,7 +63,6 @@ def fit_many(
             "and average must agree, and product be 'gated'."
         )
     for estimator in estimators:
-        estimator._validate_params()
         arrays = estimator._validate_training(X, y)
     everything = np.arange(len(arrays[0]))
     rows = [everything] * len(estimators) if rows is None else rows

@@ -112,7 +112,7 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     >>> model.n_loops_, model.certificate_.error_bound
     (108, 0.0)
     >>> model.predict([[2.0]]).round(2)
-    array([4.75])
+    array([4.8])
     """
 
     _parameter_constraints: ClassVar[dict] = {

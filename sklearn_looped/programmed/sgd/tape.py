@@ -101,7 +101,8 @@ def punch(block: SGDBlock, samples: Samples, lanes: Sequence[Lane]) -> Punchcard
     for kind in ("null", "unit"):
         state[tokens[kind], fields[kind]] = 1
     codes = sign_code(np.arange(tokens.width), block.n_bits)
-    state[:, fields["position"]] = codes
+    named = slice(tokens["tape"].start, None)
+    state[named, fields["position"]] = codes[named]
     data = state[tokens["data"]]
     data[:, fields["x"]] = samples.x
     data[:, fields.at("bias")], data[:, fields.at("y")] = samples.bias, samples.y
@@ -115,10 +116,9 @@ def punch(block: SGDBlock, samples: Samples, lanes: Sequence[Lane]) -> Punchcard
         for name, values in lane.steps.items():
             tape[:-1, fields.at(name)] = values
         model[:] = lane.memory
-        model[fields["position"]] = 0
         model[fields["pointer"]], model[fields["counter"]] = data_codes[0], tape_codes[0]
         start += length
-    return Punchcard(fields, tokens, state)
+    return Punchcard(fields, tokens, state + 0.0)  # no negative zeros in a state
 
 
 def _differences(codes: Array) -> Array:
