@@ -14,6 +14,8 @@ _PUBLIC = {
     "LoopedICLRegressor": "sklearn_looped.estimators.in_context",
     "ProgrammedSGDClassifier": "sklearn_looped.estimators.programmed_linear",
     "ProgrammedSGDRegressor": "sklearn_looped.estimators.programmed_linear",
+    "FleqMachine": "sklearn_looped.programmed.fleq",
+    "SubleqMachine": "sklearn_looped.programmed.subleq",
 }
 
 __all__ = [*_PUBLIC, "__version__"]

@@ -81,7 +81,8 @@ class Certificate:
     integer_limit : int
         Largest integer that the dtype holds exactly.
     error_bound : float, default=0.0
-        Bound on the error of one approximated product; 0 without any.
+        Bound on the error that a loop leaves, of an approximated product or of a read that is not
+        one-hot; 0 where every state is exact.
     """
 
     dtype: str
@@ -102,7 +103,7 @@ class Certificate:
         if self.logit_margin < self.logit_threshold:
             raise ValueError(
                 f"Got a temperature below the bound: the logit margin is {self.logit_margin:g}, "
-                f"but a one-hot softmax in {self.dtype} takes {self.logit_threshold:g}; raise the "
+                f"but an exact read in {self.dtype} takes {self.logit_threshold:g}; raise the "
                 f"temperature by a factor of {self.logit_threshold / self.logit_margin:.3g}."
             )
         if self.largest_integer > self.integer_limit:
@@ -135,7 +136,7 @@ def certify(
     dtype : torch.dtype
         Data type of weights and state.
     error_bound : float, default=0.0
-        Error bound of an approximated product, if the loop body has one.
+        See `Certificate`.
 
     Returns
     -------

@@ -34,6 +34,19 @@ class LoopedTransformer:
     ----------
     n_parameters, n_nonzero : int
         Entries of all weight matrices, and how many of them are not 0.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.evaluation import LoopedTransformer
+    >>> from sklearn_looped.programmed.layers import FeedForward, Layer
+    >>> from sklearn_looped.programmed.layout import Layout
+    >>> from sklearn_looped.programmed.primitives import add
+    >>> fields, tokens = Layout(one=1, count=1), Layout(memory=2)
+    >>> net = FeedForward(add(fields, {"one": "count"}), fields.width, ("memory",))
+    >>> transformer = LoopedTransformer([Layer((), net)], tokens)
+    >>> tape = fields.pack(2, one=1, count=[[10], [20]])
+    >>> [state[:, 1].tolist() for state in transformer.run(tape, 3)]
+    [[11.0, 21.0], [12.0, 22.0], [13.0, 23.0]]
     """
 
     def __init__(self, layers: Sequence[Layer], tokens: Layout) -> None:
@@ -70,7 +83,7 @@ class LoopedTransformer:
         until: Callable[[Tensor], bool] | None = None,
         adjacency: Tensor | None = None,
     ) -> Iterator[Tensor]:
-        """Loop and yield every state.
+        """Loop without input injection (`run_loop`) and yield every state.
 
         Parameters
         ----------
@@ -133,9 +146,7 @@ def _sparse_block(
         if (net := layer.feed_forward) is not None:
             steps.append(_feed_forward_step(transformer, net, state, evaluation))
 
-    def block(current: Tensor) -> Tensor:
-        if current is not state:
-            raise ValueError("Got a foreign state, but this evaluation works in place.")
+    def block(_: Tensor) -> Tensor:  # it is `state`, at every loop
         for step in steps:
             step()
         return state

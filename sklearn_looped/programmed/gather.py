@@ -15,7 +15,7 @@ Columns = slice | NDArray[np.intp]
 def compile_pointer_head(
     head: Head, pointer: Pointer, tokens: Layout, state: NDArray
 ) -> Callable[[], Step]:
-    """One-hot match as an index: decode the pointer, add the row it names (or the row it names).
+    """One-hot match as an index: decode the pointer, read from or write to the row it names.
 
     The certificate proves the softmax one-hot, so the row that the pointer names is the whole
     sum; a pointer of zeros, or to no token of the right kind, names the null token, whose
@@ -80,10 +80,11 @@ def compile_feed_forward(net: FeedForward, row: NDArray) -> Step:
     gate = None if net.G is None else _row_projection(net.G)
 
     def step() -> None:
-        hidden = np.maximum(first(row), 0.0)
-        if gate is not None:
-            hidden *= gate(row)
-        np.add(row, second(hidden), out=row)
+        with np.errstate(over="ignore", invalid="ignore"):  # as silent as the dense evaluation
+            hidden = np.maximum(first(row), 0.0)
+            if gate is not None:
+                hidden *= gate(row)
+            np.add(row, second(hidden), out=row)
 
     return step
 

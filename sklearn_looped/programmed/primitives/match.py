@@ -52,6 +52,20 @@ def match_read(
     Returns
     -------
     head : Head
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.programmed.layers import Layer
+    >>> from sklearn_looped.programmed.layout import Layout, sign_code
+    >>> from sklearn_looped.programmed.primitives import match_read
+    >>> layout = Layout(one=1, null=1, position=2, pointer=2, value=1)
+    >>> X = layout.pack(4, one=1, null=[[0], [1], [0], [0]], value=[[0], [0], [7], [8]])
+    >>> X[2:, layout["position"]] = torch.as_tensor(sign_code([2, 3], 2))
+    >>> X[0, layout["pointer"]] = torch.as_tensor(sign_code(3, 2))
+    >>> head = match_read(layout, "pointer", {"value": "value"}, rows=("a",), keys=("b",))
+    >>> Layer((head,))(X)[:, layout["value"]].flatten().tolist()
+    [8.0, 0.0, 7.0, 8.0]
     """
     return _match(
         layout,

@@ -8,7 +8,26 @@ from sklearn_looped.programmed.layout import Layout
 
 
 def add(layout: Layout, copy: Mapping[str, str], scale: float = 1.0) -> list[Unit]:
-    r"""Add ``scale * source`` to target: :math:`t + c\,(\mathrm{relu}(s) - \mathrm{relu}(-s))`."""
+    r"""Add ``scale * source`` to target: :math:`t + c\,(\mathrm{relu}(s) - \mathrm{relu}(-s))`.
+
+    Parameters
+    ----------
+    layout : Layout
+    copy : mapping of str to str
+        Source field -> target field, of one width.
+    scale : float, default=1.0
+
+    Returns
+    -------
+    units : list of Unit
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.layout import Layout
+    >>> from sklearn_looped.programmed.primitives import add
+    >>> add(Layout(x=1, y=1), {"x": "y"}, -1.0)[0]
+    Unit(inputs={0: 1.0}, outputs={1: -1.0}, gate=None)
+    """
     return [
         Unit({source: sign}, {target: sign * scale})
         for source, target in layout.pairs(copy)
@@ -27,6 +46,21 @@ def at_least(inputs: Terms, k: float, outputs: Terms, on: int) -> list[Unit]:
     .. math:: [z \ge k] = T_k(z) = \mathrm{relu}(z - k + 1) - \mathrm{relu}(z - k),
 
     exact for integer z below the integer limit; z is 0 on tokens without `on`.
+
+    Parameters
+    ----------
+    inputs : mapping of int to float
+        The linear combination z of columns.
+    k : float
+        Threshold.
+    outputs : mapping of int to float
+        Column -> what is added to it.
+    on : int
+        Column of the indicator.
+
+    Returns
+    -------
+    units : list of Unit
     """
     units = []
     for shift, sign in ((1 - k, 1.0), (-k, -1.0)):
@@ -42,7 +76,7 @@ def greater(inputs: Terms, outputs: Terms, on: int, resolution: float) -> list[U
     .. math:: [z > 0] = \mathrm{relu}(z / \tau) - \mathrm{relu}(z / \tau - 1),
 
     exact where z <= 0, and up to rounding of :math:`z / \tau` where z >= tau (De Luca &
-    Fountoulakis 2024, less_than).
+    Fountoulakis 2024, less_than). Parameters are those of `at_least`, and `resolution` tau.
     """
     scaled = {i: value / resolution for i, value in inputs.items()}
     shifted = {**scaled, on: scaled.get(on, 0.0) - 1.0}
@@ -77,6 +111,19 @@ def code_sum(
     Returns
     -------
     units : list of Unit
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.programmed.layers import FeedForward
+    >>> from sklearn_looped.programmed.layout import Layout, sign_code, sign_value
+    >>> from sklearn_looped.programmed.primitives import code_sum
+    >>> layout = Layout(one=1, scratch=1, a=4, b=4, c=4)
+    >>> units = code_sum(layout, {"a": 1, "b": -1}, 0, "c", "scratch")
+    >>> X = layout.pack(1, one=1, scratch=1, a=sign_code(9, 4), b=sign_code(3, 4))
+    >>> X = X + FeedForward(units, layout.width, ("scratch",))(X)
+    >>> int(sign_value(X[0, layout["c"]]))
+    6
     """
     units = []
     indicator = layout.at(on)
@@ -129,7 +176,7 @@ def select(
     then, otherwise, target : str
         Fields with codes of one width.
     on : str
-        Indicator of the tokens that act.
+        Field of the indicator of the tokens that act.
 
     Returns
     -------
@@ -155,6 +202,19 @@ def product(left: Terms, right: Terms, target: int, scale: float = 1.0) -> list[
 
     :math:`lr = \mathrm{relu}(l) r - \mathrm{relu}(-l) r`: one of the
     two terms is 0, so the product is the correctly rounded one.
+
+    Parameters
+    ----------
+    left, right : mapping of int to float
+        Linear combinations of columns.
+    target : int
+        Column that the product is added to.
+    scale : float, default=1.0
+
+    Returns
+    -------
+    units : list of Unit
+        For a gated net.
     """
     return [
         Unit({i: sign * c for i, c in left.items()}, {target: sign * scale}, right)

@@ -1,0 +1,132 @@
+"""How fast do programmed transformers run, by kind of evaluation? Instructions a second, one core.
+
+``python benchmarks/programmed_speed.py`` prints a table and writes
+benchmarks/results/programmed_speed.json.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from sklearn_looped import FleqMachine, SubleqMachine
+from sklearn_looped.programmed.assembler import Program
+from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
+from sklearn_looped.programmed.interpreter import interpret_subleq
+from sklearn_looped.programmed.programs import linear_sgd
+from sklearn_looped.programmed.subleq import Instruction
+
+RESULTS = Path(__file__).parent / "results" / "programmed_speed.json"
+SECONDS = 0.5  # of one measurement
+N_REPEATS = 7
+
+
+class Case(NamedTuple):
+    """One row of the table: `run(n)` makes n steps."""
+
+    machine: str
+    n_tokens: int
+    width: int
+    evaluation: str
+    run: Callable[[int], object]
+
+
+def loops(name: str, transformer: LoopedTransformer, tape: torch.Tensor) -> Iterator[Case]:
+    """One case for each evaluation of a loop body."""
+    for evaluation in EVALUATIONS:
+
+        def run(n: int, evaluation: str = evaluation) -> None:
+            for _ in transformer.run(tape, n, evaluation=evaluation):
+                pass
+
+        yield Case(name, *tape.shape, evaluation, run)
+
+
+def random_subleq(n_memory: int, n_instructions: int) -> Program:
+    """Endless program on numbers that stay small."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(n_memory, size=(2, n_instructions)).tolist()
+    c = rng.integers(n_instructions, size=n_instructions).tolist()
+    a[-1] = b[-1]  # the last instruction always jumps
+    cells = rng.integers(-1000, 1000, size=n_memory).tolist()
+    return Program(tuple(map(Instruction, a, b, c)), tuple(cells), {}, {})
+
+
+def subleq_cases() -> Iterator[Case]:
+    for n_tokens in (128, 256, 1024):
+        n_memory = n_tokens // 4
+        program = random_subleq(n_memory, n_tokens - 2 - n_memory)
+        for options in ({}, {"dtype": "float32"}, {"cells": "integer"}):
+            machine = SubleqMachine(n_memory, len(program.instructions), **options)
+            name = f"SUBLEQ {options.get('cells', 'bits')} {options.get('dtype', 'float64')}"
+            yield from loops(name, machine.transformer, machine.load(program))
+    small = random_subleq(32, 95)
+    machine = SubleqMachine(32, 95, paper_layout=True)
+    yield from loops("SUBLEQ paper_layout", machine.transformer, machine.load(small))
+
+    def interpret(n: int) -> None:
+        for _ in zip(range(n), interpret_subleq(small, 16), strict=False):
+            pass
+
+    yield Case("SUBLEQ plain Python", 128, 0, "interpreter", interpret)
+
+
+def fleq_cases() -> Iterator[Case]:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 5))
+    machine = FleqMachine(60, 66, 5)
+    data = {"samples": list(X), "targets": X.sum(1).tolist(), "n": 20, "epochs": 1e6, "rate": 0.01}
+    program = machine.assemble(linear_sgd(20)).with_data(**data)
+    yield from loops("FLEQ linear SGD", machine.transformer, machine.load(program))
+
+
+def measure(run: Callable[[int], object]) -> list[float]:
+    """Return `N_REPEATS` rates in steps a CPU second; a first run sizes the others."""
+    n, elapsed = 1, 0.0
+    while elapsed < SECONDS / 4:
+        n = n * 4
+        start = time.process_time()
+        run(n)
+        elapsed = time.process_time() - start
+    n = max(1, round(n * SECONDS / elapsed))
+    rates = []
+    for _ in range(N_REPEATS):
+        start = time.process_time()
+        run(n)
+        rates.append(n / (time.process_time() - start))
+    return rates
+
+
+def main() -> None:
+    """Measure all cases, print the table, write the file."""
+    torch.set_num_threads(1)
+    rows = []
+    for make in (subleq_cases, fleq_cases):
+        for case in make():
+            rates = measure(case.run)
+            row = {
+                "machine": case.machine,
+                "n_tokens": case.n_tokens,
+                "width": case.width,
+                "evaluation": case.evaluation,
+                "steps/s median": round(float(np.median(rates)), 1),
+                "min": round(min(rates), 1),
+                "max": round(max(rates), 1),
+            }
+            print(*row.values(), sep="\t", flush=True)
+            rows.append(row)
+    print(pd.DataFrame(rows).to_string(index=False))
+    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    setting = {"cpu": platform.processor() or platform.machine(), "threads": 1, **versions}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"setting": setting, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

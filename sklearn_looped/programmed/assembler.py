@@ -1,0 +1,230 @@
+"""Text assembler: labels, data, constants and macros, shared by both machines.
+
+One statement a line, ``label: operation operand, operand  ; comment``:
+
+- ``x: .word 6`` or ``list: .word 3, 1, 2`` reserves memory cells;
+- ``#5`` as an operand names a constant cell with that value, made on first use;
+- ``list+2`` names the second cell behind a label;
+- ``.macro name p, q`` ... ``.end`` defines a macro; its labels are local to each use;
+- ``end`` labels the end-of-file instruction behind the program, which jumps to itself.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+_STATEMENT = re.compile(r"(?:(?P<label>[#\w.@-]+)\s*:)?\s*(?P<operation>[.\w]+)?\s*(?P<rest>.*)")
+END = "end"
+
+
+class Statement(NamedTuple):
+    """One line of assembly."""
+
+    label: str | None
+    operation: str | None
+    operands: tuple[str, ...]
+    line: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """An assembled program: instructions, initial cells and names.
+
+    Parameters
+    ----------
+    instructions : tuple
+        Machine instructions; the last one is the end of the file, where a run halts.
+    cells : tuple
+        Initial contents of the memory.
+    labels : mapping of str to int
+        Addresses of named cells, constants included.
+    code_labels : mapping of str to int
+        Numbers of named instructions.
+    """
+
+    instructions: tuple[Any, ...]
+    cells: tuple[Any, ...]
+    labels: Mapping[str, int]
+    code_labels: Mapping[str, int]
+
+    @property
+    def halt(self) -> int:
+        """Number of the end-of-file instruction."""
+        return len(self.instructions) - 1
+
+    def with_data(self, **values: Any) -> "Program":
+        """Return the program with other initial cells: label=value or label=[values].
+
+        Raises
+        ------
+        ValueError
+            If a label is missing or its values reach behind the memory.
+        """
+        cells = list(self.cells)
+        for label, value in values.items():
+            if label not in self.labels:
+                raise ValueError(f"Got data for unknown label {label!r}; {_known(self.labels)}.")
+            several = list(value) if isinstance(value, Sequence) else [value]
+            start = self.labels[label]
+            if start + len(several) > len(cells):
+                raise ValueError(f"Got {len(several)} values for {label!r}, beyond the memory.")
+            cells[start : start + len(several)] = several
+        return replace(self, cells=tuple(cells))
+
+
+class Assembly:
+    """Macros expanded and labels collected; the machines turn its code into instructions.
+
+    Parameters
+    ----------
+    text : str
+        The program.
+    prelude : str
+        Macros that every program of the machine may use.
+    read_cells : callable
+        ``read_cells(statement)`` gives the cells of a data directive, or None for code.
+    read_constant : callable
+        ``read_constant(text)`` gives the cell of the constant ``#text``.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        prelude: str,
+        read_cells: Callable[[Statement], list[Any] | None],
+        read_constant: Callable[[str], Any],
+    ) -> None:
+        macros: dict[str, tuple[Statement, list[Statement]]] = {}
+        _take_macros(_parse(prelude), macros)
+        main = _take_macros(_parse(text), macros)
+        self.cells: list[Any] = []
+        self.labels: dict[str, int] = {}
+        self.code: list[Statement] = []
+        self.code_labels: dict[str, int] = {}
+        self._read_constant = read_constant
+        self._lines: dict[str, int] = {}
+        waiting: list[Statement] = []  # labels on lines of their own
+        for statement in _expand(main, macros):
+            waiting.append(statement)
+            if statement.operation is None:
+                continue
+            cells = read_cells(statement)
+            for labelled in waiting:
+                self._define(labelled, is_data=cells is not None)
+            waiting.clear()
+            if cells is None:
+                self.code.append(statement)
+            else:
+                self.cells += cells
+        for labelled in waiting:
+            self._define(labelled, is_data=False)
+        self._define(Statement(END, None, (), 0), is_data=False)
+
+    def _define(self, statement: Statement, is_data: bool) -> None:
+        if (label := statement.label) is None:
+            return
+        if label in self._lines:
+            raise ValueError(
+                f"Line {statement.line}: label {label!r} is defined twice, first in line "
+                f"{self._lines[label]}; rename one."
+            )
+        self._lines[label] = statement.line
+        if is_data:
+            self.labels[label] = len(self.cells)
+        else:
+            self.code_labels[label] = len(self.code)
+
+    def cell(self, operand: str, line: int) -> int:
+        """Return the address of a memory operand; a constant is made on first use."""
+        if operand.startswith("#") and operand not in self.labels:
+            try:
+                constant = self._read_constant(operand[1:])
+            except ValueError:
+                raise ValueError(f"Line {line}: got constant {operand!r}, not a number.") from None
+            self.labels[operand] = len(self.cells)
+            self.cells.append(constant)
+        return self._lookup(operand, line, self.labels, "cell")
+
+    def instruction(self, operand: str, line: int) -> int:
+        """Return the number of the instruction that a jump operand names."""
+        return self._lookup(operand, line, self.code_labels, "instruction")
+
+    def _lookup(self, operand: str, line: int, labels: Mapping[str, int], kind: str) -> int:
+        if operand in labels:
+            return labels[operand]
+        name, plus, offset = operand.partition("+")
+        if plus and name in labels and offset.isdecimal():
+            return labels[name] + int(offset)
+        raise ValueError(f"Line {line}: label {operand!r} names no {kind}; {_known(labels)}.")
+
+
+def _known(labels: Mapping[str, int]) -> str:
+    return f"known are {', '.join(labels) or 'none'}"
+
+
+def _parse(text: str) -> Iterator[Statement]:
+    for number, line in enumerate(text.splitlines(), 1):
+        code = line.partition(";")[0].strip()
+        match = _STATEMENT.fullmatch(code)
+        if match is None:
+            raise ValueError(f"Line {number}: got {code!r}, expected 'label: operation operands'.")
+        operands = tuple(part.strip() for part in match["rest"].split(",")) if match["rest"] else ()
+        if match["label"] or match["operation"]:
+            yield Statement(match["label"], match["operation"], operands, number)
+
+
+def _take_macros(
+    statements: Iterator[Statement], macros: dict[str, tuple[Statement, list[Statement]]]
+) -> list[Statement]:
+    """Split off macro definitions into `macros`; returns the other statements."""
+    others: list[Statement] = []
+    body = others
+    for statement in statements:
+        if statement.operation == ".macro":
+            name, *first = statement.operands[0].split()
+            head = statement._replace(operands=(*first, *statement.operands[1:]))
+            body = []
+            macros[name] = (head, body)
+        elif statement.operation == ".end":
+            body = others
+        else:
+            body.append(statement)
+    return others
+
+
+def _expand(
+    statements: Sequence[Statement],
+    macros: Mapping[str, tuple[Statement, list[Statement]]],
+    uses: list[int] | None = None,
+    depth: int = 0,
+) -> Iterator[Statement]:
+    """Replace macros by their bodies, with local labels made unique by the number of the use."""
+    uses = [0] if uses is None else uses
+    for statement in statements:
+        if statement.operation is None or statement.operation not in macros:
+            yield statement
+            continue
+        head, body = macros[statement.operation]
+        if len(statement.operands) != len(head.operands):
+            raise ValueError(
+                f"Line {statement.line}: macro {statement.operation!r} takes "
+                f"{len(head.operands)} operands, got {len(statement.operands)}."
+            )
+        if depth > 20:
+            raise ValueError(f"Line {statement.line}: macro {statement.operation!r} never ends.")
+        uses[0] += 1
+        names = {s.label: f"{s.label}@{uses[0]}" for s in body if s.label}
+        names |= dict(zip(head.operands, statement.operands, strict=True))
+        if statement.label is not None:
+            yield Statement(statement.label, None, (), statement.line)
+        renamed = [
+            Statement(
+                None if s.label is None else names[s.label],
+                s.operation,
+                tuple(names.get(operand, operand) for operand in s.operands),
+                statement.line,
+            )
+            for s in body
+        ]
+        yield from _expand(renamed, macros, uses, depth + 1)

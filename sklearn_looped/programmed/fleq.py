@@ -1,0 +1,213 @@
+"""FLEQ machine: function blocks, and a branch if a flag is less than or equal to zero."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_looped.programmed.assembler import Program
+from sklearn_looped.programmed.certificate import certify
+from sklearn_looped.programmed.evaluation import LoopedTransformer
+from sklearn_looped.programmed.fleq_assembler import (
+    OPERATIONS,
+    Cell,
+    Instruction,
+    as_cell,
+    assemble_fleq,
+    write_fleq,
+)
+from sklearn_looped.programmed.fleq_layers import REALS, flag_limit, fleq_fields, fleq_layers
+from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
+from sklearn_looped.programmed.machine import DTYPES, SCRATCH, Machine
+
+# Address operands of an instruction and the fields that hold them.
+ADDRESSES = {"a": "ia", "b": "ib", "c": "ic", "flag": "iflag"}
+
+
+class FleqMachine(Machine):
+    r"""A looped transformer that runs programs of function blocks; one loop is one instruction.
+
+    A cell holds a vector and a pointer. An instruction applies one function f to two cells,
+    writes the result, and branches: ``mem[c] <- f(mem[a], mem[b]); if mem[flag] <= 0 go to
+    target``, where the flag's first entry is read *before* the write (Giannou et al. 2023,
+    Section 5, FLEQ). Three layers: write back and fetch; read operands and route them to the
+    function of the opcode; apply the functions and branch. Products are gated, the sigmoid is
+    a softmax over two keys: both are exact up to the rounding of the result.
+
+    Parameters
+    ----------
+    n_memory, n_instructions : int
+        Size of the machine: memory cells, and instructions including the end of file.
+    n_entries : int, default=1
+        Length D of a cell's vector. Scalars lie in entry 0, the others are 0.
+    dtype : {"float64", "float32"}, default="float64"
+        Data type of weights and state.
+
+    Attributes
+    ----------
+    transformer : LoopedTransformer
+        The fixed weights.
+    certificate : Certificate
+        Why addresses and branches are exact. Flags keep their sign from 2**-511 to 2**511 in
+        float64, from 2**-63 to 2**63 in float32; closer to 0 they count as 0 or raise.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1 or the dtype is unknown.
+
+    References
+    ----------
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023.
+
+    Examples
+    --------
+    >>> from sklearn_looped import FleqMachine
+    >>> machine = FleqMachine(n_memory=8, n_instructions=4, n_entries=3)
+    >>> program = "x: .vector 1 2 3\n y: .vector 4 5 6\n z: .word 0\n dot x, y, z"
+    >>> machine.run(program)["z"]
+    Cell(values=(32.0, 0.0, 0.0), pointer=None)
+    """
+
+    def __init__(
+        self,
+        n_memory: int,
+        n_instructions: int,
+        n_entries: int = 1,
+        *,
+        dtype: Literal["float64", "float32"] = "float64",
+    ) -> None:
+        sizes = {"n_memory": n_memory, "n_instructions": n_instructions, "n_entries": n_entries}
+        for name, value in sizes.items():
+            if value < 1:
+                raise ValueError(f"Got {name}={value}, but a machine has at least 1.")
+        if dtype not in DTYPES:
+            raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
+        self.dtype = DTYPES[dtype]
+        self.tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
+        self.fields = fleq_fields(n_code_bits(self.tokens.width), n_entries)
+        layers = fleq_layers(self.fields, self.dtype)
+        self.transformer = LoopedTransformer(layers, self.tokens)
+        # Codes and indicators are integers of size 1; the other fields hold real numbers.
+        bounds = {name: 1.0 for name in self.fields.names if name not in (*REALS, "positive")}
+        self.certificate = certify(layers, self.fields, bounds, self.dtype)
+
+    assemble = staticmethod(assemble_fleq)
+    pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
+
+    def load(self, program: Program) -> Tensor:
+        """Tape of shape (n_tokens, width) with the program and its data.
+
+        Raises
+        ------
+        ValueError
+            If the program is larger than the machine, a cell has too many entries or is not
+            finite, or an address is out of range.
+        """
+        tape = self._blank_tape(program)
+        fields, n_code = self.fields, self.fields.size("pc")
+        first, first_cell = self.tokens["program"].start, self.tokens["memory"].start
+
+        def code(address: int, size: int, offset: int, where: str) -> Tensor:
+            if not 0 <= address < size:
+                raise ValueError(
+                    f"Got address {address} in {where}, expected 0 to {size - 1}; positions have "
+                    f"{n_code} bits."
+                )
+            return torch.as_tensor(sign_code(address + offset, n_code))
+
+        for address, cell in enumerate(map(as_cell, program.cells)):
+            row = tape[first_cell + address]
+            row[fields["value"]] = torch.as_tensor(self._entries(cell, address))
+            if cell.pointer is not None:
+                where = f"the pointer of cell {address}"
+                row[fields["pointer"]] = code(cell.pointer, len(program.cells), first_cell, where)
+        for number, instruction in enumerate(program.instructions):
+            row, where = tape[first + number], f"instruction {number}"
+            row[fields[f"i{instruction.operation}"]] = 1
+            for operand, field in ADDRESSES.items():
+                address = getattr(instruction, operand)
+                row[fields[field]] = code(address, len(program.cells), first_cell, where)
+            target = code(instruction.target, len(program.instructions), first, where)
+            row[fields["itarget"]] = target
+        return tape.to(self.dtype)
+
+    def _entries(self, cell: Cell, address: int) -> NDArray[np.float64]:
+        n_entries = self.fields.size("value")
+        if len(cell.values) > n_entries or not np.isfinite(cell.values).all():
+            raise ValueError(
+                f"Got {cell.values} in cell {address}, expected at most {n_entries} finite "
+                "numbers; declare a machine of more n_entries."
+            )
+        return np.pad(np.array(cell.values, dtype=float), (0, n_entries - len(cell.values))) + 0.0
+
+    def cells(self, state: Tensor) -> list[Cell]:
+        """Vectors and pointers in the memory of a settled state."""
+        rows = state[self.tokens["memory"]]
+        values = rows[:, self.fields["value"]].tolist()
+        pointers = self._addresses(rows[:, self.fields["pointer"]])
+        return [Cell(tuple(v), p) for v, p in zip(values, pointers, strict=True)]
+
+    def _addresses(self, codes: Tensor) -> list[int | None]:
+        first = self.tokens["memory"].start
+        return [int(sign_value(c)) - first if c.any() else None for c in codes.numpy()]
+
+    def _check(self, state: Tensor) -> None:
+        if (np.abs(self._read(state, SCRATCH, "pc")) != 1).any():
+            raise ValueError(
+                "Got a branch flag too close to 0 or too large to be compared; flags keep their "
+                f"sign from {1 / flag_limit(self.dtype):.3g} to {flag_limit(self.dtype):.3g}."
+            )
+        if not np.isfinite(self._read(state, SCRATCH, "result")).all():
+            raise ValueError(
+                f"Got a number beyond the range of {self.certificate.dtype} at instruction "
+                f"{self.pc(state)}; scale the data down."
+            )
+
+    def _describe(
+        self, program: Program, before: tuple[int, list], after: tuple[int, list]
+    ) -> dict[str, Any]:
+        (pc, cells), (_, results) = before, after
+        instruction: Instruction = program.instructions[pc]
+        operands = OPERATIONS[instruction.operation].replace("c", "")
+        read = {getattr(instruction, name) for name in operands}
+        written = instruction.c
+        if instruction.operation == "load":
+            read.add(cells[instruction.a].pointer)
+        if instruction.operation == "store":
+            written = cells[instruction.b].pointer
+        return {
+            "pc": pc,
+            "instruction": str(instruction),
+            "reads": {address: cells[address] for address in sorted(read)},
+            "writes": {written: results[written]},
+            "flag": cells[instruction.flag].values[0] <= 0,
+        }
+
+    def disassemble(self, state: Tensor) -> str:
+        r"""Return assembly text of the program and the memory on a tape, to assemble again.
+
+        Examples
+        --------
+        >>> from sklearn_looped import FleqMachine
+        >>> machine = FleqMachine(n_memory=4, n_instructions=2)
+        >>> tape = machine.load(machine.assemble("x: .word 5\n add x, x, x"))
+        >>> print(machine.disassemble(tape))
+        m0: .vector 5.0
+        #1: .vector 1.0
+        #0: .vector 0.0
+        m3: .vector 0.0
+        i0: add m0, m0, m0, #1, end
+        """
+        rows = state[self.tokens["program"]]
+        opcodes = torch.stack([rows[:, self.fields.at(f"i{name}")] for name in OPERATIONS], 1)
+        rows, opcodes = rows[opcodes.any(1)], opcodes[opcodes.any(1)]
+        operands = [self._addresses(rows[:, self.fields[field]]) for field in ADDRESSES.values()]
+        targets = sign_value(rows[:, self.fields["itarget"]]) - self.tokens["program"].start
+        names = [list(OPERATIONS)[i] for i in opcodes.argmax(1).tolist()]
+        instructions = zip(names, *operands, targets.tolist(), strict=True)
+        return write_fleq(
+            [Instruction(*fields) for fields in instructions], self.cells(self.settle(state))
+        )

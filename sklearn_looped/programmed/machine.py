@@ -1,0 +1,253 @@
+"""What both machines share: the tape, the run, the trace."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+
+from sklearn_looped.programmed.assembler import Program
+from sklearn_looped.programmed.certificate import Certificate
+from sklearn_looped.programmed.evaluation import LoopedTransformer
+from sklearn_looped.programmed.layout import Layout, sign_code, sign_value
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+SCRATCH = 0  # row of the scratchpad, which holds the program counter
+TRACE_COLUMNS = ["step", "pc", "instruction", "reads", "writes", "flag"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run stopped.
+
+    Parameters
+    ----------
+    cells : list
+        The memory, one entry a cell.
+    pc : int
+        Number of the next instruction.
+    halted : bool
+        Whether the program reached its end.
+    n_loops : int
+        Loops made, one an instruction.
+    state : Tensor of shape (n_tokens, width)
+        The state of the transformer, to continue from.
+    labels : mapping of str to int
+        Addresses of the program's cells.
+    trace : DataFrame or None
+        One row an instruction with the columns step, pc, instruction, reads, writes, flag.
+    """
+
+    cells: list[Any]
+    pc: int
+    halted: bool
+    n_loops: int
+    state: Tensor
+    labels: Mapping[str, int]
+    trace: pd.DataFrame | None = None
+
+    def __getitem__(self, label: str) -> Any:
+        """Contents of the named cell."""
+        return self.cells[self.labels[label]]
+
+    def block(self, label: str, n_cells: int) -> list[Any]:
+        """Contents of `n_cells` cells from a label on."""
+        start = self.labels[label]
+        return self.cells[start : start + n_cells]
+
+
+class Machine(ABC):
+    """A looped transformer that runs programs; the host loads the tape and stops the loop.
+
+    Attributes
+    ----------
+    transformer : LoopedTransformer
+        The fixed weights. They depend on the sizes declared, never on program or data.
+    certificate : Certificate
+        Why every state is exact.
+    fields, tokens : Layout
+        Names of the columns and rows of the state.
+    """
+
+    transformer: LoopedTransformer
+    certificate: Certificate
+    fields: Layout
+    tokens: Layout
+    dtype: torch.dtype
+    pending: tuple[str, ...]  # fields of a result that the next loop writes to its cell
+
+    @staticmethod
+    @abstractmethod
+    def assemble(text: str) -> Program:
+        """Assemble a text."""
+
+    @abstractmethod
+    def load(self, program: Program) -> Tensor:
+        """Tape of shape (n_tokens, width) with the program and its data."""
+
+    @abstractmethod
+    def cells(self, state: Tensor) -> list[Any]:
+        """Memory cells of a settled state."""
+
+    def settle(self, state: Tensor) -> Tensor:
+        """State with the last result written to its cell: the write heads of the next loop."""
+        settled = state.clone()
+        if self.pending:
+            for head in self.transformer.layers[0].heads:
+                if head.pointer is not None and head.pointer.held_by == "key":
+                    settled[:, list(head.targets)] += head(state)
+        for name in self.pending:
+            settled[SCRATCH, self.fields[name]] = 0
+        return settled
+
+    @abstractmethod
+    def disassemble(self, state: Tensor) -> str:
+        """Assembly text of the program and the memory on a tape."""
+
+    @abstractmethod
+    def _describe(
+        self, program: Program, before: tuple[int, list], after: tuple[int, list]
+    ) -> dict[str, Any]:
+        """Trace entries of one instruction, from (pc, cells) before and after it."""
+
+    @abstractmethod
+    def _check(self, state: Tensor) -> None:
+        """Raise if a state left the exact range; machines that cannot leave it do nothing."""
+
+    def pc(self, state: Tensor) -> int:
+        """Return the number of the next instruction."""
+        return int(sign_value(self._read(state, SCRATCH, "pc"))) - self.tokens["program"].start
+
+    def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
+        return state.numpy()[rows, self.fields[field]]
+
+    def run(
+        self,
+        program: Program | str,
+        max_loops: int = 100_000,
+        *,
+        state: Tensor | None = None,
+        evaluation: str = "gather",
+        breakpoints: Sequence[str | int] = (),
+        trace: bool = False,
+    ) -> RunResult:
+        """Loop until the program halts, meets a breakpoint or exceeds the cap.
+
+        The host writes the tape, compares the program counter with the places to stop, and reads
+        the memory; everything between is attention and feed-forward layers.
+
+        Parameters
+        ----------
+        program : Program or str
+            Assembled program, or its text.
+        max_loops : int, default=100_000
+            Cap on the instructions executed.
+        state : Tensor or None, default=None
+            State of an earlier result to continue from. None: the program's own tape.
+        evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
+            How layers are evaluated; all give the same bits, see `LoopedTransformer.run`.
+        breakpoints : sequence of str or int, default=()
+            Labels or numbers of instructions to stop at, before they are executed.
+        trace : bool, default=False
+            Record every instruction; slower.
+
+        Returns
+        -------
+        result : RunResult
+
+        Raises
+        ------
+        ValueError
+            If the program does not fit the machine, or a value leaves its exact range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the program has not halted after `max_loops` loops; the state is kept.
+        """
+        program = self.assemble(program) if isinstance(program, str) else program
+        tape = self.load(program)
+        state = tape if state is None else state
+        stops = self._stops(program, breakpoints)
+
+        def until(current: Tensor) -> bool:
+            return self._read(current, SCRATCH, "pc").tobytes() in stops
+
+        rows: list[dict[str, Any]] = []
+        n_loops = 0
+        if self.pc(state) != program.halt:
+            before = (self.pc(state), self.cells(self.settle(state))) if trace else None
+            loop = self.transformer.run(state, max_loops, evaluation=evaluation, until=until)
+            for state in loop:
+                n_loops += 1
+                self._check(state)
+                if before is not None:
+                    after = (self.pc(state), self.cells(self.settle(state)))
+                    rows.append({"step": n_loops, **self._describe(program, before, after)})
+                    before = after
+        state = self.settle(state)
+        self._check(state)
+        if not until(state):
+            warnings.warn(
+                f"The program has not halted after n_loops={n_loops} loops; raise max_loops, or "
+                "continue from result.state.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return RunResult(
+            cells=self.cells(state),
+            pc=self.pc(state),
+            halted=self.pc(state) == program.halt,
+            n_loops=n_loops,
+            state=state,
+            labels=program.labels,
+            trace=pd.DataFrame(rows, columns=TRACE_COLUMNS) if trace else None,
+        )
+
+    def _blank_tape(self, program: Program) -> Tensor:
+        """Return a tape with indicators, positions and program counter, once the sizes fit."""
+        fields, tokens = self.fields, self.tokens
+        self._check_sizes(program)
+        tape = fields.pack(tokens.width, one=1)
+        for kind in ("scratch", "null"):
+            if kind in tokens:
+                tape[tokens[kind], fields[kind]] = 1
+        pointed_to = np.arange(tokens["memory"].start, tokens.width)
+        codes = sign_code(pointed_to, fields.size("position"))
+        tape[tokens["memory"].start :, fields["position"]] = torch.as_tensor(codes)
+        tape[SCRATCH, fields["pc"]] = tape[tokens["program"].start, fields["position"]]
+        return tape
+
+    def _check_sizes(self, program: Program) -> None:
+        for what, got, room in (
+            ("instructions", len(program.instructions), self.tokens.size("program")),
+            ("cells", len(program.cells), self.tokens.size("memory")),
+        ):
+            if got > room:
+                raise ValueError(
+                    f"Got a program of {got} {what}, but the machine has {room}; declare a larger "
+                    "machine."
+                )
+
+    def _stops(self, program: Program, breakpoints: Sequence[str | int]) -> set[bytes]:
+        """Codes of the instructions to stop at, as bytes of the program counter."""
+        stops = [program.halt]
+        for point in breakpoints:
+            number = program.code_labels.get(point) if isinstance(point, str) else point
+            if number is None or not 0 <= number <= program.halt:
+                known = ", ".join(program.code_labels)
+                raise ValueError(
+                    f"Got breakpoint {point!r}, expected a number from 0 to {program.halt} or one "
+                    f"of the labels {known}."
+                )
+            stops.append(number)
+        positions = np.array(stops) + self.tokens["program"].start
+        codes = torch.as_tensor(sign_code(positions, self.fields.size("pc")), dtype=self.dtype)
+        return {code.numpy().tobytes() for code in codes}

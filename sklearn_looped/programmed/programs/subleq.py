@@ -1,0 +1,77 @@
+"""Example programs on integers, for `SubleqMachine`."""
+
+ADD = """
+x:      .word 2
+y:      .word 3                 ; y <- x + y
+        add x, y
+"""
+
+MULTIPLY = """
+x:       .word 2                ; counts down, at least 0
+y:       .word 3
+product: .word 0                ; product <- x * y by repeated addition
+loop:    subleq #0, x, end      ; end when x <= 0
+         add y, product
+         subleq #1, x
+         jump loop
+"""
+
+FACTORIAL = """
+n:       .word 5                ; at least 1
+result:  .word 1                ; result <- n!
+product: .word 0
+count:   .word 0
+outer:   move n, count
+         clear product
+inner:   add result, product    ; product <- result * n
+         subleq #1, count, done
+         jump inner
+done:    move product, result
+         subleq #1, n, end
+         jump outer
+"""
+
+FIBONACCI = """
+n:       .word 10
+a:       .word 0                ; a <- the n-th Fibonacci number
+b:       .word 1
+next:    .word 0
+loop:    subleq #0, n, end
+         move a, next
+         add b, next
+         move b, a
+         move next, b
+         subleq #1, n
+         jump loop
+"""
+
+SQUARE_ROOT = """
+x:       .word 50               ; at least 0
+odd:     .word 1
+root:    .word 0                ; root <- floor(sqrt(x)): subtract 1, 3, 5, ... while x lasts
+loop:    subleq odd, x, last
+         subleq #-1, root       ; root <- root + 1
+         subleq #-2, odd
+         jump loop
+last:    subleq #-1, x, end     ; x was < 0: the last odd number did not fit
+         subleq #-1, root       ; x was 0: it did
+"""
+
+SORT = """
+; Bubble sort of four cells. Memory is addressed by number only, so the program is unrolled.
+.macro order p, q               ; afterwards p <= q
+         move p, gap
+         subleq q, gap, sorted  ; nothing to do when p - q <= 0
+         subleq gap, p          ; p <- q
+         add gap, q             ; q <- p
+sorted:  subleq gap, gap
+.end
+list:    .word 4, 1, 3, 2
+gap:     .word 0
+         order list, list+1
+         order list+1, list+2
+         order list+2, list+3
+         order list, list+1
+         order list+1, list+2
+         order list, list+1
+"""

@@ -1,0 +1,233 @@
+"""SUBLEQ machine: subtract and branch if less than or equal to zero, two layers an instruction."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_looped.programmed.assembler import Program
+from sklearn_looped.programmed.certificate import certify
+from sklearn_looped.programmed.evaluation import LoopedTransformer
+from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
+from sklearn_looped.programmed.machine import DTYPES, Machine
+from sklearn_looped.programmed.paper_subleq import paper_fields, paper_layers, sufficient_margin
+from sklearn_looped.programmed.subleq_assembler import Instruction, assemble_subleq, write_subleq
+from sklearn_looped.programmed.subleq_layers import subleq_fields, subleq_layers
+
+
+class SubleqMachine(Machine):
+    r"""A looped transformer that runs SUBLEQ programs; one loop is one instruction.
+
+    Two layers: the first writes the previous result back and fetches the instruction that the
+    program counter names, the second reads both operands, subtracts, and selects the next
+    program counter. Softmax attention and ReLU feed-forward only. Every softmax row is one-hot,
+    so every state is exact and no error correction is needed (Giannou et al. 2023, Section 4,
+    take nine layers; see `paper_layout`).
+
+    Parameters
+    ----------
+    n_memory, n_instructions : int
+        Size of the machine: memory cells, and instructions including the end of file.
+    n_bits : int, default=16
+        Bits of a cell; values lie in [-2**(n_bits-1), 2**(n_bits-1) - 1].
+    cells : {"bits", "integer"}, default="bits"
+        Two's complement codes that wrap around, or one number a cell: a narrower state, and a
+        result out of range raises.
+    dtype : {"float64", "float32"}, default="float64"
+        Data type of weights and state.
+    paper_layout : bool, default=False
+        The paper's own form with ten layers: reads that tie with the scratchpad, buffers, a
+        subtraction of three layers and an error correction with a fixed epsilon. Needs
+        ``cells="bits"`` and is exact to `certificate.error_bound`, not to the last bit.
+    temperature : float or None, default=None
+        Factor of the attention scores. None: the bound, from size and dtype.
+
+    Attributes
+    ----------
+    transformer : LoopedTransformer
+        The fixed weights.
+    certificate : Certificate
+        Why every state is exact.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1, or the machine cannot be exact: a temperature below the bound,
+        integers beyond the dtype.
+
+    References
+    ----------
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023.
+
+    Examples
+    --------
+    >>> from sklearn_looped import SubleqMachine
+    >>> machine = SubleqMachine(n_memory=8, n_instructions=12)
+    >>> result = machine.run("x: .word 20\n y: .word 22\n add x, y")
+    >>> result["y"], result.halted, result.n_loops
+    (42, True, 3)
+    """
+
+    def __init__(
+        self,
+        n_memory: int,
+        n_instructions: int,
+        *,
+        n_bits: int = 16,
+        cells: Literal["bits", "integer"] = "bits",
+        dtype: Literal["float64", "float32"] = "float64",
+        paper_layout: bool = False,
+        temperature: float | None = None,
+    ) -> None:
+        _check_sizes(n_memory, n_instructions, n_bits, cells, dtype, paper_layout)
+        self.n_bits, self.dtype, self._bits = n_bits, DTYPES[dtype], cells == "bits"
+        self._paper = paper_layout
+        null = {} if paper_layout else {"null": 1}
+        self.tokens = Layout(scratch=1, **null, memory=n_memory, program=n_instructions)
+        n_tokens = self.tokens.width
+        n_code = n_code_bits(n_tokens)
+        if paper_layout:
+            self.pending = ()  # the paper's form writes in the same loop
+            self.fields = paper_fields(n_code, n_bits)
+            layers = paper_layers(self.fields, n_tokens, temperature, self.dtype)
+        else:
+            self.fields = subleq_fields(n_code, n_bits if self._bits else 1)
+            layers = subleq_layers(self.fields, n_bits, self._bits, self.dtype, temperature)
+        largest = 1 if self._bits else 2 ** (n_bits - 1)
+        bounds = {name: 1.0 for name in self.fields.names}
+        if not self._bits:
+            bounds |= dict.fromkeys(("value", "va", "vb", "delta"), largest)
+        self.transformer = LoopedTransformer(layers, self.tokens)
+        self.certificate = certify(layers, self.fields, bounds, self.dtype)
+        if paper_layout:
+            self.certificate = replace(
+                self.certificate,
+                logit_margin=2 * layers[0].heads[0].temperature,
+                logit_threshold=sufficient_margin(n_tokens, n_bits),
+                error_bound=4 * torch.finfo(self.dtype).eps,
+            ).check()
+
+    assemble = staticmethod(assemble_subleq)
+    pending: tuple[str, ...] = ("wp", "delta")
+
+    def load(self, program: Program) -> Tensor:
+        """Tape of shape (n_tokens, width) with the program and its data.
+
+        Raises
+        ------
+        ValueError
+            If the program is larger than the machine, or a value or address out of range.
+        """
+        tape = self._blank_tape(program)
+        self._check_values(program)
+        fields, tokens = self.fields, self.tokens
+        n_code = fields.size("pc")
+        first_cell, first = tokens["memory"].start, tokens["program"].start
+        cells = [*program.cells, *[0] * (tokens.size("memory") - len(program.cells))]
+        values = sign_code(cells, self.n_bits) if self._bits else np.array(cells, float)[:, None]
+        tape[tokens["memory"], fields["value"]] = torch.as_tensor(values)
+        rows = slice(first, first + len(program.instructions))
+        for name, numbers, offset in zip(
+            "abc",
+            zip(*program.instructions, strict=True),
+            (first_cell, first_cell, first),
+            strict=True,
+        ):
+            codes = sign_code(np.array(numbers) + offset, n_code)
+            tape[rows, fields[f"i{name}"]] = torch.as_tensor(codes)
+        return tape.to(self.dtype)
+
+    def _check_values(self, program: Program) -> None:
+        low, high = -(1 << (self.n_bits - 1)), (1 << (self.n_bits - 1)) - 1
+        for address, value in enumerate(program.cells):
+            if not (isinstance(value, int | np.integer) and low <= value <= high):
+                raise ValueError(
+                    f"Got {value} in cell {address}, but cells of n_bits={self.n_bits} hold "
+                    f"integers from {low} to {high}; declare more bits."
+                )
+        sizes = (len(program.cells), len(program.cells), len(program.instructions))
+        for number, instruction in enumerate(program.instructions):
+            for operand, size in zip(instruction, sizes, strict=True):
+                if not 0 <= operand < size:
+                    raise ValueError(
+                        f"Got address {operand} in instruction {number}, expected 0 to {size - 1}; "
+                        f"positions have {self.fields.size('pc')} bits."
+                    )
+
+    def cells(self, state: Tensor) -> list[int]:
+        """Integers in the memory of a settled state."""
+        values = self._read(state, self.tokens["memory"], "value")
+        if self._bits:
+            return sign_value(values, signed=True).tolist()
+        return [int(value) for value in values[:, 0]]
+
+    def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
+        values = super()._read(state, rows, field)
+        return values.round() if self._paper else values  # exact to the error bound only
+
+    def _check(self, state: Tensor) -> None:
+        if self._bits:
+            return
+        values = state.numpy()[self.tokens["memory"], self.fields["value"]]
+        limit = 1 << (self.n_bits - 1)
+        if np.abs(values).max() > limit:
+            raise ValueError(
+                f"Got a result of {np.abs(values).max():.0f}, but integer cells of "
+                f"n_bits={self.n_bits} are exact to {limit}; declare more bits, or cells='bits'."
+            )
+
+    def _describe(
+        self, program: Program, before: tuple[int, list], after: tuple[int, list]
+    ) -> dict[str, Any]:
+        (pc, cells), (_, results) = before, after
+        a, b, c = program.instructions[pc]
+        return {
+            "pc": pc,
+            "instruction": f"subleq {a}, {b}, {c}",
+            "reads": {a: cells[a], b: cells[b]},
+            "writes": {b: results[b]},
+            "flag": results[b] <= 0,
+        }
+
+    def disassemble(self, state: Tensor) -> str:
+        r"""Return assembly text of the program and the memory on a tape, to assemble again.
+
+        Examples
+        --------
+        >>> from sklearn_looped import SubleqMachine
+        >>> machine = SubleqMachine(n_memory=4, n_instructions=3)
+        >>> tape = machine.load(machine.assemble("x: .word 5\n loop: subleq #2, x, loop"))
+        >>> print(machine.disassemble(tape))
+        m0: .word 5
+        m1: .word 2
+        #0: .word 0
+        #-1: .word -1
+        i0: subleq m1, m0, i0
+        """
+        program = self.tokens["program"]
+        codes = state[program][state[program, self.fields.at("ia")] != 0]
+        a, b = (
+            sign_value(codes[:, self.fields[name]]) - self.tokens["memory"].start
+            for name in ("ia", "ib")
+        )
+        c = sign_value(codes[:, self.fields["ic"]]) - program.start
+        instructions = map(Instruction, a.tolist(), b.tolist(), c.tolist())
+        return write_subleq(list(instructions), self.cells(self.settle(state)))
+
+
+def _check_sizes(
+    n_memory: int, n_instructions: int, n_bits: int, cells: str, dtype: str, paper_layout: bool
+) -> None:
+    for name, value in (("n_memory", n_memory), ("n_instructions", n_instructions)):
+        if value < 1:
+            raise ValueError(f"Got {name}={value}, but a machine has at least 1.")
+    if not 2 <= n_bits <= 62:
+        raise ValueError(f"Got n_bits={n_bits}, expected 2 to 62.")
+    if cells not in ("bits", "integer") or (paper_layout and cells != "bits"):
+        expected = "'bits' with paper_layout" if paper_layout else "'bits' or 'integer'"
+        raise ValueError(f"Got cells={cells!r}, expected {expected}.")
+    if dtype not in DTYPES:
+        raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")

@@ -1,0 +1,272 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from random_programs import random_subleq
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_looped import SubleqMachine
+from sklearn_looped.programmed import programs
+from sklearn_looped.programmed.evaluation import EVALUATIONS
+from sklearn_looped.programmed.interpreter import interpret_subleq
+from sklearn_looped.programmed.subleq import assemble_subleq
+
+
+def fitting(program, **options):
+    return SubleqMachine(len(program.cells), len(program.instructions), **options)
+
+
+def run_both(text, n_bits=16, **data):
+    """Result of the machine, after it was compared with the interpreter's."""
+    program = assemble_subleq(text).with_data(**data)
+    result = fitting(program, n_bits=n_bits).run(program)
+    if result.n_loops:
+        steps = itertools.islice(interpret_subleq(program), result.n_loops - 1, None)
+        assert (result.pc, result.cells) == next(steps)
+    assert result.halted
+    return result
+
+
+# --- programs against plain Python ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (2, 3), (-7, 3), (100, -250)])
+def test_add(x, y):
+    assert run_both(programs.ADD, x=x, y=y)["y"] == x + y
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 9), (1, 0), (6, 7), (13, -11)])
+def test_multiply(x, y):
+    assert run_both(programs.MULTIPLY, x=x, y=y)["product"] == x * y
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, 1), (2, 2), (5, 120), (7, 5040)])
+def test_factorial(n, expected):
+    assert run_both(programs.FACTORIAL, n=n)["result"] == expected
+
+
+def test_fibonacci():
+    results = [run_both(programs.FIBONACCI, n=n)["a"] for n in range(13)]
+    assert results == [0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144]
+
+
+@pytest.mark.parametrize("x", [0, 1, 2, 3, 4, 8, 9, 15, 16, 50])
+def test_square_root(x):
+    assert run_both(programs.SQUARE_ROOT, x=x)["root"] == int(np.sqrt(x))
+
+
+@pytest.mark.parametrize("values", [*itertools.permutations([1, 2, 3, 4])][::5])
+def test_sort(values):
+    assert run_both(programs.SORT, list=values).block("list", 4) == [1, 2, 3, 4]
+
+
+# --- exactness ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_ten_random_programs_equal_the_interpreter_for_5000_steps(dtype):
+    machine = SubleqMachine(30, 96, n_bits=16, dtype=dtype)
+    assert machine.tokens.width == 128
+    pc, value = machine.fields["pc"], machine.fields["value"]
+    weights = 2.0 ** np.arange(16)
+    weights[-1] *= -1
+    for seed in range(10):
+        program = random_subleq(seed, 30, 96, 16)
+        tape = machine.load(program)
+        codes = tape[machine.tokens["program"], machine.fields["position"]].numpy()
+        memory = np.array(program.cells)
+        steps = interpret_subleq(program, 16)
+        for state in machine.transformer.run(tape, 5000, evaluation="gather"):
+            view = state.numpy()
+            # The state after a loop holds its program counter and the memory before its write.
+            assert np.array_equal((view[2:32, value] + 1) / 2 @ weights, memory)
+            next_pc, cells = next(steps)
+            memory = np.array(cells)
+            assert np.array_equal(view[0, pc], codes[next_pc])
+            assert np.abs(view - np.rint(view)).max() == 0.0  # the residue
+        assert machine.cells(machine.settle(state)) == cells
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("cells", ["bits", "integer"])
+def test_every_state_equals_the_interpreter(evaluation, dtype, cells):
+    machine = SubleqMachine(10, 18, n_bits=20, cells=cells, dtype=dtype)
+    program = random_subleq(1, 10, 18, 4)
+    steps = interpret_subleq(program, 20 if cells == "bits" else None)
+    for state in machine.transformer.run(machine.load(program), 40, evaluation=evaluation):
+        assert (machine.pc(state), machine.cells(machine.settle(state))) == next(steps)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("cells", ["bits", "integer"])
+def test_all_evaluations_give_the_same_bits(seed, cells):
+    rng = np.random.default_rng(seed)
+    n_memory, n_instructions = rng.integers(3, 30, size=2).tolist()
+    machine = SubleqMachine(n_memory, n_instructions, n_bits=8, cells=cells)
+    tape = machine.load(random_subleq(seed, n_memory, n_instructions, 3))
+    runs = [machine.transformer.run(tape, 25, evaluation=e) for e in EVALUATIONS]
+    for dense, *others in zip(*runs, strict=True):
+        for other in others:
+            assert torch.equal(dense.view(torch.int64), other.view(torch.int64))
+
+
+@pytest.mark.parametrize(("dtype", "n_bits"), [("float64", 16), ("float32", 8)])
+def test_paper_layout_equals_the_interpreter_within_its_error_bound(dtype, n_bits):
+    machine = SubleqMachine(10, 18, n_bits=n_bits, paper_layout=True, dtype=dtype)
+    assert len(machine.transformer.layers) == 10
+    program = random_subleq(3, 10, 18, n_bits)
+    tape = machine.load(program)
+    steps = interpret_subleq(program, n_bits)
+    for dense, state in zip(
+        machine.transformer.run(tape, 60),
+        machine.transformer.run(tape, 60, evaluation="cached"),
+        strict=True,
+    ):
+        assert (machine.pc(state), machine.cells(state)) == next(steps)
+        values = state[machine.tokens["memory"], machine.fields["value"]]
+        assert (values.abs() - 1).abs().max() <= machine.certificate.error_bound
+        assert torch.equal(dense, state)
+
+
+def test_weights_do_not_depend_on_the_program():
+    machine = SubleqMachine(12, 40, n_bits=16)
+    before = machine.transformer.fingerprint()
+    for text, label, expected in (
+        (programs.MULTIPLY, "product", 6),
+        (programs.SQUARE_ROOT, "root", 7),
+        (programs.FIBONACCI, "a", 55),
+    ):
+        assert machine.run(text)[label] == expected
+        assert machine.transformer.fingerprint() == before
+    assert SubleqMachine(12, 40, n_bits=16).transformer.fingerprint() == before
+    assert SubleqMachine(12, 40, n_bits=15).transformer.fingerprint() != before
+
+
+# --- running --------------------------------------------------------------------------------
+
+
+def test_bits_wrap_around_as_twos_complement():
+    assert run_both("x: .word -7\n subleq #2, x", n_bits=8)["x"] == -9
+    machine = SubleqMachine(4, 4, n_bits=4)
+    assert machine.run("x: .word -7\n subleq #2, x")["x"] == 7
+
+
+def test_integer_cells_out_of_range_raise():
+    machine = SubleqMachine(4, 4, n_bits=4, cells="integer")
+    assert machine.run("x: .word -7\n subleq #1, x")["x"] == -8
+    with pytest.raises(ValueError, match=r"result of 9, .* n_bits=4 are exact to 8"):
+        machine.run("x: .word -7\n subleq #2, x")
+
+
+def test_no_halt_warns_with_the_count_and_keeps_the_state():
+    text = "x: .word 0\n loop: subleq #-1, x\n jump loop"
+    machine = SubleqMachine(4, 4)
+    with pytest.warns(ConvergenceWarning, match="n_loops=100 loops"):
+        first = machine.run(text, max_loops=100)
+    assert (first["x"], first.halted, first.n_loops) == (50, False, 100)
+    with pytest.warns(ConvergenceWarning):
+        assert machine.run(text, max_loops=20, state=first.state)["x"] == 60
+
+
+def test_breakpoints_stop_before_the_instruction_and_can_be_continued():
+    program = assemble_subleq(programs.FIBONACCI)
+    machine = fitting(program)
+    stop = machine.run(program, breakpoints=["loop"])
+    seen = [stop["a"]]
+    while not stop.halted:
+        assert stop.pc in (program.code_labels["loop"], program.halt)
+        stop = machine.run(program, state=stop.state, breakpoints=["loop"])
+        seen.append(stop["a"])
+    assert seen == [1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 55]
+
+
+def test_trace_lists_every_instruction():
+    text = "x: .word 5\n y: .word 3\n subleq x, y, done\n clear x\n done: halt"
+    trace = fitting(assemble_subleq(text)).run(text, trace=True).trace
+    assert trace["step"].tolist() == [1, 2]
+    assert trace["pc"].tolist() == [0, 2]
+    first = trace.iloc[0]
+    assert first["instruction"] == "subleq 0, 1, 2"
+    assert (first["reads"], first["writes"], first["flag"]) == ({0: 5, 1: 3}, {1: -2}, True)
+
+
+def test_an_empty_program_halts_at_once():
+    result = SubleqMachine(2, 1).run("")
+    assert (result.n_loops, result.halted, result.pc) == (0, True, 0)
+
+
+def test_disassembled_text_assembles_to_the_same_tape():
+    for text in (programs.FACTORIAL, programs.SORT):
+        program = assemble_subleq(text)
+        machine = fitting(program)
+        tape = machine.load(program)
+        again = assemble_subleq(machine.disassemble(tape))
+        assert again.instructions == program.instructions
+        assert torch.equal(machine.load(again), tape)
+
+
+# --- bad input ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_memory": 0}, "n_memory=0"),
+        ({"n_bits": 63}, "n_bits=63, expected 2 to 62"),
+        ({"cells": "words"}, "cells='words'"),
+        ({"cells": "integer", "paper_layout": True}, "with paper_layout"),
+        ({"dtype": "float16"}, "dtype='float16'"),
+        ({"temperature": 256.0}, r"margin is 256, .* takes 745\.25"),
+        ({"n_bits": 24, "dtype": "float32"}, "float32 is exact only to 16777216"),
+        ({"n_bits": 24, "dtype": "float32", "cells": "integer"}, "only to 16777216"),
+        ({"n_bits": 52}, "float64 is exact only to 9007199254740992"),
+        ({"paper_layout": True, "temperature": 3.0}, "temperature=3 .* bound on the temperature"),
+        ({"paper_layout": True, "dtype": "float32"}, "fewer bits or float64"),
+    ],
+)
+def test_machines_that_cannot_be_exact_raise(options, message):
+    with pytest.raises(ValueError, match=message):
+        SubleqMachine(**{"n_memory": 6, "n_instructions": 8, **options})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("add2 x, y", "Line 1: got unknown opcode 'add2', expected subleq"),
+        ("x: .word 1\nx: .word 2", "Line 2: label 'x' is defined twice, first in line 1"),
+        ("x: .word 1\nx: clear x", "Line 2: label 'x' is defined twice"),
+        ("subleq #1, y", "Line 1: label 'y' names no cell; known are #1"),
+        ("subleq #1, #2, there", "Line 1: label 'there' names no instruction; known are end"),
+        ("subleq #1", "Line 1: subleq takes 2 or 3 operands, got 1"),
+        ("subleq #a, #b", "Line 1: got constant '#a'"),
+        ("x: .word 1.5", "Line 1: .word takes integers"),
+        ("add #1", "Line 1: macro 'add' takes 2 operands, got 1"),
+        (".macro f x\nf x\n.end\nf #1", "Line 4: macro 'f' never ends"),
+        ("a b c ! d: e", "Line 1"),
+    ],
+)
+def test_bad_programs_raise_with_the_line(text, message):
+    with pytest.raises(ValueError, match=message):
+        assemble_subleq(text)
+
+
+def test_programs_that_do_not_fit_raise():
+    machine = SubleqMachine(3, 3, n_bits=8)
+    with pytest.raises(ValueError, match="program of 5 instructions, but the machine has 3"):
+        machine.run("x: .word 1\n add x, x\n clear x")
+    with pytest.raises(ValueError, match="program of 4 cells, but the machine has 3"):
+        machine.run("x: .word 1, 2")
+    with pytest.raises(ValueError, match=r"Got 128 in cell 0, .* n_bits=8 hold integers from -128"):
+        machine.run("x: .word 128")
+    with pytest.raises(ValueError, match="unknown label 'z'"):
+        assemble_subleq("x: .word 1").with_data(z=3)
+    with pytest.raises(ValueError, match=r"4 values for 'x', beyond the memory"):
+        assemble_subleq("x: .word 1").with_data(x=[1, 2, 3, 4])
+    for point in ("there", 1):
+        with pytest.raises(ValueError, match=f"breakpoint {point!r}, expected a number"):
+            machine.run("x: .word 1", breakpoints=[point])
+    outside = assemble_subleq("x: .word 1\n subleq x+9, x")
+    with pytest.raises(ValueError, match="address 9 in instruction 0, expected 0 to 2"):
+        machine.load(outside)
