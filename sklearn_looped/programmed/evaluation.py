@@ -217,9 +217,10 @@ def _key_rows(head: Head, tokens: Layout) -> list[int]:
 def _feed_forward_step(
     transformer: LoopedTransformer, net: FeedForward, state: Tensor, evaluation: str
 ) -> Step:
-    rows = transformer.tokens.index(*net.rows)
-    if evaluation == "gather" and len(rows) == 1:
-        return compile_feed_forward(net, state.numpy()[rows[0]])
+    tokens = transformer.tokens
+    if evaluation == "gather" and len(net.rows) == 1:  # one kind: consecutive rows
+        return compile_feed_forward(net, state.numpy()[tokens[net.rows[0]]])
+    rows = tokens.index(*net.rows)
 
     def step() -> None:
         x = state[rows]

@@ -90,8 +90,8 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     certificate_ : Certificate
         Why the result is exact.
     trace_ : DataFrame
-        One row a step: sample, step sizes, score, derivative, weights after it. Only with
-        `keep_trace`.
+        One row a step: sample, step sizes, score, derivative, and the weights after it, before
+        an L1 penalty is paid. Only with `keep_trace`.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
