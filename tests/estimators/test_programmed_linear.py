@@ -103,15 +103,13 @@ def test_classifier_is_sgd_classifier(loss, penalty, n_classes):
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "hinge"])
-def test_classifier_stops_when_sgd_classifier_does(loss):
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("learning_rate", ["optimal", "adaptive"])
+def test_classifier_stops_when_sgd_classifier_does(loss, penalty, learning_rate):
     X, y = classification(n_classes=3)
-    compare(
-        ProgrammedSGDClassifier,
-        SGDClassifier,
-        X,
-        y,
-        {"loss": loss, "alpha": 0.1, "random_state": 0},
-    )
+    parameters = {"loss": loss, "penalty": penalty, "learning_rate": learning_rate}
+    parameters |= {"alpha": 0.1, "eta0": 0.1, "max_iter": 30, "random_state": 0}
+    compare(ProgrammedSGDClassifier, SGDClassifier, X, y, parameters)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

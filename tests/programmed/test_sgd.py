@@ -189,8 +189,8 @@ def test_products_keep_their_error_bound(product):
     tokens = Layout(model=1, null=1)
     stage = Stage(
         products=[
-            dot("model", ["u"], ["v"], "dotted"),
-            scaled_copy("model", "model", {"u": "copied"}, -2.0),
+            dot(["u"], ["v"], "dotted"),
+            scaled_copy("model", {"u": "copied"}, -2.0),
         ]
     )
     layers = build_layers(layout, [stage], product)

@@ -152,8 +152,8 @@ def _read_and_score(fields: Layout) -> Stage:
             match_read(fields, "counter", step, rows=("model",), keys=("tape",)),
         ],
         [
-            dot("model", ["w", "b"], ["in_x", "in_bias"], "score"),
-            scaled_copy("model", "in_eta", {"in_x": "step_x", "in_bias": "step_bias"}),
+            dot(["w", "b"], ["in_x", "in_bias"], "score"),
+            scaled_copy("in_eta", {"in_x": "step_x", "in_bias": "step_bias"}),
         ],
         add(fields, {"in_y": "score"}, -1.0),
     )
@@ -202,8 +202,8 @@ def _update() -> Stage:
     """Weights against the gradient; the L2 penalty shrinks all but the intercept."""
     return Stage(
         products=[
-            scaled_copy("model", "in_decay", {"w": "w"}, -1.0),
-            scaled_copy("model", "derivative", {"step_x": "w", "step_bias": "b"}, -1.0),
+            scaled_copy("in_decay", {"w": "w"}, -1.0),
+            scaled_copy("derivative", {"step_x": "w", "step_bias": "b"}, -1.0),
         ]
     )
 
@@ -236,13 +236,13 @@ def _finish(fields: Layout, l1: bool, average: bool) -> Stage:
     if average:  # mean += rate * (weights - mean)
         mean = {"mean_w": "mean_w", "mean_b": "mean_b"}
         products += [
-            scaled_copy("model", "in_rate", {"w": "mean_w", "b": "mean_b"}),
-            scaled_copy("model", "in_rate", mean, -1.0),
+            scaled_copy("in_rate", {"w": "mean_w", "b": "mean_b"}),
+            scaled_copy("in_rate", mean, -1.0),
         ]
     if l1:
         units += add(fields, {"shrink": "w"}) + add(fields, {"shrink": "paid"})
     if l1 and average:
-        products += [scaled_copy("model", "in_share", {"shrink": "mean_w"})]
+        products += [scaled_copy("in_share", {"shrink": "mean_w"})]
     registers = ["in_x", "in_bias", "in_y", "in_eta", "in_decay", "in_rate", "in_share", "step_x"]
     registers += ["step_bias", "score", "excess", "derivative", "shrink"]
     units += clear(fields, *(name for name in registers if name in fields))

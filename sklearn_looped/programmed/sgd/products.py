@@ -1,4 +1,4 @@
-"""Products of real numbers on one token: gated units, linear attention, or linearised softmax."""
+"""Products of real numbers on a model token: gated units, linear attention, linearised softmax."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from sklearn_looped.programmed.layout import Layout
 from sklearn_looped.programmed.primitives import linear_product, make_head, product
 
 ProductKind = Literal["gated", "linear", "softmax"]
+MODEL = "model"  # the kind of token that computes
 
 # Linearised softmax: offsets and weights of the sixth-order central difference, its step, and
 # the logit of the null token.
@@ -21,26 +22,25 @@ _SINK = 40.0
 
 
 class Product(NamedTuple):
-    """Targets += ``scale * (left . right) * values``, all on the one `row` token.
+    """Targets += ``scale * (left . right) * values``, all fields of the model token.
 
-    A dot product has the row's indicator as its single value; a scaled copy has it as `right`.
+    A dot product has the model's indicator as its single value; a scaled copy has it as `right`.
     """
 
-    row: str
     left: tuple[str, ...]
     right: tuple[str, ...]
     copy: Mapping[str, str]
     scale: float = 1.0
 
 
-def dot(row: str, left: Sequence[str], right: Sequence[str], target: str) -> Product:
+def dot(left: Sequence[str], right: Sequence[str], target: str) -> Product:
     """Target += dot product of the fields `left` and `right`."""
-    return Product(row, tuple(left), tuple(right), {row: target})
+    return Product(tuple(left), tuple(right), {MODEL: target})
 
 
-def scaled_copy(row: str, factor: str, copy: Mapping[str, str], scale: float = 1.0) -> Product:
+def scaled_copy(factor: str, copy: Mapping[str, str], scale: float = 1.0) -> Product:
     """Targets += ``scale * factor`` times their source fields."""
-    return Product(row, (factor,), (row,), copy, scale)
+    return Product((factor,), (MODEL,), copy, scale)
 
 
 class Stage(NamedTuple):
@@ -67,7 +67,7 @@ def build_layers(layout: Layout, stages: Sequence[Stage], kind: ProductKind) -> 
                 layers.append(Layer(tuple(heads)))
             make = _linear_head if kind == "linear" else _softmax_heads
             heads = [head for p in stage.products for head in make(layout, p)]
-        net = FeedForward(units, layout.width, ("model",), layout.at("one")) if units else None
+        net = FeedForward(units, layout.width, (MODEL,), layout.at("one")) if units else None
         layers.append(Layer(tuple(heads), net))
     return layers
 
@@ -89,7 +89,7 @@ def error_bound(kind: ProductKind) -> float:
 def _gated_units(layout: Layout, p: Product) -> list[Unit]:
     """Two units a product, exactly rounded: see `primitives.product`."""
     factors = [
-        (left, source if p.right == (p.row,) else right, target)
+        (left, source if p.right == (MODEL,) else right, target)
         for left, right in zip(layout.index(*p.left), layout.index(*p.right), strict=True)
         for source, target in layout.pairs(p.copy)
     ]
@@ -101,31 +101,31 @@ def _gated_units(layout: Layout, p: Product) -> list[Unit]:
 
 
 def _linear_head(layout: Layout, p: Product) -> list[Head]:
-    """Let the row attend to itself, without a softmax: see `primitives.linear_product`."""
+    """Let the model attend to itself, without a softmax: see `primitives.linear_product`."""
     return [
-        linear_product(layout, p.left, p.right, p.copy, rows=(p.row,), keys=(p.row,), scale=p.scale)
+        linear_product(layout, p.left, p.right, p.copy, rows=(MODEL,), keys=(MODEL,), scale=p.scale)
     ]
 
 
 def _softmax_heads(layout: Layout, p: Product) -> list[Head]:
-    r"""Six heads whose softmax over the row itself and the null token is linear for small logits.
+    r"""Six heads whose softmax over the model and the null token is linear for small logits.
 
     With the logit hs on itself and C on the null token, a head adds
     :math:`v e^C / h \cdot e^{hs} / (e^{hs} + e^C) \approx (v / h)\, e^{hs}`; the central
     difference of six such heads is s v (Giannou et al. 2023, Lemma 6, has the one-sided form).
     """
     far = required_temperature(1.0, torch.float64)
-    one, row, null = layout.at("one"), layout.at(p.row), layout.at("null")
+    one, model, null = layout.at("one"), layout.at(MODEL), layout.at("null")
     n = len(layout.index(*p.left))
     Wk = {(column, j): 1.0 for j, column in enumerate(layout.index(*p.right))}
-    # Dimension n: row 0, null C, others -far. Dimension n + 1: all but the row attend to null.
-    Wk |= {(one, n): -far, (row, n): far, (null, n): far + _SINK, (null, n + 1): far}
+    # Dimension n: model 0, null C, others -far. Dimension n + 1: all but the model read null.
+    Wk |= {(one, n): -far, (model, n): far, (null, n): far + _SINK, (null, n + 1): far}
     heads = []
     for offset, weight in _STENCIL:
         for sign in (1.0, -1.0):
             shift = sign * offset * _STEP
             Wq = {(column, j): shift for j, column in enumerate(layout.index(*p.left))}
-            Wq |= {(one, n): 1.0, (one, n + 1): 1.0, (row, n + 1): -1.0}
+            Wq |= {(one, n): 1.0, (one, n + 1): 1.0, (model, n + 1): -1.0}
             heads.append(
                 make_head(
                     layout,
@@ -134,8 +134,8 @@ def _softmax_heads(layout: Layout, p: Product) -> list[Head]:
                     Wk,
                     layout.pairs(p.copy),
                     scale=p.scale * sign * weight * math.exp(_SINK) / _STEP,
-                    rows=(p.row,),
-                    keys=(p.row, "null"),
+                    rows=(MODEL,),
+                    keys=(MODEL, "null"),
                 )
             )
     return heads

@@ -157,7 +157,39 @@ class Record:
 def run_lanes(
     block: SGDBlock, card: Punchcard, lanes: Sequence[Lane], evaluation: str = "gather"
 ) -> list[Record]:
-    """Run the lanes of a punchcard side by side, one loop a step, each to its tape's end."""
+    """Run the lanes of a punchcard side by side, one loop a step, each to its tape's end.
+
+    Parameters
+    ----------
+    block : SGDBlock
+        The loop body.
+    card : Punchcard
+        What `punch` made of the lanes.
+    lanes : sequence of Lane
+        Models with their steps.
+    evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
+        See `LoopedTransformer.run`.
+
+    Returns
+    -------
+    records : list of Record
+        One for each lane.
+
+    Examples
+    --------
+    One step of size 1/2 from w = 0, b = 0 towards y = 3 at x = 2:
+
+    >>> import numpy as np
+    >>> from sklearn_looped.programmed.sgd import (
+    ...     Lane, Samples, SGDBlock, new_memory, punch, run_lanes
+    ... )
+    >>> block = SGDBlock(1, 10, "squared_error")
+    >>> samples = Samples.targets(np.array([[2.0]]), np.array([3.0]), fit_intercept=True)
+    >>> lane = Lane(new_memory(block), np.array([0]), {"eta": np.array([0.5])})
+    >>> record = run_lanes(block, punch(block, samples, [lane]), [lane])[0]
+    >>> record.score, record.weights
+    (array([-3.]), array([[3. , 1.5]]))
+    """
     fields, tokens = block.fields, card.tokens
     start = torch.tensor(card.state)
     lengths = [len(lane.order) for lane in lanes]

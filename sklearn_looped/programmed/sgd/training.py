@@ -74,15 +74,27 @@ class Rules:
             return 1 / (self.alpha * (1 / (typical * self.alpha) + t - 1))
         return np.full(len(t), eta)
 
-    def objective(self, record: Record, before: Array) -> float:
-        """Mean over an epoch of loss and penalty, each with the weights before its step."""
-        w = np.vstack([before, record.weights[:-1]])[:, :-1]  # (n_steps, n_features)
+    def objective(self, record: Record, norms: Array) -> float:
+        """Mean over an epoch of loss and penalty, with the norms before each step."""
         loss = LOSSES[self.loss](record.score, self.epsilon)
         if self.penalty is None:
             return float(loss.mean())
-        l2, l1 = (w * w).sum(1) / 2, np.abs(w).sum(1)
-        penalty = (1 - self.l1_share) * l2 + self.l1_share * l1
+        penalty = norms @ [1 - self.l1_share, self.l1_share]
         return float((loss + self.alpha * penalty).mean())
+
+
+def norms_of(lane: Lane, record: Record, first: Array) -> Array:
+    """Half the squared norm and the absolute sum of the weights, as scikit-learn counts them.
+
+    It measures weights that a step moved, before the L1 penalty is paid; where the derivative is
+    0 it lets the last measure decay. Returns an array of shape (n_steps + 1, 2), `first` in front.
+    """
+    w = record.weights[:, :-1]
+    norms = np.vstack([first, np.stack([(w * w).sum(1) / 2, np.abs(w).sum(1)], axis=1)])
+    keep = 1 - lane.steps["decay"]
+    for i in np.flatnonzero(record.derivative == 0):
+        norms[i + 1] = norms[i] * [keep[i] ** 2, keep[i]]
+    return norms
 
 
 def visiting_order(n: int, seed: int) -> NDArray[np.intp]:
@@ -125,9 +137,8 @@ class Learner:
     def start(self, block: SGDBlock) -> None:
         """Weights of 0, nothing seen."""
         self.memory = new_memory(block, threshold=self.rules.epsilon)
-        self._weights = np.zeros(block.n_features + 1)
         self._eta = self.rules.eta0
-        self._best, self._waiting = np.inf, 0
+        self._best, self._waiting, self._norms = np.inf, 0, np.zeros(2)
         self._scale, self._share = 1.0, 0.0
         if self.rules.shuffle:
             self._shuffle = visiting_order(len(self.rows), self.seed)
@@ -181,12 +192,12 @@ class Learner:
         self._check_finite(record)
         if self.keep_trace:
             self.trace.append(record.to_frame(lane).assign(epoch=self.n_iter + 1))
-        before, self._weights = self._weights, record.weights[-1]
         self.memory = record.memory
         self.n_iter += 1
         self.n_loops += len(lane.order)
         if rules.tol is not None and len(lane.order) == len(self.rows):
-            objective = rules.objective(record, before)
+            norms = norms_of(lane, record, self._norms)
+            objective, self._norms = rules.objective(record, norms[:-1]), norms[-1]
             self._waiting = self._waiting + 1 if objective > self._best - rules.tol else 0
             self._best = min(self._best, objective)
         if self._waiting >= _PATIENCE:
