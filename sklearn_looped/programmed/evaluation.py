@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 
 from sklearn_looped.core.loop import Block, run_loop
-from sklearn_looped.programmed.gather import compile_feed_forward, compile_pointer_head
+from sklearn_looped.programmed.gather import (
+    compile_feed_forward,
+    compile_pointer_head,
+    compile_soft_head,
+)
 from sklearn_looped.programmed.layers import FeedForward, Head, Layer
 from sklearn_looped.programmed.layout import Layout
 
@@ -193,6 +197,11 @@ def _head_step(
         return lambda: projection(state[keys])
 
     key, value = project("Wk"), project("Wv")
+    fixed = changing.isdisjoint([*head.Wk.inputs.tolist(), *head.Wv.inputs.tolist()])
+    soft = head.kind == "softmax" and head.margin is None
+    if evaluation == "gather" and soft and fixed and len(head.rows) == 1:
+        acting = state.numpy()[tokens[head.rows[0]]]
+        return compile_soft_head(head, acting, key().numpy(), value().numpy())
 
     def compute() -> Step:
         output = head.attend(head.Wq(state[rows]), key(), value(), adjacency)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sklearn_looped.programmed.layers import FeedForward, Head, Pointer, Projection
@@ -72,6 +73,42 @@ def compile_pointer_head(
         return write
 
     return compute_all
+
+
+def compile_soft_head(
+    head: Head, rows: NDArray, keys: NDArray, values: NDArray
+) -> Callable[[], Step]:
+    """Softmax of a few rows (r, d) over keys (k, q) and values (k, c) that never change."""
+    x = rows[0] if len(rows) == 1 else rows
+    queries = _projection(head.Wq, len(rows))
+    targets = np.array(head.targets)
+    scores_of, output_of = _ordered_product(keys.T), _ordered_product(values)
+
+    def compute() -> Step:
+        scores = head.temperature * scores_of(queries(x).reshape(len(rows), -1))  # (r, k)
+        scores -= scores.max(axis=-1, keepdims=True)
+        exps = torch.exp(torch.from_numpy(scores)).numpy()  # numpy's exp rounds differently
+        output = output_of(exps / np.cumsum(exps, axis=-1)[:, -1:])
+
+        def write() -> None:
+            rows[:, targets] += output
+
+        return write
+
+    return compute
+
+
+def _ordered_product(right: NDArray) -> Callable[[NDArray], NDArray]:
+    """Product with a fixed matrix, summed as by `ordered_matmul`."""
+    used = np.flatnonzero(right.any(axis=1)).tolist()
+
+    def multiply(left: NDArray) -> NDArray:
+        out = np.zeros((len(left), right.shape[1]), dtype=right.dtype)
+        for k in used:
+            out += left[:, k, None] * right[k]
+        return out
+
+    return multiply
 
 
 def compile_feed_forward(net: FeedForward, rows: NDArray) -> Step:

@@ -1,8 +1,9 @@
 """What the programmed SGD estimators share: parameters, and fitting one or many at once."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 from warnings import warn
@@ -19,6 +20,8 @@ from sklearn_looped.programmed.layout import n_code_bits
 from sklearn_looped.programmed.sgd import (
     MIN_BITS,
     Learner,
+    Loss,
+    ProductKind,
     Punchcard,
     Rules,
     Samples,
@@ -32,7 +35,7 @@ from sklearn_looped.programmed.sgd import (
 MAX_SEED = np.iinfo(np.int32).max
 
 
-class ProgrammedSGD(BaseEstimator):
+class ProgrammedSGD(BaseEstimator, ABC):
     """Base of the estimators that run the SGD block."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -79,6 +82,11 @@ class ProgrammedSGD(BaseEstimator):
         train_together([self], *arrays, [np.arange(len(arrays[0]))])
         return self
 
+    @property
+    def block_(self) -> SGDBlock:
+        """Loop body. It is the same for all data, so a pickle holds its declaration only."""
+        return build_block(*self._declaration)
+
     @abstractmethod
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
         """Arrays of the training set; sets what is known of the data."""
@@ -97,16 +105,11 @@ class ProgrammedSGD(BaseEstimator):
         names = [field.name for field in fields(Rules)]
         return Rules(**{"epsilon": 0.0, **{n: getattr(self, n) for n in names if hasattr(self, n)}})
 
-    def _block_options(self) -> dict[str, Any]:
+    def _block_options(self) -> tuple[Loss, bool, bool, ProductKind]:
         """Everything but the size that the weights of the block depend on."""
-        return {
-            "loss": self.loss,
-            "l1": self.penalty in ("l1", "elasticnet"),
-            "average": bool(self.average),
-            "product": self.product,
-        }
+        return self.loss, self.penalty in ("l1", "elasticnet"), bool(self.average), self.product
 
-    def _keep(self, block: SGDBlock, card: Punchcard, learners: Sequence[Learner]) -> None:
+    def _keep(self, card: Punchcard, learners: Sequence[Learner]) -> None:
         """Read the answer off the model tokens."""
         prefixes = ["mean_" if 0 < self.average <= m.n_loops else "" for m in learners]
         self.coef_ = np.array(
@@ -117,7 +120,7 @@ class ProgrammedSGD(BaseEstimator):
         )
         self.n_iter_ = max(learner.n_iter for learner in learners)
         self.n_loops_ = max(learner.n_loops for learner in learners)
-        self.block_, self.punchcard_, self.certificate_ = block, card, block.certificate
+        self.punchcard_, self.certificate_ = card, self.block_.certificate
         if self.keep_trace:
             machines = [pd.concat(m.trace).assign(machine=i) for i, m in enumerate(learners)]
             self.trace_ = pd.concat(machines, ignore_index=True)
@@ -140,6 +143,14 @@ class ProgrammedSGD(BaseEstimator):
         return score_samples(self.block_, memories, Samples.margins(X, signs, True))
 
 
+@lru_cache(maxsize=8)
+def build_block(
+    n_features: int, n_bits: int, loss: Loss, l1: bool, average: bool, product: ProductKind
+) -> SGDBlock:
+    """Block of a declared size, one for all fits of a process."""
+    return SGDBlock(n_features, n_bits, loss, l1=l1, average=average, product=product)
+
+
 def train_together(
     estimators: Sequence[ProgrammedSGD],
     X: NDArray,
@@ -160,7 +171,8 @@ def train_together(
     learners = [learner for group in machines for learner in group]
     size = n_tokens(len(samples), [len(learner.rows) for learner in learners])
     n_bits = max(MIN_BITS, n_code_bits(size))
-    block = SGDBlock(X.shape[1], n_bits, **estimators[0]._block_options())
-    card = train(block, samples, learners)
+    declaration = (X.shape[1], n_bits, *estimators[0]._block_options())
+    card = train(build_block(*declaration), samples, learners)
     for estimator, group in zip(estimators, machines, strict=True):
-        estimator._keep(block, card, group)
+        estimator._declaration = declaration
+        estimator._keep(card, group)

@@ -56,7 +56,7 @@ def fit_many(
     estimators = list(estimators)
     for estimator in estimators:
         estimator._validate_params()
-    keys = {(type(e), e.fit_intercept, *e._block_options().values()) for e in estimators}
+    keys = {(type(e), e.fit_intercept, *e._block_options()) for e in estimators}
     if len(keys) != 1 or estimators[0].product != "gated":
         raise ValueError(
             "Got estimators that cannot share one block: class, loss, fit_intercept, L1 penalty "

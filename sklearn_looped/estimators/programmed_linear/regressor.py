@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from sklearn_looped.estimators.programmed_linear.base import MAX_SEED, ProgrammedSGD
-from sklearn_looped.programmed.sgd import Learner, Punchcard, Samples, SGDBlock
+from sklearn_looped.programmed.sgd import Learner, Punchcard, Samples
 
 
 class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
@@ -170,8 +170,8 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     def _seeds(self) -> list[int]:
         return [check_random_state(self.random_state).randint(0, MAX_SEED)]
 
-    def _keep(self, block: SGDBlock, card: Punchcard, learners: Sequence[Learner]) -> None:
-        super()._keep(block, card, learners)
+    def _keep(self, card: Punchcard, learners: Sequence[Learner]) -> None:
+        super()._keep(card, learners)
         self.coef_ = self.coef_[0]
 
     def predict(self, X: ArrayLike) -> NDArray:

@@ -1,6 +1,7 @@
 """Stochastic gradient descent as a looped transformer: the block, its tape, and its host."""
 
-from sklearn_looped.programmed.sgd.block import MIN_BITS, SGDBlock
+from sklearn_looped.programmed.sgd.block import MIN_BITS, Loss, SGDBlock
+from sklearn_looped.programmed.sgd.products import ProductKind
 from sklearn_looped.programmed.sgd.tape import (
     Lane,
     Punchcard,
@@ -17,6 +18,8 @@ __all__ = [
     "MIN_BITS",
     "Lane",
     "Learner",
+    "Loss",
+    "ProductKind",
     "Punchcard",
     "Rules",
     "SGDBlock",
