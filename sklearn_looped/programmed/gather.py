@@ -1,6 +1,7 @@
 """Fused evaluations in numpy for few acting rows: a pointer names a row, a net adds numbers."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,20 @@ Step = Callable[[], None]
 Columns = slice | NDArray[np.intp]
 
 
+class _Match(NamedTuple):
+    """A match head, decoded: which row holds a pointer, which it may name, what is added."""
+
+    columns: slice  # of the pointer
+    weights: NDArray  # of its bits
+    offset: int
+    holders: list[int]
+    named: set[int]
+    reads: bool  # from the row named to the holder, or else the other way round
+    sources: Columns
+    targets: Columns
+    scales: NDArray
+
+
 def compile_pointer_head(
     head: Head, pointer: Pointer, tokens: Layout, state: NDArray
 ) -> Callable[[], Step]:
@@ -22,20 +37,29 @@ def compile_pointer_head(
     sum; a pointer of zeros, or to no token of the right kind, names the null token, whose
     values are 0.
     """
-    columns = pointer.columns
-    weights = 2.0 ** np.arange(columns.stop - columns.start)
-    offset = int(weights.sum())
-    scales = head.Wv.values.numpy()
-    sources = _columns(head.Wv.inputs.tolist())
-    targets = _columns([head.targets[j] for j in head.Wv.outputs.tolist()])
+    weights = 2.0 ** np.arange(pointer.columns.stop - pointer.columns.start)
     reads = pointer.held_by == "query"
-    holders = tokens.index(*(head.rows if reads else head.keys))
-    named = set(tokens.index(*(head.keys if reads else head.rows)))
+    match = _Match(
+        pointer.columns,
+        weights,
+        int(weights.sum()),
+        tokens.index(*(head.rows if reads else head.keys)),
+        set(tokens.index(*(head.keys if reads else head.rows))),
+        reads,
+        _columns(head.Wv.inputs.tolist()),
+        _columns([head.targets[j] for j in head.Wv.outputs.tolist()]),
+        head.Wv.values.numpy(),
+    )
+    return (_one_holder if len(match.holders) == 1 else _many_holders)(match, state)
+
+
+def _one_holder(match: _Match, state: NDArray) -> Callable[[], Step]:
+    columns, weights, offset, (holder,), named, reads, sources, targets, scales = match
 
     def nothing() -> None:
         """No row is named: the null token adds 0."""
 
-    def compute_one(holder: int) -> Step:
+    def compute() -> Step:
         code = state[holder, columns]
         if code[0] == 0:
             return nothing
@@ -50,29 +74,31 @@ def compile_pointer_head(
 
         return write
 
-    if len(holders) == 1:
-        only = holders[0]
-        return lambda: compute_one(only)
+    return compute
 
-    # Several holders at once; numpy has no mixed (rows, slice) product, so columns are arrays.
-    at, source_at, target_at = np.array(holders), _indices(sources), _indices(targets)
+
+def _many_holders(match: _Match, state: NDArray) -> Callable[[], Step]:
+    columns, weights, offset, _, named, reads, _, _, scales = match
+    holders = np.array(match.holders)
+    # numpy takes no product of rows with a slice, so columns are arrays here.
+    sources, targets = _indices(match.sources), _indices(match.targets)
     is_named = np.zeros(2 ** len(weights), dtype=bool)
     is_named[[row for row in named if row < len(is_named)]] = True
 
-    def compute_all() -> Step:
-        codes = state[at, columns]  # (holders, bits)
+    def compute() -> Step:
+        codes = state[holders, columns]  # (holders, bits)
         rows = ((codes @ weights).astype(np.intp) + offset) >> 1
         found = (codes[:, 0] != 0) & is_named[rows]
-        holding, rows = at[found, None], rows[found, None]
+        holding, rows = holders[found, None], rows[found, None]
         source, target = (rows, holding) if reads else (holding, rows)
-        value = state[source, source_at] * scales
+        value = state[source, sources] * scales
 
         def write() -> None:
-            state[target, target_at] += value
+            state[target, targets] += value
 
         return write
 
-    return compute_all
+    return compute
 
 
 def compile_soft_head(

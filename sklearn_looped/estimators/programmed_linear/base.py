@@ -128,7 +128,7 @@ class ProgrammedSGD(BaseEstimator, ABC):
             warn(
                 f"The loss still fell after {self.max_iter} epochs; raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _query(self, X: Any, sign: float) -> tuple[NDArray, NDArray]:

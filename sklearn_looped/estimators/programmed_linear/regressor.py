@@ -28,7 +28,8 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     L1 penalty and average, with weights that depend on the declared size, the loss and the kind of
     penalty alone. The host, plain Python, supplies three things: it writes the sample order and the
     step sizes of an epoch on the tape; between epochs it adds up the losses of the recorded scores
-    for the `tol` rule; and it stops a descent that diverges.
+    for the `tol` rule; and it stops a descent that diverges. Weight matrices grow with the square
+    of the number of features, which should stay below some hundreds.
 
     Parameters
     ----------
@@ -45,8 +46,8 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     max_iter : int, default=1000
         Cap on the number of epochs.
     tol : float or None, default=1e-3
-        Stop after 5 epochs whose mean objective was not below the best one less `tol`. None: run
-        all `max_iter` epochs.
+        Stop after 5 epochs whose mean objective, loss and penalty as scikit-learn 1.9 counts them,
+        was not below the best one less `tol`. None: run all `max_iter` epochs.
     shuffle : bool, default=True
         Whether to shuffle the samples before each epoch.
     epsilon : float, default=0.1
@@ -96,6 +97,10 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if `X` had any.
+
+    See Also
+    --------
+    sklearn_looped.estimators.programmed_linear.fit_many : Grids, folds and bootstraps at once.
 
     References
     ----------
