@@ -143,7 +143,8 @@ class Assembly:
 
     def cell(self, operand: str, line: int) -> int:
         """Return the address of a memory operand; a constant is made on first use."""
-        if operand.startswith("#") and operand not in self.labels:
+        known = operand in self.labels or operand.partition("+")[0] in self.labels
+        if operand.startswith("#") and not known:
             try:
                 constant = self._read_constant(operand[1:])
             except ValueError:

@@ -133,10 +133,11 @@ def certify(
 ) -> Certificate:
     """Compute and check the certificate of a loop body from its weights.
 
-    Integers: a hidden unit sums weight * field. Every partial sum, in any order, is a multiple of
-    the unit's finest weight and at most the sum of all absolute values, so it is exact as long
-    as their ratio is below the limit. What a unit adds to the state has weights that are powers
-    of two and follows its partner of opposite sign, so it is exact as well.
+    Integers: a hidden unit sums weight * field. The weights that primitives put on codes are
+    multiples of 1/2, so every partial sum, in any order, is a multiple of the finest weight and at
+    most the sum of all absolute values: exact as long as their ratio is below the limit. Units of
+    opposite output follow each other, with outputs that are powers of two, so what they add up to
+    is exact as well.
 
     Parameters
     ----------

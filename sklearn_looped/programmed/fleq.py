@@ -51,7 +51,8 @@ class FleqMachine(Machine):
         The fixed weights.
     certificate : Certificate
         Why addresses and branches are exact. Flags keep their sign from 2**-511 to 2**511 in
-        float64, from 2**-63 to 2**63 in float32; others raise.
+        float64, from 2**-63 to 2**63 in float32; closer to 0 they count as 0 or
+        raise, larger ones raise.
 
     Notes
     -----

@@ -33,9 +33,10 @@ def compile_pointer_head(
 ) -> Callable[[], Step]:
     """One-hot match as an index: decode the pointer, read from or write to the row it names.
 
-    The certificate proves the softmax one-hot, so the row that the pointer names is the whole
-    sum; a pointer of zeros, or to no token of the right kind, names the null token, whose
-    values are 0.
+    This is indexing, not attention: Wq, Wk, scores and softmax are left out, which the caller has
+    proved to be one-hot on positions that code row numbers, so that the row the pointer names is
+    the whole sum. A pointer of zeros, or to no token of the right kind, names the null token,
+    whose values are 0. Values go through Wv as everywhere.
     """
     weights = 2.0 ** np.arange(pointer.columns.stop - pointer.columns.start)
     reads = pointer.held_by == "query"
