@@ -6,9 +6,18 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_looped
-from sklearn_looped import LoopedICLRegressor
+from sklearn_looped import (
+    LoopedICLRegressor,
+    ProgrammedSGDClassifier,
+    ProgrammedSGDRegressor,
+)
 
-ESTIMATORS = [LoopedICLRegressor()]
+ESTIMATORS = [
+    LoopedICLRegressor(),
+    ProgrammedSGDRegressor(),
+    ProgrammedSGDClassifier(),
+    ProgrammedSGDClassifier(loss="hinge"),
+]
 
 
 @parametrize_with_checks(ESTIMATORS)

@@ -4,7 +4,7 @@ One statement a line, ``label: operation operand, operand  ; comment``:
 
 - ``x: .word 6`` or ``list: .word 3, 1, 2`` reserves memory cells;
 - ``#5`` as an operand names a constant cell with that value, made on first use;
-- ``list+2`` names the second cell behind a label;
+- ``list+2`` names the second cell behind a label; offsets add up;
 - ``.macro name p, q`` ... ``.end`` defines a macro; its labels are local to each use;
 - ``end`` labels the end-of-file instruction behind the program, which jumps to itself.
 """
@@ -110,6 +110,8 @@ class Assembly:
             if statement.operation is None:
                 continue
             cells = read_cells(statement)
+            if cells == []:
+                raise ValueError(f"Line {statement.line}: {statement.operation} takes values.")
             for labelled in waiting:
                 self._define(labelled, is_data=cells is not None)
             waiting.clear()
@@ -119,11 +121,15 @@ class Assembly:
                 self.cells += cells
         for labelled in waiting:
             self._define(labelled, is_data=False)
-        self._define(Statement(END, None, (), 0), is_data=False)
+        self.code_labels[END] = len(self.code)
 
     def _define(self, statement: Statement, is_data: bool) -> None:
         if (label := statement.label) is None:
             return
+        if label == END:
+            raise ValueError(
+                f"Line {statement.line}: label {END!r} is taken by the end of file; rename it."
+            )
         if label in self._lines:
             raise ValueError(
                 f"Line {statement.line}: label {label!r} is defined twice, first in line "
@@ -137,7 +143,8 @@ class Assembly:
 
     def cell(self, operand: str, line: int) -> int:
         """Return the address of a memory operand; a constant is made on first use."""
-        if operand.startswith("#") and operand not in self.labels:
+        known = operand in self.labels or operand.partition("+")[0] in self.labels
+        if operand.startswith("#") and not known:
             try:
                 constant = self._read_constant(operand[1:])
             except ValueError:
@@ -153,9 +160,9 @@ class Assembly:
     def _lookup(self, operand: str, line: int, labels: Mapping[str, int], kind: str) -> int:
         if operand in labels:
             return labels[operand]
-        name, plus, offset = operand.partition("+")
-        if plus and name in labels and offset.isdecimal():
-            return labels[name] + int(offset)
+        name, *offsets = operand.split("+")
+        if name in labels and all(offset.isdecimal() for offset in offsets):
+            return labels[name] + sum(map(int, offsets))
         raise ValueError(f"Line {line}: label {operand!r} names no {kind}; {_known(labels)}.")
 
 
@@ -179,17 +186,25 @@ def _take_macros(
 ) -> list[Statement]:
     """Split off macro definitions into `macros`; returns the other statements."""
     others: list[Statement] = []
-    body = others
+    head: Statement | None = None  # of the macro being defined
     for statement in statements:
         if statement.operation == ".macro":
-            name, *first = statement.operands[0].split()
+            name, *first = " ".join(statement.operands[:1]).split() or [""]
+            if not name or name in macros or head is not None:
+                raise ValueError(
+                    f"Line {statement.line}: got macro {name!r}, expected a new name and the "
+                    "macro before closed by .end."
+                )
             head = statement._replace(operands=(*first, *statement.operands[1:]))
-            body = []
-            macros[name] = (head, body)
+            macros[name] = (head, [])
         elif statement.operation == ".end":
-            body = others
+            if head is None:
+                raise ValueError(f"Line {statement.line}: got .end without .macro.")
+            head = None
         else:
-            body.append(statement)
+            (others if head is None else macros[name][1]).append(statement)
+    if head is not None:
+        raise ValueError(f"Line {head.line}: macro {name!r} has no .end.")
     return others
 
 
@@ -222,9 +237,15 @@ def _expand(
             Statement(
                 None if s.label is None else names[s.label],
                 s.operation,
-                tuple(names.get(operand, operand) for operand in s.operands),
+                tuple(_rename(operand, names) for operand in s.operands),
                 statement.line,
             )
             for s in body
         ]
         yield from _expand(renamed, macros, uses, depth + 1)
+
+
+def _rename(operand: str, names: Mapping[str, str]) -> str:
+    """Operand of a macro's body with its name replaced; an offset behind it stays."""
+    name, plus, offset = operand.partition("+")
+    return names.get(name, name) + plus + offset

@@ -77,12 +77,21 @@ class Certificate:
     logit_threshold : float
         Gap from which on the softmax is one-hot in this dtype.
     largest_integer : int
-        Largest integer any hidden unit or score can reach.
+        Largest sum that a hidden unit can reach, counted in multiples of its finest weight where
+        that is below 1: codes are weighted by halves.
     integer_limit : int
         Largest integer that the dtype holds exactly.
     error_bound : float, default=0.0
         Bound on the error that a loop leaves, of an approximated product or of a read that is not
         one-hot; 0 where every state is exact.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.certificate import Certificate
+    >>> Certificate("float32", 128.0, 104.0, 2**25, 2**24).check()
+    Traceback (most recent call last):
+    ...
+    ValueError: Got integers up to 33554432, but float32 is exact only to 16777216; declare ...
     """
 
     dtype: str
@@ -100,7 +109,7 @@ class Certificate:
         ValueError
             If the margin is below its threshold or an integer beyond its limit.
         """
-        if self.logit_margin < self.logit_threshold:
+        if not self.logit_margin >= self.logit_threshold:  # a margin of nan is no margin
             raise ValueError(
                 f"Got a temperature below the bound: the logit margin is {self.logit_margin:g}, "
                 f"but an exact read in {self.dtype} takes {self.logit_threshold:g}; raise the "
@@ -123,6 +132,12 @@ def certify(
     error_bound: float = 0.0,
 ) -> Certificate:
     """Compute and check the certificate of a loop body from its weights.
+
+    Integers: a hidden unit sums weight * field. The weights that primitives put on codes are
+    multiples of 1/2, so every partial sum, in any order, is a multiple of the finest weight and at
+    most the sum of all absolute values: exact as long as their ratio is below the limit. Units of
+    opposite output follow each other, with outputs that are powers of two, so what they add up to
+    is exact as well.
 
     Parameters
     ----------
@@ -165,7 +180,10 @@ def certify(
 
 def _largest_integer(net: FeedForward, limits: torch.Tensor) -> int:
     """Interval bound on the hidden units: the largest sum of |weight| * |field| of integers."""
-    products = net.W1.weight.double().abs() * limits[:, None]  # (d, m), nan where a real enters
-    products[net.W1.weight == 0] = 0.0
+    weight = net.W1.weight.double().abs()  # (d, m)
+    products = weight * limits[:, None]  # nan where a real enters
+    products[weight == 0] = 0.0
     sums = products.sum(0)
-    return int(sums[~sums.isnan()].max()) if (~sums.isnan()).any() else 0
+    smallest = torch.where(weight == 0, 1.0, weight).amin(0)  # 1 or the smallest fraction
+    units = sums / 2.0 ** smallest.log2().floor().clamp(max=0)
+    return int(units[~sums.isnan()].max()) if (~sums.isnan()).any() else 0

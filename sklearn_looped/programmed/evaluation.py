@@ -1,8 +1,12 @@
 """The looped transformer, and evaluations that skip what cannot act.
 
-`dense` is the definition. `masked` evaluates only the rows and keys that a head names,
-`cached` also keeps keys and values that no layer writes to, and `gather` also replaces a one-hot
-match by the row that its pointer names. All four give the same bits.
+`dense` is the definition. `masked` evaluates only the rows and keys that a head names, and
+`cached` also keeps keys and values that no layer writes to: both are the same layers restricted
+to the rows and keys that can act. `gather` goes further. Where a match head's softmax is proved
+one-hot it computes no scores and no softmax: it decodes the pointer to a row number and copies
+that row through Wv; all other heads and all feed-forward nets keep their weights, so adding,
+comparing and branching are still the net's. All four give the same bits; the tests hold
+them to it.
 """
 
 import hashlib
@@ -13,9 +17,14 @@ import torch
 from torch import Tensor
 
 from sklearn_looped.core.loop import Block, run_loop
-from sklearn_looped.programmed.gather import compile_feed_forward, compile_pointer_head
-from sklearn_looped.programmed.layers import FeedForward, Head, Layer
-from sklearn_looped.programmed.layout import Layout
+from sklearn_looped.programmed.certificate import logit_threshold
+from sklearn_looped.programmed.gather import (
+    compile_feed_forward,
+    compile_pointer_head,
+    compile_soft_head,
+)
+from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Pointer
+from sklearn_looped.programmed.layout import Layout, sign_code
 
 EVALUATIONS = ("dense", "masked", "cached", "gather")
 
@@ -62,10 +71,19 @@ class LoopedTransformer:
                 yield f"layer{i}.{name}", weight
 
     def fingerprint(self) -> str:
-        """SHA-256 of all weights: equal before and after a run, and for every program."""
+        """SHA-256 of all that is fixed: equal before and after a run, and for every program.
+
+        Weight matrices, their non-zero entries as the evaluations use them, temperatures and
+        target columns.
+        """
         digest = hashlib.sha256()
-        for name, weight in self.weights():
-            digest.update(name.encode() + np.ascontiguousarray(weight.numpy()).tobytes())
+        for i, layer in enumerate(self.layers):
+            for name, p in layer.projections():
+                digest.update(f"layer{i}.{name}".encode())
+                for part in (p.weight, p.inputs, p.outputs, p.values):
+                    digest.update(np.ascontiguousarray(part.numpy()).tobytes())
+            for head in layer.heads:
+                digest.update(f"{head.kind} {head.temperature!r} {head.targets}".encode())
         return digest.hexdigest()
 
     def __call__(self, state: Tensor, adjacency: Tensor | None = None) -> Tensor:
@@ -93,7 +111,8 @@ class LoopedTransformer:
             Cap on the number of loops.
         evaluation : {"dense", "masked", "cached", "gather"}, default="dense"
             All give the same bits. All but "dense" work in place: every state they yield is the
-            same memory, clone what is to be kept.
+            same memory, clone what is to be kept. "gather" copies rows in place of one-hot
+            attention; heads whose pointers are not proved to name rows are evaluated as "cached".
         until : callable, default=None
             Stop rule, see `run_loop`.
         adjacency : Tensor of shape (n_tokens, n_tokens) or None, default=None
@@ -174,8 +193,9 @@ def _head_step(
     adjacency: Tensor | None,
 ) -> HeadStep:
     tokens = transformer.tokens
-    if evaluation == "gather" and head.pointer is not None and head.kind == "softmax":
-        return compile_pointer_head(head, head.pointer, tokens, state.numpy())
+    pointer = head.pointer if evaluation == "gather" else None
+    if pointer is not None and _pointers_name_rows(transformer, head, pointer, state):
+        return compile_pointer_head(head, pointer, tokens, state.numpy())
     rows, keys = tokens.index(*head.rows), _key_rows(head, tokens)
     targets = list(head.targets)
     written = torch.tensor(rows)[:, None]
@@ -193,6 +213,11 @@ def _head_step(
         return lambda: projection(state[keys])
 
     key, value = project("Wk"), project("Wv")
+    fixed = changing.isdisjoint([*head.Wk.inputs.tolist(), *head.Wv.inputs.tolist()])
+    soft = head.kind == "softmax" and head.margin is None
+    if evaluation == "gather" and soft and fixed and len(head.rows) == 1:
+        acting = state.numpy()[tokens[head.rows[0]]]
+        return compile_soft_head(head, acting, key().numpy(), value().numpy())
 
     def compute() -> Step:
         output = head.attend(head.Wq(state[rows]), key(), value(), adjacency)
@@ -203,6 +228,25 @@ def _head_step(
         return write
 
     return compute
+
+
+def _pointers_name_rows(
+    transformer: LoopedTransformer, head: Head, pointer: Pointer, state: Tensor
+) -> bool:
+    """Whether a match is one-hot and on positions that are, and stay, codes of row numbers."""
+    if head.kind != "softmax" or head.margin is None:
+        return False
+    reads = pointer.held_by == "query"
+    kinds, projection = (head.keys, head.Wk) if reads else (head.rows, head.Wq)
+    rows, n_bits = transformer.tokens.index(*kinds), pointer.columns.stop - pointer.columns.start
+    positions = set(projection.inputs[projection.outputs < n_bits].tolist())
+    changing = set().union(*(transformer.changing()[kind] for kind in kinds))
+    codes = torch.as_tensor(sign_code(rows, n_bits), dtype=state.dtype)
+    return (
+        head.temperature * head.margin >= logit_threshold(state.dtype)
+        and changing.isdisjoint(positions)
+        and torch.equal(projection(state[rows])[:, :n_bits], codes)
+    )
 
 
 def _key_kinds(head: Head, tokens: Layout) -> list[str]:
@@ -217,9 +261,10 @@ def _key_rows(head: Head, tokens: Layout) -> list[int]:
 def _feed_forward_step(
     transformer: LoopedTransformer, net: FeedForward, state: Tensor, evaluation: str
 ) -> Step:
-    rows = transformer.tokens.index(*net.rows)
-    if evaluation == "gather" and len(rows) == 1:
-        return compile_feed_forward(net, state.numpy()[rows[0]])
+    tokens = transformer.tokens
+    if evaluation == "gather" and len(net.rows) == 1:  # one kind: consecutive rows
+        return compile_feed_forward(net, state.numpy()[tokens[net.rows[0]]])
+    rows = tokens.index(*net.rows)
 
     def step() -> None:
         x = state[rows]

@@ -20,7 +20,7 @@ from sklearn_looped.programmed.fleq_assembler import (
 )
 from sklearn_looped.programmed.fleq_layers import REALS, flag_limit, fleq_fields, fleq_layers
 from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
-from sklearn_looped.programmed.machine import DTYPES, SCRATCH, Machine
+from sklearn_looped.programmed.machine import DTYPES, SCRATCH, Machine, check_sizes
 
 # Address operands of an instruction and the fields that hold them.
 ADDRESSES = {"a": "ia", "b": "ib", "c": "ic", "flag": "iflag"}
@@ -51,7 +51,14 @@ class FleqMachine(Machine):
         The fixed weights.
     certificate : Certificate
         Why addresses and branches are exact. Flags keep their sign from 2**-511 to 2**511 in
-        float64, from 2**-63 to 2**63 in float32; closer to 0 they count as 0 or raise.
+        float64, from 2**-63 to 2**63 in float32; closer to 0 they count as 0 or
+        raise, larger ones raise.
+
+    Notes
+    -----
+    A pointer may point to any cell of the machine and to the place behind the last, which reads
+    as an empty cell; so does a cell without a pointer. Counting further, counting up no pointer,
+    and storing to no cell raise.
 
     Raises
     ------
@@ -79,10 +86,7 @@ class FleqMachine(Machine):
         *,
         dtype: Literal["float64", "float32"] = "float64",
     ) -> None:
-        sizes = {"n_memory": n_memory, "n_instructions": n_instructions, "n_entries": n_entries}
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"Got {name}={value}, but a machine has at least 1.")
+        check_sizes(n_memory=n_memory, n_instructions=n_instructions, n_entries=n_entries)
         if dtype not in DTYPES:
             raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
         self.dtype = DTYPES[dtype]
@@ -123,7 +127,8 @@ class FleqMachine(Machine):
             row[fields["value"]] = torch.as_tensor(self._entries(cell, address))
             if cell.pointer is not None:
                 where = f"the pointer of cell {address}"
-                row[fields["pointer"]] = code(cell.pointer, len(program.cells), first_cell, where)
+                room = len(program.cells) + 1  # the place behind the last cell
+                row[fields["pointer"]] = code(cell.pointer, room, first_cell, where)
         for number, instruction in enumerate(program.instructions):
             row, where = tape[first + number], f"instruction {number}"
             row[fields[f"i{instruction.operation}"]] = 1
@@ -155,7 +160,8 @@ class FleqMachine(Machine):
         return [int(sign_value(c)) - first if c.any() else None for c in codes.numpy()]
 
     def _check(self, state: Tensor) -> None:
-        if (np.abs(self._read(state, SCRATCH, "pc")) != 1).any():
+        exact = (np.abs(self._read(state, SCRATCH, "pc")) == 1).all()
+        if not (exact and np.isfinite(self._read(state, SCRATCH, "positive")).all()):
             raise ValueError(
                 "Got a branch flag too close to 0 or too large to be compared; flags keep their "
                 f"sign from {1 / flag_limit(self.dtype):.3g} to {flag_limit(self.dtype):.3g}."
@@ -165,6 +171,29 @@ class FleqMachine(Machine):
                 f"Got a number beyond the range of {self.certificate.dtype} at instruction "
                 f"{self.pc(state)}; scale the data down."
             )
+        self._check_pointers(state)
+
+    def _check_pointers(self, state: Tensor) -> None:
+        """Raise if the pending write goes to no cell, or writes a pointer to no place."""
+        n_memory, n_code = self.tokens.size("memory"), self.fields.size("pc")
+        for field, what, largest in (
+            ("wp", "a store", n_memory - 1),
+            ("rp", "a pointer", n_memory),
+        ):
+            code = self._read(state, SCRATCH, field)
+            if field == "rp" and not code.any():
+                continue  # a result without a pointer
+            if not code[0]:  # no code: nothing to store to, or nothing to count up
+                raise ValueError(
+                    f"Got {what} by way of a cell without a pointer, before instruction "
+                    f"{self.pc(state)}; declare the cell with .pointer."
+                )
+            address = int(sign_value(code)) - self.tokens["memory"].start
+            if not 0 <= address <= largest:
+                raise ValueError(
+                    f"Got {what} to address {address} before instruction {self.pc(state)}, "
+                    f"expected 0 to {largest}; positions have {n_code} bits."
+                )
 
     def _describe(
         self, program: Program, before: tuple[int, list], after: tuple[int, list]
@@ -174,8 +203,9 @@ class FleqMachine(Machine):
         operands = OPERATIONS[instruction.operation].replace("c", "")
         read = {getattr(instruction, name) for name in operands}
         written = instruction.c
-        if instruction.operation == "load":
-            read.add(cells[instruction.a].pointer)
+        source = cells[instruction.a].pointer
+        if instruction.operation == "load" and source in range(len(cells)):
+            read.add(source)
         if instruction.operation == "store":
             written = cells[instruction.b].pointer
         return {

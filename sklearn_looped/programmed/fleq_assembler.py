@@ -76,7 +76,7 @@ def assemble_fleq(text: str) -> Program:
     ``scale a, b, c``       c <- first entry of a, times b
     ``multiply a, b, c``    c <- product entry by entry
     ``sigmoid a, c``        c <- 1 / (1 + exp(-a)) entry by entry
-    ``load p, c``           c <- the cell that p points to
+    ``load p, c``           c <- the cell that p points to; empty where p has no pointer
     ``store a, p``          the cell that p points to <- a
     ``increment p, c``      c <- p, pointing to the next cell
     ======================= =========================================================
@@ -143,12 +143,15 @@ def _read_cells(statement: Statement) -> list[Any] | None:
         if directive == ".word":
             return [Cell((float(word),)) for word in operands]
         if directive == ".vector":
-            return [Cell(tuple(map(float, vector.split()))) for vector in operands]
+            return [Cell(tuple(map(float, vector.split() or [""]))) for vector in operands]
         if directive == ".pointer":
             parts = [operand.split() for operand in operands]
             return [_Pointer(p[0], tuple(map(float, p[1:])) or (0.0,), line) for p in parts]
-    except ValueError:
-        raise ValueError(f"Line {line}: {directive} takes numbers, got {operands}.") from None
+    except (ValueError, IndexError):
+        expected = "label [numbers]" if directive == ".pointer" else "numbers"
+        raise ValueError(
+            f"Line {line}: {directive} takes {expected}, got {', '.join(operands)!r}."
+        ) from None
     return None
 
 
@@ -163,11 +166,15 @@ def write_fleq(instructions: Sequence[Instruction], cells: Sequence[Cell]) -> st
     names = {i: f"m{i}" for i in range(len(cells))}
     names |= {instructions[-1].a: "#0", instructions[-1].b: "#1"}
     lines = []
+
+    def name_of(address: int) -> str:  # a pointer may point behind the last cell
+        return names[address] if address < len(cells) else f"{names[len(cells) - 1]}+1"
+
     for i, cell in enumerate(cells):
         values = " ".join(map(repr, cell.values))
         data = f".vector {values}"
         if cell.pointer is not None:
-            data = f".pointer {names[cell.pointer]} {values}"
+            data = f".pointer {name_of(cell.pointer)} {values}"
         lines.append(f"{names[i]}: {data}")
     targets = [f"i{i}" for i in range(len(instructions) - 1)] + [END]
     for label, instruction in zip(targets, instructions[:-1], strict=False):

@@ -93,7 +93,9 @@ def _apply(operation: str, x: Cell, y: Cell, memory: list[Cell]) -> Cell:
         case "increment":
             return Cell(x.values, None if x.pointer is None else x.pointer + 1)
         case "load":
-            return Cell((0.0,) * len(pairs)) if x.pointer is None else memory[x.pointer]
+            if x.pointer is None or x.pointer >= len(memory):
+                return Cell((0.0,) * len(pairs))
+            return memory[x.pointer]
         case "dot":
             total = 0.0
             for u, v in pairs:

@@ -23,6 +23,13 @@ class Projection:
     Parameters
     ----------
     weight : Tensor of shape (d_in, d_out)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.programmed.layers import Projection
+    >>> Projection(torch.tensor([[1.0, 0.0], [2.0, 3.0]]))(torch.tensor([[1.0, 1.0]])).tolist()
+    [[3.0, 3.0]]
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -80,6 +87,17 @@ class Head:
         exactly one-hot. None: a soft or linear head.
     pointer : Pointer or None, default=None
         Where a match head holds the code of the token that it matches.
+
+    Examples
+    --------
+    A softmax whose keys are all the same averages the values of all tokens.
+
+    >>> import torch
+    >>> from sklearn_looped.programmed.layers import Head, Projection
+    >>> zero, identity = (Projection(w.double()) for w in (torch.zeros(1, 1), torch.eye(1)))
+    >>> mean = Head("softmax", zero, zero, identity, (0,), rows=("a",), keys=("a",))
+    >>> mean(torch.tensor([[1.0], [5.0]], dtype=torch.float64)).tolist()
+    [[3.0], [3.0]]
     """
 
     kind: Literal["softmax", "linear", "graph"]
@@ -225,6 +243,14 @@ class Layer:
     heads : tuple of Head
         May be empty.
     feed_forward : FeedForward or None, default=None
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.programmed.layers import FeedForward, Layer, Unit
+    >>> layer = Layer((), FeedForward([Unit({0: 1.0}, {1: 5.0})], width=2, rows=("memory",)))
+    >>> layer(torch.tensor([[1.0, 2.0], [0.0, 2.0]], dtype=torch.float64)).tolist()
+    [[1.0, 7.0], [0.0, 2.0]]
     """
 
     heads: tuple[Head, ...]
@@ -237,14 +263,19 @@ class Layer:
             state[:, list(head.targets)] += head(X, adjacency)
         return state if self.feed_forward is None else state + self.feed_forward(state)
 
+    def projections(self) -> Iterator[tuple[str, Projection]]:
+        """All linear maps with their names."""
+        for i, head in enumerate(self.heads):
+            yield f"head{i}.Wq", head.Wq
+            yield f"head{i}.Wk", head.Wk
+            yield f"head{i}.Wv", head.Wv
+        if (net := self.feed_forward) is not None:
+            yield "W1", net.W1
+            yield "W2", net.W2
+            if net.G is not None:
+                yield "G", net.G
+
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """All weight matrices with their names."""
-        for i, head in enumerate(self.heads):
-            yield f"head{i}.Wq", head.Wq.weight
-            yield f"head{i}.Wk", head.Wk.weight
-            yield f"head{i}.Wv", head.Wv.weight
-        if (net := self.feed_forward) is not None:
-            yield "W1", net.W1.weight
-            yield "W2", net.W2.weight
-            if net.G is not None:
-                yield "G", net.G.weight
+        for name, projection in self.projections():
+            yield name, projection.weight

@@ -4,6 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,19 @@ from torch import Tensor
 
 from sklearn_looped.programmed.assembler import Program
 from sklearn_looped.programmed.certificate import Certificate
-from sklearn_looped.programmed.evaluation import LoopedTransformer
+from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
 from sklearn_looped.programmed.layout import Layout, sign_code, sign_value
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 SCRATCH = 0  # row of the scratchpad, which holds the program counter
 TRACE_COLUMNS = ["step", "pc", "instruction", "reads", "writes", "flag"]
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise unless all sizes of a machine are integers of at least 1."""
+    for name, value in sizes.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"Got {name}={value}, expected an integer of at least 1.")
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,18 @@ class RunResult:
 
     def __getitem__(self, label: str) -> Any:
         """Contents of the named cell."""
-        return self.cells[self.labels[label]]
+        return self.block(label, 1)[0]
 
     def block(self, label: str, n_cells: int) -> list[Any]:
         """Contents of `n_cells` cells from a label on."""
+        if label not in self.labels:
+            known = ", ".join(self.labels)
+            raise ValueError(f"Got label {label!r} of no cell, expected one of {known}.")
         start = self.labels[label]
+        if not 0 < n_cells <= len(self.cells) - start:
+            raise ValueError(
+                f"Got n_cells={n_cells} behind {label!r}, expected 1 to {len(self.cells) - start}."
+            )
         return self.cells[start : start + n_cells]
 
 
@@ -97,7 +112,11 @@ class Machine(ABC):
         """Memory cells of a settled state."""
 
     def settle(self, state: Tensor) -> Tensor:
-        """State with the last result written to its cell: the write heads of the next loop."""
+        """State with the last result written to its cell.
+
+        This runs the write heads of the next loop early, by the same weights, and empties the
+        registers of the pending write, so that going on from here does not write twice.
+        """
         settled = state.clone()
         if self.pending:
             for head in self.transformer.layers[0].heads:
@@ -119,7 +138,7 @@ class Machine(ABC):
 
     @abstractmethod
     def _check(self, state: Tensor) -> None:
-        """Raise if a state left the exact range; machines that cannot leave it do nothing."""
+        """Raise if a state of the loop left the exact range; the host only looks at it."""
 
     def pc(self, state: Tensor) -> int:
         """Return the number of the next instruction."""
@@ -140,8 +159,9 @@ class Machine(ABC):
     ) -> RunResult:
         """Loop until the program halts, meets a breakpoint or exceeds the cap.
 
-        The host writes the tape, compares the program counter with the places to stop, and reads
-        the memory; everything between is attention and feed-forward layers.
+        The host writes the tape, compares the program counter with the places to stop, looks
+        whether the state is still exact, and reads the memory at the end (at every step of a
+        trace); it changes nothing in the loop, which is attention and feed-forward layers.
 
         Parameters
         ----------
@@ -150,7 +170,8 @@ class Machine(ABC):
         max_loops : int, default=100_000
             Cap on the instructions executed.
         state : Tensor or None, default=None
-            State of an earlier result to continue from. None: the program's own tape.
+            State of an earlier result to continue from: it executes the instruction it stopped
+            at, breakpoint or not. None: the program's own tape.
         evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
             How layers are evaluated; all give the same bits, see `LoopedTransformer.run`.
         breakpoints : sequence of str or int, default=()
@@ -165,7 +186,8 @@ class Machine(ABC):
         Raises
         ------
         ValueError
-            If the program does not fit the machine, or a value leaves its exact range.
+            If the program does not fit the machine, a parameter or the state is not one of this
+            machine's, or a value leaves its exact range.
 
         Warns
         -----
@@ -174,7 +196,7 @@ class Machine(ABC):
         """
         program = self.assemble(program) if isinstance(program, str) else program
         tape = self.load(program)
-        state = tape if state is None else state
+        self._check_run(tape if state is None else state, max_loops, evaluation)
         stops = self._stops(program, breakpoints)
 
         def until(current: Tensor) -> bool:
@@ -182,7 +204,9 @@ class Machine(ABC):
 
         rows: list[dict[str, Any]] = []
         n_loops = 0
-        if self.pc(state) != program.halt:
+        stopped = until(tape) if state is None else self.pc(state) == program.halt
+        state = tape if state is None else state
+        if not stopped:
             before = (self.pc(state), self.cells(self.settle(state))) if trace else None
             loop = self.transformer.run(state, max_loops, evaluation=evaluation, until=until)
             for state in loop:
@@ -193,7 +217,6 @@ class Machine(ABC):
                     rows.append({"step": n_loops, **self._describe(program, before, after)})
                     before = after
         state = self.settle(state)
-        self._check(state)
         if not until(state):
             warnings.warn(
                 f"The program has not halted after n_loops={n_loops} loops; raise max_loops, or "
@@ -210,6 +233,18 @@ class Machine(ABC):
             labels=program.labels,
             trace=pd.DataFrame(rows, columns=TRACE_COLUMNS) if trace else None,
         )
+
+    def _check_run(self, state: Tensor, max_loops: int, evaluation: str) -> None:
+        if max_loops < 1:
+            raise ValueError(f"Got max_loops={max_loops!r}, expected at least 1.")
+        if evaluation not in EVALUATIONS:
+            raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
+        shape = (self.tokens.width, self.fields.width)
+        if state.shape != shape or state.dtype != self.dtype:
+            raise ValueError(
+                f"Got a state of shape {tuple(state.shape)} and {state.dtype}, but the machine's "
+                f"are {shape} and {self.dtype}; continue with the machine that made it."
+            )
 
     def _blank_tape(self, program: Program) -> Tensor:
         """Return a tape with indicators, positions and program counter, once the sizes fit."""

@@ -1,6 +1,7 @@
 """SUBLEQ machine: subtract and branch if less than or equal to zero, two layers an instruction."""
 
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -9,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_looped.programmed.assembler import Program
-from sklearn_looped.programmed.certificate import certify
+from sklearn_looped.programmed.certificate import certify, integer_limit
 from sklearn_looped.programmed.evaluation import LoopedTransformer
 from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
-from sklearn_looped.programmed.machine import DTYPES, Machine
+from sklearn_looped.programmed.machine import DTYPES, Machine, check_sizes
 from sklearn_looped.programmed.paper_subleq import paper_fields, paper_layers, sufficient_margin
 from sklearn_looped.programmed.subleq_assembler import Instruction, assemble_subleq, write_subleq
 from sklearn_looped.programmed.subleq_layers import subleq_fields, subleq_layers
@@ -41,9 +42,10 @@ class SubleqMachine(Machine):
     paper_layout : bool, default=False
         The paper's own form with ten layers: reads that tie with the scratchpad, buffers, a
         subtraction of three layers and an error correction with a fixed epsilon. Needs
-        ``cells="bits"`` and is exact to `certificate.error_bound`, not to the last bit.
+        ``cells="bits"`` and is exact to `certificate.error_bound`, not to the last bit: codes are
+        rounded when they are read out, never in the loop.
     temperature : float or None, default=None
-        Factor of the attention scores. None: the bound, from size and dtype.
+        Factor of the attention scores, above 0. None: the bound, from size and dtype.
 
     Attributes
     ----------
@@ -83,6 +85,7 @@ class SubleqMachine(Machine):
         temperature: float | None = None,
     ) -> None:
         _check_sizes(n_memory, n_instructions, n_bits, cells, dtype, paper_layout)
+        _check_temperature(temperature, DTYPES[dtype])
         self.n_bits, self.dtype, self._bits = n_bits, DTYPES[dtype], cells == "bits"
         self._paper = paper_layout
         null = {} if paper_layout else {"null": 1}
@@ -158,7 +161,8 @@ class SubleqMachine(Machine):
                     )
 
     def cells(self, state: Tensor) -> list[int]:
-        """Integers in the memory of a settled state."""
+        """Integers in the memory of a settled state; raises if one is out of range."""
+        self._check(state)
         values = self._read(state, self.tokens["memory"], "value")
         if self._bits:
             return sign_value(values, signed=True).tolist()
@@ -166,7 +170,8 @@ class SubleqMachine(Machine):
 
     def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
         values = super()._read(state, rows, field)
-        return values.round() if self._paper else values  # exact to the error bound only
+        # The paper's form is exact to its error bound only: what is read is rounded, not the state.
+        return values.round() if self._paper else values
 
     def _check(self, state: Tensor) -> None:
         if self._bits:
@@ -221,13 +226,17 @@ class SubleqMachine(Machine):
 def _check_sizes(
     n_memory: int, n_instructions: int, n_bits: int, cells: str, dtype: str, paper_layout: bool
 ) -> None:
-    for name, value in (("n_memory", n_memory), ("n_instructions", n_instructions)):
-        if value < 1:
-            raise ValueError(f"Got {name}={value}, but a machine has at least 1.")
-    if not 2 <= n_bits <= 62:
-        raise ValueError(f"Got n_bits={n_bits}, expected 2 to 62.")
+    check_sizes(n_memory=n_memory, n_instructions=n_instructions)
+    if not (isinstance(n_bits, Integral) and 2 <= n_bits <= 62):
+        raise ValueError(f"Got n_bits={n_bits}, expected an integer from 2 to 62.")
     if cells not in ("bits", "integer") or (paper_layout and cells != "bits"):
         expected = "'bits' with paper_layout" if paper_layout else "'bits' or 'integer'"
         raise ValueError(f"Got cells={cells!r}, expected {expected}.")
     if dtype not in DTYPES:
         raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
+
+
+def _check_temperature(temperature: float | None, dtype: torch.dtype) -> None:
+    largest = integer_limit(dtype)  # keeps temperature * score finite by far
+    if temperature is not None and not 0 < temperature <= largest:
+        raise ValueError(f"Got temperature={temperature}, expected above 0 and up to {largest}.")

@@ -5,7 +5,10 @@ import torch
 from random_programs import random_fleq, random_subleq
 
 from sklearn_looped import FleqMachine, SubleqMachine
-from sklearn_looped.programmed.evaluation import EVALUATIONS
+from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
+from sklearn_looped.programmed.layers import Layer
+from sklearn_looped.programmed.layout import Layout, sign_code
+from sklearn_looped.programmed.primitives import match_read
 
 
 def textbook(layer, X):
@@ -72,3 +75,29 @@ def test_columns_that_no_layer_writes_stay_as_they_are():
         fixed = [j for j in range(machine.fields.width) if j not in columns]
         assert torch.equal(state[rows][:, fixed], tape[rows][:, fixed])
     assert not machine.transformer.changing()["program"]
+
+
+@pytest.mark.parametrize("spoil", ["temperature", "positions"])
+def test_gather_keeps_to_attention_where_pointers_are_not_proved_to_name_rows(spoil):
+    fields = Layout(one=1, null=1, position=3, pointer=3, value=1, out=1)
+    tokens = Layout(scratch=1, null=1, memory=5)
+    temperature = 1.0 if spoil == "temperature" else None
+    head = match_read(
+        fields,
+        "pointer",
+        {"value": "out"},
+        rows=("scratch",),
+        keys=("memory",),
+        temperature=temperature,
+    )
+    tape = fields.pack(7, one=1, value=[[0], [0], [10], [11], [12], [13], [14]])
+    tape[1, fields["null"]] = 1
+    rows = torch.arange(2, 7)
+    codes = rows.flip(0) if spoil == "positions" else rows
+    tape[rows, fields["position"]] = torch.as_tensor(sign_code(codes, 3))
+    tape[0, fields["pointer"]] = torch.as_tensor(sign_code(3, 3))
+    transformer = LoopedTransformer([Layer((head,))], tokens)
+    masked, gather = (next(transformer.run(tape, 1, evaluation=e)) for e in ("masked", "gather"))
+    assert torch.equal(masked, gather)
+    out = float(gather[0, fields.at("out")])
+    assert out == 13 if spoil == "positions" else 0 < out < 11  # soft: the null token has a share

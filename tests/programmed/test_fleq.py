@@ -216,6 +216,9 @@ def test_bad_machines_raise(options, message):
         ("add #1, #2", "Line 1: add takes 3 operands, or 5 with flag and target, got 2"),
         ("x: .vector 1 b", "Line 1: .vector takes numbers"),
         ("branch #0, there", "Line 1: label 'there' names no instruction"),
+        ("p: .pointer", "Line 1: .pointer takes values"),
+        ("p: .pointer ,", r"Line 1: .pointer takes label \[numbers\]"),
+        ("x: .vector ,", "Line 1: .vector takes numbers"),
     ],
 )
 def test_bad_programs_raise_with_the_line(text, message):
@@ -231,7 +234,7 @@ def test_programs_that_do_not_fit_raise():
         machine.run("x: .vector 1 2 3")
     with pytest.raises(ValueError, match="at most 2 finite numbers"):
         machine.run("x: .vector nan")
-    with pytest.raises(ValueError, match="address 8 in the pointer of cell 0, expected 0 to 2"):
+    with pytest.raises(ValueError, match="address 8 in the pointer of cell 0, expected 0 to 3"):
         machine.run("x: .pointer x+8")
     with pytest.raises(ValueError, match="address 5 in instruction 0, expected 0 to 2"):
         machine.run("x: .word 1\n move x+5, x")
@@ -241,3 +244,37 @@ def test_overflow_raises():
     text = "x: .word 1e200\n multiply x, x, x\n add x, x, x"
     with pytest.raises(ValueError, match="beyond the range of float64"):
         FleqMachine(4, 4).run(text)
+
+
+def test_pointers_go_as_far_as_the_place_behind_the_memory():
+    machine = FleqMachine(3, 5)
+    program = machine.assemble("p: .pointer p+2\n increment p, p\n load p, p+2")
+    result = machine.run(program, breakpoints=[1], trace=True)
+    assert result["p"].pointer == 3
+    again = machine.assemble(machine.disassemble(result.state))
+    assert machine.load(again)[:, machine.fields["pointer"]].equal(
+        result.state[:, machine.fields["pointer"]]
+    )
+    last = machine.run(program, state=result.state, trace=True)
+    assert last.cells[2] == Cell((0.0,))  # an empty place
+    assert last.trace["reads"].tolist() == [{0: Cell((0.0,), 3)}]
+
+
+@pytest.mark.parametrize("trace", [False, True])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("p: .pointer p+3\n increment p, p", "pointer to address 4 .* expected 0 to 3; .* 3 bits"),
+        ("p: .pointer p+3\n store p, p", "store to address 3 .* expected 0 to 2; .* 3 bits"),
+        ("p: .word 1\n store p, p", "store by way of a cell without a pointer"),
+        ("p: .word 1\n increment p, p", "pointer by way of a cell without a pointer"),
+    ],
+)
+def test_pointers_out_of_range_raise(text, message, trace):
+    with pytest.raises(ValueError, match=message):
+        FleqMachine(3, 2).run(text, trace=trace)
+
+
+def test_flags_too_large_raise_at_the_last_instruction_too():
+    with pytest.raises(ValueError, match="branch flag"):
+        FleqMachine(4, 2).run("f: .word 1e200\n x: .word 1\n move x, x, f, end")

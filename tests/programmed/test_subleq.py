@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn_looped import SubleqMachine
 from sklearn_looped.programmed import programs
 from sklearn_looped.programmed.evaluation import EVALUATIONS
 from sklearn_looped.programmed.interpreter import interpret_subleq
+from sklearn_looped.programmed.paper_subleq import EPSILON
 from sklearn_looped.programmed.subleq import assemble_subleq
 
 
@@ -100,16 +102,46 @@ def test_every_state_equals_the_interpreter(evaluation, dtype, cells):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("cells", ["bits", "integer"])
-def test_all_evaluations_give_the_same_bits(seed, cells):
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("options", [{}, {"cells": "integer"}, {"paper_layout": True}], ids=str)
+def test_all_evaluations_give_the_same_bits(seed, dtype, options):
     rng = np.random.default_rng(seed)
-    n_memory, n_instructions = rng.integers(3, 30, size=2).tolist()
-    machine = SubleqMachine(n_memory, n_instructions, n_bits=8, cells=cells)
+    n_memory, n_instructions = rng.integers(1, 30, size=2).tolist()
+    machine = SubleqMachine(n_memory, n_instructions, n_bits=8, dtype=dtype, **options)
     tape = machine.load(random_subleq(seed, n_memory, n_instructions, 3))
     runs = [machine.transformer.run(tape, 25, evaluation=e) for e in EVALUATIONS]
+    integer = torch.int64 if dtype == "float64" else torch.int32
     for dense, *others in zip(*runs, strict=True):
         for other in others:
-            assert torch.equal(dense.view(torch.int64), other.view(torch.int64))
+            assert torch.equal(dense.view(integer), other.view(integer))
+
+
+@pytest.mark.parametrize("evaluation", ["dense", "gather"])
+@pytest.mark.parametrize(
+    ("n_bits", "options"),
+    [
+        (2, {}),
+        (50, {}),
+        (21, {"dtype": "float32"}),
+        (51, {"cells": "integer"}),
+        (21, {"cells": "integer", "dtype": "float32"}),
+    ],
+    ids=str,
+)
+def test_largest_and_smallest_integers_of_the_widest_cells(n_bits, options, evaluation):
+    machine = SubleqMachine(5, 5, n_bits=n_bits, **options)
+    half = 1 << (n_bits - 1)
+    edges = {-half, 1 - half, -1, 0, 1, half - 1}
+    for a, b in itertools.product(edges, edges):
+        if "cells" in options and not -half <= b - a < half:
+            continue  # out of range
+        program = assemble_subleq(
+            f"x: .word {a}\n y: .word {b}\n z: .word 0\n"
+            "subleq x, y, skip\n subleq #-1, z\n skip: clear z"
+        )
+        steps = interpret_subleq(program, n_bits)
+        for state in machine.transformer.run(machine.load(program), 3, evaluation=evaluation):
+            assert (machine.pc(state), machine.cells(machine.settle(state))) == next(steps)
 
 
 @pytest.mark.parametrize(("dtype", "n_bits"), [("float64", 16), ("float32", 8)])
@@ -144,6 +176,27 @@ def test_weights_do_not_depend_on_the_program():
     assert SubleqMachine(12, 40, n_bits=15).transformer.fingerprint() != before
 
 
+def test_paper_layout_corrects_errors_up_to_its_epsilon():
+    machine = SubleqMachine(10, 18, n_bits=8, paper_layout=True)
+    exact = machine.load(random_subleq(3, 10, 18, 8))
+    noise = np.random.default_rng(0).uniform(-1, 1, size=(10, 8))
+    correct = machine.transformer.layers[-1]
+    for size, removed in ((EPSILON, True), (2.5 * EPSILON, False)):
+        state = exact.clone()
+        state[machine.tokens["memory"], machine.fields["value"]] += torch.tensor(size * noise)
+        error = (correct(state) - exact).abs().max()
+        assert (error <= machine.certificate.error_bound) == removed
+
+
+def test_fingerprints_cover_weights_and_temperatures():
+    machine = SubleqMachine(4, 4)
+    assert SubleqMachine(4, 4, temperature=2048.0).transformer.fingerprint() != (
+        before := machine.transformer.fingerprint()
+    )
+    machine.transformer.layers[1].feed_forward.W2.values[0] += 1
+    assert machine.transformer.fingerprint() != before
+
+
 # --- running --------------------------------------------------------------------------------
 
 
@@ -174,12 +227,13 @@ def test_breakpoints_stop_before_the_instruction_and_can_be_continued():
     program = assemble_subleq(programs.FIBONACCI)
     machine = fitting(program)
     stop = machine.run(program, breakpoints=["loop"])
+    assert (stop.pc, stop.n_loops) == (program.code_labels["loop"], 0)  # before the first one
     seen = [stop["a"]]
     while not stop.halted:
         assert stop.pc in (program.code_labels["loop"], program.halt)
         stop = machine.run(program, state=stop.state, breakpoints=["loop"])
         seen.append(stop["a"])
-    assert seen == [1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 55]
+    assert seen == [0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 55]
 
 
 def test_trace_lists_every_instruction():
@@ -190,6 +244,32 @@ def test_trace_lists_every_instruction():
     first = trace.iloc[0]
     assert first["instruction"] == "subleq 0, 1, 2"
     assert (first["reads"], first["writes"], first["flag"]) == ({0: 5, 1: 3}, {1: -2}, True)
+
+
+def test_macros_take_operands_with_offsets():
+    text = "list: .word 1, 2, 3\n.macro second p\n clear p+1\n.end\n second list\n second list+1"
+    program = assemble_subleq(text)
+    assert fitting(program).run(program).block("list", 3) == [1, 0, 0]
+
+
+def test_runs_of_wrong_parameters_and_results_of_wrong_labels_raise():
+    machine = SubleqMachine(4, 4)
+    result = machine.run("x: .word 1\n clear x")
+    for options, message in (
+        ({"max_loops": 0}, "max_loops=0, expected at least 1"),
+        ({"evaluation": "fast"}, "evaluation='fast', expected one of"),
+        (
+            {"state": result.state[1:]},
+            r"state of shape \(9, .* are \(10, .* continue with the machine",
+        ),
+        ({"state": result.state.float()}, r"torch.float32, but .* torch.float64"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            machine.run("x: .word 1\n clear x", **options)
+    with pytest.raises(ValueError, match="label 'y' of no cell, expected one of x, #0, #-1"):
+        result["y"]
+    with pytest.raises(ValueError, match="n_cells=5 behind 'x', expected 1 to 4"):
+        result.block("x", 5)
 
 
 def test_an_empty_program_halts_at_once():
@@ -214,14 +294,18 @@ def test_disassembled_text_assembles_to_the_same_tape():
     ("options", "message"),
     [
         ({"n_memory": 0}, "n_memory=0"),
-        ({"n_bits": 63}, "n_bits=63, expected 2 to 62"),
+        ({"n_bits": 63}, "n_bits=63, expected an integer from 2 to 62"),
+        ({"n_memory": 4.5}, "n_memory=4.5, expected an integer"),
+        ({"temperature": math.nan}, "temperature=nan, expected above 0"),
+        ({"temperature": -1.0}, "temperature=-1.0, expected above 0"),
+        ({"temperature": math.inf, "paper_layout": True}, "temperature=inf, expected above 0"),
         ({"cells": "words"}, "cells='words'"),
         ({"cells": "integer", "paper_layout": True}, "with paper_layout"),
         ({"dtype": "float16"}, "dtype='float16'"),
         ({"temperature": 256.0}, r"margin is 256, .* takes 745\.25"),
-        ({"n_bits": 24, "dtype": "float32"}, "float32 is exact only to 16777216"),
+        ({"n_bits": 22, "dtype": "float32"}, "float32 is exact only to 16777216"),
         ({"n_bits": 24, "dtype": "float32", "cells": "integer"}, "only to 16777216"),
-        ({"n_bits": 52}, "float64 is exact only to 9007199254740992"),
+        ({"n_bits": 51}, "float64 is exact only to 9007199254740992"),
         ({"paper_layout": True, "temperature": 3.0}, "temperature=3 .* bound on the temperature"),
         ({"paper_layout": True, "dtype": "float32"}, "fewer bits or float64"),
     ],
@@ -245,6 +329,13 @@ def test_machines_that_cannot_be_exact_raise(options, message):
         ("add #1", "Line 1: macro 'add' takes 2 operands, got 1"),
         (".macro f x\nf x\n.end\nf #1", "Line 4: macro 'f' never ends"),
         ("a b c ! d: e", "Line 1"),
+        ("x: .word", "Line 1: .word takes values"),
+        ("end: clear #1", "Line 1: label 'end' is taken by the end of file"),
+        (".macro", "Line 1: got macro ''"),
+        (".macro add x\n.end", "Line 1: got macro 'add', expected a new name"),
+        (".macro f\n.macro g\n.end", "Line 2: got macro 'g', .* before closed by .end"),
+        (".macro f\n halt", "Line 1: macro 'f' has no .end"),
+        (".end", "Line 1: got .end without .macro"),
     ],
 )
 def test_bad_programs_raise_with_the_line(text, message):

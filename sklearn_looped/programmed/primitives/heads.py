@@ -1,7 +1,7 @@
 """Primitives that are attention heads: broadcast, argmin, sigmoid, linear product."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -108,22 +108,29 @@ def sigmoid(
     target: int,
     *,
     row: str,
+    key: str | None = None,
+    slope: float = 1.0,
+    scale: float = 1.0,
     dtype: torch.dtype = torch.float64,
 ) -> Head:
-    r"""Add ``value * sigmoid(argument)`` to a column of the `row` token, exactly.
+    r"""Add ``scale * value * sigmoid(slope * argument)`` to a column of the `row`, exactly.
 
     A softmax over two keys with logits z and 0 *is* the sigmoid: :math:`e^z / (e^z + e^0)`. The
-    row scores z on itself, 0 on the null token and -E on all others; other rows score E on
-    the null token. E is the `required_temperature`, so the others underflow to 0. This is
+    row scores z on the key token, 0 on the null token and -E on all others; other rows score E
+    on the null token. E is the `required_temperature`, so the others underflow to 0. This is
     the exact form of the sigmoid block of Giannou et al. 2023, Lemma 5.
 
     Parameters
     ----------
     layout : Layout
     argument, value, target : int
-        Columns of the argument, of the factor and of the result.
+        Columns of the argument, of the factor (on the key token) and of the result.
     row : str
-        The kind of the one token that acts.
+        The kind of token that acts.
+    key : str or None, default=None
+        The kind of the one token that serves as key. None: `row`, of which there is one then.
+    slope, scale : float, default=1.0
+        Factors of the argument and of the result.
     dtype : torch.dtype, default=torch.float64
 
     Returns
@@ -131,25 +138,35 @@ def sigmoid(
     head : Head
     """
     far = required_temperature(1.0, dtype)
-    one, null, acting = layout.at("one"), layout.at("null"), layout.at(row)
-    Wq = {(argument, 0): 1.0, (one, 1): 1.0, (one, 2): 1.0, (acting, 2): -1.0}
-    Wk = {(acting, 0): 1.0, (one, 1): -far, (acting, 1): far, (null, 1): far, (null, 2): far}
+    key = row if key is None else key
+    one, null, acting, asked = map(layout.at, ("one", "null", row, key))
+    Wq = {(argument, 0): slope, (one, 1): 1.0, (one, 2): 1.0, (acting, 2): -1.0}
+    Wk = {(asked, 0): 1.0, (one, 1): -far, (asked, 1): far, (null, 1): far, (null, 2): far}
     return make_head(
-        layout, "softmax", Wq, Wk, [(value, target)], rows=(row,), keys=(row, "null"), dtype=dtype
+        layout,
+        "softmax",
+        Wq,
+        Wk,
+        [(value, target)],
+        scale=scale,
+        rows=(row,),
+        keys=(key, "null"),
+        dtype=dtype,
     )
 
 
 def linear_product(
     layout: Layout,
-    left: str,
-    right: str,
+    left: str | Sequence[str],
+    right: str | Sequence[str],
     copy: Mapping[str, str],
     *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    scale: float = 1.0,
     dtype: torch.dtype = torch.float64,
 ) -> Head:
-    r"""Linear attention: each row adds :math:`\sum_j (l_i^\top r_j) v_j`.
+    r"""Linear attention: each row adds ``scale`` times :math:`\sum_j (l_i^\top r_j) v_j`.
 
     With one key token it is a product of registers on two tokens, with one-hot right-hand sides a
     matrix product :math:`A^\top B`: one layer and one head where Giannou et al. 2023, Lemma 6,
@@ -158,22 +175,25 @@ def linear_product(
     Parameters
     ----------
     layout : Layout
-    left, right : str
+    left, right : str or sequence of str
         Fields of the rows and of the keys, of one width; 0 on tokens that take no part.
     copy : mapping of str to str
         Value field of the keys -> target field of the rows.
     rows, keys : tuple of str
         Kinds of token that the fields `left` and `right` are not 0 on.
+    scale : float, default=1.0
+        Factor of the result.
     dtype : torch.dtype, default=torch.float64
 
     Returns
     -------
     head : Head
     """
-    Wq = {(column, j): 1.0 for j, column in enumerate(layout.index(left))}
-    Wk = {(column, j): 1.0 for j, column in enumerate(layout.index(right))}
+    left, right = ([name] if isinstance(name, str) else name for name in (left, right))
+    Wq = {(column, j): 1.0 for j, column in enumerate(layout.index(*left))}
+    Wk = {(column, j): 1.0 for j, column in enumerate(layout.index(*right))}
     return make_head(
-        layout, "linear", Wq, Wk, layout.pairs(copy), rows=rows, keys=keys, dtype=dtype
+        layout, "linear", Wq, Wk, layout.pairs(copy), scale=scale, rows=rows, keys=keys, dtype=dtype
     )
 
 

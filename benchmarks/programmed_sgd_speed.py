@@ -1,0 +1,119 @@
+"""How fast is SGD inside the transformer? Sample steps a second on one core.
+
+Every evaluation of the loop, many models at once, a plain numpy loop and scikit-learn's
+SGDRegressor, at 8 features and 1,000 samples. ``python benchmarks/programmed_sgd_speed.py``
+prints a table and writes benchmarks/results/programmed_sgd_speed.json.
+"""
+
+import json
+import platform
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import SGDRegressor
+
+from sklearn_looped import ProgrammedSGDClassifier, ProgrammedSGDRegressor
+from sklearn_looped.estimators.programmed_linear import fit_many
+
+RESULTS = Path(__file__).parent / "results" / "programmed_sgd_speed.json"
+N_SAMPLES, N_FEATURES = 1_000, 8
+LOOPS = {"dense": 8, "masked": 400, "cached": 1_000, "gather": 1_000}
+BATCHES = (8, 64)
+N_REPEATS = 7
+
+Case = tuple[str, int, Callable[[], object]]  # name, steps, what makes them
+
+
+def problem() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N_SAMPLES, N_FEATURES))
+    return X, X @ rng.normal(size=N_FEATURES) + 0.1 * rng.normal(size=N_SAMPLES)
+
+
+def loops() -> Iterator[Case]:
+    """Time the loop alone, by evaluation and form of product, on the punchcard of a fit."""
+    X, y = problem()
+    for product in ("gated", "linear", "softmax"):
+        model = ProgrammedSGDRegressor(product=product, n_loops=1_000, tol=None).fit(X, y)
+        state = torch.tensor(model.punchcard_.state)
+        transformer = model.block_.transformer(model.punchcard_.tokens)
+        for evaluation, n_loops in LOOPS.items():
+            if product != "gated":
+                n_loops = min(n_loops, 1 if evaluation == "dense" else 100)
+
+            states = partial(transformer.run, state, n_loops, evaluation=evaluation)
+            yield f"{product} {evaluation}", n_loops, lambda states=states: deque(states(), 0)
+
+
+def fits() -> Iterator[Case]:
+    """Time whole fits: order and step sizes, punchcard, loop."""
+    X, y = problem()
+    options = {"max_iter": 5, "tol": None, "random_state": 0}
+    ours, theirs = ProgrammedSGDRegressor(**options), SGDRegressor(**options)
+    yield "fit", 5 * N_SAMPLES, lambda: ours.fit(X, y)
+    log_loss = ProgrammedSGDClassifier("log_loss", **options)
+    yield "fit, log loss", 5 * N_SAMPLES, lambda: log_loss.fit(X, y > 0)
+    for size in BATCHES:
+        grid = [
+            ProgrammedSGDRegressor(alpha=alpha, max_iter=1, tol=None, random_state=0)
+            for alpha in np.logspace(-6, 0, size)
+        ]
+        yield f"fit_many of {size}", size * N_SAMPLES, lambda grid=grid: fit_many(grid, X, y)
+    yield "plain numpy loop", 5 * N_SAMPLES, lambda: numpy_sgd(X, y, 5)
+    yield "SGDRegressor", 5 * N_SAMPLES, lambda: theirs.fit(X, y)
+
+
+def numpy_sgd(X: np.ndarray, y: np.ndarray, n_epochs: int) -> np.ndarray:
+    w, b, t = np.zeros(X.shape[1]), 0.0, 0
+    for _ in range(n_epochs):
+        for x, target in zip(X, y, strict=True):
+            t += 1
+            eta = 0.01 / t**0.25
+            step = eta * (w @ x + b - target)
+            w = (1 - eta * 1e-4) * w - step * x
+            b -= step
+    return w
+
+
+def measure(steps: int, run: Callable[[], object]) -> list[float]:
+    """Return `N_REPEATS` rates in steps a CPU second, after a first run that does not count."""
+    rates = []
+    for _ in range(N_REPEATS + 1):
+        start = time.process_time()
+        run()
+        rates.append(steps / (time.process_time() - start))
+    return rates[1:]
+
+
+def main() -> None:
+    """Measure all cases, print the table, write the file."""
+    torch.set_num_threads(1)
+    rows = []
+    for make in (loops, fits):
+        for name, steps, run in make():
+            rates = measure(steps, run)
+            rows.append(
+                {
+                    "case": name,
+                    "steps/s median": round(float(np.median(rates)), 1),
+                    "min": round(min(rates), 1),
+                    "max": round(max(rates), 1),
+                }
+            )
+            print(*rows[-1].values(), sep="\t", flush=True)
+    print(pd.DataFrame(rows).to_string(index=False))
+    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    setting = {"cpu": platform.processor() or platform.machine(), "threads": 1, **versions}
+    setting |= {"n_samples": N_SAMPLES, "n_features": N_FEATURES}
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"setting": setting, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
