@@ -84,9 +84,10 @@ def argmin(
 
     :math:`q = [1;\, 1;\, 0]` on the row, :math:`[0;\, 0;\, 1]` elsewhere, and :math:`k = [-s;\,
     -4Kx;\, \nu]` with the score s, its bound :math:`|s| \le K` and x = 1 on tokens that take no
-    part. The temperature is :math:`2^{p+4} / K` (p bits of mantissa): rounding a score then
-    costs at most 16 nats, so gaps of :math:`2^{-46} K` are told apart in float64.
-    Ties are for the caller to break: add ``gap`` times the token's number to the score.
+    part. The temperature is :math:`2^{p+4} / K` (p bits of mantissa), so gaps of
+    :math:`2^{-46} K` are told apart in float64. A score of m > 1 terms is rounded by at most
+    :math:`m 2^{-p} K`; twice that is taken off the margin. Ties are for the caller to break: add
+    ``gap`` times the token's number to the score.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def argmin(
     keys : tuple of str
         Kinds of token that take part; each has an indicator field.
     bound : float
-        Bound K on the absolute score.
+        Bound K on the absolute score and on each of its terms.
     gap : float
         Smallest difference of two scores; the certificate compares it with the threshold.
     dtype : torch.dtype, default=torch.float64
@@ -124,6 +125,8 @@ def argmin(
     [8.0, 0.0, 0.0, 0.0]
     """
     one, acting = layout.at("one"), layout.at(row)
+    eps = torch.finfo(dtype).eps  # 2^(1 - p)
+    rounding = len(score) * eps * bound if len(score) > 1 else 0.0
     Wq = {(acting, 0): 1.0, (acting, 1): 1.0, (one, 2): 1.0, (acting, 2): -1.0}
     Wk = {(i, 0): -value for i, value in score.items()}
     Wk |= {(layout.at(kind), 1): 4 * bound for kind in keys}
@@ -136,8 +139,8 @@ def argmin(
         layout.pairs(copy),
         rows=(row,),
         keys=keys,
-        margin=gap,
-        temperature=2.0 ** (5 - math.log2(torch.finfo(dtype).eps) - math.ceil(math.log2(bound))),
+        margin=gap - rounding,
+        temperature=2.0 ** (5 - math.log2(eps) - math.ceil(math.log2(bound))),
         dtype=dtype,
     )
 
