@@ -29,7 +29,7 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """An assembled program: instructions, initial cells and names.
+    r"""An assembled program: instructions, initial cells and names.
 
     Parameters
     ----------
@@ -41,6 +41,15 @@ class Program:
         Addresses of named cells, constants included.
     code_labels : mapping of str to int
         Numbers of named instructions.
+
+    Examples
+    --------
+    >>> from sklearn_looped import SubleqMachine
+    >>> program = SubleqMachine.assemble("x: .word 5\n loop: subleq #2, x, end\n jump loop")
+    >>> program.cells, program.labels["x"], program.code_labels["loop"], program.halt
+    ((5, 2, 0, -1), 0, 0, 2)
+    >>> program.with_data(x=7).cells
+    (7, 2, 0, -1)
     """
 
     instructions: tuple[Any, ...]

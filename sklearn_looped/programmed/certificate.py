@@ -110,10 +110,13 @@ class Certificate:
             If the margin is below its threshold or an integer beyond its limit.
         """
         if not self.logit_margin >= self.logit_threshold:  # a margin of nan is no margin
+            advice = "widen the gap of the scores"
+            if self.logit_margin > 0:
+                factor = self.logit_threshold / self.logit_margin
+                advice = f"raise the temperature by a factor of {factor:.3g}"
             raise ValueError(
                 f"Got a temperature below the bound: the logit margin is {self.logit_margin:g}, "
-                f"but an exact read in {self.dtype} takes {self.logit_threshold:g}; raise the "
-                f"temperature by a factor of {self.logit_threshold / self.logit_margin:.3g}."
+                f"but an exact read in {self.dtype} takes {self.logit_threshold:g}; {advice}."
             )
         if self.largest_integer > self.integer_limit:
             raise ValueError(
@@ -166,7 +169,9 @@ def certify(
     for name, bound in bounds.items():
         limits[layout[name]] = bound
     layers = list(layers)
-    margins = [h.temperature * h.margin for layer in layers for h in layer.heads if h.margin]
+    margins = [
+        h.temperature * h.margin for layer in layers for h in layer.heads if h.margin is not None
+    ]
     nets = [layer.feed_forward for layer in layers if layer.feed_forward is not None]
     return Certificate(
         dtype=str(dtype).removeprefix("torch."),

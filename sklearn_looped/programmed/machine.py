@@ -33,7 +33,7 @@ def check_sizes(**sizes: int) -> None:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where a run stopped.
+    r"""Where a run stopped.
 
     Parameters
     ----------
@@ -51,6 +51,14 @@ class RunResult:
         Addresses of the program's cells.
     trace : DataFrame or None
         One row an instruction with the columns step, pc, instruction, reads, writes, flag.
+
+    Examples
+    --------
+    >>> from sklearn_looped import SubleqMachine
+    >>> machine = SubleqMachine(n_memory=8, n_instructions=12)
+    >>> result = machine.run("x: .word 5, 6\n subleq x, x+1", trace=True)
+    >>> result.block("x", 2), result.halted, result.trace["writes"].tolist()
+    ([5, 1], True, [{1: 1}])
     """
 
     cells: list[Any]

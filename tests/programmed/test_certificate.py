@@ -66,3 +66,15 @@ def test_integers_beyond_the_dtype_raise_with_the_numbers():
     certify([layer], LAYOUT, {"value": 2**21}, torch.float32)
     with pytest.raises(ValueError, match=r"up to 16777224, but float32 is exact only to 16777216"):
         certify([layer], LAYOUT, {"value": 2**21 + 1}, torch.float32)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0])
+def test_margins_of_zero_and_below_raise_too(temperature):
+    with pytest.raises(ValueError, match=r"takes 745\.25; widen the gap"):
+        certify([reading_layer(LAYOUT, temperature=temperature)], LAYOUT, {}, torch.float64)
+
+
+def test_halves_are_counted_as_integers_of_half_the_size():
+    unit = Unit({LAYOUT.at("value"): 0.5, LAYOUT.at("one"): 3.0}, {})
+    layer = Layer((), FeedForward([unit], LAYOUT.width, ("a",)))
+    assert certify([layer], LAYOUT, {"value": 9, "one": 1}, torch.float64).largest_integer == 15

@@ -137,6 +137,14 @@ def test_argmin_refuses_gaps_below_the_threshold():
         certify([Layer((head,))], FIELDS, {}, torch.float64)
 
 
+def test_argmin_takes_the_rounding_of_a_sum_off_its_margin():
+    options = {"row": "null", "keys": ("memory",), "bound": 8, "gap": 2.0**-40}
+    one = argmin(FIELDS, FIELDS.terms(u=1.0), {"x": "y"}, **options)
+    two = argmin(FIELDS, FIELDS.terms(u=1.0, v=1.0), {"x": "y"}, **options)
+    assert one.margin == 2.0**-40
+    assert two.margin == 2.0**-40 - 2 * 8 * 2.0**-52
+
+
 @pytest.mark.parametrize("z", [-800.0, -3.0, 0.0, 0.7, 30.0, 800.0])
 def test_sigmoid_is_a_softmax_over_two_keys(z):
     state = tape(np.random.default_rng(0))

@@ -90,6 +90,15 @@ def test_ten_random_programs_equal_the_interpreter_for_5000_steps(dtype):
         assert machine.cells(machine.settle(state)) == cells
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_dense_states_of_128_tokens_have_the_bits_of_gather(dtype):
+    machine = SubleqMachine(30, 96, n_bits=16, dtype=dtype)
+    tape = machine.load(random_subleq(0, 30, 96, 16))
+    runs = (machine.transformer.run(tape, 40, evaluation=e) for e in ("dense", "gather"))
+    for dense, gather in zip(*runs, strict=True):
+        assert torch.equal(dense, gather)
+
+
 @pytest.mark.parametrize("evaluation", EVALUATIONS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("cells", ["bits", "integer"])
@@ -241,6 +250,7 @@ def test_trace_lists_every_instruction():
     trace = fitting(assemble_subleq(text)).run(text, trace=True).trace
     assert trace["step"].tolist() == [1, 2]
     assert trace["pc"].tolist() == [0, 2]
+    assert trace["flag"].tolist() == [True, True]  # -2 and 0
     first = trace.iloc[0]
     assert first["instruction"] == "subleq 0, 1, 2"
     assert (first["reads"], first["writes"], first["flag"]) == ({0: 5, 1: 3}, {1: -2}, True)

@@ -23,7 +23,34 @@ def broadcast(
 
     :math:`q = [a;\, 1 - a]` with a = 1 on the acting rows, :math:`k = [s;\, \nu]` with s = 1 on
     the source: acting rows score 1 on the source, all others 1 on the null token, 0 elsewhere.
-    The margin is 1. `copy` maps source fields to target fields.
+    The margin is 1.
+
+    Parameters
+    ----------
+    layout : Layout
+    source : str
+        Kind of the one token that is read, and its indicator field.
+    copy : mapping of str to str
+        Source field of that token -> target field of the rows.
+    rows : tuple of str
+        Kinds of token that read; each has an indicator field.
+    dtype : torch.dtype, default=torch.float64
+
+    Returns
+    -------
+    head : Head
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.layers import Layer
+    >>> from sklearn_looped.programmed.layout import Layout
+    >>> from sklearn_looped.programmed.primitives import broadcast
+    >>> layout = Layout(one=1, scratch=1, null=1, memory=1, x=1, y=1)
+    >>> kinds = {"scratch": [[1], [0], [0], [0]], "null": [[0], [1], [0], [0]]}
+    >>> X = layout.pack(4, one=1, memory=[[0], [0], [1], [1]], x=[[5], [0], [1], [2]], **kinds)
+    >>> head = broadcast(layout, "scratch", {"x": "y"}, rows=("memory",))
+    >>> Layer((head,))(X)[:, layout.at("y")].tolist()
+    [0.0, 0.0, 5.0, 5.0]
     """
     Wq = {(layout.at("one"), 1): 1.0}
     for kind in rows:
@@ -57,9 +84,10 @@ def argmin(
 
     :math:`q = [1;\, 1;\, 0]` on the row, :math:`[0;\, 0;\, 1]` elsewhere, and :math:`k = [-s;\,
     -4Kx;\, \nu]` with the score s, its bound :math:`|s| \le K` and x = 1 on tokens that take no
-    part. The temperature is :math:`2^{p+4} / K` (p bits of mantissa): rounding a score then
-    costs at most 16 nats, so gaps of :math:`2^{-46} K` are told apart in float64.
-    Ties are for the caller to break: add ``gap`` times the token's number to the score.
+    part. The temperature is :math:`2^{p+4} / K` (p bits of mantissa), so gaps of
+    :math:`2^{-46} K` are told apart in float64. A score of m > 1 terms is rounded by at most
+    :math:`m 2^{-p} K`; twice that is taken off the margin. Ties are for the caller to break: add
+    ``gap`` times the token's number to the score.
 
     Parameters
     ----------
@@ -73,7 +101,7 @@ def argmin(
     keys : tuple of str
         Kinds of token that take part; each has an indicator field.
     bound : float
-        Bound K on the absolute score.
+        Bound K on the absolute score and on each of its terms.
     gap : float
         Smallest difference of two scores; the certificate compares it with the threshold.
     dtype : torch.dtype, default=torch.float64
@@ -81,8 +109,24 @@ def argmin(
     Returns
     -------
     head : Head
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.layers import Layer
+    >>> from sklearn_looped.programmed.layout import Layout
+    >>> from sklearn_looped.programmed.primitives import argmin
+    >>> layout = Layout(one=1, scratch=1, null=1, memory=1, s=1, x=1, y=1)
+    >>> kinds = {"scratch": [[1], [0], [0], [0]], "null": [[0], [1], [0], [0]]}
+    >>> values = {"s": [[0], [0], [0.2], [0.1]], "x": [[0], [0], [7], [8]]}
+    >>> X = layout.pack(4, one=1, memory=[[0], [0], [1], [1]], **kinds, **values)
+    >>> options = {"row": "scratch", "keys": ("memory",), "bound": 1.0, "gap": 2.0**-40}
+    >>> head = argmin(layout, layout.terms(s=1.0), {"x": "y"}, **options)
+    >>> Layer((head,))(X)[:, layout.at("y")].tolist()
+    [8.0, 0.0, 0.0, 0.0]
     """
     one, acting = layout.at("one"), layout.at(row)
+    eps = torch.finfo(dtype).eps  # 2^(1 - p)
+    rounding = len(score) * eps * bound if len(score) > 1 else 0.0
     Wq = {(acting, 0): 1.0, (acting, 1): 1.0, (one, 2): 1.0, (acting, 2): -1.0}
     Wk = {(i, 0): -value for i, value in score.items()}
     Wk |= {(layout.at(kind), 1): 4 * bound for kind in keys}
@@ -95,8 +139,8 @@ def argmin(
         layout.pairs(copy),
         rows=(row,),
         keys=keys,
-        margin=gap,
-        temperature=2.0 ** (5 - math.log2(torch.finfo(dtype).eps) - math.ceil(math.log2(bound))),
+        margin=gap - rounding,
+        temperature=2.0 ** (5 - math.log2(eps) - math.ceil(math.log2(bound))),
         dtype=dtype,
     )
 
@@ -136,6 +180,17 @@ def sigmoid(
     Returns
     -------
     head : Head
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.layers import Layer
+    >>> from sklearn_looped.programmed.layout import Layout
+    >>> from sklearn_looped.programmed.primitives import sigmoid
+    >>> layout = Layout(one=1, scratch=1, null=1, z=1, v=1, out=1)
+    >>> X = layout.pack(2, one=1, scratch=[[1], [0]], null=[[0], [1]], z=[[0], [0]], v=[[3], [0]])
+    >>> columns = layout.index("z", "v", "out")
+    >>> Layer((sigmoid(layout, *columns, row="scratch"),))(X)[:, layout.at("out")].tolist()
+    [1.5, 0.0]
     """
     far = required_temperature(1.0, dtype)
     key = row if key is None else key
@@ -188,6 +243,18 @@ def linear_product(
     Returns
     -------
     head : Head
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.layers import Layer
+    >>> from sklearn_looped.programmed.layout import Layout
+    >>> from sklearn_looped.programmed.primitives import linear_product
+    >>> layout = Layout(left=1, right=1, value=1, out=1)
+    >>> X = layout.pack(3, left=[[2], [0], [0]], right=[[0], [5], [7]], value=[[0], [1], [10]])
+    >>> options = {"rows": ("a",), "keys": ("b",)}
+    >>> head = linear_product(layout, "left", "right", {"value": "out"}, **options)
+    >>> Layer((head,))(X)[:, layout.at("out")].tolist()
+    [150.0, 0.0, 0.0]
     """
     left, right = ([name] if isinstance(name, str) else name for name in (left, right))
     Wq = {(column, j): 1.0 for j, column in enumerate(layout.index(*left))}

@@ -97,9 +97,42 @@ def match_write(
     to the null token. The writing token holds *new - old*, which the residual stream adds, so
     no feed-forward acts on the rows (Giannou et al. 2023, Lemma 2, needs one).
 
-    Parameters and return value are those of `match_read`; `keys` names the one writing token, and
-    the values are multiplied by `scale`. Real numbers are overwritten exactly by two such heads,
-    one that adds ``-old`` and, behind it in the same layer, one that adds ``new``.
+    Real numbers are overwritten exactly by two such heads, one that adds ``-old`` and, behind it
+    in the same layer, one that adds ``new``. The margin is 1, as that of `match_read`.
+
+    Parameters
+    ----------
+    layout : Layout
+    pointer : str
+        Field of the writing token with the code of the token to write to.
+    copy : mapping of str to str
+        Source field of the writing token -> target field of the row written to.
+    rows, keys : tuple of str
+        Kinds of token that are pointed to, and the kind of the one writing token.
+    scale : float, default=1.0
+        Factor of the values.
+    temperature : float or None, default=None
+        None: the smallest power of two that makes the softmax one-hot in `dtype`.
+    dtype : torch.dtype, default=torch.float64
+
+    Returns
+    -------
+    head : Head
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.programmed.layers import Layer
+    >>> from sklearn_looped.programmed.layout import Layout, sign_code
+    >>> from sklearn_looped.programmed.primitives import match_write
+    >>> layout = Layout(one=1, null=1, position=2, pointer=2, delta=1, value=1)
+    >>> X = layout.pack(4, one=1, null=[[0], [1], [0], [0]], value=[[0], [0], [7], [8]])
+    >>> X[2:, layout["position"]] = torch.as_tensor(sign_code([2, 3], 2))
+    >>> X[0, layout["pointer"]] = torch.as_tensor(sign_code(3, 2))
+    >>> X[0, layout["delta"]] = -5.0
+    >>> head = match_write(layout, "pointer", {"delta": "value"}, rows=("b",), keys=("a",))
+    >>> Layer((head,))(X)[:, layout["value"]].flatten().tolist()
+    [0.0, 0.0, 7.0, 3.0]
     """
     return _match(
         layout,

@@ -36,7 +36,26 @@ def add(layout: Layout, copy: Mapping[str, str], scale: float = 1.0) -> list[Uni
 
 
 def clear(layout: Layout, *fields: str) -> list[Unit]:
-    r"""Set fields to 0: :math:`f - \mathrm{relu}(f) + \mathrm{relu}(-f) = 0`, exactly."""
+    r"""Set fields to 0: :math:`f - \mathrm{relu}(f) + \mathrm{relu}(-f) = 0`, exactly.
+
+    Parameters
+    ----------
+    layout : Layout
+    *fields : str
+        The fields, of any widths.
+
+    Returns
+    -------
+    units : list of Unit
+        Two for each entry.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.layout import Layout
+    >>> from sklearn_looped.programmed.primitives import clear
+    >>> [(unit.inputs, unit.outputs) for unit in clear(Layout(one=1, x=1), "x")]
+    [({1: 1.0}, {1: -1.0}), ({1: -1.0}, {1: 1.0})]
+    """
     return add(layout, {name: name for name in fields}, -1.0)
 
 
@@ -61,6 +80,19 @@ def at_least(inputs: Terms, k: float, outputs: Terms, on: int) -> list[Unit]:
     Returns
     -------
     units : list of Unit
+        Two.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.programmed.layers import FeedForward
+    >>> from sklearn_looped.programmed.layout import Layout
+    >>> from sklearn_looped.programmed.primitives import at_least
+    >>> layout = Layout(one=1, z=1, flag=1)
+    >>> units = at_least(layout.terms(z=1.0), 3, layout.terms(flag=1.0), layout.at("one"))
+    >>> X = layout.pack(3, one=1, z=[[2], [3], [4]])
+    >>> FeedForward(units, layout.width, ("memory",))(X)[:, layout.at("flag")].tolist()
+    [0.0, 1.0, 1.0]
     """
     units = []
     for shift, sign in ((1 - k, 1.0), (-k, -1.0)):
@@ -76,7 +108,25 @@ def greater(inputs: Terms, outputs: Terms, on: int, resolution: float) -> list[U
     .. math:: [z > 0] = \mathrm{relu}(z / \tau) - \mathrm{relu}(z / \tau - 1),
 
     exact where z <= 0, and up to rounding of :math:`z / \tau` where z >= tau (De Luca &
-    Fountoulakis 2024, less_than). Parameters are those of `at_least`, and `resolution` tau.
+    Fountoulakis 2024, less_than).
+
+    Parameters
+    ----------
+    inputs, outputs, on
+        As in `at_least`; z may be any real number.
+    resolution : float
+        The smallest z that counts as positive in full, tau.
+
+    Returns
+    -------
+    units : list of Unit
+        Two.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.primitives import greater
+    >>> [unit.inputs for unit in greater({1: 1.0}, {2: 1.0}, on=0, resolution=0.25)]
+    [{1: 4.0}, {1: 4.0, 0: -1.0}]
     """
     scaled = {i: value / resolution for i, value in inputs.items()}
     shifted = {**scaled, on: scaled.get(on, 0.0) - 1.0}
@@ -181,6 +231,18 @@ def select(
     Returns
     -------
     units : list of Unit
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.layers import FeedForward
+    >>> from sklearn_looped.programmed.layout import Layout, sign_code, sign_value
+    >>> from sklearn_looped.programmed.primitives import select
+    >>> layout = Layout(one=1, z=1, a=3, b=3, c=3)
+    >>> steps = [(2, 1)]  # z >= 2
+    >>> units = select(layout, layout.terms(z=1.0), steps, (0, 3), "a", "b", "c", "one")
+    >>> X = layout.pack(2, one=1, z=[[1], [2]], a=sign_code(6, 3), b=sign_code(5, 3))
+    >>> sign_value(FeedForward(units, layout.width, ("memory",))(X)[:, layout["c"]]).tolist()
+    [5, 6]
     """
     smallest, largest = limits
     indicator = layout.at(on)
@@ -214,7 +276,13 @@ def product(left: Terms, right: Terms, target: int, scale: float = 1.0) -> list[
     Returns
     -------
     units : list of Unit
-        For a gated net.
+        Two, for a gated net.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.primitives import product
+    >>> product({0: 1.0}, {1: 1.0}, target=2)[0]
+    Unit(inputs={0: 1.0}, outputs={2: 1.0}, gate={1: 1.0})
     """
     return [
         Unit({i: sign * c for i, c in left.items()}, {target: sign * scale}, right)
@@ -223,5 +291,28 @@ def product(left: Terms, right: Terms, target: int, scale: float = 1.0) -> list[
 
 
 def gate(on: int, right: Terms, target: int) -> list[Unit]:
-    """Gated copy: target += right on tokens whose column `on` is 1, nothing where it is 0."""
+    r"""Gated copy: target += right where column `on` is 1, nothing where it is 0.
+
+    :math:`\mathrm{relu}(o)\, r`, exact for an indicator o.
+
+    Parameters
+    ----------
+    on : int
+        Column of the indicator.
+    right : mapping of int to float
+        Linear combination of columns.
+    target : int
+        Column that it is added to.
+
+    Returns
+    -------
+    units : list of Unit
+        One, for a gated net.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.primitives import gate
+    >>> gate(0, {1: 1.0, 2: -1.0}, target=3)
+    [Unit(inputs={0: 1.0}, outputs={3: 1.0}, gate={1: 1.0, 2: -1.0})]
+    """
     return [Unit({on: 1.0}, {target: 1.0}, right)]
