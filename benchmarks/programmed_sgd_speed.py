@@ -5,23 +5,19 @@ SGDRegressor, at 8 features and 1,000 samples. ``python benchmarks/programmed_sg
 prints a table and writes benchmarks/results/programmed_sgd_speed.json.
 """
 
-import json
-import platform
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
+from report import report, spread
 from sklearn.linear_model import SGDRegressor
 
 from sklearn_looped import ProgrammedSGDClassifier, ProgrammedSGDRegressor
 from sklearn_looped.estimators.programmed_linear import fit_many
 
-RESULTS = Path(__file__).parent / "results" / "programmed_sgd_speed.json"
 N_SAMPLES, N_FEATURES = 1_000, 8
 LOOPS = {"dense": 8, "masked": 400, "cached": 1_000, "gather": 1_000}
 BATCHES = (8, 64)
@@ -97,22 +93,10 @@ def main() -> None:
     rows = []
     for make in (loops, fits):
         for name, steps, run in make():
-            rates = measure(steps, run)
-            rows.append(
-                {
-                    "case": name,
-                    "steps/s median": round(float(np.median(rates)), 1),
-                    "min": round(min(rates), 1),
-                    "max": round(max(rates), 1),
-                }
-            )
-            print(*rows[-1].values(), sep="\t", flush=True)
-    print(pd.DataFrame(rows).to_string(index=False))
-    versions = {"torch": torch.__version__, "numpy": np.__version__}
-    setting = {"cpu": platform.processor() or platform.machine(), "threads": 1, **versions}
-    setting |= {"n_samples": N_SAMPLES, "n_features": N_FEATURES}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"setting": setting, "rows": rows}, indent=1) + "\n")
+            rates = spread(measure(steps, run))
+            size = {"samples": N_SAMPLES, "columns": N_FEATURES}
+            rows.append({"case": name, **size, **{f"steps/s {k}": v for k, v in rates.items()}})
+    report("programmed_sgd_speed", rows)
 
 
 if __name__ == "__main__":

@@ -4,16 +4,13 @@
 benchmarks/results/programmed_speed.json.
 """
 
-import json
-import platform
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
+from report import report, spread
 
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.assembler import Program
@@ -22,7 +19,6 @@ from sklearn_looped.programmed.interpreter import interpret_subleq
 from sklearn_looped.programmed.programs import linear_sgd
 from sklearn_looped.programmed.subleq import Instruction
 
-RESULTS = Path(__file__).parent / "results" / "programmed_speed.json"
 SECONDS = 0.5  # of one measurement
 N_REPEATS = 7
 
@@ -109,23 +105,15 @@ def main() -> None:
     rows = []
     for make in (subleq_cases, fleq_cases):
         for case in make():
-            rates = measure(case.run)
+            rates = spread(measure(case.run))
             row = {
                 "machine": case.machine,
-                "n_tokens": case.n_tokens,
+                "tokens": case.n_tokens,
                 "width": case.width,
                 "evaluation": case.evaluation,
-                "steps/s median": round(float(np.median(rates)), 1),
-                "min": round(min(rates), 1),
-                "max": round(max(rates), 1),
             }
-            print(*row.values(), sep="\t", flush=True)
-            rows.append(row)
-    print(pd.DataFrame(rows).to_string(index=False))
-    versions = {"torch": torch.__version__, "numpy": np.__version__}
-    setting = {"cpu": platform.processor() or platform.machine(), "threads": 1, **versions}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"setting": setting, "rows": rows}, indent=1) + "\n")
+            rows.append(row | {f"steps/s {k}": v for k, v in rates.items()})
+    report("programmed_speed", rows)
 
 
 if __name__ == "__main__":
