@@ -61,14 +61,16 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
         What to meta-train on; needed with, and only allowed with, ``weights=None``.
     n_estimators : int, default=4
         Members of the ensemble, which see the table in turn as it is, as whitened principal
-        components, and with normal marginals. Of more columns than the network reads (32), each
-        member sees the most correlated half and a different share of the rest.
+        components, with normal marginals, and as components of those. More than four differ,
+        and are run, only where rows or columns are subsampled. Of more columns than the network
+        reads (32), each member sees the most correlated half and a different share of the rest.
     max_support : int, default=1024
         Rows a member attends to; of more, each draws a random subsample, with a warning.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
-        Draws the subsamples of rows and columns. Without such, the result does not depend on it.
+        Draws the subsamples of rows and columns and the folds of the target encoding. Without
+        such, the result does not depend on it.
     verbose : int, default=0
         Above 0: a progress bar while weights are meta-trained.
 

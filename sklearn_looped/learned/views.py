@@ -14,8 +14,8 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped.learned.encoding import Array
 
-VIEWS = ("standard", "whitened", "normal")  # what members see, in turn
-MIN_VARIANCE = 1e-7  # principal components with a smaller share of the variance are rounding noise
+VIEWS = ("standard", "whitened", "normal", "whitened normal")  # what members see, in turn
+ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
 
 
 class NormalScores(TransformerMixin, BaseEstimator):
@@ -79,9 +79,10 @@ def fit_views(
     """Choose and fit what each ensemble member sees.
 
     Members take the `VIEWS` in turn: columns as they are, whitened principal components, columns
-    mapped to a normal distribution. Constant columns go. Of more than `max_columns` each member
-    sees the half of `max_columns` most correlated with y and a share of the rest, dealt so that
-    members see different ones; of more than `max_rows` rows a random subsample each.
+    mapped to a normal distribution, and the principal components of those. Constant columns go.
+    Of more than `max_columns` each member sees the half of `max_columns` most correlated with y
+    and a share of the rest, dealt so that members see different ones; of more than `max_rows`
+    rows a random subsample each. Members that would see the same as another are left out.
 
     Parameters
     ----------
@@ -95,8 +96,9 @@ def fit_views(
     -------
     list of View
     """
-    n_rows = len(X)
-    columns = _varying_columns(X)
+    n_rows, columns = len(X), _varying_columns(X)
+    if n_rows <= max_rows and len(columns) <= max_columns:
+        n_views = min(n_views, len(VIEWS))
     dealer = _ColumnDealer(X, y, columns, max_columns, rng)
     views = []
     for index in range(n_views):
@@ -148,14 +150,9 @@ def _correlations(X: Array, y: Array) -> Array:
 
 
 def _fit_transformer(view: str, X: Array) -> TransformerMixin | None:
-    """Fit the transformation of a view; whitening needs two columns and two rows that differ."""
-    if view == "normal":
-        return NormalScores().fit(X)
-    if view == "whitened" and X.shape[1] > 1:
-        impute_scale = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-        Z = impute_scale.fit_transform(X)
-        spread = np.linalg.svd(Z - Z.mean(0), compute_uv=False) ** 2
-        rank = int((spread > MIN_VARIANCE * spread.sum()).sum())
-        pca = PCA(max(rank, 1), whiten=True, svd_solver="full").fit(Z)
-        return make_pipeline(*(step for _, step in impute_scale.steps), pca)
-    return None
+    """Fit the transformation of a view; whitening needs two columns that vary."""
+    steps: list[TransformerMixin] = [NormalScores()] if "normal" in view else []
+    if "whitened" in view and len(_varying_columns(X)) > 1:
+        pca = PCA(1 - ROUNDING_NOISE, whiten=True, svd_solver="full")
+        steps += [SimpleImputer(keep_empty_features=True), StandardScaler(), pca]
+    return make_pipeline(*steps).fit(X) if steps else None
