@@ -92,7 +92,8 @@ def validate_training(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, ND
 
 
 def _refuse_complex(values: Any, name: str) -> None:
-    if np.iscomplexobj(values):
+    types = values.dtypes if isinstance(values, pd.DataFrame) else [np.asarray(values).dtype]
+    if any(getattr(dtype, "kind", "") == "c" for dtype in types):
         raise ValueError(
             f"Complex data not supported: {name} is complex, but expected real numbers. Give its "
             "real and imaginary parts as columns."

@@ -296,6 +296,7 @@ X_BAD, Y_BAD = np.arange(12.0).reshape(6, 2), np.arange(6.0)
         (pd.DataFrame(X_BAD).replace(3.0, np.inf), Y_BAD, "infinity"),
         (pd.DataFrame(X_BAD, columns=["a", "a"]), Y_BAD, "several columns named 'a'"),
         (X_BAD * 1j, Y_BAD, "Complex data not supported"),
+        (pd.DataFrame(X_BAD * 1j), Y_BAD, "Complex data not supported"),
         (X_BAD, Y_BAD * 1j, "Complex data not supported"),
         (X_BAD[None], Y_BAD, "dim 3"),
         (X_BAD[:0], Y_BAD[:0], "0 sample"),
