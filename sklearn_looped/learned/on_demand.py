@@ -42,7 +42,7 @@ def configuration(n_features: int, n_rows: int) -> tuple[NetworkConfig, Recipe]:
     most = min(max(most, MIN_SUPPORT), MAX_SUPPORT)
     network = NetworkConfig(n_features=d, width=128, n_heads=4)
     recipe = Recipe(
-        n_steps=1000,
+        n_steps=800,
         n_features=(d, d),
         n_support=(max(2, d), most),
         n_query=32,
