@@ -42,11 +42,11 @@ def configuration(n_features: int, n_rows: int) -> tuple[NetworkConfig, Recipe]:
     most = min(max(most, MIN_SUPPORT), MAX_SUPPORT)
     network = NetworkConfig(n_features=d, width=128, n_heads=4)
     recipe = Recipe(
-        n_steps=800,
+        n_steps=1600,
         n_features=(d, d),
         n_support=(max(2, d), most),
         n_query=32,
-        n_loops=(4, 12),
+        n_loops=(3, 8),
         rows_per_step=2048,
         lr=2e-3,
         muon_lr=0.02,
