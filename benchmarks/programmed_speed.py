@@ -1,7 +1,7 @@
 """How fast do programmed transformers run, by kind of evaluation? Instructions a second, one core.
 
-``python benchmarks/programmed_speed.py`` prints a table and writes
-benchmarks/results/programmed_speed.json.
+``python benchmarks/programmed_speed.py`` prints a table of the machines, then that of
+``programmed_sgd_speed.py``, and writes both to benchmarks/results/.
 """
 
 import time
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import programmed_sgd_speed
 import torch
 from report import report, spread
 
@@ -114,6 +115,7 @@ def main() -> None:
             }
             rows.append(row | {f"steps/s {k}": v for k, v in rates.items()})
     report("programmed_speed", rows)
+    programmed_sgd_speed.main()
 
 
 if __name__ == "__main__":

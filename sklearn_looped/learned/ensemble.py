@@ -22,6 +22,8 @@ SMALL_CHANGES = 2  # successive small changes after which a query has settled
 class SupportEnsemble:
     """Views of one support, each with its canonical form.
 
+    Networks passed in are those of `load_checkpoint`, whose weights ask for no gradients.
+
     Attributes
     ----------
     X : ndarray of shape (n, d)
@@ -43,7 +45,6 @@ class SupportEnsemble:
         parts = [view.support(X, y) for view in views]
         return cls(X, y, views, [Standardiser.fit(_batch(Z), _batch(t)) for Z, t in parts])
 
-    @torch.inference_mode()
     def remember(self, network: LoopedNetwork, n_loops: int) -> list[SupportMemory]:
         """Run the support through the network, once a view; keep keys and values."""
         device = next(network.parameters()).device
@@ -70,13 +71,12 @@ class SupportEnsemble:
         for view, scale, memory in zip(self.views, self.standardisers, memories, strict=True):
             features = scale.features(_batch(view.query(X))).float().to(device)
             runs.append(network.predict_queries(features, memory))
-        with torch.inference_mode():
-            for outputs in zip(*runs, strict=True):
-                members = [
-                    _in_units(output[0], scale)
-                    for output, scale in zip(outputs, self.standardisers, strict=True)
-                ]
-                yield torch.stack(members).mean(0).numpy()
+        for outputs in zip(*runs, strict=True):
+            members = [
+                _in_units(output[0], scale)
+                for output, scale in zip(outputs, self.standardisers, strict=True)
+            ]
+            yield torch.stack(members).mean(0).numpy()
 
 
 def _batch(x: Array) -> Tensor:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sklearn_looped import __version__
+from sklearn_looped.core.device import choose_device
 from sklearn_looped.learned.checkpoints import WEIGHTS_FOLDER, registry, save_checkpoint
 from sklearn_looped.learned.held_out import score_by_loop, score_rival
 from sklearn_looped.learned.metatrain import MetaTraining, meta_train
@@ -100,7 +101,8 @@ def _card(name: str, job: Pretraining, run: MetaTraining, command: str, device: 
         for rival, fit_predict in (("RidgeCV", _ridge), ("random forest", _forest))
     ]
     table = "\n".join(["| model | R2 |", "|---|---|", *(f"| {row} |" for row in rows)])
-    hardware = torch.cuda.get_device_name() if device.startswith("cuda") else "CPU"
+    chosen = choose_device(device)
+    hardware = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "CPU"
     return CARD.format(
         name=name,
         parameters=sum(p.numel() for p in run.network.parameters()),

@@ -196,6 +196,15 @@ def test_auto_is_close_to_all_loops_and_independent_of_the_batch(split, fitted):
     assert relative(alone, auto) < 1e-5
 
 
+def test_prediction_leaves_torchs_modes_alone_and_builds_no_graph(fitted, split):
+    stages = fitted.staged_predict(split[2])
+    next(stages)
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+    keys, _ = fitted._memories[0].loops[0][0]
+    assert not keys.requires_grad
+
+
 def test_queries_are_taken_in_chunks_that_do_not_show(fitted, split, monkeypatch):
     whole, sizes = fitted.predict(split[2]), []
     predict_by_loop = type(fitted._ensemble).predict_by_loop
