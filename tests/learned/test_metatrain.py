@@ -14,7 +14,7 @@ from sklearn_looped.learned.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
 RECIPE = Recipe(
-    n_steps=200, n_features=(1, 3), n_support=(6, 24), n_query=8, n_loops=(1, 3), rows_per_step=256
+    n_steps=300, n_features=(1, 3), n_support=(6, 24), n_query=8, n_loops=(1, 3), rows_per_step=256
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_a_run_killed_ten_times_ends_as_an_unbroken_one(tmp_path):
         process.start()
         while process.is_alive() and steps_done(killed) == begun:
             process.join(timeout=0.02)
-        process.join(timeout=moments.uniform(0, 0.2))
+        process.join(timeout=moments.uniform(0, 0.08))
         process.kill()
         process.join()
         assert steps_done(killed) > begun  # what a kill loses is less than what was done
