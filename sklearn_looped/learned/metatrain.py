@@ -166,6 +166,8 @@ def meta_train(
         `folder` holds a run with another network or recipe.
     FloatingPointError
         If the loss stops being finite.
+    KeyboardInterrupt
+        If stopped from the keyboard; with a folder, the same call goes on from the last save.
 
     References
     ----------
@@ -213,5 +215,7 @@ def meta_train(
     if len(state.losses) < recipe.n_steps:
         net.partial_fit(PromptStream(prior, recipe, len(state.losses)))
     state.bar.close()
+    if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
+        raise KeyboardInterrupt(f"Stopped after {len(state.losses)} of {recipe.n_steps} steps.")
     average = cast(LoopedNetwork, state.average.module)
     return MetaTraining(average.cpu().eval(), state.losses, state.n_tables, state.seconds)

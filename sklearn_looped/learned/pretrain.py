@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from sklearn_looped import __version__
@@ -50,17 +54,11 @@ PRETRAININGS = {
 
 
 def _ridge(X: Tensor, y: Tensor, X_query: Tensor) -> Tensor:
-    from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     model = make_pipeline(StandardScaler(), RidgeCV([10.0**k for k in range(-3, 4)]))
     return torch.tensor(model.fit(X.nan_to_num(), y).predict(X_query.nan_to_num()))
 
 
 def _forest(X: Tensor, y: Tensor, X_query: Tensor) -> Tensor:
-    from sklearn.ensemble import RandomForestRegressor
-
     model = RandomForestRegressor(random_state=0).fit(X.nan_to_num().numpy(), y.numpy())
     return torch.tensor(model.predict(X_query.nan_to_num().numpy()), dtype=torch.float32)
 

@@ -86,9 +86,9 @@ class RunState(Callback):
             self.save(net)
 
     def on_train_end(self, net: NeuralNet, **_: Any) -> None:
-        """Save the finished run, or one stopped from the keyboard."""
+        """Save the finished run; one stopped within a step keeps its last whole state."""
         self.bar.close()
-        if self.path:
+        if self.path and len(self.losses) == self.recipe.n_steps:
             self.save(net)
 
     def save(self, net: NeuralNet) -> None:

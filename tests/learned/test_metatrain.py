@@ -72,6 +72,21 @@ def test_a_finished_run_returns_at_once_with_its_whole_curve(tmp_path):
     assert all(torch.equal(t, weights[k]) for k, t in first.network.state_dict().items())
 
 
+def test_a_run_stopped_from_the_keyboard_is_not_taken_for_finished(tmp_path):
+    class Stopped(LinearPrior):
+        def sample(self, generator, n_tables, n_rows, n_features):
+            if steps_done(tmp_path) == 3:
+                raise KeyboardInterrupt
+            return super().sample(generator, n_tables, n_rows, n_features)
+
+    Stopped.__qualname__ = "LinearPrior"
+    recipe = replace(RECIPE, n_steps=6)
+    with pytest.raises(KeyboardInterrupt, match="3 of 6 steps"):
+        meta_train(NETWORK, Stopped(), recipe, folder=tmp_path, save_every=0.0)
+    resumed = meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+    assert resumed.losses == meta_train(NETWORK, LinearPrior(), recipe).losses
+
+
 def test_a_seed_repeats_a_run_and_another_does_not():
     recipe = replace(RECIPE, n_steps=5)
     one, same = (meta_train(NETWORK, LinearPrior(), recipe) for _ in range(2))
