@@ -1,9 +1,11 @@
 """Scores on held-out tables of a prior: what a model card reports and a test can repeat."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from statistics import fmean
 
+import numpy as np
 import torch
+from sklearn.base import BaseEstimator, clone, is_classifier
 from torch import Tensor
 
 from sklearn_looped.core.device import seeded_generator
@@ -31,11 +33,16 @@ def r2_clipped(target: Tensor, prediction: Tensor) -> Tensor:
     return (1 - residual / total.clamp(min=1e-12)).clamp(-1, 1)
 
 
+def accuracy(target: Tensor, logit: Tensor) -> Tensor:
+    """Share of each table's queries whose label, the sign of the target, is predicted."""
+    return ((target > 0) == (logit > 0)).double().mean(1)
+
+
 @torch.inference_mode()
 def score_by_loop(
     network: LoopedNetwork, prior: Prior, n_loops: int, n_tables: int = 64
 ) -> list[float]:
-    """Mean clipped R2 over held-out tables after each loop, first to `n_loops`.
+    """Mean clipped R2, or accuracy, over held-out tables after each loop, first to `n_loops`.
 
     Examples
     --------
@@ -46,25 +53,29 @@ def score_by_loop(
     >>> len(score_by_loop(untrained, LinearPrior(), n_loops=2, n_tables=2))
     2
     """
+    score = accuracy if network.config.classifies else r2_clipped
     scores: list[list[float]] = [[] for _ in range(n_loops)]
     for X, y, n_support in held_out_tables(prior, n_tables):
         scale = Standardiser.fit(X[:, :n_support], y[:, :n_support])
         prompt, target = scale.features(X), scale.target(y)
         outputs = network(prompt, target[:, :n_support], n_loops, window=n_loops)
         for loop, output in enumerate(outputs):
-            scores[loop] += r2_clipped(target[:, n_support:], output[..., 0]).tolist()
+            scores[loop] += score(target[:, n_support:], output[..., 0]).tolist()
     return [fmean(each) for each in scores]
 
 
-def score_rival(
-    fit_predict: Callable[[Tensor, Tensor, Tensor], Tensor], prior: Prior, n_tables: int = 64
-) -> float:
-    """Mean clipped R2 of a rival, ``fit_predict(X, y, X_query) -> y_query``, on the same tables."""
+def score_rival(rival: BaseEstimator, prior: Prior, n_tables: int = 64) -> float:
+    """Mean clipped R2, or accuracy, of a scikit-learn estimator on the same tables."""
     scores = []
     for X, y, n_support in held_out_tables(prior, n_tables):
+        tables, targets = X.nan_to_num().numpy(), y.numpy()
         predictions = [
-            fit_predict(table[:n_support], target[:n_support], table[n_support:])
-            for table, target in zip(X, y, strict=True)
+            clone(rival).fit(table[:n_support], target[:n_support]).predict(table[n_support:])
+            for table, target in zip(tables, targets, strict=True)
         ]
-        scores += r2_clipped(y[:, n_support:], torch.stack(predictions)).tolist()
+        prediction = torch.tensor(np.array(predictions), dtype=y.dtype)
+        if is_classifier(rival):
+            scores += (prediction == y[:, n_support:]).double().mean(1).tolist()
+        else:
+            scores += r2_clipped(y[:, n_support:], prediction).tolist()
     return fmean(scores)

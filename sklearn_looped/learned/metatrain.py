@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
 from sklearn_looped.core.device import choose_device, seeded_generator, training_dtype
+from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.network import CLIP, LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.priors import Prior
-from sklearn_looped.learned.readout import DistributionLoss
+from sklearn_looped.learned.readout import DistributionLoss, LogLoss
 from sklearn_looped.learned.recipe import Recipe
 from sklearn_looped.learned.run_state import RunState
 from sklearn_looped.learned.standardise import Standardiser
@@ -97,6 +98,15 @@ class _Trainer(NeuralNet):
         return step
 
 
+def _take_weights(module: LoopedNetwork, start: Checkpoint) -> None:
+    """Copy the tensors that have the same shape in both networks."""
+    ours = module.state_dict()
+    theirs = start.network.state_dict()
+    module.load_state_dict(
+        {k: theirs[k] if k in theirs and theirs[k].shape == t.shape else t for k, t in ours.items()}
+    )
+
+
 class MetaTraining(NamedTuple):
     """What `meta_train` returns.
 
@@ -123,6 +133,7 @@ def meta_train(
     prior: Prior,
     recipe: Recipe,
     *,
+    start: Checkpoint | None = None,
     folder: str | os.PathLike[str] | None = None,
     save_every: float = 30.0,
     device: str = "auto",
@@ -144,6 +155,9 @@ def meta_train(
         Anything with ``sample(generator, n_tables, n_rows, n_features)``.
     recipe : Recipe
         Steps, sizes, loops, learning rates and the seed.
+    start : Checkpoint, default=None
+        Weights to begin from: fine-tuning. What has another shape than in `network`, such as the
+        readout where a regressor becomes a classifier, begins anew. None: random weights.
     folder : path, default=None
         Where the state of the run is kept. A run that was killed goes on from there; a finished
         one returns at once. None: nothing is kept.
@@ -163,7 +177,7 @@ def meta_train(
     ------
     ValueError
         If the recipe draws more columns than the network reads, the device is not there, or
-        `folder` holds a run with another network or recipe.
+        `folder` holds a run with another network, prior, recipe or start.
     FloatingPointError
         If the loss stops being finite.
     KeyboardInterrupt
@@ -197,12 +211,14 @@ def meta_train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         module = LoopedNetwork(network)
+    if start is not None:
+        _take_weights(module, start)
     module = module.to(chosen)
     path = None if folder is None else Path(folder)
-    state = RunState(module, prior, recipe, path, save_every, verbose)
+    state = RunState(module, prior, recipe, start, path, save_every, verbose)
     net = _Trainer(
         module,
-        criterion=DistributionLoss,
+        criterion=LogLoss if network.classifies else DistributionLoss,
         callbacks=[("clip", GradientNormClipping(recipe.max_norm)), ("state", state)],
         max_epochs=1,
         iterator_train__batch_size=None,

@@ -38,7 +38,7 @@ class NetworkConfig:
     n_loops : int, default=8
         Loops a prediction takes unless told otherwise.
     n_quantiles : int, default=31
-        Quantiles the readout predicts beside the mean.
+        Quantiles the readout predicts beside the mean; 0: it predicts the log odds of two labels.
     injection : bool, default=True
         Whether the prompt is added to the normalised state before every pass. False: weight tying.
     """
@@ -56,7 +56,7 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         for name, lowest in (
             ("n_features", 1), ("width", 2), ("n_heads", 1), ("n_loop_blocks", 1),
-            ("n_pre_blocks", 0), ("n_post_blocks", 0), ("n_loops", 1), ("n_quantiles", 1),
+            ("n_pre_blocks", 0), ("n_post_blocks", 0), ("n_loops", 1), ("n_quantiles", 0),
         ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
@@ -65,6 +65,11 @@ class NetworkConfig:
             raise ValueError(
                 f"Got width={self.width}, but expected a multiple of n_heads={self.n_heads}."
             )
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the network tells two labels apart rather than predict a number."""
+        return self.n_quantiles == 0
 
 
 class SupportMemory(NamedTuple):

@@ -15,68 +15,86 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import RidgeCV
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor
 
 from sklearn_looped import __version__
 from sklearn_looped.core.device import choose_device
-from sklearn_looped.learned.checkpoints import WEIGHTS_FOLDER, registry, save_checkpoint
+from sklearn_looped.learned.checkpoints import (
+    WEIGHTS_FOLDER,
+    load_checkpoint,
+    registry,
+    save_checkpoint,
+)
 from sklearn_looped.learned.held_out import score_by_loop, score_rival
 from sklearn_looped.learned.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.network import NetworkConfig
-from sklearn_looped.learned.priors import Prior, SyntheticTables
+from sklearn_looped.learned.priors import Prior, SyntheticTables, TwoClassTables
 from sklearn_looped.learned.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """All that makes a shipped checkpoint: network, prior, recipe, and what to warn of."""
+    """All that makes a shipped checkpoint: network, prior, recipe, start, and what to warn of.
+
+    `start` names the shipped weights to begin from; `rivals` are scored on the same tables.
+    """
 
     network: NetworkConfig
     prior: Prior
     recipe: Recipe
     limits: str
+    rivals: dict[str, BaseEstimator]
+    start: str | None = None
 
 
+TABLE_SIZES = (
+    "Tables of up to 32 columns and 512 support rows were seen in training; more rows are "
+    "handled, but untrained. Nothing but synthetic tables was seen. "
+)
 PRETRAININGS = {
     "tabular": Pretraining(
         NetworkConfig(),
         SyntheticTables(),
         Recipe(n_steps=8500),
-        "Tables of up to 32 columns and 512 support rows were seen in training; more rows are "
-        "handled, but untrained. Nothing but synthetic tables was seen. Sharp steps and tables "
-        "without noise are learned less precisely than by tree ensembles or least squares.",
+        TABLE_SIZES + "Sharp steps and tables without noise are learned less precisely than by "
+        "tree ensembles or least squares.",
+        {
+            "RidgeCV": make_pipeline(StandardScaler(), RidgeCV([10.0**k for k in range(-3, 4)])),
+            "random forest": RandomForestRegressor(random_state=0),
+        },
+    ),
+    "tabular-classifier": Pretraining(
+        NetworkConfig(n_quantiles=0),
+        TwoClassTables(),
+        Recipe(n_steps=4000, lr=5e-4, muon_lr=5e-3, decay=0.8, seed=1),
+        TABLE_SIZES + "Two classes at a time: more are told apart one against the rest.",
+        {
+            "LogisticRegression": make_pipeline(StandardScaler(), LogisticRegression()),
+            "random forest": RandomForestClassifier(random_state=0),
+        },
+        start="tabular",
     ),
 }
 
 
-def _ridge(X: Tensor, y: Tensor, X_query: Tensor) -> Tensor:
-    model = make_pipeline(StandardScaler(), RidgeCV([10.0**k for k in range(-3, 4)]))
-    return torch.tensor(model.fit(X.nan_to_num(), y).predict(X_query.nan_to_num()))
-
-
-def _forest(X: Tensor, y: Tensor, X_query: Tensor) -> Tensor:
-    model = RandomForestRegressor(random_state=0).fit(X.nan_to_num().numpy(), y.numpy())
-    return torch.tensor(model.predict(X_query.nan_to_num().numpy()), dtype=torch.float32)
-
-
 CARD = """# {name}
 
-A looped transformer for `LoopedICLRegressor(weights="{name}")`.
+A looped transformer for `{estimator}(weights="{name}")`.
 
 - Network: {parameters:,} parameters, {network}
 - Prior: `{prior}`
-- Recipe: {recipe}
+- Recipe: {recipe}{start}
 - Tables seen: {tables:,} in {steps:,} steps; final loss {loss:.4f} (mean of the last 100 steps)
 - Cost: {hours:.2f} hours on {machine}
 - Written by sklearn_looped {version}, torch {torch}; licence BSD-3-Clause
 
 ## Scores on the prior's own held-out tables
 
-Mean R2, clipped to [-1, 1], of 64 tables of each of five sizes (`held_out.py`):
+Mean {score} of 64 tables of each of five sizes (`held_out.py`):
 
 {scores}
 
@@ -95,14 +113,20 @@ def _card(name: str, job: Pretraining, run: MetaTraining, command: str, device: 
     by_loop = score_by_loop(run.network, job.prior, 2 * trained)
     rows = [f"{name}, {loop} loops | {by_loop[loop - 1]:.3f}" for loop in _loops_shown(trained)]
     rows += [
-        f"{rival} | {score_rival(fit_predict, job.prior):.3f}"
-        for rival, fit_predict in (("RidgeCV", _ridge), ("random forest", _forest))
+        f"{rival} | {score_rival(model, job.prior):.3f}" for rival, model in job.rivals.items()
     ]
-    table = "\n".join(["| model | R2 |", "|---|---|", *(f"| {row} |" for row in rows)])
+    classifies = job.network.classifies
+    score = "accuracy" if classifies else "R2, clipped to [-1, 1],"
+    table = "\n".join(
+        [f"| model | {score.split(',')[0]} |", "|---|---|", *(f"| {row} |" for row in rows)]
+    )
     chosen = choose_device(device)
     hardware = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "CPU"
     return CARD.format(
         name=name,
+        estimator="LoopedICLClassifier" if classifies else "LoopedICLRegressor",
+        score=score,
+        start=f"; started from the weights `{job.start}`" if job.start else "",
         parameters=sum(p.numel() for p in run.network.parameters()),
         network=_spell(job.network),
         prior=job.prior,
@@ -152,8 +176,15 @@ def main() -> None:
     if args.steps is not None:
         job = replace(job, recipe=replace(job.recipe, n_steps=args.steps))
     folder = args.folder or Path("runs") / args.name
+    start = None if job.start is None else load_checkpoint(job.start)
     run = meta_train(
-        job.network, job.prior, job.recipe, folder=folder, device=args.device, verbose=1
+        job.network,
+        job.prior,
+        job.recipe,
+        start=start,
+        folder=folder,
+        device=args.device,
+        verbose=1,
     )
     facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": run.seconds}
     save_checkpoint(run.network, folder / f"{args.name}.safetensors", facts)

@@ -38,14 +38,17 @@ def interpolate_quantiles(known: NDArray[Any], wanted: NDArray[np.float64]) -> N
 
 
 class Readout(nn.Module):
-    """Norm and a two-layer network from a state to the mean and quantiles of the target.
+    """Norm and a two-layer network from a state to a prediction.
+
+    The prediction is the mean and quantiles of the target, or, without quantiles, one logit: the
+    log odds of the label that is coded higher.
 
     Parameters
     ----------
     width : int
         D, the size of a token.
     n_quantiles : int
-        Quantiles predicted beside the mean, at `quantile_levels`.
+        Quantiles predicted beside the mean, at `quantile_levels`; 0 for a classifier.
     """
 
     def __init__(self, width: int, n_quantiles: int) -> None:
@@ -57,7 +60,7 @@ class Readout(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, state: Tensor) -> Tensor:
-        """Map states (..., D) to (..., 1 + n_quantiles): the mean first, then the quantiles."""
+        """Map states (..., D) to (..., 1 + n_quantiles): mean or logit, then the quantiles."""
         return self.output(F.relu(self.hidden(self.norm(state))))
 
 
@@ -81,3 +84,20 @@ class DistributionLoss(nn.Module):
         levels = quantile_levels(excess.shape[-1]).to(excess)
         pinball = torch.maximum(levels * excess, (levels - 1) * excess).mean()
         return squared + 2 * pinball
+
+
+class LogLoss(nn.Module):
+    """Log loss of a logit; of two labels in canonical form the higher one is above zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.learned.readout import LogLoss
+    >>> LogLoss()(torch.zeros(5, 1), torch.tensor([-1.0, -1.0, 1.0, 1.0, 1.0]))
+    tensor(0.6931)
+    """
+
+    def forward(self, output: Tensor, target: Tensor) -> Tensor:
+        """Score outputs (..., 1) against targets (...), which broadcast."""
+        label = (target > 0).to(output).expand_as(output[..., 0])
+        return F.binary_cross_entropy_with_logits(output[..., 0], label)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
+from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.recipe import Recipe
@@ -38,6 +39,7 @@ class RunState(Callback):
         network: LoopedNetwork,
         prior: Prior,
         recipe: Recipe,
+        start: Checkpoint | None,
         folder: Path | None,
         save_every: float,
         verbose: int,
@@ -53,6 +55,7 @@ class RunState(Callback):
             "network": asdict(network.config),
             "prior": {"name": type(prior).__qualname__, **getattr(prior, "__dict__", {})},
             "recipe": asdict(recipe),
+            "start": {} if start is None else {"digest": start.digest},
         }
         self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not verbose)
         self.saved_at = monotonic()
@@ -146,7 +149,8 @@ class RunState(Callback):
         for key, ours in self.identity.items():
             theirs, ours = json.loads(metadata[key]), json.loads(json.dumps(ours))
             if theirs != ours:
-                differing = [name for name in ours if ours[name] != theirs.get(name)]
+                names = sorted(ours.keys() | theirs.keys())
+                differing = [name for name in names if ours.get(name) != theirs.get(name)]
                 raise ValueError(
                     f"{self.path} holds a run with another {key} (differs in "
                     f"{', '.join(differing)}). Give another folder, or delete this one."

@@ -10,6 +10,7 @@ from sklearn_looped.learned.priors.functions import (
     ReLUNetworkPrior,
     SparseLinearPrior,
 )
+from sklearn_looped.learned.priors.labels import TwoClassTables
 from sklearn_looped.learned.priors.tables import SyntheticTables
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ReLUNetworkPrior",
     "SparseLinearPrior",
     "SyntheticTables",
+    "TwoClassTables",
 ]
 
 
