@@ -7,21 +7,18 @@ offline cache in the layout of the openml package: ``--cache FOLDER`` (a writabl
 """
 
 import argparse
-import json
+import itertools
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-import openml
 import pandas as pd
+from openml_tasks import append_rows, coded, load, read_rows, scaled
 from report import RESULTS
 from scipy.stats import binomtest, rankdata
 from sklearn.base import clone
-from sklearn.compose import TransformedTargetRegressor, make_column_selector
-from sklearn.compose import make_column_transformer as columns
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
     ExtraTreesRegressor,
     HistGradientBoostingRegressor,
@@ -29,14 +26,11 @@ from sklearn.ensemble import (
 )
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LassoCV, LinearRegression, RidgeCV
 from sklearn.metrics import r2_score, root_mean_squared_error
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
-from tqdm.auto import tqdm
 
 from sklearn_looped import LoopedICLRegressor
 
@@ -47,25 +41,6 @@ TASKS = (
     361235, 361237, 361617, 361244, 361247, 361250, 361256, 361258, 361622, 361623, 361616, 359930,
     359931, 359950, 2311, 2318, 4831, 4839, 4872, 4727, 5005, 9000198, 9000542, 9000572, 9000690,
 )  # fmt: skip
-
-NUMERIC = make_column_selector(dtype_include="number")
-NOMINAL = make_column_selector(dtype_exclude="number")
-
-
-def scaled(model: Any) -> Any:
-    """Encode for models that need it: numbers filled and scaled, nominal columns one-hot."""
-    numeric = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    return make_pipeline(columns((numeric, NUMERIC), (one_hot, NOMINAL)), model)
-
-
-def coded(model: Any) -> Any:
-    """Encode for trees: numbers filled, nominal columns as codes."""
-    numeric = SimpleImputer(strategy="median", keep_empty_features=True)
-    codes = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2
-    )
-    return make_pipeline(columns((numeric, NUMERIC), (codes, NOMINAL)), model)
 
 
 def scaled_target(model: Any) -> Any:
@@ -87,29 +62,19 @@ ESTIMATORS = {
 }
 
 
-def load(task_id: int, cache: str | None) -> tuple[Any, str, pd.DataFrame, np.ndarray]:
-    if cache:
-        openml.config.set_root_cache_directory(cache)
-    task: Any = openml.tasks.get_task(task_id, download_splits=True)
-    dataset = task.get_dataset()
-    X, y, *_ = dataset.get_data(target=task.target_name)
-    return task, dataset.name, X, y.to_numpy("float64")
-
-
 def run(task_id: int, fold: int, names: list[str], n_rows: int, cache: str | None) -> list[dict]:
     """Fit and score estimators on one fold; at most `n_rows` training rows, drawn by the fold."""
-    task, dataset, X, y = load(task_id, cache)
+    task, dataset, X, target = load(task_id, cache)
+    y = target.to_numpy("float64")
     train, test = task.get_train_test_split_indices(fold=fold)
     train = np.random.default_rng(fold).permutation(train)[:n_rows]
     rows = []
     for name in names:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # rivals' own: convergence, kernel bounds, categories
-            start = time.perf_counter()
-            model = clone(ESTIMATORS[name]).fit(X.iloc[train], y[train])
-            fitted = time.perf_counter()
-            prediction = model.predict(X.iloc[test])
-            predicted = time.perf_counter()
+        start = time.perf_counter()
+        model = clone(ESTIMATORS[name]).fit(X.iloc[train], y[train])
+        fitted = time.perf_counter()
+        prediction = model.predict(X.iloc[test])
+        predicted = time.perf_counter()
         rows.append(
             {
                 "task": task_id,
@@ -155,21 +120,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROWS)
     args = parser.parse_args()
 
-    lines = args.output.read_text().splitlines() if args.output.exists() else []
-    rows = [json.loads(line) for line in lines]
+    rows = read_rows(args.output)
     done = {(row["task"], row["fold"], row["estimator"]) for row in rows}
-    jobs = []
-    for task_id in args.tasks:
-        for fold in range(args.folds):
-            names = [name for name in args.estimators if (task_id, fold, name) not in done]
-            if names:
-                jobs.append(joblib.delayed(run)(task_id, fold, names, args.rows, args.cache))
-    results = joblib.Parallel(args.jobs, return_as="generator_unordered")(jobs)
-    with args.output.open("a") as file:
-        for new in tqdm(results, total=len(jobs), desc="tasks x folds"):
-            file.writelines(json.dumps(row) + "\n" for row in new)
-            file.flush()
-            rows += new
+    todo = []
+    for task_id, fold in itertools.product(args.tasks, range(args.folds)):
+        names = [name for name in args.estimators if (task_id, fold, name) not in done]
+        if names:
+            todo.append((task_id, fold, names, args.rows, args.cache))
+    rows = append_rows(args.output, run, todo, args.jobs)
     summarise(pd.DataFrame(rows))
 
 
