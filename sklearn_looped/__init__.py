@@ -11,6 +11,7 @@ __version__ = "0.1.0.dev0"
 
 # Public name -> module. Importing the package must not import torch, which takes seconds.
 _PUBLIC = {
+    "LoopedICLClassifier": "sklearn_looped.estimators.in_context",
     "LoopedICLRegressor": "sklearn_looped.estimators.in_context",
     "ProgrammedSGDClassifier": "sklearn_looped.estimators.programmed_linear",
     "ProgrammedSGDRegressor": "sklearn_looped.estimators.programmed_linear",

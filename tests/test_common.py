@@ -7,6 +7,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_looped
 from sklearn_looped import (
+    LoopedICLClassifier,
     LoopedICLRegressor,
     ProgrammedSGDClassifier,
     ProgrammedSGDRegressor,
@@ -14,6 +15,7 @@ from sklearn_looped import (
 
 ESTIMATORS = [
     LoopedICLRegressor(),
+    LoopedICLClassifier(),
     ProgrammedSGDRegressor(),
     ProgrammedSGDClassifier(),
     ProgrammedSGDClassifier(loss="hinge"),

@@ -7,7 +7,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
-from sklearn.utils.validation import assert_all_finite, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    column_or_1d,
+    validate_data,
+)
+
+Array = NDArray[np.float64]
 
 
 def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
@@ -57,38 +64,70 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         ) from error
 
 
-def validate_training(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, NDArray[np.float64]]:
-    """Check X and y of `fit`: as `validate_table`, and y numeric, finite, at least two rows.
+def validate_training(
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None
+) -> tuple[Any, Array, Array | None]:
+    """Check X, numeric y of one or two dimensions and the weights of `fit`.
+
+    Returns
+    -------
+    X, as `validate_table` returns it; y; weights, or None if none were given
 
     Raises
     ------
     ValueError
-        As `validate_table`; or if y is missing, not one-dimensional, not numeric, not finite, of
-        another length than X, or of one row.
+        As `validate_table`; or if y is missing, of more dimensions, not numeric, not finite, of
+        another length than X, or of one row; or if weights are negative or too few positive.
     """
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
-        )
-    X = validate_table(estimator, X, reset=True)
-    _refuse_complex(y, "y")
-    y = column_or_1d(y, warn=True)
+    X, y = _validate_rows(estimator, X, y)
+    several = np.ndim(y) == 2 and np.shape(y)[1] > 0
+    y = np.asarray(y) if several else column_or_1d(y, warn=True)
     try:
         if y.dtype.kind in "SU":
-            raise TypeError(f"it holds text such as {str(y[0])!r}")
+            raise TypeError(f"it holds text such as {str(y.flat[0])!r}")
         y = y.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"Got a target that is not numeric ({error}), but expected numbers."
         ) from error
     assert_all_finite(y, input_name="y")
-    check_consistent_length(X, y)
-    if len(y) < 2:
+    return X, y, _validate_weights(X, y, sample_weight)
+
+
+def validate_labels(
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None
+) -> tuple[Any, NDArray[Any], Array | None]:
+    """Check X, labels y and the weights of `fit`, as `validate_training` does for numbers."""
+    X, y = _validate_rows(estimator, X, y)
+    y = column_or_1d(y, warn=True)
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    return X, y, _validate_weights(X, y, sample_weight)
+
+
+def _validate_rows(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, Any]:
+    if y is None:
         raise ValueError(
-            f"Found array with n_samples={len(y)} (1 sample), but a minimum of 2 is required: "
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
+        )
+    X = validate_table(estimator, X, reset=True)
+    _refuse_complex(y, "y")
+    return X, y
+
+
+def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | None:
+    """Check lengths and weights; at least two rows must count."""
+    check_consistent_length(X, y)
+    weights = None
+    if sample_weight is not None:
+        weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+    n_rows = len(y) if weights is None else int(np.count_nonzero(weights))
+    if n_rows < 2:
+        raise ValueError(
+            f"Found array with n_samples={n_rows} (1 sample), but a minimum of 2 is required: "
             "a prediction needs rows to compare."
         )
-    return X, y
+    return weights
 
 
 def _refuse_complex(values: Any, name: str) -> None:

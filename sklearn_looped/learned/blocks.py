@@ -4,25 +4,41 @@ Shapes: B tables, n rows, s support rows, D width, h heads, c = D / h.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-KeysValues = tuple[Tensor, Tensor]  # each (B, h, s, c)
-
 TYPICAL_SUPPORT = 64  # rows at which the logits' scale starts at one
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+class KeysValues(NamedTuple):
+    """What rows attend to: the support at one block of one loop.
+
+    Attributes
+    ----------
+    keys, values : Tensor of shape (B, h, s, c)
+    weights : Tensor of shape (B, s) or None
+        How often each support row counts; None: once.
+    """
+
+    keys: Tensor
+    values: Tensor
+    weights: Tensor | None = None
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
     """Softmax attention without a further scale, (B, h, n, c) x (B, h, s, c) -> (B, h, n, c).
 
-    Plain products on a CPU, where the backward pass of torch's fused kernel is several times
-    slower in bfloat16; the fused kernel elsewhere. Both compute the same function.
+    `bias` (B, 1, 1, s) is added to the logits. Plain products on a CPU, where the backward pass
+    of torch's fused kernel is several times slower in bfloat16; the fused kernel elsewhere. Both
+    compute the same function.
     """
     if queries.device.type == "cpu":
-        return torch.softmax(queries @ keys.transpose(-1, -2), -1) @ values
-    return F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
+        logits = queries @ keys.transpose(-1, -2)
+        return torch.softmax(logits if bias is None else logits + bias, -1) @ values
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
 
 
 class Block(nn.Module):
@@ -31,7 +47,8 @@ class Block(nn.Module):
     No positions and no attention between queries: the order of the support rows cannot matter and
     a query's result does not depend on the other queries. Logits grow with the logarithm of the
     number of support rows, by a learned factor a head, so that attention stays as sharp over a
-    thousand rows as over the hundred seen in training.
+    thousand rows as over the hundred seen in training. A row of weight w counts as w rows: log w
+    is added to its logits.
 
     Parameters
     ----------
@@ -61,16 +78,20 @@ class Block(nn.Module):
     def _split_heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, n, D) -> (B, h, n, c)
 
-    def keys_values(self, support: Tensor) -> KeysValues:
-        """Return the keys and values, each (B, h, s, c), of support rows (B, s, D)."""
+    def keys_values(self, support: Tensor, weights: Tensor | None = None) -> KeysValues:
+        """Return the keys and values of support rows (B, s, D) with weights (B, s)."""
         keys, values = self.to_key_value(self.attention_norm(support)).chunk(2, -1)
-        return self._split_heads(keys), self._split_heads(values)
+        return KeysValues(self._split_heads(keys), self._split_heads(values), weights)
 
     def forward(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
         """Update rows (B, n, D), which attend to the support behind `keys_values`."""
-        keys, values = keys_values
+        keys, values, weights = keys_values
         queries = self._split_heads(self.to_query(self.attention_norm(rows)))  # (B, h, n, c)
-        sharpness = self.temperature * math.log(1 + keys.shape[-2]) * keys.shape[-1] ** -0.5
-        heads = attend(queries * sharpness[:, None, None].to(queries.dtype), keys, values)
+        bias, log_rows = None, torch.tensor(math.log(1 + keys.shape[-2]), device=rows.device)
+        if weights is not None:
+            bias = weights.log()[:, None, None]
+            log_rows = torch.log1p(weights.sum(1))[:, None, None, None]
+        sharpness = self.temperature[:, None, None] * log_rows * keys.shape[-1] ** -0.5
+        heads = attend(queries * sharpness.to(queries.dtype), keys, values, bias)
         rows = rows + self.from_heads(heads.transpose(1, 2).flatten(2))
         return rows + self.down(F.relu(self.up(self.feed_forward_norm(rows))))

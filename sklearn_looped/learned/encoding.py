@@ -1,6 +1,6 @@
 """From a user's table to a numeric array: nominal columns of a DataFrame become numbers."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,14 +20,36 @@ Array = NDArray[np.float64]
 MAX_ONE_HOT = 10  # levels of a nominal column that get a column each; beyond, target encoding
 
 
-def in_canonical_order(X: Any, y: Array) -> tuple[Any, Array]:
-    """Sort the rows by their content, so that the order they came in cannot matter."""
-    if isinstance(X, pd.DataFrame):
-        hashes = pd.util.hash_pandas_object(X, index=False).to_numpy()
-        order = np.lexsort((hashes, y))
-        return X.iloc[order], y[order]
-    order = np.lexsort((*X.T, y))
-    return X[order], y[order]
+class Support(NamedTuple):
+    """The rows that predictions are made from.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d), or DataFrame before it is encoded
+        NaN for missing cells.
+    Y : ndarray of shape (n, T)
+        One column a target.
+    weights : ndarray of shape (n,) or None
+        How often each row counts; None: once.
+    """
+
+    X: Any
+    Y: Array
+    weights: Array | None
+
+    def take(self, rows: NDArray[Any]) -> "Support":
+        """Return some rows, by number or by mask."""
+        X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
+        weights = None if self.weights is None else self.weights[rows]
+        return Support(X, self.Y[rows], weights)
+
+    def in_canonical_order(self) -> "Support":
+        """Sort the rows by their content, so that the order they came in cannot matter."""
+        if isinstance(self.X, pd.DataFrame):
+            keys: Any = (pd.util.hash_pandas_object(self.X, index=False).to_numpy(), *self.Y.T)
+        else:
+            keys = (*self.X.T, *self.Y.T)
+        return self.take(np.lexsort(keys))
 
 
 class TableEncoder:
@@ -39,11 +61,14 @@ class TableEncoder:
 
     Parameters
     ----------
+    target_type : {"continuous", "binary", "multiclass"}, default="continuous"
+        What y is. Of several classes each gets a column of the target encoding.
     random_state : int, default=None
         Seeds the folds of the target encoding.
     """
 
-    def __init__(self, random_state: int | None = None) -> None:
+    def __init__(self, target_type: str = "continuous", random_state: int | None = None) -> None:
+        self.target_type = target_type
         self.random_state = random_state
 
     def fit_transform(self, X: ArrayLike | pd.DataFrame, y: Array) -> Array:
@@ -71,7 +96,7 @@ class TableEncoder:
                 ),
                 (
                     "target",
-                    _target_encoder(self.random_state),
+                    _target_encoder(self.target_type, self.random_state),
                     list(levels.index[levels > MAX_ONE_HOT]),
                 ),
             ],
@@ -100,12 +125,12 @@ class TableEncoder:
         return pd.concat([numeric, nominal.where(nominal.notna(), np.nan)], axis=1)
 
 
-def _target_encoder(random_state: int | None) -> TargetEncoder:
+def _target_encoder(target_type: str, random_state: int | None) -> TargetEncoder:
     """Cross-fitting target encoder; scikit-learn 1.9 moved the seed into the folds."""
     if parse_version(sklearn.__version__) < parse_version("1.9"):
-        return TargetEncoder(target_type="continuous", random_state=random_state)
+        return TargetEncoder(target_type=target_type, random_state=random_state)
     folds = KFold(5, shuffle=True, random_state=random_state)
-    return TargetEncoder(target_type="continuous", cv=folds)
+    return TargetEncoder(target_type=target_type, cv=folds)
 
 
 def _is_nominal(column: "pd.Series[Any]") -> bool:

@@ -1,120 +1,123 @@
 """An ensemble over views of one support: in-context inference for many queries."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_looped.learned.encoding import Array
+from sklearn_looped.learned.encoding import Array, Support
 from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
 from sklearn_looped.learned.standardise import Standardiser
 from sklearn_looped.learned.views import View
 
-CHUNK = 1024  # queries at a time: bounds the memory of a prediction
-TOLERANCE = 0.01  # a change below this share of the target's spread is a small one
-SMALL_CHANGES = 2  # successive small changes after which a query has settled
+CHUNK = 1024  # queries at a time, summed over targets: bounds the memory of a prediction
+
+
+class Outcome(NamedTuple):
+    """What the members say of queries after one loop, on average.
+
+    Attributes
+    ----------
+    output : ndarray of shape (T, q, n_outputs)
+        For regression in units of y, the mean first, then the quantiles in rising order; for
+        classification the probability of the label 1.
+    leaving : ndarray of shape (q,) or None
+        The gate's probability that a query leaves after this loop; None without a gate.
+    """
+
+    output: Array
+    leaving: Array | None
+
+
+ByLoop = Generator[Outcome, NDArray[np.bool_] | None, None]
 
 
 @dataclass
 class SupportEnsemble:
-    """Views of one support, each with its canonical form.
+    """Views of one support, each with its canonical form; a target is a table of a batch.
 
     Networks passed in are those of `load_checkpoint`, whose weights ask for no gradients.
 
     Attributes
     ----------
-    X : ndarray of shape (n, d)
-        The encoded support, NaN for missing cells.
-    y : ndarray of shape (n,)
+    support : Support
+        Encoded, with T targets.
     views : list of View
     standardisers : list of Standardiser
-        One a view, fitted on what it sees of the support.
+        One a view, fitted on what it sees of the support, for T tables.
     """
 
-    X: Array
-    y: Array
+    support: Support
     views: list[View]
     standardisers: list[Standardiser]
 
     @classmethod
-    def fit(cls, X: Array, y: Array, views: list[View]) -> "SupportEnsemble":
+    def fit(cls, support: Support, views: list[View]) -> "SupportEnsemble":
         """Fit the canonical form of every view."""
-        parts = [view.support(X, y) for view in views]
-        return cls(X, y, views, [Standardiser.fit(_batch(Z), _batch(t)) for Z, t in parts])
+        tables = [_tables(view.support(support)) for view in views]
+        return cls(support, views, [Standardiser.fit(*table) for table in tables])
 
     def remember(self, network: LoopedNetwork, n_loops: int) -> list[SupportMemory]:
         """Run the support through the network, once a view; keep keys and values."""
         device = next(network.parameters()).device
         memories = []
         for view, scale in zip(self.views, self.standardisers, strict=True):
-            Z, t = view.support(self.X, self.y)
-            features, target = scale.features(_batch(Z)), scale.target(_batch(t))
+            X, y, weights = _tables(view.support(self.support))
             memories.append(
                 network.encode_support(
-                    features.float().to(device), target.float().to(device), n_loops
+                    scale.features(X).float().to(device),
+                    scale.target(y).float().to(device),
+                    n_loops,
+                    None if weights is None else weights.float().to(device),
                 )
             )
         return memories
 
     def predict_by_loop(
         self, network: LoopedNetwork, memories: list[SupportMemory], X: Array
-    ) -> Iterator[Array]:
-        """Yield after every loop the members' average, (q, 1 + n_quantiles), in units of y.
+    ) -> ByLoop:
+        """Yield after every loop the members' average for queries (q, d).
 
-        The mean comes first, then the quantiles in rising order.
+        ``send(staying)``, a mask (q,), lets the other queries leave the loop.
         """
         device = next(network.parameters()).device
+        decode = _probability if network.config.classifies else _in_units
         runs = []
         for view, scale, memory in zip(self.views, self.standardisers, memories, strict=True):
-            features = scale.features(_batch(view.query(X))).float().to(device)
-            runs.append(network.predict_queries(features, memory))
-        for outputs in zip(*runs, strict=True):
+            table = torch.tensor(view.query(X)).expand(len(scale.mean), -1, -1)
+            runs.append(network.predict_queries(scale.features(table).float().to(device), memory))
+        staying = None
+        for _ in memories[0].loops:
+            steps = [run.send(staying) for run in runs]
             members = [
-                _in_units(output[0], scale)
-                for output, scale in zip(outputs, self.standardisers, strict=True)
+                decode(step.output.cpu().double(), scale)
+                for step, scale in zip(steps, self.standardisers, strict=True)
             ]
-            yield torch.stack(members).mean(0).numpy()
+            exits = [step.exit.sigmoid() for step in steps if step.exit is not None]
+            leaving = torch.stack(exits).mean((0, 1)).cpu().numpy() if exits else None
+            kept = yield Outcome(torch.stack(members).mean(0).numpy(), leaving)
+            staying = None if kept is None else torch.from_numpy(kept)
 
 
-def _batch(x: Array) -> Tensor:
-    """Make a batch of one table; copies, since arrays may be read-only."""
-    return torch.tensor(x)[None]
+def _tables(support: Support) -> tuple[Tensor, Tensor, Tensor | None]:
+    """X (T, s, d), y (T, s) and weights (T, s): a table a target; copies, as batches need."""
+    X, y = torch.tensor(support.X), torch.tensor(support.Y.T)
+    weights = None if support.weights is None else torch.tensor(support.weights)
+    n_targets = len(y)
+    expanded = None if weights is None else weights.expand(n_targets, -1)
+    return X.expand(n_targets, -1, -1), y, expanded
 
 
 def _in_units(output: Tensor, scale: Standardiser) -> Tensor:
-    """Bring one member's output to units of y, its quantiles sorted, in float64 on the CPU."""
-    output = scale.undo_target(output.cpu().double())
-    return torch.cat([output[:, :1], output[:, 1:].sort(-1).values], -1)
+    """Bring one member's output (T, q, 1 + n_quantiles) to units of y, its quantiles sorted."""
+    output = output * scale.target_scale[..., None] + scale.target_mean[..., None]
+    return torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
 
 
-def last_loop(by_loop: Iterator[Array]) -> Array:
-    """Return the prediction of the last loop."""
-    *_, last = by_loop
-    return last
-
-
-def settled_loop(by_loop: Iterator[Array], spread: float) -> tuple[Array, NDArray[np.intp]]:
-    """Freeze every query once its mean has settled; stop when all have.
-
-    A query has settled after two successive changes smaller than a hundredth of `spread`. What
-    one query gets does not depend on the others.
-
-    Returns
-    -------
-    output : ndarray of shape (q, 1 + n_quantiles)
-    n_loops : ndarray of shape (q,)
-        The loop each query's output was taken from.
-    """
-    output = next(by_loop).copy()
-    n_loops, calm = np.ones(len(output), dtype=np.intp), np.zeros(len(output), dtype=np.intp)
-    for loop, current in enumerate(by_loop, 2):
-        moving = calm < SMALL_CHANGES
-        small = np.abs(current[:, 0] - output[:, 0]) <= TOLERANCE * spread
-        calm[moving] = np.where(small, calm + 1, 0)[moving]
-        output[moving], n_loops[moving] = current[moving], loop
-        if (calm >= SMALL_CHANGES).all():
-            break
-    return output, n_loops
+def _probability(output: Tensor, scale: Standardiser) -> Tensor:
+    """Probability of the label 1; the logit is that of the label whose canonical code is higher."""
+    return torch.sigmoid(output * scale.target_scale.sign()[..., None])

@@ -5,7 +5,7 @@ D width.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sklearn_looped.core.loop import run_loop
 from sklearn_looped.learned.blocks import Block, KeysValues
-from sklearn_looped.learned.readout import Readout
+from sklearn_looped.learned.readout import ExitGate, Readout
 
 CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
 
@@ -41,6 +41,8 @@ class NetworkConfig:
         Quantiles the readout predicts beside the mean; 0: it predicts the log odds of two labels.
     injection : bool, default=True
         Whether the prompt is added to the normalised state before every pass. False: weight tying.
+    n_gate_units : int, default=0
+        Hidden units of the exit gate; 0: no gate.
     """
 
     n_features: int = 32
@@ -52,11 +54,13 @@ class NetworkConfig:
     n_loops: int = 8
     n_quantiles: int = 31
     injection: bool = True
+    n_gate_units: int = 0
 
     def __post_init__(self) -> None:
         for name, lowest in (
             ("n_features", 1), ("width", 2), ("n_heads", 1), ("n_loop_blocks", 1),
             ("n_pre_blocks", 0), ("n_post_blocks", 0), ("n_loops", 1), ("n_quantiles", 0),
+            ("n_gate_units", 0),
         ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
@@ -72,6 +76,21 @@ class NetworkConfig:
         return self.n_quantiles == 0
 
 
+class Step(NamedTuple):
+    """What is known of queries after one loop.
+
+    Attributes
+    ----------
+    output : Tensor of shape (B, q, 1 + n_quantiles)
+        The readout.
+    exit : Tensor of shape (B, q) or None
+        The gate's logit that the loop ends here; None: the network has no gate.
+    """
+
+    output: Tensor
+    exit: Tensor | None
+
+
 class SupportMemory(NamedTuple):
     """Keys and values of the support at every block of every loop: all that a query needs."""
 
@@ -85,12 +104,12 @@ class SupportMemory(NamedTuple):
 
 
 def _pass_and_keep(
-    blocks: nn.ModuleList, rows: Tensor, n_support: int
+    blocks: nn.ModuleList, rows: Tensor, n_support: int, weights: Tensor | None = None
 ) -> tuple[Tensor, list[KeysValues]]:
     """Pass rows, the support first, through blocks; return them and the support's memory."""
     memory = []
     for block in cast(Iterable[Block], blocks):
-        memory.append(block.keys_values(rows[:, :n_support]))
+        memory.append(block.keys_values(rows[:, :n_support], weights))
         rows = block(rows, memory[-1])
     return rows, memory
 
@@ -140,6 +159,7 @@ class LoopedNetwork(nn.Module):
             for n_blocks in (config.n_pre_blocks, config.n_loop_blocks, config.n_post_blocks)
         )
         self.readout = Readout(config.width, config.n_quantiles)
+        self.gate = ExitGate(config.width, config.n_gate_units) if config.n_gate_units else None
 
     def _read_in(self, X: Tensor) -> Tensor:
         """Embed rows, (B, n, d) -> (B, n, D); NaN marks a missing cell."""
@@ -204,27 +224,36 @@ class LoopedNetwork(nn.Module):
                 outputs.append(self.readout(final[:, n_support:]))
         return torch.stack(outputs)
 
-    def encode_support(self, X: Tensor, y: Tensor, n_loops: int) -> SupportMemory:
+    def encode_support(
+        self, X: Tensor, y: Tensor, n_loops: int, weights: Tensor | None = None
+    ) -> SupportMemory:
         """Run the support alone and keep its keys and values at every loop.
 
-        Exact, because support rows never attend to queries. Shapes as in `forward`, with n = s.
+        Exact, because support rows never attend to queries. Shapes as in `forward`, with n = s;
+        a row of weight w, (B, s), counts as w rows.
         """
         n_support = y.shape[1]
-        prompt, pre = _pass_and_keep(self.pre, self._prompt(X, y), n_support)
+        prompt, pre = _pass_and_keep(self.pre, self._prompt(X, y), n_support, weights)
         memory = SupportMemory(pre, [], [])
 
         def block(state: Tensor) -> Tensor:
-            state, kept = _pass_and_keep(self.loop, state, n_support)
+            state, kept = _pass_and_keep(self.loop, state, n_support, weights)
             memory.loops.append(kept)
             return state
 
         inject = self._inject if self.config.injection else None
         for state in run_loop(block, prompt, n_loops, inject=inject):
-            memory.post.append(_pass_and_keep(self.post, state, n_support)[1])
+            memory.post.append(_pass_and_keep(self.post, state, n_support, weights)[1])
         return memory
 
-    def predict_queries(self, X: Tensor, memory: SupportMemory) -> Iterator[Tensor]:
-        """Yield the readout (B, q, 1 + n_quantiles) of queries (B, q, d) after every loop."""
+    def predict_queries(
+        self, X: Tensor, memory: SupportMemory
+    ) -> Generator[Step, Tensor | None, None]:
+        """Yield what is known of queries (B, q, d) after every loop.
+
+        ``send(staying)``, a mask (q,), lets the other queries leave the loop: what follows is
+        computed and yielded for those that stay.
+        """
         prompt = _pass_queries(self.pre, self._read_in(X), memory.pre)
         keys_values = iter(memory.loops)  # the support's part of each loop, computed before
 
@@ -232,6 +261,19 @@ class LoopedNetwork(nn.Module):
             return _pass_queries(self.loop, state, next(keys_values))
 
         inject = self._inject if self.config.injection else None
-        states = run_loop(block, prompt, len(memory.loops), inject=inject)
-        for state, post in zip(states, memory.post, strict=True):
-            yield self.readout(_pass_queries(self.post, state, post))
+        state: Tensor | None = None
+        last: Tensor | None = None
+        for loop, post in enumerate(memory.post, 1):
+            [state] = run_loop(block, prompt, 1, state=state, inject=inject)
+            output = self.readout(_pass_queries(self.post, state, post))
+            staying = yield Step(output, self._exit(state, output, last, loop))
+            last = output
+            if staying is not None:
+                prompt, state, last = (rows[:, staying] for rows in (prompt, state, last))
+
+    def _exit(self, state: Tensor, output: Tensor, last: Tensor | None, loop: int) -> Tensor | None:
+        """Logit (B, q) that the loop ends here, if the network has a gate."""
+        if self.gate is None:
+            return None
+        last = torch.zeros_like(output) if last is None else last
+        return self.gate(self.state_norm(state), output, last, loop / self.config.n_loops)

@@ -22,7 +22,7 @@ def quantile_levels(n_quantiles: int) -> Tensor:
 
 
 def interpolate_quantiles(known: NDArray[Any], wanted: NDArray[np.float64]) -> NDArray[Any]:
-    """Quantiles at wanted levels, (q, n_quantiles) -> (q, n_wanted), linear between known ones.
+    """Quantiles at wanted levels, (..., n_quantiles) -> (..., n_wanted), linear between known ones.
 
     Examples
     --------
@@ -31,10 +31,10 @@ def interpolate_quantiles(known: NDArray[Any], wanted: NDArray[np.float64]) -> N
     >>> interpolate_quantiles(np.array([[0.0, 4.0]]), np.array([0.1, 0.375, 0.75]))
     array([[0., 1., 4.]])
     """
-    n_known = known.shape[1]
+    n_known = known.shape[-1]
     place = np.interp(wanted, quantile_levels(n_known), range(n_known))
     below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
-    return known[:, below] + (place - below) * (known[:, above] - known[:, below])
+    return known[..., below] + (place - below) * (known[..., above] - known[..., below])
 
 
 class Readout(nn.Module):
@@ -62,6 +62,39 @@ class Readout(nn.Module):
     def forward(self, state: Tensor) -> Tensor:
         """Map states (..., D) to (..., 1 + n_quantiles): mean or logit, then the quantiles."""
         return self.output(F.relu(self.hidden(self.norm(state))))
+
+
+class ExitGate(nn.Module):
+    r"""Probability that a query's loop ends here, from its state and its last two predictions.
+
+    The gate of Ouro [1]_, :math:`\lambda_t = \sigma(g(h_t))`, as a two-layer network that also
+    sees the last change of the prediction, its predicted spread, and the share of the trained
+    loops that have passed.
+
+    Parameters
+    ----------
+    width : int
+        D, the size of a token.
+    n_units : int
+        Hidden units.
+
+    References
+    ----------
+    .. [1] R.-J. Zhu et al., "Scaling Latent Reasoning via Looped Language Models", 2025,
+       Section 3.
+    """
+
+    def __init__(self, width: int, n_units: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(width + 3, n_units)
+        self.output = nn.Linear(n_units, 1)
+
+    def forward(self, state: Tensor, output: Tensor, last: Tensor, progress: float) -> Tensor:
+        """Map states (..., D) and readouts (..., 1 + n_quantiles) to logits (...)."""
+        change = (output[..., :1] - last[..., :1]).abs()
+        spread = output[..., -1:] - output[..., 1:2] if output.shape[-1] > 1 else output.abs()
+        features = torch.cat([state, change, spread, torch.full_like(change, progress)], -1)
+        return self.output(F.relu(self.hidden(features))).squeeze(-1)
 
 
 class DistributionLoss(nn.Module):

@@ -149,7 +149,7 @@ class RunState(Callback):
         for key, ours in self.identity.items():
             theirs, ours = json.loads(metadata[key]), json.loads(json.dumps(ours))
             if theirs != ours:
-                names = sorted(ours.keys() | theirs.keys())
+                names = {**ours, **theirs}
                 differing = [name for name in names if ours.get(name) != theirs.get(name)]
                 raise ValueError(
                     f"{self.path} holds a run with another {key} (differs in "

@@ -11,12 +11,21 @@ from torch import Tensor
 TIE = 1e-6  # correlations closer to zero, or to each other, than this count as equal
 
 
-def _root_mean_square(centred: Tensor, count: Tensor) -> Tensor:
-    """Root mean square over rows, one for all-zero columns; scaled first against overflow."""
+def _root_mean_square(centred: Tensor, weights: Tensor) -> Tensor:
+    """Weighted root mean square over rows, one for all-zero columns.
+
+    Scaled first, against overflow.
+    """
     largest = centred.abs().amax(1, keepdim=True)
     largest = torch.where(largest > 0, largest, torch.ones_like(largest))
-    size = largest * ((centred / largest).square().sum(1, keepdim=True) / count).sqrt()
+    size = largest * _mean((centred / largest).square(), weights).sqrt()
     return torch.where(size > 0, size, torch.ones_like(size))
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean over rows, zero where nothing has weight."""
+    total = weights.sum(1, keepdim=True)
+    return (weights * values).sum(1, keepdim=True) / torch.where(total > 0, total, 1)
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Standardiser:
     target_scale: Tensor
 
     @classmethod
-    def fit(cls, X: Tensor, y: Tensor) -> "Standardiser":
+    def fit(cls, X: Tensor, y: Tensor, weights: Tensor | None = None) -> "Standardiser":
         """Fit to the support.
 
         Parameters
@@ -54,6 +63,8 @@ class Standardiser:
         X : Tensor of shape (B, s, d)
             NaN marks a missing cell; it takes no part.
         y : Tensor of shape (B, s)
+        weights : Tensor of shape (B, s), default=None
+            How often each row counts. None: once.
 
         Returns
         -------
@@ -67,18 +78,20 @@ class Standardiser:
         >>> Standardiser.fit(X, y).features(torch.tensor([[[4.0]]]))
         tensor([[[3.]]])
         """
-        target_mean = y.mean(1, keepdim=True)
+        w = torch.ones_like(y) if weights is None else weights.to(y)
+        target_mean = _mean(y, w)
         centred = y - target_mean
-        target_scale = _root_mean_square(centred, torch.tensor(y.shape[1]))
-        skewness = (centred / target_scale).pow(3).mean(1, keepdim=True)
+        target_scale = _root_mean_square(centred, w)
+        skewness = _mean((centred / target_scale).pow(3), w)
         target_scale = torch.where(skewness < -TIE, -target_scale, target_scale)
 
         present = ~X.isnan()
-        count = present.sum(1, keepdim=True).clamp(min=1)  # (B, 1, d)
-        mean = X.nansum(1, keepdim=True) / count
+        cell_weights = torch.where(present, w[..., None].to(X), 0)  # (B, s, d)
+        mean = _mean(torch.where(present, X, 0), cell_weights)
         columns = torch.where(present, X - mean, 0)
-        scale = _root_mean_square(columns, count)
-        correlation = ((columns / scale) * (centred / target_scale)[..., None]).mean(1)  # (B, d)
+        scale = _root_mean_square(columns, cell_weights)
+        with_target = (columns / scale) * (centred / target_scale)[..., None]
+        correlation = _mean(with_target, w[..., None].to(X))[:, 0]  # (B, d)
         scale = torch.where(correlation[:, None] < -TIE, -scale, scale)
         order = torch.argsort(
             (correlation.abs() / TIE).round(), dim=1, descending=True, stable=True

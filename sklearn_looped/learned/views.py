@@ -5,14 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.decomposition import PCA
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_looped.learned.encoding import Array
+from sklearn_looped.learned.encoding import Array, Support
 
 VIEWS = ("standard", "whitened", "normal", "whitened normal")  # what members see, in turn
 ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
@@ -27,20 +23,50 @@ class NormalScores(TransformerMixin, BaseEstimator):
     units cannot move a tie by rounding.
     """
 
-    def fit(self, X: Array, y: None = None) -> "NormalScores":
+    def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> "NormalScores":
         """Learn the scores of each column's values, X of shape (n, d)."""
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
         self.scores_ = []
         for column in X.T:
-            present = column[~np.isnan(column)]
-            values, first = np.unique(present, return_index=True)
-            ranks = rankdata(present)[first]
-            self.scores_.append((values, ndtri(ranks / (len(present) + 1))))
+            present = ~np.isnan(column)
+            values, place = np.unique(column[present], return_inverse=True)
+            tied = np.bincount(place, weights[present], len(values))
+            rank = np.cumsum(tied) - (tied - 1) / 2
+            self.scores_.append((values, ndtri(rank / (tied.sum() + 1))))
         return self
 
     def transform(self, X: Array) -> Array:
         """Replace values by scores, (q, d) -> (q, d)."""
         columns = zip(X.T, self.scores_, strict=True)
         return np.column_stack([np.interp(c, values, scores) for c, (values, scores) in columns])
+
+
+class Whitening(TransformerMixin, BaseEstimator):
+    """Principal components of unit variance; missing cells count as the column's mean.
+
+    Unlike scikit-learn's `PCA` it knows weights, and it leaves out the components that hold no
+    more than rounding noise.
+    """
+
+    def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> "Whitening":
+        """Learn the components of X, shape (n, d)."""
+        self.scaler_ = StandardScaler().fit(X, sample_weight=sample_weight)
+        Z = np.nan_to_num(self.scaler_.transform(X))
+        size = np.sqrt(np.average(Z**2, axis=0, weights=sample_weight))
+        size[size == 0] = 1
+        Z = Z / size
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
+        covariance = (Z * weights[:, None]).T @ Z / weights.sum()
+        variances, components = np.linalg.eigh(covariance)
+        # Rising variances: of the first ones, those that add up to rounding noise go.
+        kept = np.cumsum(variances.clip(min=0)) > ROUNDING_NOISE * variances.sum()
+        kept[-1] = True
+        self.components_ = components[:, kept] / size[:, None] / np.sqrt(variances[kept])
+        return self
+
+    def transform(self, X: Array) -> Array:
+        """Return the components, (q, d) -> (q, d')."""
+        return np.nan_to_num(self.scaler_.transform(X)) @ self.components_[:, ::-1]
 
 
 @dataclass
@@ -53,42 +79,44 @@ class View:
         Columns it sees.
     rows : ndarray of int or None
         Support rows it sees; None: all.
-    transformer : transformer or None
-        Fitted on its part of the support; None: the columns as they are.
+    transformers : list of transformer
+        Fitted on its part of the support, applied one after another.
     """
 
     columns: NDArray[np.intp]
     rows: NDArray[np.intp] | None
-    transformer: TransformerMixin | None
+    transformers: list[TransformerMixin]
 
-    def support(self, X: Array, y: Array) -> tuple[Array, Array]:
-        """Return its part of the encoded support, (n, d) -> (s, d') and (n,) -> (s,)."""
+    def support(self, support: Support) -> Support:
+        """Return its part of the encoded support."""
         if self.rows is not None:
-            X, y = X[self.rows], y[self.rows]
-        return self.query(X), y
+            support = support.take(self.rows)
+        return support._replace(X=self.query(support.X))
 
     def query(self, X: Array) -> Array:
         """Return its part of encoded queries, (q, d) -> (q, d')."""
         X = X[:, self.columns]
-        return X if self.transformer is None else self.transformer.transform(X)
+        for transformer in self.transformers:
+            X = transformer.transform(X)
+        return X
 
 
 def fit_views(
-    X: Array, y: Array, n_views: int, max_columns: int, max_rows: int, rng: np.random.RandomState
+    support: Support, n_views: int, max_columns: int, max_rows: int, rng: np.random.RandomState
 ) -> list[View]:
     """Choose and fit what each ensemble member sees.
 
     Members take the `VIEWS` in turn: columns as they are, whitened principal components, columns
     mapped to a normal distribution, and the principal components of those. Constant columns go.
-    Of more than `max_columns` each member sees the half of `max_columns` most correlated with y
-    and a share of the rest, dealt so that members see different ones; of more than `max_rows`
-    rows a random subsample each. Members that would see the same as another are left out.
+    Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
+    target and a share of the rest, dealt so that members see different ones; of more than
+    `max_rows` rows a random subsample each. Members that would see the same as another are left
+    out.
 
     Parameters
     ----------
-    X : ndarray of shape (n, d)
-        Encoded support, NaN for missing cells.
-    y : ndarray of shape (n,)
+    support : Support
+        Encoded, NaN for missing cells.
     n_views, max_columns, max_rows : int
     rng : RandomState
 
@@ -96,18 +124,19 @@ def fit_views(
     -------
     list of View
     """
-    n_rows, columns = len(X), _varying_columns(X)
+    n_rows, columns = len(support.X), _varying_columns(support.X)
     if n_rows <= max_rows and len(columns) <= max_columns:
         n_views = min(n_views, len(VIEWS))
-    dealer = _ColumnDealer(X, y, columns, max_columns, rng)
+    dealer = _ColumnDealer(support, columns, max_columns, rng)
     views = []
     for index in range(n_views):
         rows = None
         if n_rows > max_rows:
             rows = np.sort(rng.choice(n_rows, max_rows, replace=False))
+        part = support if rows is None else support.take(rows)
         chosen = dealer.deal()
-        part = X[:, chosen] if rows is None else X[np.ix_(rows, chosen)]
-        views.append(View(chosen, rows, _fit_transformer(VIEWS[index % len(VIEWS)], part)))
+        transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
+        views.append(View(chosen, rows, transformers))
     return views
 
 
@@ -123,11 +152,15 @@ class _ColumnDealer:
     """Deals columns to members when there are more than the network reads."""
 
     def __init__(
-        self, X: Array, y: Array, columns: NDArray[np.intp], limit: int, rng: np.random.RandomState
+        self,
+        support: Support,
+        columns: NDArray[np.intp],
+        limit: int,
+        rng: np.random.RandomState,
     ) -> None:
         self.limit, self.rng, self.columns = limit, rng, columns
         if len(columns) > limit:
-            strength = _correlations(X[:, columns], y)
+            strength = _correlations(support._replace(X=support.X[:, columns]))
             ranked = columns[np.argsort(-strength, kind="stable")]
             self.always, self.rest = ranked[: limit // 2], ranked[limit // 2 :]
             self.deck: NDArray[np.intp] = self.rest[:0]
@@ -142,17 +175,21 @@ class _ColumnDealer:
         return np.sort(np.concatenate([self.always, hand]))
 
 
-def _correlations(X: Array, y: Array) -> Array:
-    """Absolute correlation of each column with y over the cells that are present."""
-    Z = StandardScaler().fit_transform(X)
-    centred = StandardScaler().fit_transform(y[:, None])
-    return np.abs(np.nanmean(Z * centred, axis=0)).round(6)
+def _correlations(support: Support) -> Array:
+    """Each column's largest absolute correlation with a target, over the cells present."""
+    weights = np.ones(len(support.X)) if support.weights is None else support.weights
+    Z = StandardScaler().fit(support.X, sample_weight=weights).transform(support.X)
+    targets = StandardScaler().fit(support.Y, sample_weight=weights).transform(support.Y)
+    present = ~np.isnan(Z) * weights[:, None]
+    together = np.abs((np.nan_to_num(Z) * weights[:, None]).T @ targets)
+    return (together / present.sum(axis=0)[:, None]).max(axis=1).round(6)
 
 
-def _fit_transformer(view: str, X: Array) -> TransformerMixin | None:
-    """Fit the transformation of a view; whitening needs two columns that vary."""
+def _fit_transformers(view: str, X: Array, weights: Array | None) -> list[TransformerMixin]:
+    """Fit the transformations of a view; whitening needs two columns that vary."""
     steps: list[TransformerMixin] = [NormalScores()] if "normal" in view else []
     if "whitened" in view and len(_varying_columns(X)) > 1:
-        pca = PCA(1 - ROUNDING_NOISE, whiten=True, svd_solver="full")
-        steps += [SimpleImputer(keep_empty_features=True), StandardScaler(), pca]
-    return make_pipeline(*steps).fit(X) if steps else None
+        steps.append(Whitening())
+    for step in steps:
+        X = step.fit(X, sample_weight=weights).transform(X)
+    return steps

@@ -190,10 +190,69 @@ def test_staged_predict_ends_at_predict(split, fitted):
 
 def test_auto_is_close_to_all_loops_and_independent_of_the_batch(split, fitted):
     full = fitted.predict(split[2])
-    auto = fitted.set_params(n_loops="auto").predict(split[2])
+    auto, n_loops = fitted.set_params(n_loops="auto").predict(split[2], return_n_loops=True)
     assert np.abs(auto - full).max() < 0.1 * full.std()
+    assert n_loops.min() >= 3  # two small changes need three loops
+    assert n_loops.mean() < 8
     alone = np.concatenate([fitted.predict(query[None]) for query in split[2]])
     assert relative(alone, auto) < 1e-5
+
+
+def test_a_query_that_leaves_keeps_the_prediction_of_its_last_loop(split, fitted):
+    stages = np.array(list(fitted.staged_predict(split[2])))
+    auto, n_loops = fitted.set_params(n_loops="auto").predict(split[2], return_n_loops=True)
+    assert len(set(n_loops)) > 1
+    assert relative(auto, stages[n_loops - 1, np.arange(len(auto))]) < 1e-5
+    small = np.abs(np.diff(stages, axis=0)) <= 0.01 * split[1].std()
+    for query, loop in enumerate(n_loops):
+        assert loop == 8 or small[loop - 3 : loop - 1, query].all()
+        assert not any(small[i : i + 2, query].all() for i in range(loop - 3))
+
+
+def test_holdout_takes_one_loop_for_all_queries(split, fitted):
+    model = LoopedICLRegressor(n_loops="auto", exit_rule="holdout").fit(*split[:2])
+    prediction, n_loops = model.predict(split[2], return_n_loops=True)
+    assert len(set(n_loops)) == 1
+    stages = list(fitted.staged_predict(split[2]))
+    assert relative(prediction, stages[n_loops[0] - 1]) < 1e-5
+    late = fitted.set_params(n_loops="auto", exit_rule="holdout")
+    before = set(vars(late))
+    assert np.array_equal(late.predict(split[2], return_n_loops=True)[1], n_loops)
+    assert set(vars(late)) == before
+
+
+def test_several_targets_are_predicted_as_each_alone(split):
+    X, y, queries = split
+    Y = np.column_stack([y, -(y**2), X[:, 2]])
+    together = LoopedICLRegressor().fit(X, Y)
+    assert together.predict(queries).shape == (60, 3)
+    for i in range(3):
+        alone = LoopedICLRegressor().fit(X, Y[:, i])
+        assert relative(together.predict(queries)[:, i], alone.predict(queries)) < 1e-5
+        std = together.predict(queries, return_std=True)[1][:, i]
+        assert relative(std, alone.predict(queries, return_std=True)[1]) < 1e-5
+        quantiles = together.predict_quantiles(queries)[:, i]
+        assert relative(quantiles, alone.predict_quantiles(queries)) < 1e-5
+    assert next(together.staged_predict(queries)).shape == (60, 3)
+
+
+def test_a_weight_is_a_repetition(split, rng):
+    X, y, queries = split
+    weights = rng.integers(0, 4, len(y))
+    weighted = LoopedICLRegressor().fit(X, y, sample_weight=weights)
+    repeated = LoopedICLRegressor().fit(np.repeat(X, weights, axis=0), np.repeat(y, weights))
+    assert relative(weighted.predict(queries), repeated.predict(queries)) < 1e-5
+    halves = LoopedICLRegressor().fit(X, y, sample_weight=np.full(len(y), 0.5))
+    assert relative(halves.predict(queries), repeated.predict(queries)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [([-1.0] * 6, "[Nn]egative"), ([1.0] * 5, "shape"), ([0, 0, 0, 0, 0, 1], "n_samples=1")],
+)
+def test_bad_weights_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        LoopedICLRegressor().fit(X_BAD, Y_BAD, sample_weight=weights)
 
 
 def test_prediction_leaves_torchs_modes_alone_and_builds_no_graph(fitted, split):
@@ -201,7 +260,7 @@ def test_prediction_leaves_torchs_modes_alone_and_builds_no_graph(fitted, split)
     next(stages)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-    keys, _ = fitted._memories[0].loops[0][0]
+    keys = fitted._memories[0].loops[0][0].keys
     assert not keys.requires_grad
 
 
@@ -213,7 +272,7 @@ def test_queries_are_taken_in_chunks_that_do_not_show(fitted, split, monkeypatch
         sizes.append(len(X))
         return predict_by_loop(ensemble, network, memories, X)
 
-    monkeypatch.setattr("sklearn_looped.estimators.in_context.CHUNK", 25)
+    monkeypatch.setattr("sklearn_looped.estimators.in_context.base.CHUNK", 25)
     monkeypatch.setattr(type(fitted._ensemble), "predict_by_loop", recording)
     assert relative(fitted.predict(split[2]), whole) < 1e-5
     assert sizes == [25, 25, 10]
@@ -319,7 +378,7 @@ X_BAD, Y_BAD = np.arange(12.0).reshape(6, 2), np.arange(6.0)
         (X_BAD, np.array(list("123456")), "target that is not numeric.*holds text such as '1'"),
         (X_BAD, np.array([1, 2, 3, 4, 5, "x"], dtype=object), "target that is not numeric"),
         (X_BAD, None, "requires y to be passed"),
-        (X_BAD, np.stack([Y_BAD, Y_BAD], 1), "1d array"),
+        (X_BAD, np.zeros((6, 2, 2)), "dim 3"),
     ],
 )  # fmt: skip
 def test_bad_data_is_refused(X, y, message):
@@ -342,6 +401,8 @@ def test_bad_data_is_refused(X, y, message):
         ({"prior": "quadratic", "weights": None}, "'prior' parameter"),
         ({"n_estimators": 0}, "'n_estimators' parameter"),
         ({"max_support": 1}, "'max_support' parameter"),
+        ({"exit_rule": "sudden"}, "'exit_rule' parameter"),
+        ({"n_loops": "auto", "exit_rule": "holdout"}, "Got 6 rows, but exit_rule='holdout' needs"),
     ],
 )
 def test_bad_parameters_are_refused_before_any_work(parameters, message):

@@ -1,14 +1,21 @@
 import numpy as np
+import pytest
 from scipy.special import ndtri
 from sklearn.preprocessing import QuantileTransformer
 
-from sklearn_looped.learned.views import NormalScores, fit_views
+from sklearn_looped.learned.encoding import Support
+from sklearn_looped.learned.views import NormalScores, Whitening, fit_views
+
+
+def views_of(X, y, n_views, max_columns, max_rows):
+    support = Support(X, y[:, None], None)
+    return fit_views(support, n_views, max_columns, max_rows, np.random.RandomState(0))
 
 
 def test_views_differ_and_leave_out_constant_columns(rng):
     X = rng.normal(size=(50, 4))
     X[:, 2] = 7
-    views = fit_views(X, X[:, 0], 4, 32, 1024, np.random.RandomState(0))
+    views = views_of(X, X[:, 0], 4, 32, 1024)
     assert all(view.columns.tolist() == [0, 1, 3] for view in views)
     seen = [view.query(X) for view in views]
     assert np.array_equal(seen[0], X[:, [0, 1, 3]])
@@ -20,22 +27,22 @@ def test_views_differ_and_leave_out_constant_columns(rng):
 
 def test_members_that_would_see_the_same_are_left_out(rng):
     X = rng.normal(size=(50, 4))
-    assert len(fit_views(X, X[:, 0], 9, 32, 1024, np.random.RandomState(0))) == 4
-    assert len(fit_views(X, X[:, 0], 9, 32, 40, np.random.RandomState(0))) == 9
-    assert len(fit_views(X, X[:, 0], 9, 3, 1024, np.random.RandomState(0))) == 9
+    assert len(views_of(X, X[:, 0], 9, 32, 1024)) == 4
+    assert len(views_of(X, X[:, 0], 9, 32, 40)) == 9
+    assert len(views_of(X, X[:, 0], 9, 3, 1024)) == 9
 
 
 def test_whitening_drops_directions_without_variance(rng):
     Z = rng.normal(size=(50, 2))
     X = np.column_stack([Z, Z.sum(1)])
-    views = fit_views(X, Z[:, 0], 2, 32, 1024, np.random.RandomState(0))
+    views = views_of(X, Z[:, 0], 2, 32, 1024)
     assert views[1].query(X).shape == (50, 2)
 
 
 def test_wide_tables_keep_the_relevant_half_and_deal_the_rest(rng):
     X = rng.normal(size=(80, 100))
     y = X[:, 90] + 0.5 * X[:, 17]
-    views = fit_views(X, y, 4, 32, 1024, np.random.RandomState(0))
+    views = views_of(X, y, 4, 32, 1024)
     assert all(len(set(view.columns)) == 32 for view in views)
     assert all({90, 17} <= set(view.columns) for view in views)
     assert len(set().union(*(view.columns.tolist() for view in views))) == 16 + 4 * 16
@@ -43,11 +50,11 @@ def test_wide_tables_keep_the_relevant_half_and_deal_the_rest(rng):
 
 def test_long_tables_are_subsampled_differently(rng):
     X = rng.normal(size=(500, 3))
-    views = fit_views(X, X[:, 0], 2, 32, 100, np.random.RandomState(0))
+    views = views_of(X, X[:, 0], 2, 32, 100)
     rows = [set(view.rows.tolist()) for view in views]
     assert all(len(each) == 100 for each in rows)
     assert rows[0] != rows[1]
-    assert views[0].support(X, X[:, 0])[0].shape == (100, 3)
+    assert views[0].support(Support(X, X[:, :1], None)).X.shape == (100, 3)
 
 
 def test_normal_scores_are_those_of_the_ranks_and_survive_a_change_of_units(rng):
@@ -69,3 +76,14 @@ def test_normal_scores_agree_with_scikit_learn_where_there_are_no_ties(rng):
     reference = QuantileTransformer(n_quantiles=500, output_distribution="normal").fit_transform(X)
     inner = np.abs(reference) < 1.5
     np.testing.assert_allclose(NormalScores().fit_transform(X)[inner], reference[inner], atol=0.02)
+
+
+@pytest.mark.parametrize("kind", [NormalScores, Whitening])
+def test_a_weight_is_a_repetition(rng, kind):
+    X = rng.integers(0, 9, size=(60, 3)) + rng.normal(size=3)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    weights = rng.integers(0, 4, 60)
+    weighted = kind().fit(X, sample_weight=weights.astype(float)).transform(X)
+    repeated = kind().fit(np.repeat(X, weights, axis=0)).transform(X)
+    kept = weights > 0
+    np.testing.assert_allclose(np.abs(weighted[kept]), np.abs(repeated[kept]), atol=1e-10)

@@ -1,35 +1,27 @@
-"""In-context estimators: `fit` keeps the support, `predict` runs a looped transformer over it."""
+"""`LoopedICLRegressor`: in-context regression."""
 
-import copy
 import os
-import warnings
-from collections.abc import Callable, Iterator
-from numbers import Integral
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.utils._param_validation import StrOptions
 
 from sklearn_looped.core.device import choose_device
-from sklearn_looped.estimators.validation import validate_table, validate_training
+from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
+from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.encoding import Array, TableEncoder, in_canonical_order
-from sklearn_looped.learned.ensemble import CHUNK, SupportEnsemble, last_loop, settled_loop
-from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
+from sklearn_looped.learned.encoding import Array, Support
 from sklearn_looped.learned.on_demand import meta_trained
 from sklearn_looped.learned.priors import PRIORS
 from sklearn_looped.learned.readout import interpolate_quantiles
-from sklearn_looped.learned.views import fit_views
 
 LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
 
-class LoopedICLRegressor(RegressorMixin, BaseEstimator):
+class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     r"""In-context regression with a looped transformer.
 
     `fit` loads a meta-trained looped transformer and keeps the training rows as its support; it
@@ -54,9 +46,17 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
         `prior` for the table's size at the first `fit` and cached on disk (minutes; see
         `sklearn_looped.learned.on_demand`).
     n_loops : int, "auto" or None, default=None
-        Loops a prediction takes. None: as many as the weights were made for. "auto": each query
-        stops once two successive changes are below a hundredth of the standard deviation of y,
-        at that number at the latest. Read at `predict` too: changing it needs no new `fit`.
+        Loops a prediction takes. None: as many as the weights were made for. "auto": as many as
+        `exit_rule` asks for, that number at most. Read at `predict` too: changing it needs no
+        new `fit`.
+    exit_rule : {"settled", "gate", "holdout"}, default="settled"
+        What "auto" means. "settled": each query leaves the loop once two successive changes of
+        its prediction are below a hundredth of the standard deviation of y. "gate": a query
+        leaves once the exit gate of the weights, cumulated over loops, passes `exit_quantile`.
+        "holdout": a quarter of the support is held out, and all queries take the fewest loops
+        whose squared error on it is within one standard error of the best; needs 20 rows.
+    exit_quantile : float, default=0.5
+        For "gate": higher takes more loops. Strictly between 0 and 1.
     prior : {"decision-tree", "linear", "relu-network", "sparse-linear", "tables"}, default=None
         What to meta-train on; needed with, and only allowed with, ``weights=None``.
     n_estimators : int, default=4
@@ -120,13 +120,9 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **InContextEstimator._parameter_constraints,
         "weights": [str, os.PathLike, None],
-        "n_loops": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "prior": [StrOptions(set(PRIORS)), None],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
-        "max_support": [Interval(Integral, 2, None, closed="left")],
-        "device": [str],
-        "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
@@ -135,6 +131,8 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
         weights: str | os.PathLike[str] | None = "tabular",
         *,
         n_loops: int | str | None = None,
+        exit_rule: str = "settled",
+        exit_quantile: float = 0.5,
         prior: str | None = None,
         n_estimators: int = 4,
         max_support: int = 1024,
@@ -144,6 +142,8 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
     ) -> None:
         self.weights = weights
         self.n_loops = n_loops
+        self.exit_rule = exit_rule
+        self.exit_quantile = exit_quantile
         self.prior = prior
         self.n_estimators = n_estimators
         self.max_support = max_support
@@ -153,125 +153,72 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.target_tags.multi_output = True
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "LoopedICLRegressor":
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "LoopedICLRegressor":
         """Load the weights and keep the support.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Support rows; NaN marks a missing cell.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets, finite.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts: a weight of 2 means the same as the row twice, a weight of
+            0 as no row. Fractions are allowed. The target encoding of nominal columns of many
+            levels and the draw of a subsample do not know weights.
 
         Returns
         -------
         self
         """
-        device = choose_device(self.device)
+        choose_device(self.device)
         if (self.weights is None) != (self.prior is not None):
             raise ValueError(
                 f"Got weights={self.weights!r} and prior={self.prior!r}. Give weights, or "
                 f"weights=None and a prior among {', '.join(sorted(PRIORS))}."
             )
+        checkpoint = None
         if self.weights is not None:
-            self._checkpoint = load_checkpoint(self.weights)
-        table, y = validate_training(self, X, y)
-        rng = check_random_state(self.random_state)
-        self._encoder = TableEncoder(random_state=rng.randint(2**31 - 1))
-        table, y = in_canonical_order(table, y)
-        X = self._encoder.fit_transform(table, y)
-        if self.weights is None:
+            checkpoint = check_kind(load_checkpoint(self.weights), classifies=False)
+        table, y, weights = validate_training(self, X, y, sample_weight)
+        Y = y.reshape(len(y), -1)
+        support, rng = self._encode(table, Y, weights, _mean_target(Y), "continuous")
+        if checkpoint is None:
             assert self.prior is not None
-            self._checkpoint = meta_trained(
-                self.prior, X.shape[1], len(X), self.device, self.verbose
-            )
-        if len(X) > self.max_support:
-            warnings.warn(
-                f"Got {len(X)} rows, more than max_support={self.max_support}: each of the "
-                f"{self.n_estimators} members sees a random subsample. Raise max_support to use "
-                "more rows; time grows with its square.",
-                stacklevel=2,
-            )
-        self._fit_ensemble(X, y, rng)
-        self._start(device)
-        self.n_loops_ = len(self._memories[0].loops)
-        self.weights_digest_ = self._checkpoint.digest
+            n_rows, n_columns = support.X.shape
+            checkpoint = meta_trained(self.prior, n_columns, n_rows, self.device, self.verbose)
+        self._one_target = y.ndim == 1
+        self._keep(support, checkpoint, rng)
+        self._dtype = self._choose_dtype(Y)
         return self
 
-    def _fit_ensemble(self, X: Array, y: Array, rng: np.random.RandomState) -> None:
-        """Fit the members' views, and the precision that y asks for."""
-        width = self._checkpoint.network.config.n_features
-        views = fit_views(X, y, self.n_estimators, width, self.max_support, rng)
-        self._ensemble = SupportEnsemble.fit(X, y, views)
-        largest = float(np.abs(y).max())
-        self._spread = largest * float(np.std(y / largest)) if largest else 0.0
-        fits = largest <= LARGE_OFFSET * self._spread and 1e-30 < largest < 1e30
-        self._dtype = np.float32 if fits else np.float64
+    def _choose_dtype(self, Y: Array) -> type[np.floating[Any]]:
+        """float32 is what the network computes in; float64 where y asks for it."""
+        largest = np.abs(Y).max(axis=0)
+        fits = (largest <= LARGE_OFFSET * self._spread) & (largest > 1e-30) & (largest < 1e30)
+        return np.float32 if self._one_target and fits.all() else np.float64
 
-    def _start(self, device: torch.device) -> None:
-        """Put the network on the device and run the support through it."""
-        network = self._checkpoint.network
-        if device.type != "cpu":  # the loaded network is shared and stays where it is
-            network = copy.deepcopy(network).to(device)
-        self._network: LoopedNetwork = network
-        self._memories = self._ensemble.remember(network, self._count_loops())
+    def _shaped(self, values: Array) -> NDArray[Any]:
+        """From (T, q, ...) to (q, ...) for one target and (q, T, ...) for several."""
+        values = values.astype(self._dtype)
+        return values[0] if self._one_target else np.moveaxis(values, 0, 1)
 
-    def _count_loops(self) -> int:
-        """Loops that `n_loops` asks for at most."""
-        if self.n_loops is None or self.n_loops == "auto":
-            return self._checkpoint.network.config.n_loops
-        return int(self.n_loops)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be rebuilt: the memory of the support, and shipped weights."""
-        state = super().__getstate__().copy()
-        for name in ("_memories", "_network"):
-            state.pop(name, None)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if hasattr(self, "_checkpoint"):
-            try:
-                device = choose_device(self.device)
-            except ValueError:  # pickled where there was a GPU, loaded where there is none
-                device = torch.device("cpu")
-            self._start(device)
-
-    def _memories_for(self, n_loops: int) -> list[SupportMemory]:
-        """Return the support's memory for some loops; run the support again if more than in fit."""
-        if n_loops > len(self._memories[0].loops):
-            return self._ensemble.remember(self._network, n_loops)
-        return [memory.first(n_loops) for memory in self._memories]
-
-    def _by_chunk(self, X: ArrayLike) -> Iterator[Iterator[Array]]:
-        """Yield, for each chunk of the validated queries, the predictions by loop."""
-        check_is_fitted(self, "n_loops_")
-        self._validate_params()
-        X = validate_table(self, X, reset=False)
-        Z = self._encoder.transform(X)
-        memories = self._memories_for(self._count_loops())
-        for start in range(0, len(Z), CHUNK):
-            yield self._ensemble.predict_by_loop(self._network, memories, Z[start : start + CHUNK])
-
-    def _summarise(self, X: ArrayLike, summary: Callable[[Array], Array]) -> NDArray[Any]:
-        """Summary of means and quantiles (q, 1 + n_quantiles) after the last loop, by chunk."""
-        parts = []
-        for by_loop in self._by_chunk(X):
-            if self.n_loops == "auto":
-                output, _ = settled_loop(by_loop, self._spread)
-            else:
-                output = last_loop(by_loop)
-            parts.append(summary(output).astype(self._dtype))
-        return np.concatenate(parts)
+    def _losses(self, output: Array, queries: Support) -> Array:
+        return np.mean(
+            ((output[..., 0] - queries.Y.T) / np.where(self._spread > 0, self._spread, 1)[:, None])
+            ** 2,
+            axis=0,
+        )
 
     def predict(
-        self, X: ArrayLike, return_std: bool = False
-    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
+        self, X: ArrayLike, return_std: bool = False, return_n_loops: bool = False
+    ) -> NDArray[Any] | tuple[NDArray[Any], ...]:
         """Predict the target's mean for each query.
 
         Parameters
@@ -280,19 +227,24 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
             Queries, with the columns of `fit`.
         return_std : bool, default=False
             Whether to return the predictive standard deviation too, noise included.
+        return_n_loops : bool, default=False
+            Whether to return the loops that each query took too.
 
         Returns
         -------
-        y : ndarray of shape (n_samples,)
-        std : ndarray of shape (n_samples,)
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        std : ndarray of the shape of y
             Only if `return_std`.
+        n_loops : ndarray of shape (n_samples,)
+            Only if `return_n_loops`.
         """
-        if not return_std:
-            return self._summarise(X, lambda output: output[:, 0])
-        mean, std = self._summarise(
-            X, lambda output: np.column_stack([output[:, 0], output[:, 1:].std(axis=1)])
-        ).T
-        return mean, std
+        output, n_loops = self._run(X)
+        results = [self._shaped(output[..., 0])]
+        if return_std:
+            results.append(self._shaped(output[..., 1:].std(axis=-1)))
+        if return_n_loops:
+            results.append(n_loops)
+        return results[0] if len(results) == 1 else tuple(results)
 
     def predict_quantiles(
         self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)
@@ -309,7 +261,7 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_quantiles)
+        ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
 
         Raises
         ------
@@ -327,7 +279,8 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
         wanted = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
         if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
             raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
-        return self._summarise(X, lambda output: interpolate_quantiles(output[:, 1:], wanted))
+        output, _ = self._run(X)
+        return self._shaped(interpolate_quantiles(output[..., 1:], wanted))
 
     def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
         """Predict after every loop, in one pass, as `GradientBoostingRegressor` does by stage.
@@ -339,9 +292,15 @@ class LoopedICLRegressor(RegressorMixin, BaseEstimator):
 
         Yields
         ------
-        y : ndarray of shape (n_samples,)
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             After the first loop, the second, and so on up to `n_loops`.
         """
-        stages = [[stage[:, 0] for stage in by_loop] for by_loop in self._by_chunk(X)]
-        for parts in zip(*stages, strict=True):
-            yield np.concatenate(parts).astype(self._dtype)
+        for output in self._stages(X):
+            yield self._shaped(output[..., 0])
+
+
+def _mean_target(Y: Array) -> Array:
+    """Mean of the standardised targets; the target itself where there is one."""
+    if Y.shape[1] == 1:
+        return Y[:, 0]
+    return np.mean((Y - Y.mean(axis=0)) / np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1), axis=1)

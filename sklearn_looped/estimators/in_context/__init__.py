@@ -1,0 +1,6 @@
+"""In-context estimators: `fit` keeps the support, `predict` runs a looped transformer over it."""
+
+from sklearn_looped.estimators.in_context.classifier import LoopedICLClassifier
+from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
+
+__all__ = ["LoopedICLClassifier", "LoopedICLRegressor"]

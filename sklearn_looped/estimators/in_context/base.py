@@ -1,0 +1,223 @@
+"""What the in-context estimators share: keeping a support and running queries over it."""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_looped.core.device import choose_device
+from sklearn_looped.estimators.validation import validate_table
+from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
+from sklearn_looped.learned.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.ensemble import CHUNK, ByLoop, SupportEnsemble
+from sklearn_looped.learned.halting import (
+    ExitRule,
+    Gate,
+    Settled,
+    hold_out,
+    leave_by_rule,
+    thriftiest_loop,
+)
+from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
+from sklearn_looped.learned.views import fit_views
+
+
+class InContextEstimator(BaseEstimator):
+    """Base of the in-context estimators: `fit` keeps the support, nothing is trained."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_loops": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "exit_rule": [StrOptions({"settled", "gate", "holdout"})],
+        "exit_quantile": [Interval(Real, 0, 1, closed="neither")],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "max_support": [Interval(Integral, 2, None, closed="left")],
+        "device": [str],
+        "random_state": ["random_state"],
+    }
+
+    # Parameters of the subclasses that are read here.
+    n_loops: int | str | None
+    exit_rule: str
+    exit_quantile: float
+    n_estimators: int
+    max_support: int
+    device: str
+    random_state: int | np.random.RandomState | None
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _encode(
+        self, table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
+    ) -> tuple[Support, np.random.RandomState]:
+        """Encode a validated table; rows in an order of their own, those without weight left out.
+
+        `target` (n,) of `target_type` is what nominal columns of many levels are encoded by.
+        """
+        rng = check_random_state(self.random_state)
+        self._encoder = TableEncoder(target_type, random_state=rng.randint(2**31 - 1))
+        # The encoding's target rides along as a last column while rows are sorted.
+        support = Support(table, np.column_stack([Y, target]), weights)
+        if weights is not None:
+            support = support.take(np.flatnonzero(weights > 0))
+        support = support.in_canonical_order()
+        X = self._encoder.fit_transform(support.X, support.Y[:, -1])
+        return Support(X, support.Y[:, :-1], support.weights), rng
+
+    def _keep(self, support: Support, checkpoint: Checkpoint, rng: np.random.RandomState) -> None:
+        """Fit the members' views and run the support through the network."""
+        self._checkpoint = checkpoint
+        if self.n_loops == "auto":
+            self._check_gate()
+        if len(support.X) > self.max_support:
+            warnings.warn(
+                f"Got {len(support.X)} rows, more than max_support={self.max_support}: each of "
+                f"the {self.n_estimators} members sees a random subsample. Raise max_support to "
+                "use more rows; time grows with its square.",
+                stacklevel=3,
+            )
+        self._ensemble = self._fit_ensemble(support, rng)
+        self._spread = _spread(support)
+        self._start(choose_device(self.device))
+        self._held_out_loop = None
+        if self.n_loops == "auto" and self.exit_rule == "holdout":
+            self._held_out_loop = self._choose_loop()
+        self.n_loops_ = len(self._memories[0].loops)
+        self.weights_digest_ = checkpoint.digest
+
+    def _fit_ensemble(self, support: Support, rng: np.random.RandomState) -> SupportEnsemble:
+        width = self._checkpoint.network.config.n_features
+        views = fit_views(support, self.n_estimators, width, self.max_support, rng)
+        return SupportEnsemble.fit(support, views)
+
+    def _start(self, device: torch.device) -> None:
+        """Put the network on the device and run the support through it."""
+        network = self._checkpoint.network
+        if device.type != "cpu":  # the loaded network is shared and stays where it is
+            network = copy.deepcopy(network).to(device)
+        self._network: LoopedNetwork = network
+        self._memories = self._ensemble.remember(network, self._count_loops())
+
+    def _count_loops(self) -> int:
+        """Loops that `n_loops` asks for at most."""
+        if self.n_loops is None or self.n_loops == "auto":
+            return self._checkpoint.network.config.n_loops
+        return int(self.n_loops)
+
+    def _choose_loop(self) -> int:
+        """Loop that part of the support, taken as queries, asks for."""
+        support, queries = hold_out(self._ensemble.support)
+        ensemble = self._fit_ensemble(support, check_random_state(0))
+        memories = ensemble.remember(self._network, self._count_loops())
+        by_loop = ensemble.predict_by_loop(self._network, memories, queries.X)
+        return thriftiest_loop([self._losses(outcome.output, queries) for outcome in by_loop])
+
+    def _losses(self, output: Array, queries: Support) -> Array:
+        """Loss of each query, (q,), given the ensemble's output for it."""
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be rebuilt: the memory of the support, and shipped weights."""
+        state = super().__getstate__().copy()
+        for name in ("_memories", "_network"):
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "_checkpoint"):
+            try:
+                device = choose_device(self.device)
+            except ValueError:  # pickled where there was a GPU, loaded where there is none
+                device = torch.device("cpu")
+            self._start(device)
+
+    def _memories_for(self, n_loops: int) -> list[SupportMemory]:
+        """Return the support's memory for some loops; run the support again if more than in fit."""
+        if n_loops > len(self._memories[0].loops):
+            return self._ensemble.remember(self._network, n_loops)
+        return [memory.first(n_loops) for memory in self._memories]
+
+    def _by_chunk(self, X: ArrayLike, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
+        """Yield, for each chunk of the validated queries, its run by loop and its size."""
+        Z = self._encoder.transform(validate_table(self, X, reset=False))
+        memories = self._memories_for(n_loops)
+        size = max(1, CHUNK // self._ensemble.support.Y.shape[1])
+        for start in range(0, len(Z), size):
+            chunk = Z[start : start + size]
+            yield self._ensemble.predict_by_loop(self._network, memories, chunk), len(chunk)
+
+    def _run(self, X: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
+        """Output (T, q, n_outputs) of queries and the loop, (q,), that each was taken from."""
+        check_is_fitted(self, "n_loops_")
+        self._validate_params()
+        n_loops = self._count_loops()
+        by_rule = self.n_loops == "auto" and self.exit_rule != "holdout"
+        if by_rule:
+            self._check_gate()
+        elif self.n_loops == "auto":
+            n_loops = self._held_out_loop or self._choose_loop()
+        outputs, loops = [], []
+        for by_loop, n_queries in self._by_chunk(X, n_loops):
+            if by_rule:
+                output, taken = leave_by_rule(by_loop, self._rule(n_queries))
+            else:
+                *_, last = by_loop
+                output, taken = last.output, np.full(n_queries, n_loops)
+            outputs.append(output)
+            loops.append(taken)
+        return np.concatenate(outputs, axis=1), np.concatenate(loops)
+
+    def _rule(self, n_queries: int) -> ExitRule:
+        if self.exit_rule == "gate":
+            return Gate(self.exit_quantile, n_queries)
+        return Settled(self._spread, n_queries)
+
+    def _check_gate(self) -> None:
+        if self.exit_rule == "gate" and self._checkpoint.network.gate is None:
+            raise ValueError(
+                f"Got exit_rule='gate', but the weights {self._checkpoint.name!r} have no exit "
+                "gate. Use exit_rule='settled' or 'holdout', or weights with a gate."
+            )
+
+    def _stages(self, X: ArrayLike) -> Iterator[Array]:
+        """Output (T, q, n_outputs) of queries after every loop."""
+        check_is_fitted(self, "n_loops_")
+        self._validate_params()
+        chunks = [
+            [outcome.output for outcome in by_loop]
+            for by_loop, _ in self._by_chunk(X, self._count_loops())
+        ]
+        for parts in zip(*chunks, strict=True):
+            yield np.concatenate(parts, axis=1)
+
+
+def check_kind(checkpoint: Checkpoint, *, classifies: bool) -> Checkpoint:
+    """Refuse a regressor's weights in a classifier and the other way round."""
+    if checkpoint.network.config.classifies != classifies:
+        asked, found = ("classifier", "regressor") if classifies else ("regressor", "classifier")
+        raise CheckpointError(
+            f"The weights {checkpoint.name!r} are those of a {found}, but a {asked} needs its "
+            "own: 'tabular' for LoopedICLRegressor, 'tabular-classifier' for LoopedICLClassifier."
+        )
+    return checkpoint
+
+
+def _spread(support: Support) -> Array:
+    """Weighted standard deviation of each target, (T,); scaled first, against overflow."""
+    largest = np.abs(support.Y).max(axis=0)
+    largest[largest == 0] = 1
+    Y = support.Y / largest
+    mean = np.average(Y, axis=0, weights=support.weights)
+    return largest * np.sqrt(np.average((Y - mean) ** 2, axis=0, weights=support.weights))

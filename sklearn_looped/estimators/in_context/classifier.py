@@ -1,0 +1,252 @@
+"""`LoopedICLClassifier`: in-context classification."""
+
+import os
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import label_binarize
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklearn_looped.core.device import choose_device
+from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
+from sklearn_looped.estimators.validation import validate_labels
+from sklearn_looped.learned.checkpoints import load_checkpoint
+from sklearn_looped.learned.encoding import Array, Support
+
+TINY = 1e-7  # probabilities are kept this far from 0 and 1 where their logarithm is taken
+
+
+class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
+    """In-context classification with a looped transformer.
+
+    `fit` loads a looped transformer that was meta-trained on synthetic tables of two classes and
+    keeps the training rows as its support; it trains nothing. `predict_proba` runs one block of
+    weights again and again over support and queries, as in `LoopedICLRegressor`, and reads the
+    log odds of a class off the query's last state [1]_.
+
+    The network tells two classes apart. Of more, each is told from all the others, and the
+    probabilities are divided by their sum, as `sklearn.multiclass.OneVsRestClassifier` does; all
+    classes run in one pass.
+
+    Parameters
+    ----------
+    weights : str or path, default="tabular-classifier"
+        Name of shipped weights or path of a checkpoint file.
+    n_loops : int, "auto" or None, default=None
+        Loops a prediction takes. None: as many as the weights were made for. "auto": as many as
+        `exit_rule` asks for, that number at most. Read at `predict` too: changing it needs no
+        new `fit`.
+    exit_rule : {"settled", "gate", "holdout"}, default="settled"
+        What "auto" means. "settled": each query leaves the loop once two successive changes of
+        all its probabilities are below a hundredth of the standard deviation of the class's
+        indicator. "gate": a query leaves once the exit gate of the weights, cumulated over loops,
+        passes `exit_quantile`. "holdout": a quarter of the support is held out, and all queries
+        take the fewest loops whose log loss on it is within one standard error of the best;
+        needs 20 rows.
+    exit_quantile : float, default=0.5
+        For "gate": higher takes more loops. Strictly between 0 and 1.
+    exit_quantile : float, default=0.5
+        For "gate": higher takes more loops. Strictly between 0 and 1.
+    n_estimators : int, default=4
+        Members of the ensemble, whose probabilities are averaged; what each sees is said in
+        `LoopedICLRegressor`.
+    max_support : int, default=1024
+        Rows a member attends to; of more, each draws a random subsample, with a warning.
+    device : str, default="auto"
+        "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
+    random_state : int, RandomState instance or None, default=None
+        Draws the subsamples of rows and columns and the folds of the target encoding. Without
+        such, the result does not depend on it.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X was a DataFrame with text names.
+    n_loops_ : int
+        Loops the support was run for in `fit`.
+    weights_digest_ : str
+        sha256 of the configuration and weights used.
+
+    Raises
+    ------
+    ValueError
+        In `fit` and `predict`, if parameters or data are invalid; the message says what to do.
+
+    See Also
+    --------
+    LoopedICLRegressor : The same for numbers.
+
+    Notes
+    -----
+    Missing cells (NaN) are information to the network; nominal columns of a DataFrame are encoded
+    (see `sklearn_looped.learned.encoding`). A pickle carries the support and, for shipped
+    weights, their name and digest in place of the weights.
+
+    References
+    ----------
+    .. [1] L. Yang, K. Lee, R. Nowak, D. Papailiopoulos, "Looped Transformers are Better at
+       Learning Learning Algorithms", ICLR 2024, Eq. 1 and Section 5.5.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn_looped import LoopedICLClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X, X_query, y, y_query = train_test_split(X, y, random_state=0)
+    >>> model = LoopedICLClassifier().fit(X, y)
+    >>> model.predict_proba(X_query).shape
+    (38, 3)
+    >>> model.score(X_query, y_query) > 0.9
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **InContextEstimator._parameter_constraints,
+        "weights": [str, os.PathLike],
+    }
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] = "tabular-classifier",
+        *,
+        n_loops: int | str | None = None,
+        exit_rule: str = "settled",
+        exit_quantile: float = 0.5,
+        n_estimators: int = 4,
+        max_support: int = 1024,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.weights = weights
+        self.n_loops = n_loops
+        self.exit_rule = exit_rule
+        self.exit_quantile = exit_quantile
+        self.n_estimators = n_estimators
+        self.max_support = max_support
+        self.device = device
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "LoopedICLClassifier":
+        """Load the weights and keep the support.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Support rows; NaN marks a missing cell.
+        y : array-like of shape (n_samples,)
+            Labels of two or more classes: numbers, text or booleans.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, as in `LoopedICLRegressor.fit`.
+
+        Returns
+        -------
+        self
+        """
+        choose_device(self.device)
+        checkpoint = check_kind(load_checkpoint(self.weights), classifies=True)
+        table, y, weights = validate_labels(self, X, y, sample_weight)
+        check_classification_targets(y)
+        kept = slice(None) if weights is None else weights > 0
+        self.classes_ = np.unique(y[kept])
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"Got one class only, {self.classes_[0]!r}, but at least two are needed to tell "
+                "apart."
+            )
+        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        indicators = label_binarize(codes, classes=np.arange(len(self.classes_))).astype(float)
+        kind = "binary" if len(self.classes_) == 2 else "multiclass"
+        support, rng = self._encode(table, indicators, weights, codes.astype(float), kind)
+        self._keep(support, checkpoint, rng)
+        return self
+
+    def _proba(self, output: Array) -> Array:
+        """From the probability of each class against the rest, (T, q, 1), to (q, n_classes)."""
+        proba: Array = output[..., 0].T
+        if proba.shape[1] == 1:
+            return np.column_stack([1 - proba[:, 0], proba[:, 0]])
+        return proba / proba.sum(axis=1, keepdims=True)
+
+    def _losses(self, output: Array, queries: Support) -> Array:
+        proba = output[..., 0].T.clip(TINY, 1 - TINY)
+        return -np.log(np.where(queries.Y == 1, proba, 1 - proba)).sum(axis=1)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict the probability of each class for each query.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return self._proba(self._run(X)[0])
+
+    def predict(
+        self, X: ArrayLike, return_n_loops: bool = False
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[np.intp]]:
+        """Predict the most probable class of each query.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
+        return_n_loops : bool, default=False
+            Whether to return the loops that each query took too.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        n_loops : ndarray of shape (n_samples,)
+            Only if `return_n_loops`.
+        """
+        output, n_loops = self._run(X)
+        labels = self.classes_[self._proba(output).argmax(axis=1)]
+        return (labels, n_loops) if return_n_loops else labels
+
+    def staged_predict_proba(self, X: ArrayLike) -> Iterator[NDArray[np.float64]]:
+        """Predict probabilities after every loop, in one pass.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
+
+        Yields
+        ------
+        ndarray of shape (n_samples, n_classes)
+            After the first loop, the second, and so on up to `n_loops`.
+        """
+        for output in self._stages(X):
+            yield self._proba(output)
+
+    def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
+        """Predict classes after every loop, in one pass.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
+
+        Yields
+        ------
+        ndarray of shape (n_samples,)
+            After the first loop, the second, and so on up to `n_loops`.
+        """
+        for proba in self.staged_predict_proba(X):
+            yield self.classes_[proba.argmax(axis=1)]
