@@ -37,7 +37,7 @@ from sklearn_looped import LoopedICLRegressor
 
 ROWS = RESULTS / "openml_regression.jsonl"
 OURS = "LoopedICLRegressor"
-# Tasks of CTR23, AMLB and others that fit a laptop; the last three exist in offline caches only.
+# Tasks of CTR23, AMLB and others that fit a laptop; the last four exist in offline caches only.
 TASKS = (
     361235, 361237, 361617, 361244, 361247, 361250, 361256, 361258, 361622, 361623, 361616, 359930,
     359931, 359950, 2311, 2318, 4831, 4839, 4872, 4727, 5005, 9000198, 9000542, 9000572, 9000690,
@@ -93,7 +93,7 @@ def run(task_id: int, fold: int, names: list[str], n_rows: int, cache: str | Non
 
 
 def summarise(rows: pd.DataFrame) -> tuple[pd.Series, int]:
-    """Print R2 by data set and, by estimator, mean rank, clipped R2, our wins and a sign test.
+    """Print R2 by data set and, by estimator, ranks, our wins, a sign test and our losses.
 
     Returns the mean ranks and the number of data sets.
     """
@@ -110,7 +110,17 @@ def summarise(rows: pd.DataFrame) -> tuple[pd.Series, int]:
         table.loc[OURS, ["we win", "sign test p"]] = np.nan
     print(f"\n{len(r2)} data sets")
     print(table.join(seconds).sort_values("mean rank").round(3).to_string())
+    if OURS in r2:
+        print_losses(r2)
     return table["mean rank"], len(r2)
+
+
+def print_losses(r2: pd.DataFrame) -> None:
+    """Print for each rival the data sets where it is ahead of ours, and by how much."""
+    for rival in r2.columns.drop(OURS):
+        lead = (r2[rival] - r2[OURS]).loc[lambda lead: lead > 0].sort_values(ascending=False)
+        sets = ", ".join(f"{dataset} {value:.3f}" for dataset, value in lead.items())
+        print(f"behind {rival} on {len(lead)} of {len(r2)}: {sets}")
 
 
 def main() -> None:
