@@ -3,7 +3,7 @@
 ``python benchmarks/openml_loops.py --jobs 2 --picture docs/images/openml_loops.svg`` fits once a
 task and fold (three official folds, at most 1,024 support rows), scores the test rows after every
 loop up to twice the trained number in one `staged_predict`, appends a row each to
-benchmarks/results/openml_loops.jsonl (those that are there are not computed again), prints the
+benchmarks/results/openml_loops.jsonl (those of the same weights that are there are not computed again), prints the
 mean by loop and draws it. ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
@@ -22,7 +22,8 @@ from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
 
 ROWS = RESULTS / "openml_loops.jsonl"
-TRAINED = load_checkpoint("tabular").network.config.n_loops
+WEIGHTS = load_checkpoint("tabular")
+TRAINED = WEIGHTS.network.config.n_loops
 
 
 def run(task_id: int, fold: int, n_rows: int, cache: str | None) -> list[dict]:
@@ -63,10 +64,11 @@ def main() -> None:
     parser.add_argument("--picture", type=picture_file, help="draw R2 by loop, .png or .svg")
     args = parser.parse_args()
 
-    done = {(row["task"], row["fold"]) for row in read_rows(args.output)}
+    done = {(row["task"], row["fold"], row["weights"]) for row in read_rows(args.output)}
     keys = itertools.product(args.tasks, range(args.folds))
-    todo = [(*key, args.rows, args.cache) for key in keys if key not in done]
-    r2 = summarise(pd.DataFrame(append_rows(args.output, run, todo, args.jobs)))
+    todo = [(*k, args.rows, args.cache) for k in keys if (*k, WEIGHTS.digest) not in done]
+    rows = pd.DataFrame(append_rows(args.output, run, todo, args.jobs))
+    r2 = summarise(rows[rows["weights"] == WEIGHTS.digest])
     if args.picture:
         draw_loops(r2.clip(0, 1), TRAINED, args.picture)
 
