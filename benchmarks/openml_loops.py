@@ -3,8 +3,8 @@
 ``python benchmarks/openml_loops.py --jobs 2 --picture docs/images/openml_loops.svg`` fits once a
 task and fold (three official folds, at most 1,024 support rows), scores the test rows after every
 loop up to twice the trained number in one `staged_predict`, appends a row each to
-benchmarks/results/openml_loops.jsonl (those of the same weights that are there are not computed again), prints the
-mean by loop and draws it. ``--cache FOLDER``: an offline OpenML cache, writable.
+benchmarks/results/openml_loops.jsonl (those there of the same weights are not computed again),
+prints the mean by loop and draws it. ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
 import argparse
