@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from openml_tasks import append_rows, coded, load, read_rows, scaled
+from openml_tasks import append_rows, coded, fold_rows, load, read_rows, scaled
+from pictures import draw_ranks, picture_file
 from report import RESULTS
 from scipy.stats import binomtest, rankdata
 from sklearn.base import clone
@@ -36,7 +37,7 @@ from sklearn_looped import LoopedICLRegressor
 
 ROWS = RESULTS / "openml_regression.jsonl"
 OURS = "LoopedICLRegressor"
-# Tasks of CTR23, AMLB and others that fit a laptop; the last three exist in offline caches only.
+# Tasks of CTR23, AMLB and others that fit a laptop; the last four exist in offline caches only.
 TASKS = (
     361235, 361237, 361617, 361244, 361247, 361250, 361256, 361258, 361622, 361623, 361616, 359930,
     359931, 359950, 2311, 2318, 4831, 4839, 4872, 4727, 5005, 9000198, 9000542, 9000572, 9000690,
@@ -66,8 +67,7 @@ def run(task_id: int, fold: int, names: list[str], n_rows: int, cache: str | Non
     """Fit and score estimators on one fold; at most `n_rows` training rows, drawn by the fold."""
     task, dataset, X, target = load(task_id, cache)
     y = target.to_numpy("float64")
-    train, test = task.get_train_test_split_indices(fold=fold)
-    train = np.random.default_rng(fold).permutation(train)[:n_rows]
+    train, test = fold_rows(task, fold, n_rows)
     rows = []
     for name in names:
         start = time.perf_counter()
@@ -92,8 +92,11 @@ def run(task_id: int, fold: int, names: list[str], n_rows: int, cache: str | Non
     return rows
 
 
-def summarise(rows: pd.DataFrame) -> None:
-    """Print R2 by data set and, by estimator, mean rank, clipped R2, our wins and a sign test."""
+def summarise(rows: pd.DataFrame) -> tuple[pd.Series, int]:
+    """Print R2 by data set and, by estimator, ranks, our wins, a sign test and our losses.
+
+    Returns the mean ranks and the number of data sets.
+    """
     r2 = rows.groupby(["dataset", "estimator"])["r2"].mean().unstack()
     r2 = r2[[name for name in ESTIMATORS if name in r2]].dropna()
     print(r2.round(3).to_string())
@@ -107,6 +110,17 @@ def summarise(rows: pd.DataFrame) -> None:
         table.loc[OURS, ["we win", "sign test p"]] = np.nan
     print(f"\n{len(r2)} data sets")
     print(table.join(seconds).sort_values("mean rank").round(3).to_string())
+    if OURS in r2:
+        print_losses(r2)
+    return table["mean rank"], len(r2)
+
+
+def print_losses(r2: pd.DataFrame) -> None:
+    """Print for each rival the data sets where it is ahead of ours, and by how much."""
+    for rival in r2.columns.drop(OURS):
+        lead = (r2[rival] - r2[OURS]).loc[lambda lead: lead > 0].sort_values(ascending=False)
+        sets = ", ".join(f"{dataset} {value:.3f}" for dataset, value in lead.items())
+        print(f"behind {rival} on {len(lead)} of {len(r2)}: {sets}")
 
 
 def main() -> None:
@@ -118,6 +132,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", help="offline OpenML cache, writable")
     parser.add_argument("--output", type=Path, default=ROWS)
+    parser.add_argument("--picture", type=picture_file, help="draw the mean ranks, .png or .svg")
     args = parser.parse_args()
 
     rows = read_rows(args.output)
@@ -128,7 +143,9 @@ def main() -> None:
         if names:
             todo.append((task_id, fold, names, args.rows, args.cache))
     rows = append_rows(args.output, run, todo, args.jobs)
-    summarise(pd.DataFrame(rows))
+    ranks, n_sets = summarise(pd.DataFrame(rows))
+    if args.picture:
+        draw_ranks(ranks, n_sets, OURS, args.picture)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import openml
 import pandas as pd
 from sklearn.compose import make_column_selector
@@ -44,6 +45,12 @@ def load(task_id: int, cache: str | None) -> tuple[Any, str, pd.DataFrame, pd.Se
     dataset = task.get_dataset()
     X, y, *_ = dataset.get_data(target=task.target_name)
     return task, dataset.name, X, y
+
+
+def fold_rows(task: Any, fold: int, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of an official fold's training rows, at most `n_rows` drawn by it, and test rows."""
+    train, test = task.get_train_test_split_indices(fold=fold)
+    return np.random.default_rng(fold).permutation(train)[:n_rows], test
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -1,3 +1,8 @@
+import os
+import shutil
+import socket
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -25,3 +30,30 @@ def tiny_network():
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
     return network.requires_grad_(False)
+
+
+@pytest.fixture
+def offline_openml(tmp_path, monkeypatch):
+    """Serve one data set and task from an offline cache; a request to the network fails."""
+    import openml
+
+    cache = os.environ.get("SKLEARN_LOOPED_TEST_OPENML")
+    if not cache:
+        pytest.skip("needs SKLEARN_LOOPED_TEST_OPENML, the folder of an OpenML cache")
+
+    def refuse(self, address):
+        raise AssertionError(f"asked the network for {address}")
+
+    def serve(data_id, task_id):
+        copy = tmp_path / "cache"  # openml writes beside the data
+        for part in Path(cache).glob("**/*"):
+            if part.is_file() and {str(data_id), str(task_id)} & set(part.parts):
+                target = copy / part.relative_to(cache)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(part, target)
+        if not copy.exists():
+            pytest.skip(f"{cache} holds neither data set {data_id} nor task {task_id}")
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        return openml.config.overwrite_config_context({"cachedir": str(copy)})
+
+    return serve

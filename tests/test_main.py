@@ -1,7 +1,3 @@
-import os
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -120,22 +116,8 @@ def test_an_openml_task_that_cannot_be_had_is_one_line(monkeypatch, capsys):
 
 @pytest.mark.openml
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # openml's own
-def test_a_real_openml_task_runs_from_an_offline_cache(tmp_path, capsys):
-    import openml
-
-    cache = os.environ.get("SKLEARN_LOOPED_TEST_OPENML")
-    if not cache:
-        pytest.skip(
-            "needs SKLEARN_LOOPED_TEST_OPENML, the folder of an OpenML cache with task 4727"
-        )
-    copy = tmp_path / "cache"  # openml writes beside the data
-    for part in Path(cache).glob("**/*"):
-        wanted = part.is_file() and {"560", "4727"} & set(part.parts)
-        if wanted:
-            target = copy / part.relative_to(cache)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(part, target)
-    with openml.config.overwrite_config_context({"cachedir": str(copy)}):
+def test_a_real_openml_task_runs_from_an_offline_cache(offline_openml, capsys):
+    with offline_openml(560, 4727):
         program.main(["--openml-task", "4727"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("bodyfat: 252 rows, 14 columns, 5 folds")
