@@ -14,11 +14,10 @@ import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from openml_tasks import append_rows, coded, load, read_rows, scaled
+from openml_tasks import append_rows, coded, fold_rows, load, read_rows, scaled
 from report import RESULTS
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -69,17 +68,11 @@ def prompts(n_rows: int, seed: int) -> Iterator[Split]:
         yield rng.choice(np.delete(rows, place), N_SHOTS, replace=False), rows[[place]]
 
 
-def fold(task: Any, number: int, n_rows: int) -> Iterator[Split]:
-    """Yield the one split of an official fold, at most `n_rows` training rows, drawn by the fold."""
-    train, test = task.get_train_test_split_indices(fold=number)
-    yield np.random.default_rng(number).permutation(train)[:n_rows], test
-
-
 def run(protocol: str, task_id: int, repeat: int, name: str, n_rows: int, cache: str) -> list[dict]:
     """Score one classifier on one task and seed or fold."""
     task, dataset, X, labels = load(task_id, cache)
     y = (labels == labels.cat.categories[-1]).to_numpy(int)
-    splits = fold(task, repeat, n_rows)
+    splits = iter([fold_rows(task, repeat, n_rows)])
     if protocol == "prompts":
         X, splits = X.select_dtypes("number"), prompts(len(X), repeat)
     truth, scores, seconds = [], [], 0.0

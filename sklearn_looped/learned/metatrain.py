@@ -13,8 +13,9 @@ from torch.utils.data import IterableDataset
 
 from sklearn_looped.core.device import choose_device, seeded_generator, training_dtype
 from sklearn_looped.learned.checkpoints import Checkpoint
-from sklearn_looped.learned.network import CLIP, LoopedNetwork, NetworkConfig
-from sklearn_looped.learned.priors import Prior
+from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss
+from sklearn_looped.learned.network import CLIP, LoopedNetwork, NetworkConfig, Step
+from sklearn_looped.learned.priors import KnowsSignal, Prior
 from sklearn_looped.learned.readout import DistributionLoss, LogLoss
 from sklearn_looped.learned.recipe import Recipe
 from sklearn_looped.learned.run_state import RunState
@@ -42,15 +43,19 @@ class PromptStream(IterableDataset):
         n_features, n_support, n_loops = recipe.draw_sizes(step, generator)
         n_rows = n_support + recipe.n_query
         n_tables = max(1, recipe.rows_per_step // n_rows)
-        X, y = self.prior.sample(generator, n_tables, n_rows, n_features)
+        signal = None
+        if recipe.loss == "gate" and isinstance(self.prior, KnowsSignal):
+            X, y, signal = self.prior.sample_with_signal(generator, n_tables, n_rows, n_features)
+        else:
+            X, y = self.prior.sample(generator, n_tables, n_rows, n_features)
         scale = Standardiser.fit(X[:, :n_support], y[:, :n_support])
-        y = scale.target(y)
+        target = scale.target(y if signal is None else signal)[:, n_support:]
         prompt = {
             "X": scale.features(X),
-            "y": y[:, :n_support],
+            "y": scale.target(y[:, :n_support]),
             "n_loops": torch.full((n_tables,), n_loops),
         }
-        return prompt, y[:, n_support:].clamp(-CLIP, CLIP)
+        return prompt, target.clamp(-CLIP, CLIP)
 
 
 class _Trainer(NeuralNet):
@@ -61,10 +66,13 @@ class _Trainer(NeuralNet):
         super().__init__(module, **kwargs)
 
     def initialize_optimizer(self, *_: Any) -> "_Trainer":
-        recipe = self.recipe
-        blocks = nn.ModuleList([self.module_.pre, self.module_.loop, self.module_.post])
+        recipe, module = self.recipe, self.module_
+        trained = module
+        blocks = nn.ModuleList([module.pre, module.loop, module.post])
+        if recipe.loss == "gate":
+            trained = blocks = module.requires_grad_(False).gate.requires_grad_(True)
         matrices = [p for p in blocks.parameters() if p.ndim == 2]
-        others = [p for p in self.module_.parameters() if all(p is not m for m in matrices)]
+        others = [p for p in trained.parameters() if all(p is not m for m in matrices)]
         decay = recipe.weight_decay
         self.optimizer_ = torch.optim.AdamW(
             others, recipe.lr, betas=(0.9, 0.98), weight_decay=decay
@@ -72,20 +80,18 @@ class _Trainer(NeuralNet):
         self.muon_ = torch.optim.Muon(matrices, recipe.muon_lr, weight_decay=decay)
         return self
 
-    def infer(self, x: dict[str, Tensor], **_: Any) -> Tensor:
+    def infer(self, x: dict[str, Tensor], **_: Any) -> Tensor | Step:
         device, recipe = torch.device(self.device), self.recipe
         dtype = training_dtype(device)
+        X, y, n_loops = x["X"].to(device), x["y"].to(device), int(x["n_loops"][0])
         with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
-            return self.module_(
-                x["X"].to(device),
-                x["y"].to(device),
-                int(x["n_loops"][0]),
-                window=recipe.window,
-                n_grad_loops=recipe.n_grad_loops,
-            )
+            if recipe.loss != "window":
+                steps = self.module_.trajectory(X, y, n_loops)
+                return Step(steps.output.float(), steps.exit.float())
+            return self.module_(X, y, n_loops, recipe.window, recipe.n_grad_loops).float()
 
-    def get_loss(self, y_pred: Tensor, y_true: Tensor, *_: Any, **__: Any) -> Tensor:
-        return self.criterion_(y_pred.float(), y_true.to(y_pred.device))
+    def get_loss(self, y_pred: Any, y_true: Tensor, *_: Any, **__: Any) -> Tensor:
+        return self.criterion_(y_pred, y_true.to(self.device))
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         # skorch would run the model once for each of the two optimisers.
@@ -96,6 +102,18 @@ class _Trainer(NeuralNet):
         )
         self._step_optimizer(None)
         return step
+
+
+def _criterion(network: NetworkConfig, recipe: Recipe) -> type[nn.Module]:
+    """Loss that a recipe asks of a network."""
+    if recipe.loss == "window":
+        return LogLoss if network.classifies else DistributionLoss
+    if network.classifies or not network.n_gate_units:
+        raise ValueError(
+            f"Got loss={recipe.loss!r}, which trains the exit gate of a regressor, but the network "
+            f"has n_gate_units={network.n_gate_units} and n_quantiles={network.n_quantiles}."
+        )
+    return OuroLoss if recipe.loss == "ouro" else GateLoss
 
 
 def _take_weights(module: LoopedNetwork, start: Checkpoint) -> None:
@@ -176,7 +194,8 @@ def meta_train(
     Raises
     ------
     ValueError
-        If the recipe draws more columns than the network reads, the device is not there, or
+        If the recipe draws more columns than the network reads, its loss asks for an exit gate
+        that the network has not, the device is not there, or
         `folder` holds a run with another network, prior, recipe or start.
     FloatingPointError
         If the loss stops being finite.
@@ -218,7 +237,7 @@ def meta_train(
     state = RunState(module, prior, recipe, start, path, save_every, verbose)
     net = _Trainer(
         module,
-        criterion=LogLoss if network.classifies else DistributionLoss,
+        criterion=_criterion(network, recipe),
         callbacks=[("clip", GradientNormClipping(recipe.max_norm)), ("state", state)],
         max_epochs=1,
         iterator_train__batch_size=None,

@@ -224,6 +224,16 @@ class LoopedNetwork(nn.Module):
                 outputs.append(self.readout(final[:, n_support:]))
         return torch.stack(outputs)
 
+    def trajectory(self, X: Tensor, y: Tensor, n_loops: int) -> Step:
+        """Predict the queries of a batch of tables after every loop, with the gate's logits.
+
+        As `forward` with a window of all loops; the results have a first dimension more.
+        """
+        memory = self.encode_support(X[:, : y.shape[1]], y, n_loops)
+        steps = list(self.predict_queries(X[:, y.shape[1] :], memory))
+        exits = [step.exit for step in steps if step.exit is not None]
+        return Step(torch.stack([step.output for step in steps]), torch.stack(exits))
+
     def encode_support(
         self, X: Tensor, y: Tensor, n_loops: int, weights: Tensor | None = None
     ) -> SupportMemory:

@@ -31,7 +31,7 @@ from sklearn_looped.learned.checkpoints import (
 )
 from sklearn_looped.learned.held_out import score_by_loop, score_rival
 from sklearn_looped.learned.metatrain import MetaTraining, meta_train
-from sklearn_looped.learned.network import NetworkConfig
+from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.priors import Prior, SyntheticTables, TwoClassTables
 from sklearn_looped.learned.recipe import Recipe
 
@@ -40,7 +40,8 @@ from sklearn_looped.learned.recipe import Recipe
 class Pretraining:
     """All that makes a shipped checkpoint: network, prior, recipe, start, and what to warn of.
 
-    `start` names the shipped weights to begin from; `rivals` are scored on the same tables.
+    `start` names the shipped weights to begin from; `gate` is the recipe of an exit gate, trained
+    on the finished network; `rivals` are scored on the same tables.
     """
 
     network: NetworkConfig
@@ -49,8 +50,10 @@ class Pretraining:
     limits: str
     rivals: dict[str, BaseEstimator]
     start: str | None = None
+    gate: Recipe | None = None
 
 
+GATE_UNITS = 16
 TABLE_SIZES = (
     "Tables of up to 32 columns and 512 support rows were seen in training; more rows are "
     "handled, but untrained. Nothing but synthetic tables was seen. "
@@ -68,6 +71,7 @@ PRETRAININGS = {
             "RidgeCV": make_pipeline(StandardScaler(), RidgeCV([10.0**k for k in range(-3, 4)])),
             "random forest": RandomForestRegressor(random_state=0),
         },
+        gate=Recipe(n_steps=1000, n_loops=(8, 8), lr=2e-3, muon_lr=5e-3, loss="gate", seed=2),
     ),
     "tabular-classifier": Pretraining(
         NetworkConfig(n_quantiles=0),
@@ -89,7 +93,7 @@ A looped transformer for `{estimator}(weights="{name}")`.
 
 - Network: {parameters:,} parameters, {network}
 - Prior: `{prior}`
-- Recipe: {recipe}{start}
+- Recipe: {recipe}{start}{gate}
 - Tables seen: {tables:,} in {steps:,} steps; final loss {loss:.4f} (mean of the last 100 steps)
 - Cost: {hours:.2f} hours on {machine}
 - Written by sklearn_looped {version}, torch {torch}; licence BSD-3-Clause
@@ -129,6 +133,7 @@ def _card(name: str, job: Pretraining, run: MetaTraining, command: str, device: 
         estimator="LoopedICLClassifier" if classifies else "LoopedICLRegressor",
         score=score,
         start=f"; started from the weights `{job.start}`" if job.start else "",
+        gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
         parameters=sum(p.numel() for p in run.network.parameters()),
         network=_spell(job.network),
         prior=job.prior,
@@ -164,6 +169,30 @@ def ship(name: str, folder: Path) -> None:
     (WEIGHTS_FOLDER / "registry.json").write_text(text)
 
 
+def _train(
+    name: str, job: Pretraining, folder: Path, device: str
+) -> tuple[MetaTraining, LoopedNetwork]:
+    """Train the network, then its gate if it is to have one."""
+    start = None if job.start is None else load_checkpoint(job.start)
+    run = meta_train(
+        job.network, job.prior, job.recipe, start=start, folder=folder, device=device, verbose=1
+    )
+    if job.gate is None:
+        return run, run.network
+    backbone = folder / f"{name}-without-gate.safetensors"
+    save_checkpoint(run.network, backbone)
+    gated = meta_train(
+        replace(job.network, n_gate_units=GATE_UNITS),
+        job.prior,
+        job.gate,
+        start=load_checkpoint(backbone),
+        folder=folder / "gate",
+        device=device,
+        verbose=1,
+    )
+    return run, gated.network
+
+
 def main() -> None:
     """Train one of the shipped checkpoints, score it and write file and card."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -178,18 +207,9 @@ def main() -> None:
     if args.steps is not None:
         job = replace(job, recipe=replace(job.recipe, n_steps=args.steps))
     folder = args.folder or Path("runs") / args.name
-    start = None if job.start is None else load_checkpoint(job.start)
-    run = meta_train(
-        job.network,
-        job.prior,
-        job.recipe,
-        start=start,
-        folder=folder,
-        device=args.device,
-        verbose=1,
-    )
+    run, network = _train(args.name, job, folder, args.device)
     facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": run.seconds}
-    save_checkpoint(run.network, folder / f"{args.name}.safetensors", facts)
+    save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
     steps = f" --steps {args.steps}" if args.steps is not None else ""
     command = f"python -m sklearn_looped.learned.pretrain {args.name}{steps}"
     card = _card(args.name, job, run, command, args.device)

@@ -112,10 +112,14 @@ class DistributionLoss(nn.Module):
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Score outputs (..., 1 + n_quantiles) against targets (...), which broadcast."""
-        squared = (output[..., 0] - target).square().mean()
+        return self.of_each(output, target).mean()
+
+    def of_each(self, output: Tensor, target: Tensor) -> Tensor:
+        """Score each output by itself, (...)."""
+        squared = (output[..., 0] - target).square()
         excess = target[..., None] - output[..., 1:]
         levels = quantile_levels(excess.shape[-1]).to(excess)
-        pinball = torch.maximum(levels * excess, (levels - 1) * excess).mean()
+        pinball = torch.maximum(levels * excess, (levels - 1) * excess).mean(-1)
         return squared + 2 * pinball
 
 

@@ -7,6 +7,7 @@ from torch import Generator
 from sklearn_looped.learned.priors.mechanisms import uniform
 
 Range = tuple[int, int]
+LOSSES = ("window", "ouro", "gate")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Recipe:
         Shares of the run in which the learning rate rises from 0 and falls to 0, linearly.
     max_norm : float, default=1.0
         Gradients are clipped to this norm.
+    loss : {"window", "ouro", "gate"}, default="window"
+        "window": the readout's loss over the last T loops. "ouro": stage I of Ouro, network and
+        exit gate together (`gate_losses.OuroLoss`). "gate": its stage II, the gate alone on a
+        network that stays as it is (`gate_losses.GateLoss`). The last two take all loops.
     average : float, default=0.999
         Decay of the exponential moving average of the weights, which is what is kept.
     seed : int, default=0
@@ -65,6 +70,7 @@ class Recipe:
     warmup: float = 0.02
     decay: float = 0.5
     max_norm: float = 1.0
+    loss: str = "window"
     average: float = 0.999
     seed: int = 0
 
@@ -81,6 +87,9 @@ class Recipe:
         for name in ("curriculum", "warmup", "decay", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Got {name}={getattr(self, name)!r}, but expected 0 to 1.")
+
+        if self.loss not in LOSSES:
+            raise ValueError(f"Got loss={self.loss!r}, but expected one of {', '.join(LOSSES)}.")
 
     def draw_sizes(self, step: int, generator: Generator) -> tuple[int, int, int]:
         """Draw the columns, support rows and loops of a step.

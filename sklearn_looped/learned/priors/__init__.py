@@ -1,6 +1,6 @@
 """Priors: distributions over tables that a looped transformer is meta-trained on."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
@@ -16,6 +16,7 @@ from sklearn_looped.learned.priors.tables import SyntheticTables
 __all__ = [
     "PRIORS",
     "DecisionTreePrior",
+    "KnowsSignal",
     "LinearPrior",
     "Prior",
     "ReLUNetworkPrior",
@@ -32,6 +33,16 @@ class Prior(Protocol):
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
         """Draw X of shape (n_tables, n_rows, n_features) and y of shape (n_tables, n_rows)."""
+
+
+@runtime_checkable
+class KnowsSignal(Protocol):
+    """A prior whose targets are a signal and noise."""
+
+    def sample_with_signal(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw X (B, n, d), y (B, n) and the target without its noise (B, n)."""
 
 
 PRIORS: dict[str, Prior] = {

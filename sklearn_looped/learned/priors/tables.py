@@ -156,19 +156,27 @@ class SyntheticTables:
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
         """Draw X (B, n, d), NaN where a cell is missing, and y (B, n)."""
+        X, y, _ = SyntheticTables.sample_with_signal(self, generator, n_tables, n_rows, n_features)
+        return X, y
+
+    def sample_with_signal(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw X (B, n, d), y (B, n) and the target without its noise (B, n)."""
         groups = [min(GROUP, n_tables - start) for start in range(0, n_tables, GROUP)]
         tables = [self._sample_group(generator, size, n_rows, n_features) for size in groups]
-        X, y = (torch.cat(parts) for parts in zip(*tables, strict=True))
-        return X, y
+        X, y, signal = (torch.cat(parts) for parts in zip(*tables, strict=True))
+        return X, y, signal
 
     def _sample_group(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         if chance(generator, self.causal):
             X, y = causal_model(generator, n_tables, n_rows, n_features)
             X = _change_marginals(generator, standard(X))
         else:
             X, y = _function_of_features(generator, n_tables, n_rows, n_features)
         X = _add_irrelevant(generator, X)
-        y = _add_noise(generator, X, _change_target(generator, y))
-        return _hide_cells(generator, X), y
+        signal = _change_target(generator, y)
+        y = _add_noise(generator, X, signal)
+        return _hide_cells(generator, X), y, signal
