@@ -13,6 +13,7 @@ __version__ = "0.1.0.dev0"
 _PUBLIC = {
     "LoopedICLClassifier": "sklearn_looped.estimators.in_context",
     "LoopedICLRegressor": "sklearn_looped.estimators.in_context",
+    "LoopedICLRegressorCV": "sklearn_looped.estimators.in_context",
     "ProgrammedSGDClassifier": "sklearn_looped.estimators.programmed_linear",
     "ProgrammedSGDRegressor": "sklearn_looped.estimators.programmed_linear",
     "FleqMachine": "sklearn_looped.programmed.fleq",

@@ -9,6 +9,7 @@ import sklearn_looped
 from sklearn_looped import (
     LoopedICLClassifier,
     LoopedICLRegressor,
+    LoopedICLRegressorCV,
     ProgrammedSGDClassifier,
     ProgrammedSGDRegressor,
 )
@@ -16,6 +17,7 @@ from sklearn_looped import (
 ESTIMATORS = [
     LoopedICLRegressor(),
     LoopedICLClassifier(),
+    LoopedICLRegressorCV(n_loops=[1, 3], cv=2),
     ProgrammedSGDRegressor(),
     ProgrammedSGDClassifier(),
     ProgrammedSGDClassifier(loss="hinge"),

@@ -80,7 +80,8 @@ def validate_training(
         another length than X, or of one row; or if weights are negative or too few positive.
     """
     X, y = _validate_rows(estimator, X, y)
-    several = np.ndim(y) == 2 and np.shape(y)[1] > 0
+    shape = np.asarray(y).shape
+    several = len(shape) == 2 and shape[1] > 0
     y = np.asarray(y) if several else column_or_1d(y, warn=True)
     try:
         if y.dtype.kind in "SU":

@@ -1,0 +1,212 @@
+"""`LoopedICLRegressorCV`: the number of loops chosen by cross-validation."""
+
+import os
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
+from sklearn_looped.learned.checkpoints import load_checkpoint
+
+
+class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
+    """`LoopedICLRegressor` with the number of loops chosen by cross-validation.
+
+    One pass over the loops scores every count on a fold, as `LassoCV` scores every alpha on a
+    path: the cost is that of cross-validating the largest count alone, and of one fit more. The
+    choice is that of `GridSearchCV` over ``n_loops`` with the same folds.
+
+    Parameters
+    ----------
+    weights : str or path, default="tabular"
+        Name of shipped weights or path of a checkpoint file.
+    n_loops : array-like of int, default=None
+        Counts to choose from. None: from 1 to twice as many as the weights were made for.
+    cv : int, cross-validation generator or iterable, default=None
+        As in `sklearn.model_selection.cross_val_score`; None: 5 folds in the order of the rows.
+    n_estimators : int, default=4
+        As in `LoopedICLRegressor`, like the rest.
+    max_support : int, default=1024
+    device : str, default="auto"
+    random_state : int, RandomState instance or None, default=None
+
+    Attributes
+    ----------
+    n_loops_ : int
+        The count with the best mean R2 over folds; of equals the smallest.
+    candidates_ : ndarray of shape (n_candidates,)
+        The counts, sorted.
+    score_path_ : ndarray of shape (n_candidates, n_folds)
+        R2 of each count on each fold.
+    regressor_ : LoopedICLRegressor
+        Fitted on all rows with `n_loops_` loops.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X was a DataFrame with text names.
+
+    Raises
+    ------
+    ValueError
+        If parameters or data are invalid; the message says what to do.
+
+    See Also
+    --------
+    LoopedICLRegressor : With ``n_loops="auto"`` each query chooses for itself.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_looped import LoopedICLRegressorCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = LoopedICLRegressorCV(n_loops=range(1, 9), cv=3).fit(X[:150], y[:150])
+    >>> model.score_path_.shape
+    (8, 3)
+    >>> model.predict(X[150:]).shape
+    (292,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **{
+            name: LoopedICLRegressor._parameter_constraints[name]
+            for name in ("n_estimators", "max_support", "device", "random_state")
+        },
+        "weights": [str, os.PathLike],
+        "n_loops": ["array-like", Iterable, None],
+        "cv": ["cv_object"],
+    }
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] = "tabular",
+        *,
+        n_loops: ArrayLike | None = None,
+        cv: Any = None,
+        n_estimators: int = 4,
+        max_support: int = 1024,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.weights = weights
+        self.n_loops = n_loops
+        self.cv = cv
+        self.n_estimators = n_estimators
+        self.max_support = max_support
+        self.device = device
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        return self._regressor().__sklearn_tags__()
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "LoopedICLRegressorCV":
+        """Choose the number of loops, then keep all rows as support.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `LoopedICLRegressor.fit`; folds are scored with the weights too.
+
+        Returns
+        -------
+        self
+        """
+        self.candidates_ = self._candidates()
+        # A first fit on all rows checks the data before the work begins.
+        self.regressor_ = self._regressor(1).fit(X, y, sample_weight)
+        X, y, sample_weight = indexable(X, y, sample_weight)
+        folds = list(check_cv(self.cv, y).split(X, y))
+        columns = [self._score_fold(X, y, sample_weight, *fold) for fold in folds]
+        self.score_path_ = np.column_stack(columns)
+        best = self.score_path_.mean(axis=1).argmax()
+        self.n_loops_ = int(self.candidates_[best])
+        self.regressor_.set_params(n_loops=self.n_loops_).fit(X, y, sample_weight)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.regressor_, name):
+                setattr(self, name, getattr(self.regressor_, name))
+        return self
+
+    def _candidates(self) -> NDArray[np.intp]:
+        if self.n_loops is None:
+            trained = load_checkpoint(self.weights).network.config.n_loops
+            return np.arange(1, 2 * trained + 1)
+        counts = list(np.ravel(self.n_loops))
+        valid = Interval(Integral, 1, None, closed="left")
+        if not counts or not all(valid.is_satisfied_by(count) for count in counts):
+            raise ValueError(
+                f"Got n_loops={self.n_loops!r}, but expected whole numbers of at least 1."
+            )
+        return np.unique(counts)
+
+    def _regressor(self, n_loops: int | None = None) -> LoopedICLRegressor:
+        return LoopedICLRegressor(
+            self.weights,
+            n_loops=n_loops,
+            n_estimators=self.n_estimators,
+            max_support=self.max_support,
+            device=self.device,
+            random_state=self.random_state,
+        )
+
+    def _score_fold(
+        self, X: Any, y: Any, weights: Any, train: NDArray[Any], test: NDArray[Any]
+    ) -> list[float]:
+        """R2 on one fold of every candidate, from one pass over the loops."""
+        support = [
+            None if part is None else _safe_indexing(part, train) for part in (X, y, weights)
+        ]
+        model = self._regressor(int(self.candidates_[-1])).fit(*support)
+        stages = list(model.staged_predict(_safe_indexing(X, test)))
+        truth = _safe_indexing(y, test)
+        test_weights = None if weights is None else _safe_indexing(weights, test)
+        return [
+            float(r2_score(truth, stages[count - 1], sample_weight=test_weights))
+            for count in self.candidates_
+        ]
+
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """Predict as `LoopedICLRegressor.predict` does, with the chosen number of loops.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        return_std : bool, default=False
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        std : ndarray of the shape of y
+            Only if `return_std`.
+        """
+        check_is_fitted(self)
+        return self.regressor_.predict(X, return_std)
+
+    def predict_quantiles(
+        self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)
+    ) -> NDArray[Any]:
+        """Predict quantiles as `LoopedICLRegressor.predict_quantiles` does.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+        quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
+        """
+        check_is_fitted(self)
+        return self.regressor_.predict_quantiles(X, quantiles)
