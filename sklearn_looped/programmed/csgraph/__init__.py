@@ -1,0 +1,21 @@
+"""Graph algorithms of `scipy.sparse.csgraph` as looped transformers of fixed weights.
+
+The functions take scipy's arguments and give scipy's results, with one more keyword: with
+``return_run=True`` the last result is the list of `Run`, one for each run of the loop, with the
+loop body (`block`, with `layers`, `fields` and `certificate`), the last state and the loops used.
+"""
+
+from sklearn_looped.programmed.csgraph.order import (
+    OrderBlock,
+    breadth_first_order,
+    depth_first_order,
+)
+from sklearn_looped.programmed.csgraph.search import Run, SearchBlock
+
+__all__ = [
+    "OrderBlock",
+    "Run",
+    "SearchBlock",
+    "breadth_first_order",
+    "depth_first_order",
+]
