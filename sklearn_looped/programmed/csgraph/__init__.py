@@ -10,12 +10,16 @@ from sklearn_looped.programmed.csgraph.order import (
     breadth_first_order,
     depth_first_order,
 )
+from sklearn_looped.programmed.csgraph.paths import DijkstraBlock, dijkstra, shortest_path
 from sklearn_looped.programmed.csgraph.search import Run, SearchBlock
 
 __all__ = [
+    "DijkstraBlock",
     "OrderBlock",
     "Run",
     "SearchBlock",
     "breadth_first_order",
     "depth_first_order",
+    "dijkstra",
+    "shortest_path",
 ]

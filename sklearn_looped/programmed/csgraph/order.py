@@ -15,7 +15,7 @@ from sklearn_looped.programmed.csgraph.search import (
     search_fields,
     visit,
 )
-from sklearn_looped.programmed.csgraph.validation import check_graph, check_node, unweighted
+from sklearn_looped.programmed.csgraph.validation import check_graph, check_node, drop_weights
 from sklearn_looped.programmed.layers import Layer, Terms, Unit
 from sklearn_looped.programmed.layout import Layout
 from sklearn_looped.programmed.primitives import add, at_least, clear, gate
@@ -205,7 +205,7 @@ def _order(
     return_predecessors: bool,
     return_run: bool,
 ) -> Any:
-    graph = unweighted(check_graph(csgraph))
+    graph = drop_weights(check_graph(csgraph))
     n_nodes = graph.shape[0]
     start = check_node(i_start, n_nodes)
     block = OrderBlock(pointer_bits(n_nodes), order, directed=directed)

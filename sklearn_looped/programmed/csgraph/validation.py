@@ -62,7 +62,7 @@ def _refuse(bad: NDArray[np.bool_], what: str, instead: str) -> None:
         )
 
 
-def unweighted(graph: csr_array) -> csr_array:
+def drop_weights(graph: csr_array) -> csr_array:
     """Graph with weight 1 on all edges."""
     return csr_array((np.ones(graph.nnz), graph.indices, graph.indptr), shape=graph.shape)
 
