@@ -139,8 +139,8 @@ def certify(
     Integers: a hidden unit, or its gate, sums weight * field. The weights that primitives put on
     codes are multiples of 1/2, so every partial sum, in any order, is a multiple of the finest
     weight and at most the sum of all absolute values: exact as long as their ratio is below the
-    limit. Units of opposite output follow each other, with outputs that are powers of two, so what they add up to
-    is exact as well.
+    limit. Units of opposite output follow each other, with outputs that are powers of two, so what
+    they add up to is exact as well.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ them to it.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -146,10 +147,7 @@ class LoopedTransformer:
                 adjacency = torch.as_tensor(adjacency.toarray(), dtype=state.dtype)
             block: Block = lambda x: self(x, adjacency)  # noqa: E731
         else:
-            matrix = adjacency
-            if adjacency is not None:
-                matrix = csr_array(adjacency, dtype=state.numpy().dtype)
-            block = _sparse_block(self, state, evaluation, matrix)
+            block = _sparse_block(self, state, evaluation, adjacency)
         return run_loop(block, state, n_loops, until=until)
 
     def changing(self) -> dict[str, set[int]]:
@@ -169,7 +167,10 @@ Step = Callable[[], None]
 
 
 def _sparse_block(
-    transformer: LoopedTransformer, state: Tensor, evaluation: str, adjacency: csr_array | None
+    transformer: LoopedTransformer,
+    state: Tensor,
+    evaluation: str,
+    adjacency: csr_array | Tensor | None,
 ) -> Block:
     """Loop body that updates `state` in place on the rows that can act."""
     steps: list[Step] = []
@@ -204,10 +205,10 @@ def _head_step(
     head: Head,
     state: Tensor,
     evaluation: str,
-    adjacency: csr_array | None,
+    adjacency: csr_array | Tensor | None,
 ) -> HeadStep:
     tokens = transformer.tokens
-    matrix = _matrix(head, adjacency)
+    matrix = _matrix(head, adjacency, state)
     pointer = head.pointer if evaluation == "gather" else None
     if pointer is not None and _pointers_name_rows(transformer, head, pointer, state):
         return compile_pointer_head(head, pointer, tokens, state.numpy(), matrix)
@@ -246,13 +247,14 @@ def _head_step(
     return compute
 
 
-def _matrix(head: Head, adjacency: csr_array | None) -> csc_array | None:
+def _matrix(head: Head, adjacency: csr_array | Tensor | None, state: Tensor) -> csc_array | None:
     """Columns of the matrix that a graph head multiplies by; None for other heads."""
     if head.kind != "graph":
         return None
     if adjacency is None:
         raise ValueError("Got no adjacency matrix, but the layer has a graph head.")
-    return csc_array(adjacency.T if head.transposed else adjacency)
+    matrix: Any = adjacency.T if head.transposed else adjacency
+    return csc_array(matrix, dtype=state.numpy().dtype)
 
 
 def _pointers_name_rows(

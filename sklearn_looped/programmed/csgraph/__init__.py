@@ -5,6 +5,11 @@ The functions take scipy's arguments and give scipy's results, with one more key
 loop body (`block`, with `layers`, `fields` and `certificate`), the last state and the loops used.
 """
 
+from sklearn_looped.programmed.csgraph.components import (
+    FinishBlock,
+    FloodBlock,
+    connected_components,
+)
 from sklearn_looped.programmed.csgraph.order import (
     OrderBlock,
     breadth_first_order,
@@ -15,10 +20,13 @@ from sklearn_looped.programmed.csgraph.search import Run, SearchBlock
 
 __all__ = [
     "DijkstraBlock",
+    "FinishBlock",
+    "FloodBlock",
     "OrderBlock",
     "Run",
     "SearchBlock",
     "breadth_first_order",
+    "connected_components",
     "depth_first_order",
     "dijkstra",
     "shortest_path",

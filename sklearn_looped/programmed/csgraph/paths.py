@@ -1,9 +1,9 @@
 """Shortest paths by Dijkstra's algorithm."""
 
-import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from sklearn_looped.programmed.csgraph.search import (
@@ -23,34 +23,39 @@ from sklearn_looped.programmed.layers import Layer, Unit
 from sklearn_looped.programmed.layout import Layout
 from sklearn_looped.programmed.primitives import add, clear, gate
 
-_RANGE = 2.0**200  # smallest edge beside the longest path
+_UNREACHED = 2.0  # no path is longer than 1
+_CLOSED = 4.0
+_GAP = 2.0**-44  # of the scores of two nodes
+_SHORTEST = 2.0**-200  # edge other than 0
+_LARGEST_EXPONENT = 1022
 _STEEP = 2.0**256  # above the inverse of the smallest difference of two distances
-_LARGEST = 2.0**200
 
 
 class DijkstraBlock(SearchBlock):
     r"""Loop body that settles one node a pass, the open one of smallest distance.
 
-    An edge of length w > 0 stands in the adjacency matrix as w, one of length 0 as -1. The pass
-    reads the edges :math:`a_v` of the node u that it takes (`SearchBlock`), and on every node v
+    Lengths are measured in a power of two that no path exceeds, so distances are at most 1 and
+    one set of weights serves all graphs. An edge of length w > 0 stands in the adjacency matrix as
+    w, one of length 0 as -1. The pass reads the edges :math:`a_v` of the node u that it takes
+    (`SearchBlock`), and on every node v forms
 
     - the candidate :math:`c = d_u + \mathrm{relu}(a_v)`, a rounded sum as in any program;
-    - whether there is an edge, :math:`[|a_v| > 0]`, and the gain
+    - whether there is an edge, :math:`[|a_v| > 0]`, and if so the gain
       :math:`g = \mathrm{relu}(d_v - c)`, whose sign is exact;
-    - :math:`f = [g > 0] = 1 - \mathrm{relu}(1 - A g)`, exactly 0 or 1, with A = 2**256 / K above the
-      inverse of the smallest gain;
-    - :math:`d_v \leftarrow f c + (1 - f) d_v`, with predecessor and source: gated units of which one
-      is 0, so the new distance is c to the last bit.
+    - :math:`f = [g > 0] = 1 - \mathrm{relu}(1 - A g)`, 0 or 1 exactly, with :math:`A = 2^{256}`
+      above the inverse of the smallest gain;
+    - :math:`d_v \leftarrow f c + (1 - f) d_v`, with predecessor and source: gated units of which
+      one is 0, so the new distance is c to the last bit.
 
     Nodes are taken by the score :math:`\mathrm{round}_q(d) + \delta v`, with
-    :math:`\delta = 2^{-44} K` and a grid of :math:`q = 2^L \delta` (adding and taking away a
-    constant rounds to it): scores of different nodes differ by at least :math:`\delta` whatever the
-    distances, so the argmin head is one-hot, and ties go to the smallest number. Where two
+    :math:`\delta = 2^{-44}` and a grid of :math:`q = 2^L \delta`, to which adding and taking away
+    a constant rounds. So the scores of different nodes differ by at least :math:`\delta` whatever
+    the distances: the argmin head is one-hot, and ties go to the smallest number. Where two
     distances fall on one grid point a node may be settled too early; it opens again when its
-    distance falls. So at the end :math:`d_v \le \mathrm{fl}(d_u + w)` for *every* edge: distances
-    are the smallest rounded sum over all paths, equal in every bit to those of a Dijkstra
-    with a priority queue in the same dtype. With edges of length 0 or at least q the loop runs at
-    most n**2 times; n times without ties.
+    distance falls. So at the end :math:`d_v \le \mathrm{fl}(d_u + w)` for *every* edge, and
+    distances are the smallest rounded sums over all paths, equal in every bit to those of a
+    Dijkstra with a priority queue in float64. One pass a node if there are no edges
+    shorter than q; at most n passes a node if there are such of length 0 only.
 
     6 layers a pass for directed graphs; 11 for undirected ones, which relax along the edges that
     lead out of a node, then along those that lead in.
@@ -59,48 +64,34 @@ class DijkstraBlock(SearchBlock):
     ----------
     n_bits : int
         Bits L of a position: graphs have at most 2**L - 2 nodes. At most 20.
-    max_distance : float
-        Bound on the length of all shortest paths, such as the number of nodes times the longest
-        edge; K is the next power of two. Edges are 0, or at least 2**-200 K. Between 2**-200 and
-        2**200.
     directed : bool, default=True
 
     Examples
     --------
     >>> from sklearn_looped.programmed.csgraph import DijkstraBlock
-    >>> block = DijkstraBlock(8, max_distance=1000.0)
+    >>> block = DijkstraBlock(8)
     >>> len(block.layers), block.fields.width, block.certificate.logit_margin
-    (6, 46, 960.0)
+    (6, 43, 960.0)
     """
 
-    def __init__(self, n_bits: int, max_distance: float, *, directed: bool = True) -> None:
-        if not 1 / _LARGEST <= max_distance <= _LARGEST:
-            raise ValueError(
-                f"Got paths as long as {max_distance:g}, but float64 needs lengths between "
-                f"{1 / _LARGEST:.3g} and {_LARGEST:.3g}; measure edges in another unit."
-            )
-        bound = 2.0 ** math.ceil(math.log2(max_distance))  # K
-        self.unreached = 2 * bound
-        self.smallest_edge = bound / _RANGE
+    def __init__(self, n_bits: int, *, directed: bool = True) -> None:
         fields = _fields(n_bits)
-        self.gap = gap = bound * 2.0**-44
-        closed = 4 * bound
         copy = {"distance": "nearest", "index": "chosen", "source": "origin"}
-        layers = [Layer((choose(fields, copy, closed=closed, gap=gap),))]
+        layers = [Layer((choose(fields, copy, closed=_CLOSED, gap=_GAP),))]
         heads = visit(fields, {"nearest": "base", "chosen": "sender", "origin": "spring"})
         ways: tuple[Along, ...] = ("out",) if directed else ("out", "in")
         for along in ways:
-            first, *nets = _relax(fields, bound, gap)
+            first, *between, last = _relax(fields)
             layers.append(Layer((read_edges(fields, along), *heads), net(fields, first, "node")))
-            heads = []
+            layers += [Layer((), net(fields, units, "node")) for units in between]
             if along == ways[-1]:
-                nets[-1] += _settle(fields)
-            layers += [Layer((), net(fields, units, "node")) for units in nets[:-1]]
-            layers.append(Layer((), net(fields, nets[-1], "scratch", "node")))
+                last += _settle(fields)
+            layers.append(Layer((), net(fields, last, "scratch", "node")))
+            heads = []
         numbers = ("parent", "source", "chosen", "sender", "origin", "spring")
         bounds = dict.fromkeys(numbers, max(2**n_bits, -NO_NODE))
         bits = dict.fromkeys(("absent", "keep"), 1)
-        super().__init__(fields, layers, bounds | bits, closed)
+        super().__init__(fields, layers, bounds | bits, _CLOSED)
 
 
 def _fields(n_bits: int) -> Layout:
@@ -111,36 +102,34 @@ def _fields(n_bits: int) -> Layout:
     return search_fields(n_bits, **dict.fromkeys((*node, *scratch, *received, *edge), 1))
 
 
-def _relax(fields: Layout, bound: float, gap: float) -> list[list[Unit]]:
+def _relax(fields: Layout) -> list[list[Unit]]:
     """Units of five nets: edge; candidate; gain and grid; decision; update."""
     node, link, distance, candidate = fields.index("node", "link", "distance", "candidate")
     relax, keep, score = fields.index("relax", "keep", "score")
-    steep = _STEEP / bound
-    grid = {node: 2.0 ** (52 + fields.size("position")) * gap}  # its last bit is q
+    grid = {node: 2.0 ** (52 + fields.size("position")) * _GAP}  # its last bit is q
     edge = [
         Unit({link: 1.0}, fields.terms(length=1, size=1)),
         Unit({link: -1.0}, fields.terms(size=1)),
     ]
     sums = [
         Unit(fields.terms(base=1, length=1), {candidate: 1.0}),
-        Unit(fields.terms(node=1, size=-steep), fields.terms(absent=1)),
+        Unit(fields.terms(node=1, size=-_STEEP), fields.terms(absent=1)),
     ]
     compare = [
-        Unit({distance: 1.0, candidate: -1.0, fields.at("absent"): -8 * bound},
-             fields.terms(gain=1)),
+        Unit(fields.terms(distance=1, candidate=-1, absent=-_CLOSED), fields.terms(gain=1)),
         Unit({candidate: 1.0, **grid}, fields.terms(grid=1)),
         Unit(grid, fields.terms(grid=-1)),
         Unit({distance: 1.0}, fields.terms(old=1)),
-    ]  # fmt: skip
+    ]
     decide = [
         Unit({node: 1.0}, {relax: 1.0}),
-        Unit(fields.terms(node=1, gain=-steep), {relax: -1.0, keep: 1.0}),
+        Unit(fields.terms(node=1, gain=-_STEEP), {relax: -1.0, keep: 1.0}),
         *clear(fields, "distance"),
     ]
     update = [
         *gate(relax, {candidate: 1.0}, distance),
         *gate(keep, fields.terms(old=1), distance),
-        *gate(relax, fields.terms(grid=1, index=gap, score=-1), score),
+        *gate(relax, fields.terms(grid=1, index=_GAP, score=-1), score),
         *gate(relax, fields.terms(sender=1, parent=-1), fields.at("parent")),
         *gate(relax, fields.terms(spring=1, source=-1), fields.at("source")),
         *gate(relax, fields.terms(shut=-1), fields.at("shut")),
@@ -172,17 +161,17 @@ def dijkstra(
     The same arguments and results as `scipy.sparse.csgraph.dijkstra`. Distances are equal to
     scipy's in every bit; where several shortest paths are equally long, the predecessors are
     those of one of them. The transformer computes distances, predecessors and sources; the host
-    loads the graph, stops the loop when no node is open, and writes infinity and -9999 where no
-    path came. One run of the loop for each of `indices`, one loop for each node reached.
+    loads the graph, in units of a power of two, stops the loop when no node is open, and writes
+    infinity where no path came. One run of the loop for each of `indices`, and one loop for each
+    node reached, more where edges are extremely short (`DijkstraBlock`).
 
     Parameters
     ----------
     csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
         The graph: entry (i, j) is the length of the edge from i to j, in any unit. Zeros and
         infinite entries of dense arrays are no edges, stored zeros of sparse ones are edges of
-        length 0. At most 2**20 - 2 nodes; edges are 0, or at least 2**-200 of the bound of a
-        path, which is the number of nodes times the longest edge, and that lies between 2**-200
-        and 2**200.
+        length 0. At most 2**20 - 2 nodes. With a bound of 2 n times the longest edge on all
+        paths, below 2**1022, edges are 0, or at least 2**-198 of it.
     directed : bool, default=True
         Whether edges lead one way only.
     indices : int or array-like of int, default=None
@@ -195,7 +184,6 @@ def dijkstra(
         Nodes farther than this count as not reached. At least 0.
     min_only : bool, default=False
         Whether to find, in one run, the distance of every node from the nearest of `indices`.
-
     return_run : bool, default=False
         Whether to return the runs of the loop: block, certificate, last state, loops used.
 
@@ -225,7 +213,7 @@ def dijkstra(
     (array([0. , 1. , 3. , 3.5]), array([-9999,     0,     1,     2], dtype=int32))
     >>> _, (run,) = csgraph.dijkstra(graph, indices=0, return_run=True)
     >>> run.n_loops, run.block.fields.width
-    (4, 36)
+    (4, 33)
     """
     graph = _check_lengths(csgraph, unweighted)
     n_nodes = graph.shape[0]
@@ -234,16 +222,17 @@ def dijkstra(
         raise ValueError(f"Got limit={limit!r}, but a distance is at least 0.")
     if min_only and not nodes.size:
         raise ValueError("Got no indices, but the nearest of them was asked for; give a node.")
-    block = _block_for(graph, directed)
-    graph.data[graph.data == 0] = -1
+    block = DijkstraBlock(pointer_bits(n_nodes), directed=directed)
+    exponent = _scale(graph, block.n_bits)
     starts = [nodes.ravel()] if min_only else nodes.reshape(-1, 1)
+    limit = np.ldexp(min(limit, np.ldexp(_UNREACHED, exponent)), -exponent)
     runs = [_run(block, graph, start, limit) for start in starts]
     shape = (n_nodes,) if min_only else (*nodes.shape, n_nodes)
 
     def read(field: str, dtype: type) -> Any:
         return np.array([run.nodes(field) for run in runs]).reshape(shape).astype(dtype)
 
-    distance, source = read("distance", np.float64), read("source", np.int32)
+    distance, source = np.ldexp(read("distance", np.float64), exponent), read("source", np.int32)
     results: list[Any] = [np.where(source == NO_NODE, np.inf, distance)]
     if return_predecessors:
         results.append(read("parent", np.int32))
@@ -316,27 +305,36 @@ def _check_lengths(csgraph: Any, count: bool) -> csr_array:
     return graph
 
 
-def _block_for(graph: csr_array, directed: bool) -> DijkstraBlock:
-    """Block of the size that the graph needs."""
-    n_nodes = graph.shape[0]
-    lengths = graph.data[graph.data > 0]
-    longest = n_nodes * float(lengths.max(initial=0)) or 1.0
-    block = DijkstraBlock(pointer_bits(n_nodes), longest, directed=directed)
-    if lengths.min(initial=np.inf) < block.smallest_edge:
+def _scale(graph: csr_array, n_bits: int) -> int:
+    """Measure lengths in 2**exponent, above the length of every path; write -1 for length 0."""
+    zero = graph.data == 0
+    longest = graph.data.max(initial=0.0)
+    exponent = int(np.frexp(longest)[1]) + n_bits
+    if exponent > _LARGEST_EXPONENT:
         raise ValueError(
-            f"Got weights as small as {lengths.min():g} beside {lengths.max():g}, but those below "
-            f"{block.smallest_edge:g} are taken for none here; write 0 for them in a sparse array."
+            f"Got weights up to {longest:g}, but paths of {graph.shape[0]} nodes may be longer "
+            "than float64 holds; measure edges in another unit."
         )
-    return block
+    lengths = np.ldexp(graph.data, -exponent)
+    if (~zero & (lengths < _SHORTEST)).any():
+        raise ValueError(
+            f"Got weights as small as {graph.data[~zero].min():g} beside {longest:g}, but those "
+            f"below {np.ldexp(_SHORTEST, exponent):g} are not told from none here; write 0 for "
+            "them in a sparse array."
+        )
+    graph.data = np.where(zero, -1.0, lengths)
+    return exponent
 
 
-def _run(block: DijkstraBlock, graph: csr_array, start: Any, limit: float) -> Run:
+def _run(block: DijkstraBlock, graph: csr_array, start: NDArray[np.intp], limit: float) -> Run:
     """Run from one or more nodes; a distance is within the limit if it is below the next number."""
     n_nodes = graph.shape[0]
-    beyond = max(np.nextafter(limit, np.inf), block.smallest_edge)
-    distance = np.full(n_nodes, min(block.unreached, beyond))
+    beyond = max(np.nextafter(limit, np.inf), _SHORTEST)
+    distance = np.full(n_nodes, min(_UNREACHED, beyond))
     shut, source = np.ones(n_nodes), np.full(n_nodes, NO_NODE)
     distance[start], shut[start], source[start] = 0, 0, start
-    nodes = {"distance": distance, "shut": shut, "source": source, "parent": NO_NODE}
-    tape = block.tape(n_nodes, score=block.gap * np.arange(n_nodes), **nodes)
+    score = _GAP * np.arange(n_nodes)
+    tape = block.tape(
+        n_nodes, distance=distance, shut=shut, source=source, score=score, parent=NO_NODE
+    )
     return block.run(tape, graph, n_nodes**2)

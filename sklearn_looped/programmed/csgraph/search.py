@@ -1,5 +1,6 @@
 """Best-first search as a looped transformer: what the blocks of all graph algorithms share."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -117,9 +118,8 @@ class SearchBlock:
                 f"Got a graph of {n_nodes} nodes, but pointers of {self.n_bits} bits name at most "
                 f"{2**self.n_bits - 2}; declare more bits."
             )
-        kinds = {"scratch": 0, "null": 1, "node": slice(2, None)}
         state = self.fields.pack(n_nodes + 2, one=1)
-        for kind, rows in kinds.items():
+        for kind, rows in (("scratch", slice(1)), ("null", slice(1, 2)), ("node", slice(2, None))):
             state[rows, self.fields.at(kind)] = 1
         codes = sign_code(np.arange(2, n_nodes + 2), self.n_bits)
         state[2:, self.fields["position"]] = torch.as_tensor(codes)
@@ -162,8 +162,7 @@ class SearchBlock:
         states = self.transformer(graph.shape[0]).run(
             tape, max_loops, evaluation=evaluation, until=all_closed, adjacency=adjacency
         )
-        for n_loops, state in enumerate(states, 1):  # noqa: B007
-            pass
+        [(n_loops, state)] = deque(enumerate(states, 1), maxlen=1)
         if not all_closed(state):
             raise RuntimeError(
                 f"Got nodes that are still open after {max_loops} loops: edges too short for the "

@@ -11,7 +11,7 @@ from sklearn.utils import check_array
 
 
 def check_graph(csgraph: Any) -> csr_array:
-    """Graph as a matrix of its edges, a sparse one with zeros for edges of length 0.
+    """Check a graph and give it as a sparse matrix, with stored zeros for edges of length 0.
 
     As in scipy, zeros and infinite entries of a dense array are no edges, and all entries that
     a sparse matrix stores, or that a masked array does not mask, are edges, also zeros.
@@ -68,7 +68,7 @@ def drop_weights(graph: csr_array) -> csr_array:
 
 
 def check_node(i_start: Any, n_nodes: int) -> int:
-    """Number of a node.
+    """Check the number of a node.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def check_node(i_start: Any, n_nodes: int) -> int:
 
 
 def check_nodes(indices: Any, n_nodes: int) -> NDArray[np.intp]:
-    """Numbers of nodes, of any shape; None: all nodes. Negative ones count from the end.
+    """Check numbers of nodes, of any shape; None: all nodes. Negative ones count from the end.
 
     Raises
     ------
