@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from sklearn_looped.programmed.certificate import certify
 from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
@@ -101,6 +102,29 @@ def test_graph_head_spreads_a_row_of_the_adjacency_matrix():
     assert torch.equal(out[:, FIELDS.at("out")], adjacency[:, 5])
     with pytest.raises(ValueError, match="no adjacency matrix"):
         once(state, head)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("n_writers", [1, 2])
+def test_graph_head_spreads_the_entry_of_the_row_named_to_its_neighbours(transposed, n_writers):
+    tokens = Layout(scratch=n_writers, null=1, memory=7 - n_writers)
+    rng = np.random.default_rng(0)
+    state = tape(rng, tokens=tokens)
+    state[0, FIELDS["pointer"]] = torch.tensor(sign_code(4, 3))
+    state[0, FIELDS["x"]] = torch.tensor([1.5, -2.0])
+    dense = torch.tensor(rng.random((8, 8)) * (rng.random((8, 8)) < 0.5))
+    options = {"rows": ("memory",), "keys": ("scratch",), "kind": "graph"}
+    head = match_write(FIELDS, "pointer", {"x": "y"}, transposed=transposed, **options)
+    transformer = LoopedTransformer([Layer((head,))], tokens)
+    expected = state.clone()
+    column = dense[4] if transposed else dense[:, 4]
+    expected[:, FIELDS["y"]] += column[:, None] * state[0, FIELDS["x"]]
+    for adjacency in (dense, csr_array(dense.numpy())):
+        for evaluation in EVALUATIONS:
+            states = transformer.run(state, 1, evaluation=evaluation, adjacency=adjacency)
+            assert torch.equal(next(states), expected)
+    with pytest.raises(ValueError, match=r"shape \(7, 8\), but there are 8 tokens"):
+        next(transformer.run(state, 1, adjacency=dense[:7]))
 
 
 def test_broadcast_reaches_its_rows_only():

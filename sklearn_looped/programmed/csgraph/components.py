@@ -172,8 +172,9 @@ def connected_components(
     Parameters
     ----------
     csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
-        The graph: entry (i, j) is the edge from i to j. Zeros and infinite entries of dense
-        arrays are no edges, stored zeros of sparse ones are. At most 2**20 - 2 nodes.
+        The graph: entry (i, j) is the edge from i to j. Infinite entries of dense
+        arrays and zeros, to within 1e-8 as in scipy, are no edges; stored zeros of sparse arrays
+        are. At most 2**20 - 2 nodes.
     directed : bool, default=True
         Whether edges lead one way only.
     connection : {"weak", "strong"}, default="weak"

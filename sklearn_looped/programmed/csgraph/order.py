@@ -122,16 +122,18 @@ def breadth_first_order(
 ) -> Any:
     """Breadth-first order from a node, computed by a looped transformer.
 
-    The same arguments and results as `scipy.sparse.csgraph.breadth_first_order`, the order of
-    the nodes and the tree included; neighbours are visited by number. The transformer computes
+    The same arguments and results as `scipy.sparse.csgraph.breadth_first_order`, for CSR arrays the
+    order of the nodes and the tree included; neighbours are visited by number, in undirected
+    graphs those that an edge leads out to first. The transformer computes
     the time at which it visits each node, and its predecessor; the host loads the graph, stops the
     loop when no node is open, and lists the nodes by their times.
 
     Parameters
     ----------
     csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
-        The graph: entry (i, j) is the edge from i to j. Zeros and infinite entries of dense
-        arrays are no edges, stored zeros of sparse ones are. At most 2**20 - 2 nodes.
+        The graph: entry (i, j) is the edge from i to j. Infinite entries of dense
+        arrays and zeros, to within 1e-8 as in scipy, are no edges; stored zeros of sparse arrays
+        are. At most 2**20 - 2 nodes.
     i_start : int
         The node to start from, 0 to n_nodes - 1.
     directed : bool, default=True
@@ -179,10 +181,10 @@ def depth_first_order(
 ) -> Any:
     """Depth-first order from a node, computed by a looped transformer.
 
-    The same arguments and results as `scipy.sparse.csgraph.depth_first_order`, the order of the
-    nodes and the tree included: the nodes in the order in which the search first meets them,
-    neighbours by number. One loop a node, without backtracking; see `OrderBlock` and, for
-    parameters, results and errors, `breadth_first_order`.
+    The same arguments and results as `scipy.sparse.csgraph.depth_first_order`, for CSR arrays the
+    order of the nodes and the tree included: the nodes in the order in which the search first
+    meets them, neighbours by number. One loop a node, without backtracking; see `OrderBlock` and,
+    for parameters, results and errors, `breadth_first_order`.
 
     Examples
     --------

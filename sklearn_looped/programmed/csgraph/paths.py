@@ -168,10 +168,10 @@ def dijkstra(
     Parameters
     ----------
     csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
-        The graph: entry (i, j) is the length of the edge from i to j, in any unit. Zeros and
-        infinite entries of dense arrays are no edges, stored zeros of sparse ones are edges of
-        length 0. At most 2**20 - 2 nodes. With a bound of 2 n times the longest edge on all
-        paths, below 2**1022, edges are 0, or at least 2**-198 of it.
+        The graph: entry (i, j) is the length of the edge from i to j, in any unit. Infinite
+        entries of dense arrays and zeros, to within 1e-8 as in scipy, are no edges; stored zeros
+        of sparse arrays are edges of length 0. At most 2**20 - 2 nodes. Edges other than 0 are at
+        least 2**-197 n times the longest one, of n nodes, and n times that is below 2**1019.
     directed : bool, default=True
         Whether edges lead one way only.
     indices : int or array-like of int, default=None

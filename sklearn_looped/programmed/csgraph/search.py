@@ -169,7 +169,7 @@ class SearchBlock:
                 "scores to order keep opening nodes again. Drop edges that are short beside the "
                 "longest one, or make them 0."
             )
-        return Run(self, state, n_loops)
+        return Run(self, tape, adjacency, state, n_loops)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,13 +180,31 @@ class Run:
     ----------
     block : SearchBlock
         The loop body: its `layers`, `fields` and `certificate`.
+    tape : Tensor of shape (n_nodes + 2, width)
+        The first state: a scratchpad, a null token, the nodes.
+    adjacency : csr_array of shape (n_nodes + 2, n_nodes + 2)
+        The adjacency matrix of the tokens.
     state : Tensor of shape (n_nodes + 2, width)
-        The last state: a scratchpad, a null token, the nodes.
+        The last state.
     n_loops : int
         Loops that were run.
+
+    Examples
+    --------
+    Every state of a run, from the dense evaluation:
+
+    >>> from sklearn_looped.programmed import csgraph
+    >>> *_, (run,) = csgraph.breadth_first_order([[0, 1], [0, 0]], 0, return_run=True)
+    >>> transformer = run.block.transformer(n_nodes=2)
+    >>> states = transformer.run(run.tape, run.n_loops, adjacency=run.adjacency)
+    >>> step = run.block.fields.at("step")
+    >>> [state[2:, step].tolist() for state in states]
+    [[0.0, -1.0], [0.0, 1.0]]
     """
 
     block: SearchBlock
+    tape: Tensor
+    adjacency: csr_array
     state: Tensor
     n_loops: int
 

@@ -13,8 +13,9 @@ from sklearn.utils import check_array
 def check_graph(csgraph: Any) -> csr_array:
     """Check a graph and give it as a sparse matrix, with stored zeros for edges of length 0.
 
-    As in scipy, zeros and infinite entries of a dense array are no edges, and all entries that
-    a sparse matrix stores, or that a masked array does not mask, are edges, also zeros.
+    As in scipy, infinite entries of a dense array and zeros, to within 1e-8, are no edges, and all
+    entries that a sparse matrix stores, or that a masked array does not mask, are, also zeros.
+    Unlike in scipy, NaN is no way to say that there is no edge.
 
     Parameters
     ----------
