@@ -4,9 +4,9 @@
 `cached` also keeps keys and values that no layer writes to: both are the same layers restricted
 to the rows and keys that can act. `gather` goes further. Where a match head's softmax is proved
 one-hot it computes no scores and no softmax: it decodes the pointer to a row number and copies
-that row through Wv; all other heads and all feed-forward nets keep their weights, so adding,
-comparing and branching are still the net's. All four give the same bits; the tests hold
-them to it.
+that row through Wv, or writes to it, or for a graph head to its neighbours; all other heads and
+all feed-forward nets keep their weights, so adding, comparing and branching are still the net's.
+All four give the same bits; the tests hold them to it.
 """
 
 import hashlib

@@ -27,7 +27,7 @@ Along = Literal["out", "in"]
 class SearchBlock:
     r"""Loop body of fixed weights that takes one node a pass, the *open* node of smallest score.
 
-    The sequence is a scratchpad token, a null token and one token a node; the adjacency matrix
+    The sequence is a null token, a scratchpad token and one token a node; the adjacency matrix
     of the tokens is the graph's, with zeros for the first two. One pass does, by attention and
     feed-forward nets alone,
 
@@ -94,7 +94,7 @@ class SearchBlock:
 
     def transformer(self, n_nodes: int) -> LoopedTransformer:
         """Looped transformer of these weights over a graph of so many nodes."""
-        return LoopedTransformer(self.layers, Layout(scratch=1, null=1, node=n_nodes))
+        return LoopedTransformer(self.layers, Layout(null=1, scratch=1, node=n_nodes))
 
     def tape(self, n_nodes: int, **values: ArrayLike) -> Tensor:
         """Tokens of a graph, with the given fields of the nodes and all other fields 0.
@@ -119,7 +119,7 @@ class SearchBlock:
                 f"{2**self.n_bits - 2}; declare more bits."
             )
         state = self.fields.pack(n_nodes + 2, one=1)
-        for kind, rows in (("scratch", slice(1)), ("null", slice(1, 2)), ("node", slice(2, None))):
+        for kind, rows in (("null", slice(1)), ("scratch", slice(1, 2)), ("node", slice(2, None))):
             state[rows, self.fields.at(kind)] = 1
         codes = sign_code(np.arange(2, n_nodes + 2), self.n_bits)
         state[2:, self.fields["position"]] = torch.as_tensor(codes)
@@ -181,7 +181,7 @@ class Run:
     block : SearchBlock
         The loop body: its `layers`, `fields` and `certificate`.
     tape : Tensor of shape (n_nodes + 2, width)
-        The first state: a scratchpad, a null token, the nodes.
+        The first state: a null token, the scratchpad, the nodes.
     adjacency : csr_array of shape (n_nodes + 2, n_nodes + 2)
         The adjacency matrix of the tokens.
     state : Tensor of shape (n_nodes + 2, width)
