@@ -230,7 +230,7 @@ def test_blocks_are_certified_up_to_the_largest_size_and_refused_beyond(name):
     assert certificate.logit_margin >= certificate.logit_threshold
     assert certificate.largest_integer < certificate.integer_limit
     assert certificate.error_bound == 0
-    with pytest.raises(ValueError, match=r"pointers of 21 bits, but .* at most 1048574 nodes"):
+    with pytest.raises(ValueError, match=r"pointers of 22 bits, but .* at most 2097150 nodes"):
         BLOCKS[name](MAX_BITS + 1)
 
 
@@ -241,7 +241,12 @@ def test_scores_too_close_for_the_argmin_are_refused():
         csgraph.SearchBlock(fields, [Layer((head,))], {}, 4.0)
 
 
-def test_a_graph_of_too_many_nodes_for_a_block_is_refused():
+def test_a_graph_of_too_many_nodes_is_refused():
+    huge = csr_array((2**MAX_BITS, 2**MAX_BITS))
+    with pytest.raises(ValueError, match="at most 2097150 nodes apart; split the graph"):
+        csgraph.depth_first_order(huge, 0)
+    with pytest.raises(ValueError, match="at most 2097150 nodes apart; split the graph"):
+        csgraph.dijkstra(huge, indices=0)
     with pytest.raises(ValueError, match="graph of 7 nodes, but pointers of 3 bits name at most 6"):
         csgraph.FinishBlock(3).tape(7)
 

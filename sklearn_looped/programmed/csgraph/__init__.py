@@ -3,6 +3,9 @@
 The functions take scipy's arguments and give scipy's results, with one more keyword: with
 ``return_run=True`` the last result is the list of `Run`, one for each run of the loop, with the
 loop body (`block`, with `layers`, `fields` and `certificate`), the last state and the loops used.
+
+They are there to be looked into: the loops are as many as the nodes, or a small multiple, and each
+touches every node, so scipy is faster by a factor of hundreds to thousands.
 """
 
 from sklearn_looped.programmed.csgraph.components import (

@@ -39,7 +39,7 @@ class FinishBlock(SearchBlock):
     Parameters
     ----------
     n_bits : int
-        Bits L of a position: graphs have at most 2**L - 2 nodes. At most 20.
+        Bits L of a position: graphs have at most 2**L - 2 nodes. At most 21.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class FloodBlock(SearchBlock):
     Parameters
     ----------
     n_bits : int
-        Bits L of a position: graphs have at most 2**L - 2 nodes. At most 20.
+        Bits L of a position: graphs have at most 2**L - 2 nodes. At most 21.
     ways : sequence of {"out", "in"}
         The edges that names are handed on along.
 
@@ -174,7 +174,7 @@ def connected_components(
     csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
         The graph: entry (i, j) is the edge from i to j. Infinite entries of dense
         arrays and zeros, to within 1e-8 as in scipy, are no edges; stored zeros of sparse arrays
-        are. At most 2**20 - 2 nodes.
+        are. At most 2**21 - 2 nodes.
     directed : bool, default=True
         Whether edges lead one way only.
     connection : {"weak", "strong"}, default="weak"

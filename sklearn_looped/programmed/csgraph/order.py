@@ -42,7 +42,7 @@ class OrderBlock(SearchBlock):
     Parameters
     ----------
     n_bits : int
-        Bits L of a position: graphs have at most 2**L - 2 nodes. At most 20.
+        Bits L of a position: graphs have at most 2**L - 2 nodes. At most 21.
     order : {"breadth", "depth"}
     directed : bool, default=True
 
@@ -133,7 +133,7 @@ def breadth_first_order(
     csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
         The graph: entry (i, j) is the edge from i to j. Infinite entries of dense
         arrays and zeros, to within 1e-8 as in scipy, are no edges; stored zeros of sparse arrays
-        are. At most 2**20 - 2 nodes.
+        are. At most 2**21 - 2 nodes.
     i_start : int
         The node to start from, 0 to n_nodes - 1.
     directed : bool, default=True

@@ -63,7 +63,7 @@ class DijkstraBlock(SearchBlock):
     Parameters
     ----------
     n_bits : int
-        Bits L of a position: graphs have at most 2**L - 2 nodes. At most 20.
+        Bits L of a position: graphs have at most 2**L - 2 nodes. At most 21.
     directed : bool, default=True
 
     Examples
@@ -170,7 +170,7 @@ def dijkstra(
     csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
         The graph: entry (i, j) is the length of the edge from i to j, in any unit. Infinite
         entries of dense arrays and zeros, to within 1e-8 as in scipy, are no edges; stored zeros
-        of sparse arrays are edges of length 0. At most 2**20 - 2 nodes. Edges other than 0 are at
+        of sparse arrays are edges of length 0. At most 2**21 - 2 nodes. Edges other than 0 are at
         least 2**-197 n times the longest one, of n nodes, and n times that is below 2**1019.
     directed : bool, default=True
         Whether edges lead one way only.

@@ -17,7 +17,7 @@ from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Unit
 from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code
 from sklearn_looped.programmed.primitives import argmin, broadcast, match_write
 
-MAX_BITS = 20  # of a pointer: argmin tells the scores of so many nodes apart in float64
+MAX_BITS = 21  # of a pointer; beyond, argmin cannot tell the scores of `FinishBlock` apart
 NO_NODE = -9999  # scipy's "no predecessor"
 
 Along = Literal["out", "in"]
@@ -67,7 +67,7 @@ class SearchBlock:
     Raises
     ------
     ValueError
-        If pointers have more than 20 bits, or scores that the certificate refuses.
+        If pointers have more than 21 bits, or scores that the certificate refuses.
 
     References
     ----------
@@ -224,7 +224,7 @@ def search_fields(n_bits: int, **registers: int) -> Layout:
     Raises
     ------
     ValueError
-        If there are more than 20 bits.
+        If there are more than 21 bits.
     """
     if n_bits > MAX_BITS:
         raise ValueError(
