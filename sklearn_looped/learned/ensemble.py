@@ -58,7 +58,7 @@ class SupportEnsemble:
     @classmethod
     def fit(cls, support: Support, views: list[View]) -> "SupportEnsemble":
         """Fit the canonical form of every view."""
-        tables = [_tables(view.support(support)) for view in views]
+        tables = [tables_of(view.support(support)) for view in views]
         return cls(support, views, [Standardiser.fit(*table) for table in tables])
 
     def remember(self, network: LoopedNetwork, n_loops: int) -> list[SupportMemory]:
@@ -66,7 +66,7 @@ class SupportEnsemble:
         device = next(network.parameters()).device
         memories = []
         for view, scale in zip(self.views, self.standardisers, strict=True):
-            X, y, weights = _tables(view.support(self.support))
+            X, y, weights = tables_of(view.support(self.support))
             memories.append(
                 network.encode_support(
                     scale.features(X).float().to(device),
@@ -85,7 +85,6 @@ class SupportEnsemble:
         ``send(staying)``, a mask (q,), lets the other queries leave the loop.
         """
         device = next(network.parameters()).device
-        decode = _probability if network.config.classifies else _in_units
         runs = []
         for view, scale, memory in zip(self.views, self.standardisers, memories, strict=True):
             table = torch.tensor(view.query(X)).expand(len(scale.mean), -1, -1)
@@ -94,7 +93,7 @@ class SupportEnsemble:
         for _ in memories[0].loops:
             steps = [run.send(staying) for run in runs]
             members = [
-                decode(step.output.cpu().double(), scale)
+                decode(step.output.cpu().double(), scale, network.config.classifies)
                 for step, scale in zip(steps, self.standardisers, strict=True)
             ]
             exits = [step.exit.sigmoid() for step in steps if step.exit is not None]
@@ -103,7 +102,7 @@ class SupportEnsemble:
             staying = None if kept is None else torch.from_numpy(kept)
 
 
-def _tables(support: Support) -> tuple[Tensor, Tensor, Tensor | None]:
+def tables_of(support: Support) -> tuple[Tensor, Tensor, Tensor | None]:
     """X (T, s, d), y (T, s) and weights (T, s): a table a target; copies, as batches need."""
     X, y = torch.tensor(support.X), torch.tensor(support.Y.T)
     weights = None if support.weights is None else torch.tensor(support.weights)
@@ -112,12 +111,12 @@ def _tables(support: Support) -> tuple[Tensor, Tensor, Tensor | None]:
     return X.expand(n_targets, -1, -1), y, expanded
 
 
-def _in_units(output: Tensor, scale: Standardiser) -> Tensor:
-    """Bring one member's output (T, q, 1 + n_quantiles) to units of y, its quantiles sorted."""
+def decode(output: Tensor, scale: Standardiser, classifies: bool) -> Tensor:
+    """Bring one member's output (T, q, n_outputs) to units of y, or to probabilities of label 1.
+
+    Quantiles are sorted. A logit is that of the label whose canonical code is higher.
+    """
+    if classifies:
+        return torch.sigmoid(output * scale.target_scale.sign()[..., None])
     output = output * scale.target_scale[..., None] + scale.target_mean[..., None]
     return torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
-
-
-def _probability(output: Tensor, scale: Standardiser) -> Tensor:
-    """Probability of the label 1; the logit is that of the label whose canonical code is higher."""
-    return torch.sigmoid(output * scale.target_scale.sign()[..., None])

@@ -136,11 +136,11 @@ def certify(
 ) -> Certificate:
     """Compute and check the certificate of a loop body from its weights.
 
-    Integers: a hidden unit sums weight * field. The weights that primitives put on codes are
-    multiples of 1/2, so every partial sum, in any order, is a multiple of the finest weight and at
-    most the sum of all absolute values: exact as long as their ratio is below the limit. Units of
-    opposite output follow each other, with outputs that are powers of two, so what they add up to
-    is exact as well.
+    Integers: a hidden unit, or its gate, sums weight * field. The weights that primitives put on
+    codes are multiples of 1/2, so every partial sum, in any order, is a multiple of the finest
+    weight and at most the sum of all absolute values: exact as long as their ratio is below the
+    limit. Units of opposite output follow each other, with outputs that are powers of two, so what
+    they add up to is exact as well.
 
     Parameters
     ----------
@@ -184,11 +184,15 @@ def certify(
 
 
 def _largest_integer(net: FeedForward, limits: torch.Tensor) -> int:
-    """Interval bound on the hidden units: the largest sum of |weight| * |field| of integers."""
-    weight = net.W1.weight.double().abs()  # (d, m)
-    products = weight * limits[:, None]  # nan where a real enters
-    products[weight == 0] = 0.0
-    sums = products.sum(0)
-    smallest = torch.where(weight == 0, 1.0, weight).amin(0)  # 1 or the smallest fraction
-    units = sums / 2.0 ** smallest.log2().floor().clamp(max=0)
-    return int(units[~sums.isnan()].max()) if (~sums.isnan()).any() else 0
+    """Interval bound on units and gates: the largest sum of |weight| * |field| of integers."""
+    largest = 0
+    for projection in (net.W1, *([] if net.G is None else [net.G])):
+        weight = projection.weight.double().abs()  # (d, m)
+        products = weight * limits[:, None]  # nan where a real enters
+        products[weight == 0] = 0.0
+        sums = products.sum(0)
+        smallest = torch.where(weight == 0, 1.0, weight).amin(0)  # 1 or the smallest fraction
+        units = sums / 2.0 ** smallest.log2().floor().clamp(max=0)
+        if (~sums.isnan()).any():
+            largest = max(largest, int(units[~sums.isnan()].max()))
+    return largest

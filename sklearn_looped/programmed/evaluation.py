@@ -4,16 +4,18 @@
 `cached` also keeps keys and values that no layer writes to: both are the same layers restricted
 to the rows and keys that can act. `gather` goes further. Where a match head's softmax is proved
 one-hot it computes no scores and no softmax: it decodes the pointer to a row number and copies
-that row through Wv; all other heads and all feed-forward nets keep their weights, so adding,
-comparing and branching are still the net's. All four give the same bits; the tests hold
-them to it.
+that row through Wv, or writes to it, or for a graph head to its neighbours; all other heads and
+all feed-forward nets keep their weights, so adding, comparing and branching are still the net's.
+All four give the same bits; the tests hold them to it.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
 from sklearn_looped.core.loop import Block, run_loop
@@ -22,6 +24,7 @@ from sklearn_looped.programmed.gather import (
     compile_feed_forward,
     compile_pointer_head,
     compile_soft_head,
+    sum_neighbours,
 )
 from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Pointer
 from sklearn_looped.programmed.layout import Layout, sign_code
@@ -83,7 +86,8 @@ class LoopedTransformer:
                 for part in (p.weight, p.inputs, p.outputs, p.values):
                     digest.update(np.ascontiguousarray(part.numpy()).tobytes())
             for head in layer.heads:
-                digest.update(f"{head.kind} {head.temperature!r} {head.targets}".encode())
+                parts = (head.kind, head.transposed, head.temperature, head.targets)
+                digest.update(repr(parts).encode())
         return digest.hexdigest()
 
     def __call__(self, state: Tensor, adjacency: Tensor | None = None) -> Tensor:
@@ -99,7 +103,7 @@ class LoopedTransformer:
         *,
         evaluation: str = "dense",
         until: Callable[[Tensor], bool] | None = None,
-        adjacency: Tensor | None = None,
+        adjacency: csr_array | Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Loop without input injection (`run_loop`) and yield every state.
 
@@ -115,8 +119,8 @@ class LoopedTransformer:
             attention; heads whose pointers are not proved to name rows are evaluated as "cached".
         until : callable, default=None
             Stop rule, see `run_loop`.
-        adjacency : Tensor of shape (n_tokens, n_tokens) or None, default=None
-            For graph heads.
+        adjacency : csr_array or Tensor of shape (n_tokens, n_tokens) or None, default=None
+            For graph heads. "dense" multiplies by all of it, the others by its non-zero entries.
 
         Yields
         ------
@@ -125,14 +129,22 @@ class LoopedTransformer:
         Raises
         ------
         ValueError
-            If the evaluation is unknown or the number of tokens is wrong.
+            If the evaluation is unknown, or the number of tokens or the shape of the adjacency
+            matrix is wrong.
         """
         if evaluation not in EVALUATIONS:
             raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
         if state.shape[0] != self.tokens.width:
             raise ValueError(f"Got {state.shape[0]} tokens, expected {self.tokens.width}.")
+        if adjacency is not None and tuple(adjacency.shape) != (len(state), len(state)):
+            raise ValueError(
+                f"Got an adjacency matrix of shape {tuple(adjacency.shape)}, "
+                f"but there are {len(state)} tokens."
+            )
         state = state.clone()
         if evaluation == "dense":
+            if isinstance(adjacency, csr_array):
+                adjacency = torch.as_tensor(adjacency.toarray(), dtype=state.dtype)
             block: Block = lambda x: self(x, adjacency)  # noqa: E731
         else:
             block = _sparse_block(self, state, evaluation, adjacency)
@@ -155,7 +167,10 @@ Step = Callable[[], None]
 
 
 def _sparse_block(
-    transformer: LoopedTransformer, state: Tensor, evaluation: str, adjacency: Tensor | None
+    transformer: LoopedTransformer,
+    state: Tensor,
+    evaluation: str,
+    adjacency: csr_array | Tensor | None,
 ) -> Block:
     """Loop body that updates `state` in place on the rows that can act."""
     steps: list[Step] = []
@@ -190,18 +205,18 @@ def _head_step(
     head: Head,
     state: Tensor,
     evaluation: str,
-    adjacency: Tensor | None,
+    adjacency: csr_array | Tensor | None,
 ) -> HeadStep:
     tokens = transformer.tokens
+    matrix = _matrix(head, adjacency, state)
     pointer = head.pointer if evaluation == "gather" else None
     if pointer is not None and _pointers_name_rows(transformer, head, pointer, state):
-        return compile_pointer_head(head, pointer, tokens, state.numpy())
+        return compile_pointer_head(head, pointer, tokens, state.numpy(), matrix)
     rows, keys = tokens.index(*head.rows), _key_rows(head, tokens)
     targets = list(head.targets)
-    written = torch.tensor(rows)[:, None]
-    if head.kind == "graph":
-        written = torch.arange(len(state))[:, None]
-        adjacency = None if adjacency is None else adjacency[:, rows]
+    written = (
+        torch.arange(len(state))[:, None] if head.kind == "graph" else torch.tensor(rows)[:, None]
+    )
     cached = evaluation != "masked"
     changing = set().union(*(transformer.changing()[k] for k in _key_kinds(head, tokens)))
 
@@ -220,7 +235,9 @@ def _head_step(
         return compile_soft_head(head, acting, key().numpy(), value().numpy())
 
     def compute() -> Step:
-        output = head.attend(head.Wq(state[rows]), key(), value(), adjacency)
+        output = head.attend(head.Wq(state[rows]), key(), value())
+        if matrix is not None:
+            output = sum_neighbours(matrix, rows, output)
 
         def write() -> None:
             state[written, targets] += output
@@ -230,13 +247,25 @@ def _head_step(
     return compute
 
 
+def _matrix(head: Head, adjacency: csr_array | Tensor | None, state: Tensor) -> csc_array | None:
+    """Columns of the matrix that a graph head multiplies by; None for other heads."""
+    if head.kind != "graph":
+        return None
+    if adjacency is None:
+        raise ValueError("Got no adjacency matrix, but the layer has a graph head.")
+    matrix: Any = adjacency.T if head.transposed else adjacency
+    return csc_array(matrix, dtype=state.numpy().dtype)
+
+
 def _pointers_name_rows(
     transformer: LoopedTransformer, head: Head, pointer: Pointer, state: Tensor
 ) -> bool:
     """Whether a match is one-hot and on positions that are, and stay, codes of row numbers."""
-    if head.kind != "softmax" or head.margin is None:
-        return False
     reads = pointer.held_by == "query"
+    if head.kind == "linear" or head.margin is None:
+        return False
+    if head.kind == "graph" and (reads or len(transformer.tokens.index(*head.keys)) > 1):
+        return False  # not the write of one token
     kinds, projection = (head.keys, head.Wk) if reads else (head.rows, head.Wq)
     rows, n_bits = transformer.tokens.index(*kinds), pointer.columns.stop - pointer.columns.start
     positions = set(projection.inputs[projection.outputs < n_bits].tolist())
@@ -262,9 +291,9 @@ def _feed_forward_step(
     transformer: LoopedTransformer, net: FeedForward, state: Tensor, evaluation: str
 ) -> Step:
     tokens = transformer.tokens
-    if evaluation == "gather" and len(net.rows) == 1:  # one kind: consecutive rows
-        return compile_feed_forward(net, state.numpy()[tokens[net.rows[0]]])
     rows = tokens.index(*net.rows)
+    if evaluation == "gather" and rows == list(range(rows[0], rows[-1] + 1)):
+        return compile_feed_forward(net, state.numpy()[rows[0] : rows[-1] + 1])
 
     def step() -> None:
         x = state[rows]

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
+from torch import Tensor
 
 from sklearn_looped.programmed.layers import FeedForward, Head, Pointer, Projection
 from sklearn_looped.programmed.layout import Layout
@@ -29,14 +31,15 @@ class _Match(NamedTuple):
 
 
 def compile_pointer_head(
-    head: Head, pointer: Pointer, tokens: Layout, state: NDArray
+    head: Head, pointer: Pointer, tokens: Layout, state: NDArray, matrix: csc_array | None = None
 ) -> Callable[[], Step]:
     """One-hot match as an index: decode the pointer, read from or write to the row it names.
 
     This is indexing, not attention: Wq, Wk, scores and softmax are left out, which the caller has
     proved to be one-hot on positions that code row numbers, so that the row the pointer names is
     the whole sum. A pointer of zeros, or to no token of the right kind, names the null token,
-    whose values are 0. Values go through Wv as everywhere.
+    whose values are 0. Values go through Wv as everywhere. A graph head's `matrix` hands the
+    value on to the neighbours of the row named: one column of the matrix.
     """
     weights = 2.0 ** np.arange(pointer.columns.stop - pointer.columns.start)
     reads = pointer.held_by == "query"
@@ -51,22 +54,25 @@ def compile_pointer_head(
         _columns([head.targets[j] for j in head.Wv.outputs.tolist()]),
         head.Wv.values.numpy(),
     )
+    if matrix is not None:
+        return _neighbours(match, state, matrix)
     return (_one_holder if len(match.holders) == 1 else _many_holders)(match, state)
+
+
+def _nothing() -> None:
+    """No row is named: the null token adds 0."""
 
 
 def _one_holder(match: _Match, state: NDArray) -> Callable[[], Step]:
     columns, weights, offset, (holder,), named, reads, sources, targets, scales = match
 
-    def nothing() -> None:
-        """No row is named: the null token adds 0."""
-
     def compute() -> Step:
         code = state[holder, columns]
         if code[0] == 0:
-            return nothing
+            return _nothing
         row = (int(code @ weights) + offset) >> 1
         if row not in named:
-            return nothing
+            return _nothing
         source, target = (row, holder) if reads else (holder, row)
         value = state[source, sources] * scales
 
@@ -76,6 +82,37 @@ def _one_holder(match: _Match, state: NDArray) -> Callable[[], Step]:
         return write
 
     return compute
+
+
+def _neighbours(match: _Match, state: NDArray, matrix: csc_array) -> Callable[[], Step]:
+    """Write of one holder to all rows that the column of the row named has entries in."""
+    columns, weights, offset, (holder,), named, _, sources, targets, scales = match
+    starts, rows, entries = matrix.indptr.tolist(), matrix.indices[:, None], matrix.data[:, None]
+    targets = _indices(targets)
+
+    def compute() -> Step:
+        code = state[holder, columns]
+        row = (int(code @ weights) + offset) >> 1
+        if code[0] == 0 or row not in named:
+            return _nothing
+        column = slice(starts[row], starts[row + 1])
+        values = entries[column] * (state[holder, sources] * scales)
+
+        def write() -> None:
+            state[rows[column], targets] += values
+
+        return write
+
+    return compute
+
+
+def sum_neighbours(matrix: csc_array, rows: list[int], values: Tensor) -> Tensor:
+    """``matrix[:, rows] @ values`` over non-zero entries, summed as by `ordered_matmul`."""
+    out = np.zeros((matrix.shape[0], values.shape[1]), dtype=matrix.dtype)
+    for k in values.any(1).nonzero().flatten().tolist():
+        column = slice(matrix.indptr[rows[k]], matrix.indptr[rows[k] + 1])
+        out[matrix.indices[column]] += matrix.data[column, None] * values[k].numpy()
+    return torch.from_numpy(out)
 
 
 def _many_holders(match: _Match, state: NDArray) -> Callable[[], Step]:

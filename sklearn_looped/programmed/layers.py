@@ -65,7 +65,7 @@ class Head:
     - softmax: :math:`\mathrm{softmax}(\lambda S)\, X W_v`, row by row (Giannou et al. 2023, Eq. 1);
     - linear: :math:`S\, X W_v`;
     - graph: :math:`\tilde A\, \mathrm{softmax}(\lambda S)\, X W_v` with the adjacency matrix
-      :math:`\tilde A` of the tokens (De Luca & Fountoulakis 2024, Eq. 2).
+      :math:`\tilde A` of the tokens, or with its transpose (De Luca & Fountoulakis 2024, Eq. 2).
 
     Parameters
     ----------
@@ -87,6 +87,8 @@ class Head:
         exactly one-hot. None: a soft or linear head.
     pointer : Pointer or None, default=None
         Where a match head holds the code of the token that it matches.
+    transposed : bool, default=False
+        Whether a graph head multiplies by the transpose of the adjacency matrix.
 
     Examples
     --------
@@ -110,39 +112,36 @@ class Head:
     temperature: float = 1.0
     margin: float | None = None
     pointer: Pointer | None = None
+    transposed: bool = False
 
-    def attend(
-        self, queries: Tensor, keys: Tensor, values: Tensor, adjacency: Tensor | None = None
-    ) -> Tensor:
-        """Output of the head.
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attention of the head; a graph head's output is yet to be multiplied by its matrix.
 
         Parameters
         ----------
         queries : Tensor of shape (r, q)
         keys : Tensor of shape (k, q)
         values : Tensor of shape (k, c)
-        adjacency : Tensor of shape (n, r) or None, default=None
-            For graph heads.
 
         Returns
         -------
-        output : Tensor of shape (r, c), of shape (n, c) for graph heads
+        output : Tensor of shape (r, c)
         """
         # A hard head's scores are exact and its attention is one-hot: any order of sums is exact.
         product = ordered_matmul if self.margin is None else torch.matmul
         attention = product(queries, keys.T)  # (r, k)
         if self.kind != "linear":
             attention = ordered_softmax(self.temperature * attention)
-        output = product(attention, values)
-        if self.kind == "graph":
-            if adjacency is None:
-                raise ValueError("Got no adjacency matrix, but the layer has a graph head.")
-            return ordered_matmul(adjacency, output)
-        return output
+        return product(attention, values)
 
     def __call__(self, X: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Dense evaluation, every token attends to every token: (n, d) -> (n, c)."""
-        return self.attend(self.Wq(X), self.Wk(X), self.Wv(X), adjacency)
+        output = self.attend(self.Wq(X), self.Wk(X), self.Wv(X))
+        if self.kind != "graph":
+            return output
+        if adjacency is None:
+            raise ValueError("Got no adjacency matrix, but the layer has a graph head.")
+        return ordered_matmul(adjacency.T if self.transposed else adjacency, output)
 
 
 def ordered_softmax(scores: Tensor) -> Tensor:

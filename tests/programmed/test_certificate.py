@@ -78,3 +78,9 @@ def test_halves_are_counted_as_integers_of_half_the_size():
     unit = Unit({LAYOUT.at("value"): 0.5, LAYOUT.at("one"): 3.0}, {})
     layer = Layer((), FeedForward([unit], LAYOUT.width, ("a",)))
     assert certify([layer], LAYOUT, {"value": 9, "one": 1}, torch.float64).largest_integer == 15
+
+
+def test_gates_are_counted_as_units_are():
+    unit = Unit({LAYOUT.at("one"): 1.0}, {}, gate={LAYOUT.at("value"): 7.0})
+    layer = Layer((), FeedForward([unit], LAYOUT.width, ("a",)))
+    assert certify([layer], LAYOUT, {"value": 10, "one": 1}, torch.float64).largest_integer == 70

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 from sklearn_looped.programmed.certificate import certify
 from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
@@ -19,6 +20,7 @@ from sklearn_looped.programmed.primitives import (
     gate,
     greater,
     linear_product,
+    make_head,
     match_read,
     match_write,
     product,
@@ -101,6 +103,44 @@ def test_graph_head_spreads_a_row_of_the_adjacency_matrix():
     assert torch.equal(out[:, FIELDS.at("out")], adjacency[:, 5])
     with pytest.raises(ValueError, match="no adjacency matrix"):
         once(state, head)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("n_writers", [1, 2])
+def test_graph_head_spreads_the_entry_of_the_row_named_to_its_neighbours(transposed, n_writers):
+    tokens = Layout(scratch=n_writers, null=1, memory=7 - n_writers)
+    rng = np.random.default_rng(0)
+    state = tape(rng, tokens=tokens)
+    state[0, FIELDS["pointer"]] = torch.tensor(sign_code(4, 3))
+    state[0, FIELDS["x"]] = torch.tensor([1.5, -2.0])
+    dense = torch.tensor(rng.random((8, 8)) * (rng.random((8, 8)) < 0.5))
+    options = {"rows": ("memory",), "keys": ("scratch",), "kind": "graph"}
+    head = match_write(FIELDS, "pointer", {"x": "y"}, transposed=transposed, **options)
+    transformer = LoopedTransformer([Layer((head,))], tokens)
+    expected = state.clone()
+    column = dense[4] if transposed else dense[:, 4]
+    expected[:, FIELDS["y"]] += column[:, None] * state[0, FIELDS["x"]]
+    for adjacency in (dense, csr_array(dense.numpy())):
+        for evaluation in EVALUATIONS:
+            states = transformer.run(state, 1, evaluation=evaluation, adjacency=adjacency)
+            assert torch.equal(next(states), expected)
+    with pytest.raises(ValueError, match=r"shape \(7, 8\), but there are 8 tokens"):
+        next(transformer.run(state, 1, adjacency=dense[:7]))
+
+
+def test_soft_graph_head_sums_over_all_neighbours():
+    rng = np.random.default_rng(0)
+    state = tape(rng)
+    adjacency = torch.tensor(rng.random((8, 8)) * (rng.random((8, 8)) < 0.5))
+    one, null, memory, u = FIELDS.index("one", "null", "memory", "u")
+    Wq = {(memory, 0): 1.0, (one, 1): 1.0, (memory, 1): -1.0}
+    Wk = {(memory, 0): 800.0, (u, 0): 0.5, (null, 1): 800.0}
+    options = {"rows": ("memory",), "keys": ("memory",), "transposed": True}
+    head = make_head(FIELDS, "graph", Wq, Wk, FIELDS.pairs({"x": "y"}), **options)
+    out = once(state, head, adjacency=adjacency)
+    mean = torch.softmax(0.5 * state[3:, FIELDS.at("u")], 0) @ state[3:, FIELDS["x"]]
+    expected = adjacency[3:].sum(0)[:, None] * mean
+    torch.testing.assert_close(out[:, FIELDS["y"]] - state[:, FIELDS["y"]], expected)
 
 
 def test_broadcast_reaches_its_rows_only():

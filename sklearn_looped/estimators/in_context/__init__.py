@@ -2,6 +2,7 @@
 
 from sklearn_looped.estimators.in_context.classifier import LoopedICLClassifier
 from sklearn_looped.estimators.in_context.cv import LoopedICLRegressorCV
+from sklearn_looped.estimators.in_context.many import predict_many
 from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
 
-__all__ = ["LoopedICLClassifier", "LoopedICLRegressor", "LoopedICLRegressorCV"]
+__all__ = ["LoopedICLClassifier", "LoopedICLRegressor", "LoopedICLRegressorCV", "predict_many"]

@@ -75,8 +75,16 @@ class InContextEstimator(BaseEstimator):
         X = self._encoder.fit_transform(support.X, support.Y[:, -1])
         return Support(X, support.Y[:, :-1], support.weights), rng
 
+    def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
+        """Do what `fit` does before the support runs through the network."""
+        raise NotImplementedError
+
+    def _decode(self, output: Array) -> NDArray[Any]:
+        """Prediction (q, ...) from the ensemble's output (T, q, n_outputs)."""
+        raise NotImplementedError
+
     def _keep(self, support: Support, checkpoint: Checkpoint, rng: np.random.RandomState) -> None:
-        """Fit the members' views and run the support through the network."""
+        """Fit the members' views."""
         self._checkpoint = checkpoint
         if self.n_loops == "auto":
             self._check_gate()
@@ -85,16 +93,20 @@ class InContextEstimator(BaseEstimator):
                 f"Got {len(support.X)} rows, more than max_support={self.max_support}: each of "
                 f"the {self.n_estimators} members sees a random subsample. Raise max_support to "
                 "use more rows; time grows with its square.",
-                stacklevel=3,
+                stacklevel=4,
             )
         self._ensemble = self._fit_ensemble(support, rng)
         self._spread = _spread(support)
+        self.weights_digest_ = checkpoint.digest
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        """Keep the support and run it through the network."""
+        self._prepare(X, y, sample_weight)
         self._start(choose_device(self.device))
         self._held_out_loop = None
         if self.n_loops == "auto" and self.exit_rule == "holdout":
             self._held_out_loop = self._choose_loop()
         self.n_loops_ = len(self._memories[0].loops)
-        self.weights_digest_ = checkpoint.digest
 
     def _fit_ensemble(self, support: Support, rng: np.random.RandomState) -> SupportEnsemble:
         width = self._checkpoint.network.config.n_features
@@ -103,11 +115,8 @@ class InContextEstimator(BaseEstimator):
 
     def _start(self, device: torch.device) -> None:
         """Put the network on the device and run the support through it."""
-        network = self._checkpoint.network
-        if device.type != "cpu":  # the loaded network is shared and stays where it is
-            network = copy.deepcopy(network).to(device)
-        self._network: LoopedNetwork = network
-        self._memories = self._ensemble.remember(network, self._count_loops())
+        self._network: LoopedNetwork = network_on(device, self._checkpoint)
+        self._memories = self._ensemble.remember(self._network, self._count_loops())
 
     def _count_loops(self) -> int:
         """Loops that `n_loops` asks for at most."""
@@ -201,6 +210,12 @@ class InContextEstimator(BaseEstimator):
         ]
         for parts in zip(*chunks, strict=True):
             yield np.concatenate(parts, axis=1)
+
+
+def network_on(device: torch.device, checkpoint: Checkpoint) -> LoopedNetwork:
+    """Return the network on a device; the loaded one is shared and stays on the CPU."""
+    network = checkpoint.network
+    return network if device.type == "cpu" else copy.deepcopy(network).to(device)
 
 
 def check_kind(checkpoint: Checkpoint, *, classifies: bool) -> Checkpoint:

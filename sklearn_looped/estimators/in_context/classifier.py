@@ -153,6 +153,10 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         -------
         self
         """
+        self._fit(X, y, sample_weight)
+        return self
+
+    def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         choose_device(self.device)
         checkpoint = check_kind(load_checkpoint(self.weights), classifies=True)
         table, y, weights = validate_labels(self, X, y, sample_weight)
@@ -169,9 +173,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
         support, rng = self._encode(table, indicators, weights, codes.astype(float), kind)
         self._keep(support, checkpoint, rng)
-        return self
 
-    def _proba(self, output: Array) -> Array:
+    def _decode(self, output: Array) -> Array:
         """From the probability of each class against the rest, (T, q, 1), to (q, n_classes)."""
         proba: Array = output[..., 0].T
         if proba.shape[1] == 1:
@@ -195,7 +198,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        return self._proba(self._run(X)[0])
+        return self._decode(self._run(X)[0])
 
     def predict(
         self, X: ArrayLike, return_n_loops: bool = False
@@ -216,7 +219,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
             Only if `return_n_loops`.
         """
         output, n_loops = self._run(X)
-        labels = self.classes_[self._proba(output).argmax(axis=1)]
+        labels = self.classes_[self._decode(output).argmax(axis=1)]
         return (labels, n_loops) if return_n_loops else labels
 
     def staged_predict_proba(self, X: ArrayLike) -> Iterator[NDArray[np.float64]]:
@@ -233,7 +236,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
             After the first loop, the second, and so on up to `n_loops`.
         """
         for output in self._stages(X):
-            yield self._proba(output)
+            yield self._decode(output)
 
     def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
         """Predict classes after every loop, in one pass.

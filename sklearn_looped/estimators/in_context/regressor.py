@@ -177,6 +177,10 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         -------
         self
         """
+        self._fit(X, y, sample_weight)
+        return self
+
+    def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         choose_device(self.device)
         if (self.weights is None) != (self.prior is not None):
             raise ValueError(
@@ -196,7 +200,6 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         self._one_target = y.ndim == 1
         self._keep(support, checkpoint, rng)
         self._dtype = self._choose_dtype(Y)
-        return self
 
     def _choose_dtype(self, Y: Array) -> type[np.floating[Any]]:
         """float32 is what the network computes in; float64 where y asks for it."""
@@ -208,6 +211,9 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         """From (T, q, ...) to (q, ...) for one target and (q, T, ...) for several."""
         values = values.astype(self._dtype)
         return values[0] if self._one_target else np.moveaxis(values, 0, 1)
+
+    def _decode(self, output: Array) -> NDArray[Any]:
+        return self._shaped(output[..., 0])
 
     def _losses(self, output: Array, queries: Support) -> Array:
         return np.mean(
@@ -239,7 +245,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             Only if `return_n_loops`.
         """
         output, n_loops = self._run(X)
-        results = [self._shaped(output[..., 0])]
+        results = [self._decode(output)]
         if return_std:
             results.append(self._shaped(output[..., 1:].std(axis=-1)))
         if return_n_loops:
@@ -296,7 +302,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             After the first loop, the second, and so on up to `n_loops`.
         """
         for output in self._stages(X):
-            yield self._shaped(output[..., 0])
+            yield self._decode(output)
 
 
 def _mean_target(Y: Array) -> Array:

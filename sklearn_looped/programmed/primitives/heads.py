@@ -277,6 +277,7 @@ def make_head(
     margin: float | None = None,
     temperature: float | None = None,
     pointer: Pointer | None = None,
+    transposed: bool = False,
     dtype: torch.dtype = torch.float64,
 ) -> Head:
     """Head from the non-zero entries of its weights; the common end of all constructors.
@@ -301,6 +302,7 @@ def make_head(
         temperature,
         margin,
         pointer,
+        transposed,
     )
 
 

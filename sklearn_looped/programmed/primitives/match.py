@@ -86,6 +86,8 @@ def match_write(
     *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    kind: Literal["softmax", "graph"] = "softmax",
+    transposed: bool = False,
     scale: float = 1.0,
     temperature: float | None = None,
     dtype: torch.dtype = torch.float64,
@@ -109,6 +111,11 @@ def match_write(
         Source field of the writing token -> target field of the row written to.
     rows, keys : tuple of str
         Kinds of token that are pointed to, and the kind of the one writing token.
+    kind : {"softmax", "graph"}, default="softmax"
+        "graph" multiplies the result by the adjacency matrix of the tokens: with a value of 1, all
+        rows add the column of the matrix that belongs to the token named, its neighbours.
+    transposed : bool, default=False
+        Whether "graph" takes the transpose of the matrix, and so the row of the token named.
     scale : float, default=1.0
         Factor of the values.
     temperature : float or None, default=None
@@ -138,7 +145,8 @@ def match_write(
         layout,
         Pointer(layout[pointer], "key"),
         copy,
-        kind="softmax",
+        kind=kind,
+        transposed=transposed,
         scale=scale,
         rows=rows,
         keys=keys,
@@ -158,6 +166,7 @@ def _match(
     temperature: float | None,
     dtype: torch.dtype,
     scale: float = 1.0,
+    transposed: bool = False,
 ) -> Head:
     n_bits = layout.size("position")
     position = layout.index("position")
@@ -181,5 +190,6 @@ def _match(
         margin=1.0,
         temperature=temperature,
         pointer=pointer,
+        transposed=transposed,
         dtype=dtype,
     )
