@@ -12,7 +12,7 @@ from sklearn_looped.learned.readout import DistributionLoss
 
 ENTROPY_WEIGHT = 0.05  # beta of Ouro's stage I, its later value
 LEAST_IMPROVEMENT = 0.002  # gamma of stage II, in variances of the target
-SHARPNESS = 50.0  # k of stage II
+SHARPNESS = 500.0  # k of stage II; Ouro's 50 leaves changes of these targets undecided
 
 
 def exit_distribution(exits: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from statistics import fmean
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.dummy import DummyRegressor
 from torch import Tensor
 
 from sklearn_looped.core.device import seeded_generator
@@ -69,10 +70,12 @@ def score_rival(rival: BaseEstimator, prior: Prior, n_tables: int = 64) -> float
     scores = []
     for X, y, n_support in held_out_tables(prior, n_tables):
         tables, targets = X.nan_to_num().numpy(), y.numpy()
-        predictions = [
-            clone(rival).fit(table[:n_support], target[:n_support]).predict(table[n_support:])
-            for table, target in zip(tables, targets, strict=True)
-        ]
+        predictions = []
+        for table, target in zip(tables, targets, strict=True):
+            one_value = bool((target[:n_support] == target[0]).all())  # classifiers refuse such
+            model = DummyRegressor() if one_value else clone(rival)
+            model.fit(table[:n_support], target[:n_support])
+            predictions.append(model.predict(table[n_support:]))
         prediction = torch.tensor(np.array(predictions), dtype=y.dtype)
         if is_classifier(rival):
             scores += (prediction == y[:, n_support:]).double().mean(1).tolist()
