@@ -1,6 +1,6 @@
 """What the routines of linear algebra take and give: checked matrices, and a certified result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Generic, NamedTuple, TypeVar
 from warnings import warn
@@ -70,7 +70,7 @@ class Machine(NamedTuple):
         """Looped transformer over a sequence of the given tokens."""
         return LoopedTransformer(self.layers, tokens)
 
-    def load(self, tokens: Layout, **fields: dict[str, ArrayLike]) -> torch.Tensor:
+    def load(self, tokens: Layout, **fields: Mapping[str, ArrayLike]) -> torch.Tensor:
         """Tape with the given ``kind={field: values}``; indicators are set.
 
         Values are of shape (number of tokens, width of the field), or broadcast to it.
