@@ -12,6 +12,11 @@ __version__ = "0.1.0.dev0"
 # Public name -> module. Importing the package must not import torch, which takes seconds.
 _PUBLIC = {
     "LoopedICLRegressor": "sklearn_looped.estimators.in_context",
+    "ProgrammedKMeans": "sklearn_looped.estimators.programmed_linalg",
+    "ProgrammedKernelRegressor": "sklearn_looped.estimators.programmed_linalg",
+    "ProgrammedLinearRegression": "sklearn_looped.estimators.programmed_linalg",
+    "ProgrammedPCA": "sklearn_looped.estimators.programmed_linalg",
+    "ProgrammedRidge": "sklearn_looped.estimators.programmed_linalg",
     "ProgrammedSGDClassifier": "sklearn_looped.estimators.programmed_linear",
     "ProgrammedSGDRegressor": "sklearn_looped.estimators.programmed_linear",
     "FleqMachine": "sklearn_looped.programmed.fleq",

@@ -8,6 +8,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import sklearn_looped
 from sklearn_looped import (
     LoopedICLRegressor,
+    ProgrammedKernelRegressor,
+    ProgrammedKMeans,
+    ProgrammedLinearRegression,
+    ProgrammedPCA,
+    ProgrammedRidge,
     ProgrammedSGDClassifier,
     ProgrammedSGDRegressor,
 )
@@ -17,6 +22,11 @@ ESTIMATORS = [
     ProgrammedSGDRegressor(),
     ProgrammedSGDClassifier(),
     ProgrammedSGDClassifier(loss="hinge"),
+    ProgrammedLinearRegression(),
+    ProgrammedRidge(),
+    ProgrammedPCA(),
+    ProgrammedKMeans(),
+    ProgrammedKernelRegressor(),
 ]
 
 

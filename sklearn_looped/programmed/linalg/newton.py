@@ -268,7 +268,7 @@ class _Settled:
         )
         if not norms[0] <= 2 * np.sqrt(self.tokens.size("row")):
             return True
-        halved = norms <= self.previous / 2
+        halved = (norms <= self.previous / 2) & (norms > 0)
         self.previous = norms
         return bool(norms[0] < 0.25 and not halved.any())
 
