@@ -55,7 +55,7 @@ def _smoother_machine(d: int) -> Machine:
     mean, subtract = centring(fields, "sample", ("sample", "query"))
     half = fields.at("half_square")
     squares = [u for i in fields.index("x") for u in product({i: 1.0}, {i: 1.0}, half, 0.5)]
-    net = FeedForward(squares, fields.width, ("sample",), fields.at("one"))
+    net = FeedForward(squares, fields.width, ("sample", "query"), fields.at("one"))
     # Query dimensions d and d + 1: 1 on queries, and 1 elsewhere, where the null token is read.
     Wq = {(i, j): 1.0 for j, i in enumerate(fields.index("x"))}
     Wq |= {(fields.at("query"), d): 1.0, (fields.at("one"), d + 1): 1.0}

@@ -37,8 +37,8 @@ class ProgrammedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     they cost digits; the estimator warns when fewer than `tol` are left.
 
     The transformer does the arithmetic. The host loads the tapes, copies results from one to the
-    next, divides the eigenvalues by ``n_samples - 1``, chooses the signs, stops the loops, and
-    computes the certificate.
+    next, divides the eigenvalues by ``n_samples - 1`` and by their sum, chooses the signs, stops
+    the loops, and computes the certificate.
 
     Parameters
     ----------
@@ -56,6 +56,8 @@ class ProgrammedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         largest in absolute value is positive.
     explained_variance_ : ndarray of shape (n_components_,)
         Variance along each component.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        Its share in the total variance.
     mean_ : ndarray of shape (n_features,)
         Means of the features.
     n_components_ : int
@@ -129,12 +131,15 @@ class ProgrammedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if k > min(n, d):
             raise ValueError(f"Got n_components={k}, but min(n_samples, n_features)={min(n, d)}.")
         self.mean_, _, gram = moments(samples)
+        if not gram.any():
+            raise ValueError("Got features that are all constant, so there are no components.")
         asked = min(k + 1, d)  # one more, for the gap behind the last component
         result = eigh_power(gram, asked, max_loops=self.max_loops)
         variances = result.value.eigenvalues[::-1] / (n - 1)
         vectors = result.value.eigenvectors[:, ::-1][:, :k]
         _, self.components_ = svd_flip(None, vectors.T, u_based_decision=False)
         self.explained_variance_ = np.maximum(variances[:k], 0)
+        self.explained_variance_ratio_ = self.explained_variance_ * (n - 1) / np.trace(gram)
         self.n_components_, self.n_loops_ = k, result.n_loops + 1
         bound = result.certificate.error_bound / (n - 1)
         self.certificate_ = replace(result.certificate, error_bound=bound)
@@ -143,7 +148,7 @@ class ProgrammedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _check_gaps(self, variances: Array, k: int, bound: float) -> None:
         gaps = -np.diff(variances)[:k]
-        if gaps.size and bound > self.tol * gaps.min():
+        if gaps.size and not bound < self.tol * gaps.min():
             i = int(np.argmin(gaps))
             error = bound / max(gaps[i], np.finfo(np.float64).tiny)
             warn(

@@ -131,7 +131,7 @@ class ProgrammedKMeans(ClusterMixin, BaseEstimator):
         start = self._check_init(samples)
         self._mean, centred, _ = moments(samples)
         start = self._draw(centred) if start is None else start - self._mean
-        stop = _Settled(self.tol * float(np.mean(np.var(samples, axis=0))))
+        stop = _Settled(self.tol * float(np.mean(np.var(samples, axis=0))), start)
         steps = list(lloyd(centred, start, self.max_iter, until=stop))
         self._centres = steps[-1].centres
         (last,) = lloyd(centred, self._centres, 1)
@@ -189,13 +189,12 @@ class ProgrammedKMeans(ClusterMixin, BaseEstimator):
 class _Settled:
     """scikit-learn's stop rule: no label changes, or the centres hardly move."""
 
-    def __init__(self, tol: float) -> None:
+    def __init__(self, tol: float, start: Array) -> None:
         self.tol = tol
-        self.last: LloydStep | None = None
+        self.membership, self.centres = np.empty(0), start
 
     def __call__(self, step: LloydStep) -> bool:
-        last, self.last = self.last, step
-        if last is None:
-            return False
-        same = np.array_equal(step.membership, last.membership)
-        return same or float(((step.centres - last.centres) ** 2).sum()) <= self.tol
+        same = np.array_equal(step.membership, self.membership)
+        move = float(((step.centres - self.centres) ** 2).sum())
+        self.membership, self.centres = step.membership, step.centres
+        return same or move <= self.tol

@@ -161,7 +161,7 @@ class ProgrammedLinearRegression(_LeastSquares):
     >>> X, y = np.array([[0.0], [1.0], [3.0]]), np.array([1.0, 3.0, 7.0])
     >>> model = ProgrammedLinearRegression().fit(X, y)
     >>> model.coef_.round(12), round(model.intercept_, 12), model.n_loops_
-    (array([2.]), 1.0, 6)
+    (array([2.]), 1.0, 9)
     """
 
     def __init__(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
@@ -105,8 +106,10 @@ def check_options(**options: Any) -> None:
 
 def check_matrix(a: ArrayLike, name: str) -> Array:
     """Finite real matrix, or the error that numpy has for another number of dimensions."""
-    if not hasattr(a, "toarray") and (ndim := np.ndim(a)) != 2:
-        raise LinAlgError(f"{ndim}-dimensional array given for {name!r}. Array must be 2-D.")
+    if not issparse(a):
+        a = np.asarray(a)
+        if a.ndim != 2:
+            raise LinAlgError(f"{a.ndim}-dimensional array given for {name!r}. Array must be 2-D.")
     return check_array(a, dtype=np.float64, input_name=name)
 
 
