@@ -130,7 +130,7 @@ class ProgrammedKMeans(ClusterMixin, BaseEstimator):
             raise ValueError(f"n_samples={len(samples)} should be >= n_clusters={self.n_clusters}.")
         start = self._check_init(samples)
         self._mean, centred, _ = moments(samples)
-        start = self._draw(centred) if start is None else start - self._mean
+        start = centred[self._draw(samples)] if start is None else start - self._mean
         stop = _Settled(self.tol * float(np.mean(np.var(samples, axis=0))), start)
         steps = list(lloyd(centred, start, self.max_iter, until=stop))
         self._centres = steps[-1].centres
@@ -161,12 +161,14 @@ class ProgrammedKMeans(ClusterMixin, BaseEstimator):
             )
         return start
 
-    def _draw(self, X: Array) -> Array:
+    def _draw(self, X: Array) -> NDArray[np.intp]:
+        """Samples to start from, drawn as scikit-learn draws them."""
         random_state = check_random_state(self.random_state)
         if self.init == "k-means++":
-            return kmeans_plusplus(X, self.n_clusters, random_state=random_state)[0]
+            centred = X - X.mean(axis=0)  # in its last digits too, which break ties
+            return kmeans_plusplus(centred, self.n_clusters, random_state=random_state)[1]
         uniform = np.full(len(X), 1 / len(X))
-        return X[random_state.choice(len(X), size=self.n_clusters, replace=False, p=uniform)]
+        return random_state.choice(len(X), size=self.n_clusters, replace=False, p=uniform)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int32]:
         """Nearest centre of each sample, by hard attention.

@@ -273,9 +273,9 @@ class _Settled:
 
     def __call__(self, state: Tensor) -> bool:
         names = ["r", "q"] if self.k else ["r", "r"]
-        norms = np.array(
-            [np.linalg.norm(self.machine.read(state, self.tokens, "row", name)) for name in names]
-        )
+        left = [self.machine.read(state, self.tokens, "row", name) for name in names]
+        with np.errstate(over="ignore"):
+            norms = np.array([np.linalg.norm(values) for values in left])
         if not norms[0] <= 2 * np.sqrt(self.tokens.size("row")):
             return True
         halved = (norms <= self.previous / 2) & (norms > 0)
