@@ -26,8 +26,9 @@ class ProgrammedKMeans(ClusterMixin, BaseEstimator):
 
     It is :class:`~sklearn.cluster.KMeans` with ``algorithm="lloyd"`` and ``n_init=1``: the same
     starts for the same `random_state`, the same labels, and centres to about 1e-14 of the
-    data's size. Two differences. Distances that differ by less than about 1e-13 of the
-    squared size are ties, and go to the centre of the lower number. And a centre that
+    data's size. Two differences. Squared distances that differ by less than about
+    1e-13 of the data's squared size are ties, and go to the centre of the lower number, where
+    scikit-learn leaves them to rounding; data of few digits have such ties. And a centre that
     loses all its samples stays where it is, with a warning at the end if it never gets any back,
     where scikit-learn moves it to the sample farthest from its centre.
 
@@ -162,7 +163,7 @@ class ProgrammedKMeans(ClusterMixin, BaseEstimator):
         return start
 
     def _draw(self, X: Array) -> NDArray[np.intp]:
-        """Samples to start from, drawn as scikit-learn draws them."""
+        """Draw samples to start from as scikit-learn draws them."""
         random_state = check_random_state(self.random_state)
         if self.init == "k-means++":
             centred = X - X.mean(axis=0)  # in its last digits too, which break ties
