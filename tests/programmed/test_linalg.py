@@ -17,9 +17,14 @@ from sklearn_looped.programmed.linalg import (
     solve,
     transpose,
 )
+from sklearn_looped.programmed.linalg.moments import _moments_machine
 from sklearn_looped.programmed.linalg.multiply import _multiply_machine, _transpose_machine
 from sklearn_looped.programmed.linalg.newton import _newton_machine
-from sklearn_looped.programmed.linalg.power import _square_machine
+from sklearn_looped.programmed.linalg.power import (
+    _deflate_machine,
+    _normalise_machine,
+    _square_machine,
+)
 from sklearn_looped.programmed.primitives import product_error
 
 KINDS = ("linear", "softmax")
@@ -257,7 +262,10 @@ def test_affine_and_moments_are_plain_sums(rng):
 
 
 @pytest.mark.parametrize("product", KINDS)
-@pytest.mark.parametrize("machine", ["multiply", "transpose", "newton", "square"])
+@pytest.mark.parametrize(
+    "machine",
+    ["multiply", "transpose", "newton", "square", "normalise", "deflate", "moments"],
+)
 def test_evaluations_agree_in_every_bit_and_weights_stay(rng, machine, product):
     n = 3
     a, b, x = rng.uniform(-1, 1, size=(3, n, n))
@@ -273,8 +281,11 @@ def test_evaluations_agree_in_every_bit_and_weights_stay(rng, machine, product):
         ),
         "newton": (_newton_machine(n, n, product), {"row": {"unit": unit, "a": a, "x": x, "b": b}}),
         "square": (_square_machine(n, product), {"row": {"unit": unit, "b": b}}),
+        "normalise": (_normalise_machine(n), {"row": {"v": a}}),
+        "deflate": (_deflate_machine(n, product), {"row": {"unit": unit, "a": a, "v": b[0]}}),
+        "moments": (_moments_machine(n, True), {"row": {"x": x}, "column": {"unit": unit}}),
     }[machine]
-    tokens = Layout(null=1, **dict.fromkeys(kinds, n))
+    tokens = Layout(scratch=1, null=1, **dict.fromkeys(kinds, n))
     state = declared.load(tokens, **kinds)
     transformer = declared.transformer(tokens)
     before = transformer.fingerprint()

@@ -50,7 +50,7 @@ def inv(
     .. math:: X \leftarrow X + X R, \qquad R \leftarrow I - A X,
 
     two layers of attention (Giannou et al. 2023, Section 6, from :math:`X (2I - AX)`). R is
-    squared every loop, so after about :math:`2 \log_2 \kappa` loops, with the condition
+    squared every loop, so after about :math:`2 \log_2 \kappa + 10` loops, with the condition
     number :math:`\kappa`, X is the inverse.
 
     The host loads the tape: A with rows and columns in units of powers of two, which is exact,

@@ -52,7 +52,7 @@ def eigh_power(
 
     Three programs of fixed weights, after Giannou et al. 2023, Section 6, whose loops multiply a
     vector by A once. Here a loop squares, so k loops reach the power :math:`2^k` and
-    eigenvalues with a relative gap g part in about :math:`\log_2(36 / g)` loops rather than
+    eigenvalues with a relative gap g part in about :math:`\log_2(1 / g) + 9` loops rather than
     :math:`36 / g`.
 
     1. :math:`B \leftarrow c(t)\, B^2` with the trace t of :math:`B^2` and
