@@ -74,7 +74,7 @@ class ProgrammedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     References
     ----------
-    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Section 6.
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Table 1.
 
     Examples
     --------

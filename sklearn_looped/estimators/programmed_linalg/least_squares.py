@@ -152,7 +152,7 @@ class ProgrammedLinearRegression(_LeastSquares):
 
     References
     ----------
-    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Section 6.
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Table 1.
 
     Examples
     --------

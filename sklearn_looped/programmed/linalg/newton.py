@@ -49,7 +49,7 @@ def inv(
 
     .. math:: X \leftarrow X + X R, \qquad R \leftarrow I - A X,
 
-    two layers of attention (Giannou et al. 2023, Section 6, from :math:`X (2I - AX)`). R is
+    two layers of attention (Giannou et al. 2023, Table 1, from :math:`X (2I - AX)`). R is
     squared every loop, so after about :math:`2 \log_2 \kappa + 10` loops, with the condition
     number :math:`\kappa`, X is the inverse.
 
@@ -78,7 +78,7 @@ def inv(
     Raises
     ------
     numpy.linalg.LinAlgError
-        If `a` is not square, or singular to the precision of the products.
+        If `a` is not square, singular to the precision of the products, or needs more loops.
     ValueError
         If `a` is not finite and real, or an option is not valid.
 
@@ -89,7 +89,7 @@ def inv(
 
     References
     ----------
-    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Section 6.
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Table 1.
     T. Söderström, G. W. Stewart, "On the Numerical Properties of an Iterative Method for
     Computing the Moore-Penrose Generalized Inverse", SIAM J. Numer. Anal. 1974.
 
@@ -247,8 +247,9 @@ def _run(system: _System, product: AttentionKind, max_loops: int) -> _Run:
         condition = float(np.linalg.norm(a) * np.linalg.norm(x))
     if not distance < 1:
         raise LinAlgError(
-            f"Singular matrix: after {n_loops} loops A X is {distance:.1g} away from the identity "
-            f"(below 1 is needed); its condition number is about {condition:.1e}."
+            f"Singular matrix, or max_loops={max_loops} is too few: after {n_loops} loops A X is "
+            f"{distance:.1g} away from the identity (below 1 is needed), at a condition number of "
+            f"about {condition:.1e} so far."
         )
     if product == "softmax" and k and np.abs(x).max() > _LARGEST_INVERSE:
         raise LinAlgError(

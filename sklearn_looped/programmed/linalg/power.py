@@ -50,7 +50,7 @@ def eigh_power(
 ) -> Result[EighResult]:
     r"""Largest eigenvalues of a symmetric matrix by powers and deflation, as `numpy.linalg.eigh`.
 
-    Three programs of fixed weights, after Giannou et al. 2023, Section 6, whose loops multiply a
+    Three programs of fixed weights, after Giannou et al. 2023, Table 1, whose loops multiply a
     vector by A once. Here a loop squares, so k loops reach the power :math:`2^k` and
     eigenvalues with a relative gap g part in about :math:`\log_2(1 / g) + 9` loops rather than
     :math:`36 / g`.
