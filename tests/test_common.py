@@ -10,6 +10,11 @@ from sklearn_looped import (
     LoopedICLClassifier,
     LoopedICLRegressor,
     LoopedICLRegressorCV,
+    ProgrammedKernelRegressor,
+    ProgrammedKMeans,
+    ProgrammedLinearRegression,
+    ProgrammedPCA,
+    ProgrammedRidge,
     ProgrammedSGDClassifier,
     ProgrammedSGDRegressor,
 )
@@ -21,6 +26,11 @@ ESTIMATORS = [
     ProgrammedSGDRegressor(),
     ProgrammedSGDClassifier(),
     ProgrammedSGDClassifier(loss="hinge"),
+    ProgrammedLinearRegression(),
+    ProgrammedRidge(),
+    ProgrammedPCA(),
+    ProgrammedKMeans(),
+    ProgrammedKernelRegressor(),
 ]
 
 

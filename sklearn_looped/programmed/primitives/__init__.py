@@ -9,12 +9,19 @@ tokens without the indicator stay as they are.
 
 from sklearn_looped.programmed.primitives.heads import (
     argmin,
+    average,
     broadcast,
-    linear_product,
     make_head,
     sigmoid,
 )
 from sklearn_looped.programmed.primitives.match import match_read, match_write
+from sklearn_looped.programmed.primitives.products import (
+    AttentionKind,
+    attention_product,
+    linear_product,
+    product_error,
+    softmax_product,
+)
 from sklearn_looped.programmed.primitives.units import (
     add,
     at_least,
@@ -27,9 +34,12 @@ from sklearn_looped.programmed.primitives.units import (
 )
 
 __all__ = [
+    "AttentionKind",
     "add",
     "argmin",
     "at_least",
+    "attention_product",
+    "average",
     "broadcast",
     "clear",
     "code_sum",
@@ -40,6 +50,8 @@ __all__ = [
     "match_read",
     "match_write",
     "product",
+    "product_error",
     "select",
     "sigmoid",
+    "softmax_product",
 ]

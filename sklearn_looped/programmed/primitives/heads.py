@@ -1,7 +1,7 @@
-"""Primitives that are attention heads: broadcast, argmin, sigmoid, linear product."""
+"""Primitives that are attention heads: broadcast, average, argmin, sigmoid."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
@@ -210,32 +210,29 @@ def sigmoid(
     )
 
 
-def linear_product(
+def average(
     layout: Layout,
-    left: str | Sequence[str],
-    right: str | Sequence[str],
     copy: Mapping[str, str],
     *,
-    rows: tuple[str, ...],
+    row: str,
     keys: tuple[str, ...],
     scale: float = 1.0,
     dtype: torch.dtype = torch.float64,
 ) -> Head:
-    r"""Linear attention: each row adds ``scale`` times :math:`\sum_j (l_i^\top r_j) v_j`.
+    r"""Average: the `row` tokens add ``scale`` times the mean of fields over the key tokens.
 
-    With one key token it is a product of registers on two tokens, with one-hot right-hand sides a
-    matrix product :math:`A^\top B`: one layer and one head where Giannou et al. 2023, Lemma 6,
-    linearise a softmax. Exact up to rounding.
+    :math:`q = [a;\, 1 - a]` with a = 1 on the acting rows, :math:`k = [E b;\, E \nu]` with b = 1
+    on the keys: all keys score the same E, the `required_temperature`, and all others underflow.
 
     Parameters
     ----------
     layout : Layout
-    left, right : str or sequence of str
-        Fields of the rows and of the keys, of one width; 0 on tokens that take no part.
     copy : mapping of str to str
-        Value field of the keys -> target field of the rows.
-    rows, keys : tuple of str
-        Kinds of token that the fields `left` and `right` are not 0 on.
+        Field of the keys -> target field of the rows.
+    row : str
+        The kind of token that acts.
+    keys : tuple of str
+        Kinds of token that are averaged over; each has an indicator field.
     scale : float, default=1.0
         Factor of the result.
     dtype : torch.dtype, default=torch.float64
@@ -248,19 +245,29 @@ def linear_product(
     --------
     >>> from sklearn_looped.programmed.layers import Layer
     >>> from sklearn_looped.programmed.layout import Layout
-    >>> from sklearn_looped.programmed.primitives import linear_product
-    >>> layout = Layout(left=1, right=1, value=1, out=1)
-    >>> X = layout.pack(3, left=[[2], [0], [0]], right=[[0], [5], [7]], value=[[0], [1], [10]])
-    >>> options = {"rows": ("a",), "keys": ("b",)}
-    >>> head = linear_product(layout, "left", "right", {"value": "out"}, **options)
-    >>> Layer((head,))(X)[:, layout.at("out")].tolist()
-    [150.0, 0.0, 0.0]
+    >>> from sklearn_looped.programmed.primitives import average
+    >>> layout = Layout(one=1, scratch=1, null=1, memory=1, x=1, mean=1)
+    >>> kinds = {"scratch": [[1], [0], [0], [0]], "null": [[0], [1], [0], [0]]}
+    >>> values = {"memory": [[0], [0], [1], [1]], "x": [[0], [0], [2], [4]]}
+    >>> X = layout.pack(4, one=1, **kinds, **values)
+    >>> head = average(layout, {"x": "mean"}, row="scratch", keys=("memory",))
+    >>> Layer((head,))(X)[:, layout.at("mean")].tolist()
+    [3.0, 0.0, 0.0, 0.0]
     """
-    left, right = ([name] if isinstance(name, str) else name for name in (left, right))
-    Wq = {(column, j): 1.0 for j, column in enumerate(layout.index(*left))}
-    Wk = {(column, j): 1.0 for j, column in enumerate(layout.index(*right))}
+    far = required_temperature(1.0, dtype)
+    Wq = {(layout.at(row), 0): 1.0, (layout.at("one"), 1): 1.0, (layout.at(row), 1): -1.0}
+    Wk = {(layout.at(kind), 0): far for kind in keys}
+    Wk[layout.at("null"), 1] = far
     return make_head(
-        layout, "linear", Wq, Wk, layout.pairs(copy), scale=scale, rows=rows, keys=keys, dtype=dtype
+        layout,
+        "softmax",
+        Wq,
+        Wk,
+        layout.pairs(copy),
+        scale=scale,
+        rows=(row,),
+        keys=keys,
+        dtype=dtype,
     )
 
 

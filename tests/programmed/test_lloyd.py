@@ -1,0 +1,81 @@
+"""Lloyd's algorithm and the smoother by attention, against plain numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_looped.programmed.layout import Layout
+from sklearn_looped.programmed.lloyd import _lloyd_machine, lloyd
+from sklearn_looped.programmed.smoother import _smoother_machine, smooth
+
+
+def plain_step(X, centres):
+    squares = ((X[:, None] - centres) ** 2).sum(axis=2)
+    labels = squares.argmin(axis=1)
+    moved = [
+        X[labels == i].mean(axis=0) if (labels == i).any() else c for i, c in enumerate(centres)
+    ]
+    return labels, squares.min(axis=1).sum(), np.array(moved)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_a_loop_is_a_step_of_lloyds_algorithm(rng, scale):
+    X = scale * rng.normal(size=(50, 3))
+    centres = X[:4]
+    for step in lloyd(X, centres, 6):
+        labels, inertia, centres = plain_step(X, centres)
+        np.testing.assert_array_equal(step.membership, np.eye(4)[labels])
+        assert step.inertia == pytest.approx(inertia, rel=1e-13)
+        np.testing.assert_allclose(step.centres, centres, rtol=0, atol=1e-14 * scale)
+
+
+def test_ties_go_to_the_lower_number_and_empty_centres_stay():
+    X = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 3.0]])
+    centres = np.array([[-1.0, 0.0], [1.0, 0.0], [50.0, 0.0], [-1.0, 0.0]])
+    (step,) = lloyd(X, centres, 1)
+    np.testing.assert_array_equal(step.membership.argmax(axis=1), [0, 1, 0, 0])
+    np.testing.assert_array_equal(np.unique(step.membership), [0, 1])
+    np.testing.assert_allclose(step.centres[[0, 1]], [[-1 / 3, 1], [1, 0]], atol=1e-15)
+    np.testing.assert_array_equal(step.centres[[2, 3]], centres[[2, 3]])
+
+
+def test_origin_is_subtracted_once(rng):
+    X, origin = rng.normal(size=(20, 2)), np.array([3.0, -1.0])
+    shifted = list(lloyd(X + origin, X[:2], 3, origin=origin))
+    plain = list(lloyd(X, X[:2], 3))
+    for a, b in zip(shifted, plain, strict=True):
+        np.testing.assert_allclose(a.centres, b.centres, rtol=0, atol=1e-15)
+
+
+def test_smoother_is_the_weighted_mean(rng):
+    X, y, queries = rng.normal(size=(40, 2)), rng.normal(size=40), rng.normal(size=(9, 2))
+    weights = np.exp(-((queries[:, None] - X) ** 2).sum(axis=2) / 2)
+    expected = weights @ y / weights.sum(axis=1)
+    np.testing.assert_allclose(smooth(X, y, queries), expected, rtol=0, atol=1e-14)
+
+
+def test_evaluations_agree_in_every_bit(rng):
+    lloyd_tokens, smoother_tokens = (
+        Layout(null=1, centre=2, sample=5),
+        Layout(scratch=1, null=1, sample=5, query=3),
+    )
+    x = rng.uniform(-0.5, 0.5, size=(5, 2))
+    cases = [
+        (
+            _lloyd_machine(2, 2),
+            lloyd_tokens,
+            {"sample": {"x": x}, "centre": {"c": x[:2], "unit": np.eye(2)}},
+        ),
+        (
+            _smoother_machine(2),
+            smoother_tokens,
+            {"sample": {"x": x, "y": x[:, :1]}, "query": {"x": x[:3]}},
+        ),
+    ]
+    for machine, tokens, fields in cases:
+        state, transformer = machine.load(tokens, **fields), machine.transformer(tokens)
+        ends = [
+            [s.clone() for s in transformer.run(state, 3, evaluation=e)][-1]
+            for e in ("dense", "masked", "cached", "gather")
+        ]
+        assert all(torch.equal(ends[0], other) for other in ends[1:])
