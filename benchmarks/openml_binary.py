@@ -29,6 +29,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
 from sklearn_looped import LoopedICLClassifier
+from sklearn_looped.estimators.in_context import predict_many
 
 OURS = "LoopedICLClassifier"
 NO_SIGNAL = "pollen"  # its label says on which side of the middle a row's number lies
@@ -72,17 +73,19 @@ def run(protocol: str, task_id: int, repeat: int, name: str, n_rows: int, cache:
     """Score one classifier on one task and seed or fold."""
     task, dataset, X, labels = load(task_id, cache)
     y = (labels == labels.cat.categories[-1]).to_numpy(int)
-    splits = iter([fold_rows(task, repeat, n_rows)])
+    splits = [fold_rows(task, repeat, n_rows)]
     if protocol == "prompts":
-        X, splits = X.select_dtypes("number"), prompts(len(X), repeat)
-    truth, scores, seconds = [], [], 0.0
-    for train, test in splits:
-        start = time.perf_counter()
-        model = clone((CLASSIFIERS | FORESTS)[name]).fit(X.iloc[train], y[train])
-        scores.append(model.predict_proba(X.iloc[test])[:, 1])
-        seconds += time.perf_counter() - start
-        truth.append(y[test])
-    label, score = np.concatenate(truth), np.concatenate(scores)
+        X, splits = X.select_dtypes("number"), list(prompts(len(X), repeat))
+    tables = [(X.iloc[train], y[train], X.iloc[test]) for train, test in splits]
+    label = np.concatenate([y[test] for _, test in splits])
+    model = (CLASSIFIERS | FORESTS)[name]
+    start = time.perf_counter()
+    if name == OURS:
+        predictions = predict_many(model, tables)
+    else:
+        predictions = [clone(model).fit(X, y).predict_proba(query) for X, y, query in tables]
+    seconds = time.perf_counter() - start
+    score = np.concatenate(predictions)[:, 1]
     row = {"task": task_id, "dataset": dataset, "repeat": repeat, "classifier": name}
     row |= {"accuracy": float(np.mean((score > 0.5) == label)), "n_test": len(label)}
     row |= {"log_loss": log_loss(label, score.clip(1e-7, 1 - 1e-7))}

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_wine
+from sklearn.model_selection import GridSearchCV, KFold
+
+from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
+from sklearn_looped.estimators.in_context import predict_many
+from sklearn_looped.learned import many
+
+
+def tables_of(X, y, rng):
+    """Supports and queries of different lengths and widths."""
+    for _ in range(6):
+        rows = rng.permutation(len(X))[: rng.integers(20, 60)]
+        queries = rng.permutation(len(X))[: rng.integers(1, 5)]
+        columns = rng.permutation(X.shape[1])[: rng.integers(2, 5)]
+        yield X[np.ix_(rows, columns)], y[rows], X[np.ix_(queries, columns)]
+
+
+@pytest.mark.parametrize("rows", [many.ROWS, 100])
+def test_many_tables_are_predicted_as_each_alone(rng, monkeypatch, rows):
+    monkeypatch.setattr(many, "ROWS", rows)
+    tables = list(tables_of(*load_diabetes(return_X_y=True), rng))
+    together = predict_many(LoopedICLRegressor(), tables)
+    for prediction, (X, y, queries) in zip(together, tables, strict=True):
+        alone = LoopedICLRegressor().fit(X, y).predict(queries)
+        assert prediction.dtype == alone.dtype
+        np.testing.assert_allclose(prediction, alone, rtol=1e-4)
+
+
+def test_many_tables_of_classes(rng):
+    tables = list(tables_of(*load_wine(return_X_y=True), rng))
+    together = predict_many(LoopedICLClassifier(), tables)
+    for proba, (X, y, queries) in zip(together, tables, strict=True):
+        alone = LoopedICLClassifier().fit(X, y).predict_proba(queries)
+        np.testing.assert_allclose(proba, alone, atol=1e-5)
+
+
+def test_many_tables_refuse_what_one_refuses(rng):
+    X = rng.normal(size=(10, 2))
+    assert predict_many(LoopedICLRegressor(), []) == []
+    with pytest.raises(ValueError, match="n_loops='auto'"):
+        predict_many(LoopedICLRegressor(n_loops="auto"), [(X, X[:, 0], X)])
+    with pytest.raises(ValueError, match="expecting 2 features"):
+        predict_many(LoopedICLRegressor(), [(X, X[:, 0], X[:, :1])])
+    with pytest.raises(ValueError, match="'n_estimators' parameter"):
+        predict_many(LoopedICLRegressor(n_estimators=0), [(X, X[:, 0], X)])
+
+
+def test_cross_validation_over_loops_chooses_as_a_grid_search():
+    X, y = load_diabetes(return_X_y=True)
+    X, y = X[:150], y[:150]
+    model = LoopedICLRegressorCV(n_loops=[6, 1, 3, 3], cv=3, n_estimators=2).fit(X, y)
+    folds = KFold(3)
+    search = GridSearchCV(LoopedICLRegressor(n_estimators=2), {"n_loops": [1, 3, 6]}, cv=folds)
+    search.fit(X, y)
+    assert model.candidates_.tolist() == [1, 3, 6]
+    grid = [search.cv_results_[f"split{fold}_test_score"] for fold in range(3)]
+    np.testing.assert_allclose(model.score_path_, np.transpose(grid), rtol=1e-5)
+    assert model.n_loops_ == search.best_params_["n_loops"]
+    np.testing.assert_allclose(model.predict(X[:9]), search.predict(X[:9]), rtol=1e-5)
+    assert model.predict_quantiles(X[:9]).shape == (9, 3)
+
+
+def test_cross_validation_tries_up_to_twice_the_trained_loops_and_knows_weights(rng):
+    X = rng.normal(size=(40, 3))
+    y, weights = X[:, 0] + 0.1 * rng.normal(size=40), rng.integers(1, 3, 40)
+    model = LoopedICLRegressorCV(cv=2, n_estimators=1).fit(X, y, weights)
+    assert model.candidates_.tolist() == list(range(1, 17))
+    half = np.arange(20)
+    first = LoopedICLRegressor(n_loops=16, n_estimators=1).fit(X[20:], y[20:], weights[20:])
+    expected = [
+        1 - np.average((y[half] - p) ** 2, weights=weights[half])
+        / np.average((y[half] - np.average(y[half], weights=weights[half])) ** 2,
+                     weights=weights[half])
+        for p in first.staged_predict(X[half])
+    ]  # fmt: skip
+    np.testing.assert_allclose(model.score_path_[:, 0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_loops", [[], [0, 1], [1.5], ["many"]])
+def test_impossible_candidates_are_refused(n_loops):
+    with pytest.raises(ValueError, match="expected whole numbers of at least 1"):
+        LoopedICLRegressorCV(n_loops=n_loops).fit(np.eye(10), np.arange(10))

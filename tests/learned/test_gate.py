@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
+from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss, exit_distribution
+from sklearn_looped.learned.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.network import NetworkConfig, Step
+from sklearn_looped.learned.priors import LinearPrior, SyntheticTables
+from sklearn_looped.learned.readout import DistributionLoss
+from sklearn_looped.learned.recipe import Recipe
+
+NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
+RECIPE = Recipe(
+    n_steps=40, n_features=(1, 3), n_support=(6, 24), n_query=8, n_loops=(3, 3), rows_per_step=256
+)  # fmt: skip
+
+
+def test_the_exit_distribution_is_one(rng):
+    p = exit_distribution(torch.tensor(rng.normal(size=(5, 7))))
+    assert (p > 0).all()
+    torch.testing.assert_close(p.sum(0), torch.ones(7, dtype=p.dtype))
+
+
+def test_ouros_loss_is_that_of_the_loop_a_sure_gate_takes(rng):
+    output, target = (
+        torch.tensor(rng.normal(size=(3, 2, 4, 8))),
+        torch.tensor(rng.normal(size=(2, 4))),
+    )
+    sure = torch.full((3, 2, 4), -50.0, dtype=torch.float64)
+    sure[1] = 50.0
+    loss = OuroLoss()(Step(output, sure), target)
+    torch.testing.assert_close(loss, DistributionLoss()(output[1], target))
+
+
+def test_the_gates_loss_is_least_where_it_goes_on_while_it_pays():
+    target = torch.zeros(1, 2)
+    output = torch.tensor([1.0, 0.5, 0.1, 0.1, 0.1])[:, None, None, None].expand(5, 1, 2, 4)
+    pays = torch.tensor([0.0, -5, -5, 5, 5])[:, None, None].expand(5, 1, 2)
+    losses = [float(GateLoss()(Step(output, s * pays), target)) for s in (1, 0, -1)]
+    assert losses == sorted(losses)
+
+
+def test_gate_training_leaves_the_network_as_it_is(tmp_path):
+    base = meta_train(NETWORK, LinearPrior(), RECIPE).network
+    save_checkpoint(base, tmp_path / "base.safetensors")
+    start = load_checkpoint(tmp_path / "base.safetensors")
+    gated = replace(NETWORK, n_gate_units=4)
+    recipe = replace(RECIPE, loss="gate", n_steps=300, lr=1e-2)
+    run = meta_train(gated, SyntheticTables(), recipe, start=start, folder=tmp_path / "gate")
+    weights = base.state_dict()
+    for name, tensor in run.network.state_dict().items():
+        if not name.startswith("gate."):
+            assert torch.equal(tensor, weights[name])
+    assert sum(run.losses[-50:]) < 0.9 * sum(run.losses[:50])
+    other = replace(recipe, n_steps=301)
+    with pytest.raises(ValueError, match=r"another recipe \(differs in n_steps\)"):
+        meta_train(gated, SyntheticTables(), other, start=start, folder=tmp_path / "gate")
+
+
+def test_gates_learn_from_the_target_without_noise():
+    recipe = replace(RECIPE, loss="gate")
+    noisy = PromptStream(SyntheticTables(), replace(recipe, loss="window"), 0).prompt(0)
+    clean = PromptStream(SyntheticTables(), recipe, 0).prompt(0)
+    assert torch.equal(noisy[0]["X"].nan_to_num(), clean[0]["X"].nan_to_num())
+    assert torch.equal(noisy[0]["y"], clean[0]["y"])
+    assert not torch.equal(noisy[1], clean[1])
+
+
+def test_network_and_gate_learn_together():
+    gated = replace(NETWORK, n_gate_units=4)
+    run = meta_train(gated, LinearPrior(), replace(RECIPE, loss="ouro", n_steps=200))
+    assert sum(run.losses[-20:]) < 0.8 * sum(run.losses[:20])
+
+
+@pytest.mark.parametrize("loss", ["gate", "ouro"])
+def test_losses_of_a_gate_need_one(loss):
+    with pytest.raises(ValueError, match="n_gate_units=0"):
+        meta_train(NETWORK, LinearPrior(), replace(RECIPE, loss=loss))
+    with pytest.raises(ValueError, match="n_quantiles=0"):
+        classifier = replace(NETWORK, n_quantiles=0, n_gate_units=4)
+        meta_train(classifier, LinearPrior(), replace(RECIPE, loss=loss))
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(ValueError, match="expected one of window, ouro, gate"):
+        replace(RECIPE, loss="doors")
