@@ -73,9 +73,10 @@ def run(protocol: str, task_id: int, repeat: int, name: str, n_rows: int, cache:
     """Score one classifier on one task and seed or fold."""
     task, dataset, X, labels = load(task_id, cache)
     y = (labels == labels.cat.categories[-1]).to_numpy(int)
-    splits = [fold_rows(task, repeat, n_rows)]
     if protocol == "prompts":
         X, splits = X.select_dtypes("number"), list(prompts(len(X), repeat))
+    else:
+        splits = [fold_rows(task, repeat, n_rows)]
     tables = [(X.iloc[train], y[train], X.iloc[test]) for train, test in splits]
     label = np.concatenate([y[test] for _, test in splits])
     model = (CLASSIFIERS | FORESTS)[name]

@@ -22,6 +22,11 @@ from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.recipe import Recipe
 
 
+def _public(prior: Prior) -> dict[str, Any]:
+    """Attributes of a prior that say what it draws."""
+    return {k: v for k, v in getattr(prior, "__dict__", {}).items() if not k.startswith("_")}
+
+
 def _damped(average: Tensor, weights: Tensor, n_averaged: Tensor | int, decay: float) -> Tensor:
     """Exponential moving average whose memory grows to `decay` from a short one."""
     return torch.lerp(average, weights, max(1 - decay, 9 / (10 + float(n_averaged))))
@@ -53,7 +58,7 @@ class RunState(Callback):
         self.n_tables, self.seconds, self.step_ended = 0, 0.0, monotonic()
         self.identity = {
             "network": asdict(network.config),
-            "prior": {"name": type(prior).__qualname__, **getattr(prior, "__dict__", {})},
+            "prior": {"name": type(prior).__qualname__, **_public(prior)},
             "recipe": asdict(recipe),
             "start": {} if start is None else {"digest": start.digest},
         }

@@ -6,9 +6,12 @@ from sklearn_looped.learned.priors import (
     PRIORS,
     DecisionTreePrior,
     LinearPrior,
+    OwnTables,
     ReLUNetworkPrior,
     SparseLinearPrior,
     SyntheticTables,
+    TwoClassTables,
+    labels,
 )
 from sklearn_looped.learned.priors.mechanisms import causal_model
 
@@ -109,3 +112,64 @@ def test_synthetic_tables_hold_missing_and_discrete_columns():
         discrete += sum(len(c[~c.isnan()].unique()) <= 12 for c in X.permute(0, 2, 1).flatten(0, 1))
     assert 1 <= missing <= 20
     assert discrete > 20
+
+
+def test_two_class_tables_range_from_balanced_to_rare_and_from_ordered_to_not():
+    source, shares = generator(), []
+    for _ in range(30):
+        _, y = TwoClassTables().sample(source, 8, 200, 5)
+        shares += y.mean(1).tolist()
+    assert set(y.unique().tolist()) == {0.0, 1.0}
+    assert np.mean(np.abs(np.array(shares) - 0.5) < 0.2) > 0.4
+    assert min(shares) < 0.15
+    assert max(shares) > 0.85
+    values = torch.randn(500, 200, generator=source)
+    for cut, low, high in ((labels._above_a_quantile, 0.9, 1), (labels._some_parts, 1.5, 4)):
+        label = cut(source, values).gather(1, values.argsort(1))
+        changes = (label[:, 1:] != label[:, :-1]).sum(1).float().mean()
+        assert low <= changes <= high
+
+
+def test_signal_is_the_target_without_its_noise():
+    X, y, signal = SyntheticTables().sample_with_signal(generator(), 64, 300, 5)
+    again = SyntheticTables().sample(generator(), 64, 300, 5)
+    assert torch.equal(X.nan_to_num(), again[0].nan_to_num())
+    assert torch.equal(y, again[1])
+    clean = (y == signal).all(1)
+    assert 0 < clean.float().mean() < 0.5
+    noise = (y - signal)[~clean]
+    noise = noise / noise.std(1, keepdim=True)
+    assert noise.mean().abs() < 0.02
+    assert (noise * signal[~clean]).mean().abs() < 0.05
+
+
+def test_own_tables_are_rows_and_columns_of_the_users(rng):
+    X = rng.normal(size=(40, 3)) * [1, 1e3, 1] + [0, 0, 1e9]
+    X[rng.random(X.shape) < 0.1] = np.nan
+    prior = OwnTables([(X, np.arange(40.0)), (X[:15], np.arange(15.0))])
+    tables, targets = prior.sample(generator(), 5, 30, 2)
+    assert tables.shape == (5, 30, 2)
+    scaled = (X - np.nanmean(X, 0)) / np.nanstd(X, 0)
+    rows = np.rint(targets.numpy() * np.arange(40.0).std() + 19.5).astype(int)
+    for table, row in zip(tables.numpy(), rows, strict=True):
+        assert len(set(row)) == 30
+        for column in table.T:
+            assert any(np.allclose(column, c, atol=1e-5, equal_nan=True) for c in scaled[row].T)
+    assert prior.sample(generator(), 2, 30, 9)[0].shape == (2, 30, 3)
+    assert OwnTables([(X, np.arange(40.0))]).digest != prior.digest
+    with pytest.raises(ValueError, match=r"No data set has the 41 rows.*Lower the recipe's"):
+        prior.sample(generator(), 1, 41, 2)
+
+
+@pytest.mark.parametrize(
+    ("data_sets", "message"),
+    [
+        ([], "Got no data set"),
+        ([(np.eye(12), np.full(12, np.nan))], "y contains NaN"),
+        ([(np.eye(9), np.ones(9))], "minimum of 10"),
+        ([(np.array([["a"]] * 12), np.ones(12))], "could not convert string"),
+    ],
+)
+def test_tables_that_cannot_be_learned_from_are_refused(data_sets, message):
+    with pytest.raises(ValueError, match=message):
+        OwnTables(data_sets)

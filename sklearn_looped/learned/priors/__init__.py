@@ -11,6 +11,7 @@ from sklearn_looped.learned.priors.functions import (
     SparseLinearPrior,
 )
 from sklearn_looped.learned.priors.labels import TwoClassTables
+from sklearn_looped.learned.priors.own import OwnTables
 from sklearn_looped.learned.priors.tables import SyntheticTables
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "DecisionTreePrior",
     "KnowsSignal",
     "LinearPrior",
+    "OwnTables",
     "Prior",
     "ReLUNetworkPrior",
     "SparseLinearPrior",

@@ -1,0 +1,93 @@
+"""Tables of the user's own as a prior: what fine-tuning draws from.
+
+Shapes: B tables, n rows, d columns.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_X_y
+from torch import Generator, Tensor
+
+
+class OwnTables:
+    """Random rows and columns of given data sets.
+
+    The tables of a batch are drawn from one data set, chosen at random among those with enough
+    rows: as many of its columns as asked for or as it has, and rows without repetition, so that no
+    query is in the support. With ``meta_train(..., start=...)`` shipped weights are fine-tuned on what resembles the user's
+    tasks. Leave data sets to be predicted later out.
+
+    Parameters
+    ----------
+    data_sets : sequence of tuple (X, y)
+        Arrays of shape (n_samples, n_features), NaN for missing cells, and (n_samples,), with at
+        least ten rows each; labels of a classifier's as 0 and 1.
+
+    Attributes
+    ----------
+    digest : str
+        Of the data, so that a run resumes only on the same.
+
+    Raises
+    ------
+    ValueError
+        If there is no data set, or one is no numeric table with a finite target.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_looped.learned.priors import OwnTables
+    >>> prior = OwnTables([load_diabetes(return_X_y=True)])
+    >>> X, y = prior.sample(torch.Generator().manual_seed(0), 3, 50, 4)
+    >>> X.shape, y.shape
+    (torch.Size([3, 50, 4]), torch.Size([3, 50]))
+    """
+
+    def __init__(self, data_sets: Sequence[tuple[ArrayLike, ArrayLike]]) -> None:
+        if not data_sets:
+            raise ValueError("Got no data set; give at least one pair (X, y).")
+        checked = [
+            check_X_y(
+                X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True,
+                ensure_min_samples=10,
+            )
+            for X, y in data_sets
+        ]  # fmt: skip
+        # Standardised in float64 first: float32 would lose small differences of large numbers.
+        self._data_sets = [(_standard(X), _standard(y[:, None])[:, 0]) for X, y in checked]
+        sha = hashlib.sha256()
+        for X, y in checked:
+            sha.update(f"{X.shape} ".encode() + X.tobytes() + y.tobytes())
+        self.digest = sha.hexdigest()
+
+    def __str__(self) -> str:
+        return f"OwnTables({len(self._data_sets)} data sets, {self.digest[:12]})"
+
+    def sample(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor]:
+        """Draw X (B, n, d), NaN where a cell is missing, and y (B, n).
+
+        d is the number of columns of the data set where that is below `n_features`.
+        """
+        long_enough = [(X, y) for X, y in self._data_sets if len(X) >= n_rows]
+        if not long_enough:
+            raise ValueError(
+                f"No data set has the {n_rows} rows that a table takes. Lower the recipe's "
+                "n_support and n_query."
+            )
+        X, y = long_enough[int(torch.randint(len(long_enough), (), generator=generator))]
+        n_columns = min(n_features, X.shape[1])
+        rows = torch.rand(n_tables, len(X), generator=generator).argsort(1)[:, :n_rows]
+        columns = torch.rand(n_tables, X.shape[1], generator=generator).argsort(1)[:, :n_columns]
+        return X[rows[:, :, None], columns[:, None]], y[rows]
+
+
+def _standard(X: NDArray[np.float64]) -> Tensor:
+    return torch.tensor(StandardScaler().fit_transform(X), dtype=torch.float32)
