@@ -12,6 +12,8 @@ __version__ = "0.1.0.dev0"
 # Public name -> module. Importing the package must not import torch, which takes seconds.
 _PUBLIC = {
     "LoopedICLRegressor": "sklearn_looped.estimators.in_context",
+    "ProgrammedMLPClassifier": "sklearn_looped.estimators.programmed_mlp",
+    "ProgrammedMLPRegressor": "sklearn_looped.estimators.programmed_mlp",
     "ProgrammedSGDClassifier": "sklearn_looped.estimators.programmed_linear",
     "ProgrammedSGDRegressor": "sklearn_looped.estimators.programmed_linear",
     "FleqMachine": "sklearn_looped.programmed.fleq",

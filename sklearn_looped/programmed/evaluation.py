@@ -14,16 +14,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_looped.core.loop import Block, run_loop
 from sklearn_looped.programmed.certificate import logit_threshold
 from sklearn_looped.programmed.gather import (
     compile_feed_forward,
+    compile_linear_head,
     compile_pointer_head,
     compile_soft_head,
 )
-from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Pointer
+from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Pointer, Projection
 from sklearn_looped.programmed.layout import Layout, sign_code
 
 EVALUATIONS = ("dense", "masked", "cached", "gather")
@@ -196,25 +198,33 @@ def _head_step(
     pointer = head.pointer if evaluation == "gather" else None
     if pointer is not None and _pointers_name_rows(transformer, head, pointer, state):
         return compile_pointer_head(head, pointer, tokens, state.numpy())
+    if evaluation == "gather" and head.kind == "linear":
+        acting, asked = _view(tokens, head.rows, state), _view(tokens, head.keys, state)
+        if acting is not None and asked is not None:
+            queries_fixed = _is_fixed(transformer, head.rows, head.Wq)
+            keys_fixed, values_fixed = (
+                _is_fixed(transformer, head.keys, p) for p in (head.Wk, head.Wv)
+            )
+            return compile_linear_head(
+                head, acting, asked, (queries_fixed, keys_fixed, values_fixed)
+            )
     rows, keys = tokens.index(*head.rows), _key_rows(head, tokens)
     targets = list(head.targets)
     written = torch.tensor(rows)[:, None]
     if head.kind == "graph":
         written = torch.arange(len(state))[:, None]
         adjacency = None if adjacency is None else adjacency[:, rows]
-    cached = evaluation != "masked"
-    changing = set().union(*(transformer.changing()[k] for k in _key_kinds(head, tokens)))
+    kinds, cached = _key_kinds(head, tokens), evaluation != "masked"
 
-    def project(which: str) -> Callable[[], Tensor]:
-        projection = getattr(head, which)
-        if cached and changing.isdisjoint(projection.inputs.tolist()):
-            fixed = projection(state[keys])
-            return lambda: fixed
+    def project(projection: Projection) -> Callable[[], Tensor]:
+        if cached and _is_fixed(transformer, kinds, projection):
+            projected = projection(state[keys])
+            return lambda: projected
         return lambda: projection(state[keys])
 
-    key, value = project("Wk"), project("Wv")
-    fixed = changing.isdisjoint([*head.Wk.inputs.tolist(), *head.Wv.inputs.tolist()])
+    key, value = project(head.Wk), project(head.Wv)
     soft = head.kind == "softmax" and head.margin is None
+    fixed = all(_is_fixed(transformer, kinds, p) for p in (head.Wk, head.Wv))
     if evaluation == "gather" and soft and fixed and len(head.rows) == 1:
         acting = state.numpy()[tokens[head.rows[0]]]
         return compile_soft_head(head, acting, key().numpy(), value().numpy())
@@ -228,6 +238,20 @@ def _head_step(
         return write
 
     return compute
+
+
+def _view(tokens: Layout, kinds: Sequence[str], state: Tensor) -> NDArray | None:
+    """Rows of the given kinds, where they follow each other; None where they do not."""
+    rows = tokens.index(*kinds)
+    end = rows[0] + len(rows)
+    return state.numpy()[rows[0] : end] if rows == list(range(rows[0], end)) else None
+
+
+def _is_fixed(transformer: LoopedTransformer, kinds: Sequence[str], projection: Projection) -> bool:
+    """Whether no layer writes to what `projection` reads from tokens of the given kinds."""
+    changing = transformer.changing()
+    inputs = projection.inputs.tolist()
+    return all(changing[kind].isdisjoint(inputs) for kind in kinds)
 
 
 def _pointers_name_rows(
@@ -261,10 +285,10 @@ def _key_rows(head: Head, tokens: Layout) -> list[int]:
 def _feed_forward_step(
     transformer: LoopedTransformer, net: FeedForward, state: Tensor, evaluation: str
 ) -> Step:
-    tokens = transformer.tokens
-    if evaluation == "gather" and len(net.rows) == 1:  # one kind: consecutive rows
-        return compile_feed_forward(net, state.numpy()[tokens[net.rows[0]]])
-    rows = tokens.index(*net.rows)
+    view = _view(transformer.tokens, net.rows, state) if evaluation == "gather" else None
+    if view is not None:
+        return compile_feed_forward(net, view)
+    rows = transformer.tokens.index(*net.rows)
 
     def step() -> None:
         x = state[rows]

@@ -125,6 +125,64 @@ def compile_soft_head(
     return compute
 
 
+def compile_linear_head(
+    head: Head, rows: NDArray, keys: NDArray, fixed: tuple[bool, bool, bool]
+) -> Callable[[], Step]:
+    """Linear attention of rows (r, d) to keys (k, d), summed in the order of `ordered_matmul`.
+
+    `fixed` says which of queries, keys and values never change. A factor that does not is a
+    `Projection`, which leaves its zeros out: of one-hot codes one product of a row remains.
+    """
+    targets = np.array(head.targets)
+    queries, asked, values = (
+        _matrix(projection, tokens)
+        for projection, tokens in ((head.Wq, rows), (head.Wk, keys), (head.Wv, keys))
+    )
+    fixed_queries, fixed_keys, fixed_values = fixed
+    if fixed_keys:
+        from_queries = _fixed_product(asked().T, len(rows))
+        scores = lambda: from_queries(queries())  # noqa: E731
+    elif fixed_queries:
+        from_keys = _fixed_product(queries().T, len(keys))
+        scores = lambda: from_keys(asked()).T  # noqa: E731
+    else:
+        scores = lambda: _product(queries(), asked().T)  # noqa: E731
+    if fixed_values:
+        output = _fixed_product(values(), len(rows))
+    else:
+        output = lambda scores: _product(scores, values())  # noqa: E731
+
+    def compute() -> Step:
+        added = output(scores())
+
+        def write() -> None:
+            rows[:, targets] += added
+
+        return write
+
+    return compute
+
+
+def _matrix(projection: Projection, rows: NDArray) -> Callable[[], NDArray]:
+    """Projection of rows (r, d) as they are when it is called."""
+    project = _projection(projection, len(rows))
+    x = rows[0] if len(rows) == 1 else rows
+    return lambda: project(x).reshape(len(rows), -1)
+
+
+def _fixed_product(right: NDArray, n_rows: int) -> Callable[[NDArray], NDArray]:
+    """Product of a matrix of so many rows with a fixed one."""
+    project = _projection(Projection(torch.from_numpy(right)), n_rows)
+    return lambda left: project(left.reshape(-1) if n_rows == 1 else left).reshape(n_rows, -1)
+
+
+def _product(left: NDArray, right: NDArray) -> NDArray:
+    """Product (r, k), (k, c), summed over k first to last; + 0.0 as a sum that starts at 0."""
+    if left.shape[1] == 1:
+        return left * right + 0.0
+    return np.cumsum(left[:, :, None] * right, axis=1)[:, -1] + 0.0
+
+
 def _ordered_product(right: NDArray) -> Callable[[NDArray], NDArray]:
     """Product with a fixed matrix, summed as by `ordered_matmul`."""
     used = np.flatnonzero(right.any(axis=1)).tolist()
@@ -158,6 +216,8 @@ def _projection(projection: Projection, n_rows: int) -> Callable[[NDArray], NDAr
     """Projection of one row (d,), or of several (r, d)."""
     inputs, outputs = projection.inputs.numpy(), projection.outputs.numpy()
     values, width = projection.values.numpy(), projection.weight.shape[1]
+    if outputs.tolist() == list(range(width)):  # one term an output; + 0.0 as in a sum
+        return lambda x: x[..., inputs] * values + 0.0
     offsets = np.arange(n_rows)[:, None] * width
     flat = (offsets + outputs).ravel()
     if values.dtype != np.float64:

@@ -154,7 +154,9 @@ def _forward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
     layers = []
     hidden = kinds[1:-1]
     a = fields.at("a")
-    slope = Unit({a: 1.0}, fields.terms(slope=1.0), fields.terms(**dict.fromkeys(hidden, 1.0), a=-1.0))
+    slope = Unit(
+        {a: 1.0}, fields.terms(slope=1.0), fields.terms(**dict.fromkeys(hidden, 1.0), a=-1.0)
+    )
     for i, kind in enumerate(kinds[1:], 1):
         options = {"rows": (kind,), "keys": (kinds[i - 1],)}
         head = linear_product(fields, f"w{i}", f"code{i - 1}", {"a": "z"}, **options)
@@ -167,10 +169,8 @@ def _forward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
     return layers
 
 
-def _output_error(
-    fields: Layout, kinds: Sequence[str], output: OutputActivation
-) -> list[Layer]:
-    """Outputs and squared weights to the register; eta (o - y) from there to the output units."""
+def _output_error(fields: Layout, kinds: Sequence[str], output: OutputActivation) -> list[Layer]:
+    """Collect outputs and squared weights in the register, spread eta (o - y) to the outputs."""
     code = f"code{len(kinds) - 1}"
     to_register = {"rows": ("register",), "keys": ("output",)}
     if output == "identity":
@@ -202,9 +202,7 @@ def _probabilities(fields: Layout, code: str, *, binary: bool) -> Head:
     Wk = {(fields.at("z"), 0): 1.0, (one, 1): -_FAR, (fields.at("output"), 1): _FAR}
     Wk |= {(null, 2): _FAR, **({(null, 1): _FAR} if binary else {})}
     pairs = fields.pairs({code: "prediction"})
-    return make_head(
-        fields, "softmax", Wq, Wk, pairs, rows=("register",), keys=("output", "null")
-    )
+    return make_head(fields, "softmax", Wq, Wk, pairs, rows=("register",), keys=("output", "null"))
 
 
 def _backward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
@@ -212,9 +210,7 @@ def _backward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
     layers = []
     for i in range(len(kinds) - 2, 0, -1):
         options = {"rows": (kinds[i],), "keys": (kinds[i + 1],)}
-        head = linear_product(
-            fields, f"code{i}", f"w{i + 1}", {f"delta{i + 1}": "back"}, **options
-        )
+        head = linear_product(fields, f"code{i}", f"w{i + 1}", {f"delta{i + 1}": "back"}, **options)
         units = product(fields.terms(back=1.0), fields.terms(slope=1.0), fields.at(f"delta{i}"))
         units += clear(fields, "back")
         rows = kinds[i : i + 1]

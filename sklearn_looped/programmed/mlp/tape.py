@@ -169,7 +169,7 @@ def run(block: MLPBlock, card: Punchcard, evaluation: str = "gather") -> Record:
 
 
 def predict(block: MLPBlock, network: Network, X: Array) -> Array:
-    """Outputs for queries: visits with a step of size 0, as many a run as there are positions.
+    """Compute outputs for queries: visits with a step of size 0, as many a run as there is room.
 
     Returns
     -------
