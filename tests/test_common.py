@@ -8,12 +8,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import sklearn_looped
 from sklearn_looped import (
     LoopedICLRegressor,
+    ProgrammedMLPClassifier,
+    ProgrammedMLPRegressor,
     ProgrammedSGDClassifier,
     ProgrammedSGDRegressor,
 )
 
 ESTIMATORS = [
     LoopedICLRegressor(),
+    ProgrammedMLPRegressor((4,), max_iter=10),
+    ProgrammedMLPClassifier((4,), max_iter=10),
     ProgrammedSGDRegressor(),
     ProgrammedSGDClassifier(),
     ProgrammedSGDClassifier(loss="hinge"),

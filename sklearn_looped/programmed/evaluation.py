@@ -21,9 +21,8 @@ from sklearn_looped.core.loop import Block, run_loop
 from sklearn_looped.programmed.certificate import logit_threshold
 from sklearn_looped.programmed.gather import (
     compile_feed_forward,
-    compile_linear_head,
+    compile_head,
     compile_pointer_head,
-    compile_soft_head,
 )
 from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Pointer, Projection
 from sklearn_looped.programmed.layout import Layout, sign_code
@@ -198,23 +197,18 @@ def _head_step(
     pointer = head.pointer if evaluation == "gather" else None
     if pointer is not None and _pointers_name_rows(transformer, head, pointer, state):
         return compile_pointer_head(head, pointer, tokens, state.numpy())
-    if evaluation == "gather" and head.kind == "linear":
-        acting, asked = _view(tokens, head.rows, state), _view(tokens, head.keys, state)
-        if acting is not None and asked is not None:
-            queries_fixed = _is_fixed(transformer, head.rows, head.Wq)
-            keys_fixed, values_fixed = (
-                _is_fixed(transformer, head.keys, p) for p in (head.Wk, head.Wv)
-            )
-            return compile_linear_head(
-                head, acting, asked, (queries_fixed, keys_fixed, values_fixed)
-            )
     rows, keys = tokens.index(*head.rows), _key_rows(head, tokens)
+    kinds, cached = _key_kinds(head, tokens), evaluation != "masked"
+    if evaluation == "gather" and head.kind != "graph" and head.margin is None:
+        queries_fixed = _is_fixed(transformer, head.rows, head.Wq)
+        keys_fixed, values_fixed = (_is_fixed(transformer, kinds, p) for p in (head.Wk, head.Wv))
+        fixed = queries_fixed, keys_fixed, values_fixed
+        return compile_head(head, state.numpy(), rows, keys, fixed)
     targets = list(head.targets)
     written = torch.tensor(rows)[:, None]
     if head.kind == "graph":
         written = torch.arange(len(state))[:, None]
         adjacency = None if adjacency is None else adjacency[:, rows]
-    kinds, cached = _key_kinds(head, tokens), evaluation != "masked"
 
     def project(projection: Projection) -> Callable[[], Tensor]:
         if cached and _is_fixed(transformer, kinds, projection):
@@ -223,11 +217,6 @@ def _head_step(
         return lambda: projection(state[keys])
 
     key, value = project(head.Wk), project(head.Wv)
-    soft = head.kind == "softmax" and head.margin is None
-    fixed = all(_is_fixed(transformer, kinds, p) for p in (head.Wk, head.Wv))
-    if evaluation == "gather" and soft and fixed and len(head.rows) == 1:
-        acting = state.numpy()[tokens[head.rows[0]]]
-        return compile_soft_head(head, acting, key().numpy(), value().numpy())
 
     def compute() -> Step:
         output = head.attend(head.Wq(state[rows]), key(), value(), adjacency)

@@ -129,15 +129,14 @@ class ProgrammedMLP(BaseEstimator, ABC):
         return build_block(*self._declaration)
 
     def _hidden_sizes(self) -> list[int]:
-        sizes = self.hidden_layer_sizes
-        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
-        if not sizes or not all(isinstance(n, Integral) and n > 0 for n in sizes):
+        sizes = np.atleast_1d(self.hidden_layer_sizes)
+        if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or len(sizes) == 0 or sizes.min() < 1:
             raise ValueError(
                 f"Got hidden_layer_sizes={self.hidden_layer_sizes!r}, expected positive integers, "
                 "one a hidden layer; for none take ProgrammedSGDRegressor or "
                 "ProgrammedSGDClassifier."
             )
-        return [int(n) for n in sizes]
+        return sizes.tolist()
 
     @abstractmethod
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:

@@ -158,8 +158,10 @@ def _forward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
         {a: 1.0}, fields.terms(slope=1.0), fields.terms(**dict.fromkeys(hidden, 1.0), a=-1.0)
     )
     for i, kind in enumerate(kinds[1:], 1):
-        options = {"rows": (kind,), "keys": (kinds[i - 1],)}
-        head = linear_product(fields, f"w{i}", f"code{i - 1}", {"a": "z"}, **options)
+        source = kinds[i - 1]
+        head = linear_product(
+            fields, f"w{i}", f"code{i - 1}", {"a": "z"}, rows=(kind,), keys=(source,)
+        )
         layers.append(_layer(fields, [head], ()))
         if kind in hidden:
             columns = fields.at("z"), fields.at("constant"), a
@@ -172,13 +174,15 @@ def _forward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
 def _output_error(fields: Layout, kinds: Sequence[str], output: OutputActivation) -> list[Layer]:
     """Collect outputs and squared weights in the register, spread eta (o - y) to the outputs."""
     code = f"code{len(kinds) - 1}"
-    to_register = {"rows": ("register",), "keys": ("output",)}
+    row = ("register",)
     if output == "identity":
-        collect = linear_product(fields, "register", "z", {code: "prediction"}, **to_register)
+        collect = linear_product(
+            fields, "register", "z", {code: "prediction"}, rows=row, keys=("output",)
+        )
     else:
         collect = _probabilities(fields, code, binary=output == "logistic")
     squares = linear_product(
-        fields, "register", "square", {"one": "squares"}, rows=("register",), keys=kinds[1:]
+        fields, "register", "square", {"one": "squares"}, rows=row, keys=tuple(kinds[1:])
     )
     columns = map(fields.index, ("prediction", "in_y", "step"))
     steps = [
@@ -186,7 +190,7 @@ def _output_error(fields: Layout, kinds: Sequence[str], output: OutputActivation
         for o, y, step in zip(*columns, strict=True)
     ]
     delta = {"register": f"delta{len(kinds) - 1}"}
-    spread = linear_product(fields, code, "step", delta, rows=("output",), keys=("register",))
+    spread = linear_product(fields, code, "step", delta, rows=("output",), keys=row)
     return [_layer(fields, [collect, squares], steps, "register"), _layer(fields, [spread], ())]
 
 
@@ -209,16 +213,14 @@ def _backward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
     """Deltas of the hidden layers, last to first; behind the last use of the weights, the decay."""
     layers = []
     for i in range(len(kinds) - 2, 0, -1):
-        options = {"rows": (kinds[i],), "keys": (kinds[i + 1],)}
-        head = linear_product(fields, f"code{i}", f"w{i + 1}", {f"delta{i + 1}": "back"}, **options)
+        copy, row, key = {f"delta{i + 1}": "back"}, kinds[i], kinds[i + 1]
+        head = linear_product(fields, f"code{i}", f"w{i + 1}", copy, rows=(row,), keys=(key,))
         units = product(fields.terms(back=1.0), fields.terms(slope=1.0), fields.at(f"delta{i}"))
         units += clear(fields, "back")
-        rows = kinds[i : i + 1]
         if i == 1:
             for w in fields.index(*_weights(kinds)):
                 units.append(Unit(fields.terms(decay=1.0), {w: -1.0}, {w: 1.0}))
-            rows = kinds[1:]
-        layers.append(_layer(fields, [head], units, *rows))
+        layers.append(_layer(fields, [head], units, *(kinds[1:] if i == 1 else [row])))
     return layers
 
 
@@ -229,9 +231,8 @@ def _update(fields: Layout, kinds: Sequence[str]) -> Layer:
     units = add(fields, {"in_next": "pointer"})
     deltas = [f"delta{i}" for i in range(1, len(kinds))]
     for i, delta in enumerate(deltas, 1):
-        options = {"rows": (kinds[i],), "keys": (kinds[i - 1],)}
-        copy = {f"code{i - 1}": f"w{i}"}
-        heads.append(linear_product(fields, delta, "a", copy, scale=-1.0, **options))
+        copy, row, key = {f"code{i - 1}": f"w{i}"}, kinds[i], kinds[i - 1]
+        heads.append(linear_product(fields, delta, "a", copy, scale=-1.0, rows=(row,), keys=(key,)))
         units += add(fields, {delta: "b"}, -1.0)
     registers = ["in_x", "in_y", "in_next", "prediction", "step", "squares"]
     registers += ["z", "a", "slope", "square", *deltas]

@@ -7,6 +7,7 @@ recorded outputs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ _EPS = np.finfo(np.float64).eps
 def initial_network(layer_sizes: Sequence[int], rng: np.random.RandomState) -> Network:
     """Draw the weights as scikit-learn does: uniform up to sqrt(2 / (units in + units out))."""
     coefs, intercepts = [], []
-    for n_in, n_out in zip(layer_sizes, layer_sizes[1:], strict=False):
+    for n_in, n_out in pairwise(layer_sizes):
         bound = np.sqrt(2.0 / (n_in + n_out))
         coefs.append(rng.uniform(-bound, bound, (n_in, n_out)))
         intercepts.append(rng.uniform(-bound, bound, n_out))
