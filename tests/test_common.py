@@ -16,8 +16,8 @@ from sklearn_looped import (
 
 ESTIMATORS = [
     LoopedICLRegressor(),
-    ProgrammedMLPRegressor((4,), max_iter=10),
-    ProgrammedMLPClassifier((4,), max_iter=10),
+    ProgrammedMLPRegressor((3,), learning_rate_init=0.1, tol=0.02, n_iter_no_change=1),
+    ProgrammedMLPClassifier((3,), learning_rate_init=0.1, tol=0.02, n_iter_no_change=1),
     ProgrammedSGDRegressor(),
     ProgrammedSGDClassifier(),
     ProgrammedSGDClassifier(loss="hinge"),

@@ -11,6 +11,7 @@ them to it.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -139,6 +140,7 @@ class LoopedTransformer:
             block = _sparse_block(self, state, evaluation, adjacency)
         return run_loop(block, state, n_loops, until=until)
 
+    @cached_property
     def changing(self) -> dict[str, set[int]]:
         """Columns that some layer may write to, by kind of token; all others never change."""
         columns: dict[str, set[int]] = {kind: set() for kind in self.tokens.names}
@@ -238,7 +240,7 @@ def _view(tokens: Layout, kinds: Sequence[str], state: Tensor) -> NDArray | None
 
 def _is_fixed(transformer: LoopedTransformer, kinds: Sequence[str], projection: Projection) -> bool:
     """Whether no layer writes to what `projection` reads from tokens of the given kinds."""
-    changing = transformer.changing()
+    changing = transformer.changing
     inputs = projection.inputs.tolist()
     return all(changing[kind].isdisjoint(inputs) for kind in kinds)
 
@@ -253,7 +255,7 @@ def _pointers_name_rows(
     kinds, projection = (head.keys, head.Wk) if reads else (head.rows, head.Wq)
     rows, n_bits = transformer.tokens.index(*kinds), pointer.columns.stop - pointer.columns.start
     positions = set(projection.inputs[projection.outputs < n_bits].tolist())
-    changing = set().union(*(transformer.changing()[kind] for kind in kinds))
+    changing = set().union(*(transformer.changing[kind] for kind in kinds))
     codes = torch.as_tensor(sign_code(rows, n_bits), dtype=state.dtype)
     return (
         head.temperature * head.margin >= logit_threshold(state.dtype)

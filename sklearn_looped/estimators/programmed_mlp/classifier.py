@@ -95,12 +95,13 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
 
     Examples
     --------
+    Exclusive or, which no linear model learns:
+
     >>> from sklearn_looped import ProgrammedMLPClassifier
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["no", "yes", "yes", "no"]
-    >>> model = ProgrammedMLPClassifier(
-    ...     (4,), learning_rate_init=1.0, max_iter=1000, tol=1e-3, random_state=0
-    ... )
-    >>> model.fit(X, y).predict(X).tolist()
+    >>> options = {"learning_rate_init": 2.0, "n_iter_no_change": 100, "max_iter": 500}
+    >>> model = ProgrammedMLPClassifier((4,), random_state=0, **options).fit(X, y)
+    >>> model.predict(X).tolist()
     ['no', 'yes', 'yes', 'no']
     """
 
@@ -145,4 +146,5 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
         labels : ndarray of shape (n_queries,)
             Predicted labels.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]

@@ -101,7 +101,7 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     >>> y = X[:, 0] ** 2
     >>> model = ProgrammedMLPRegressor((8,), learning_rate_init=0.2, random_state=0).fit(X, y)
     >>> model.n_loops_, model.certificate_.error_bound
-    (0, 0.0)
+    (1830, 0.0)
     >>> model.predict([[1.0]]).round(1)
     array([1.])
     """
