@@ -80,13 +80,16 @@ def test_block_is_the_plain_loop_over_a_thousand_steps(output, sizes):
     np.testing.assert_allclose(record.squares, squares, rtol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e5])  # units far from and deep in saturation
 @pytest.mark.parametrize(("output", "sizes"), [*SHAPES, ("identity", (20, 30, 1))])
-def test_all_evaluations_give_the_same_bits(output, sizes):
+def test_all_evaluations_give_the_same_bits(output, sizes, scale):
     rng = np.random.default_rng(1)
     block, network = MLPBlock(sizes, 10, output), random_network(rng, sizes)
     X, y = random_samples(rng, output, sizes, 5)
     X[X < 0.1] = 0.0
-    card = punch(block, network, X.round(1), y, rng.permutation(5), 0.2, 0.01)
+    for intercept in network.intercepts:
+        intercept *= scale
+    card = punch(block, network, scale * X.round(1), y, rng.permutation(5), 0.2, 0.01)
     transformer = block.transformer(card.tokens)
     runs = [
         [s.clone() for s in transformer.run(torch.tensor(card.state), 6, evaluation=evaluation)]
@@ -110,16 +113,18 @@ def test_a_loop_leaves_no_trace_in_the_registers():
     assert not last[0, card.fields["pointer"]].any()  # through: it points to no sample
 
 
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
 @pytest.mark.parametrize("bias", [-1e6, -1000.0, 1000.0, 1e6])
-def test_saturated_units_are_exact(bias):
-    network = Network(
-        [np.zeros((1, 2)), np.ones((2, 1))], [np.array([bias, -bias]), np.array([0.5])]
-    )
-    block = MLPBlock((1, 2, 1), 10, "identity")
-    assert predict(block, network, np.zeros((1, 1))).tolist() == [[1.5]]
-    network = Network([np.zeros((1, 1)), np.zeros((1, 1))], [np.zeros(1), np.array([bias])])
-    block = MLPBlock((1, 1, 1), 10, "logistic")
-    assert predict(block, network, np.zeros((1, 1))).tolist() == [[float(bias > 0)]]
+def test_saturated_units_are_exact(bias, evaluation):
+    shapes = [(1, 2), (2, 2), (2, 1)]
+    intercepts = [np.array([bias, -bias]), np.array([-bias, bias]), np.array([0.5])]
+    network = Network([np.ones(shape) for shape in shapes], intercepts)
+    X = np.zeros((1, 1))
+    for output, expected in (("identity", 1.5), ("logistic", expit(1.5))):
+        block = MLPBlock((1, 2, 2, 1), 10, output)
+        card = punch(block, network, X, X, np.array([0]))
+        prediction = run(block, card, evaluation).prediction.item()
+        assert prediction == pytest.approx(expected, rel=1e-15)
 
 
 @pytest.mark.parametrize("shift", [-1e6, -1000.0, 0.0, 1e6])

@@ -11,6 +11,7 @@ from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Unit
 from sklearn_looped.programmed.layout import Layout
 from sklearn_looped.programmed.primitives import (
     add,
+    beyond_logits,
     clear,
     linear_product,
     make_head,
@@ -21,8 +22,6 @@ from sklearn_looped.programmed.primitives import (
 )
 
 OutputActivation = Literal["identity", "logistic", "softmax"]
-
-_FAR = 2.0**1000  # below any finite logit of a class
 
 
 class MLPBlock:
@@ -43,9 +42,12 @@ class MLPBlock:
     of several classes one over the output tokens; products on one token are gated hidden units. All
     of it rounds as floating-point arithmetic does, nothing is approximated.
 
-    This is the backpropagation of Giannou et al. 2023 (one hidden layer, 13 layers of their
-    program's instructions, each several times a sample) as a block of its own, for any number m of
-    hidden layers: one loop a sample and 3m + 6 layers.
+    This is the backpropagation of Giannou et al. 2023 as a block of its own: one loop a sample and
+    3m + 6 layers for any number m of hidden layers, where theirs is a program of many loops on a
+    machine of 13 layers, for m = 1.
+
+    The certificate covers the pointer matches. The soft heads need none: their masked keys are
+    `beyond_logits` away and underflow to 0 exactly.
 
     Parameters
     ----------
@@ -197,14 +199,15 @@ def _output_error(fields: Layout, kinds: Sequence[str], output: OutputActivation
 def _probabilities(fields: Layout, code: str, *, binary: bool) -> Head:
     r"""Probabilities of the classes: the register's softmax over the output tokens.
 
-    The register scores z on the output tokens and -2**1000 on all others, which underflow to 0;
-    other rows read the null token. With one output token the null token is the other class, of
-    logit 0: :math:`e^z / (e^z + e^0)`.
+    The register scores z on the output tokens and minus `beyond_logits` on all others, which
+    underflow to 0; other rows read the null token. With one output token the null token is the
+    other class, of logit 0: :math:`e^z / (e^z + e^0)`.
     """
+    far = beyond_logits(torch.float64)
     one, register, null = map(fields.at, ("one", "register", "null"))
     Wq = {(register, 0): 1.0, (register, 1): 1.0, (one, 2): 1.0, (register, 2): -1.0}
-    Wk = {(fields.at("z"), 0): 1.0, (one, 1): -_FAR, (fields.at("output"), 1): _FAR}
-    Wk |= {(null, 2): _FAR, **({(null, 1): _FAR} if binary else {})}
+    Wk = {(fields.at("z"), 0): 1.0, (one, 1): -far, (fields.at("output"), 1): far}
+    Wk |= {(null, 2): far, **({(null, 1): far} if binary else {})}
     pairs = fields.pairs({code: "prediction"})
     return make_head(fields, "softmax", Wq, Wk, pairs, rows=("register",), keys=("output", "null"))
 

@@ -9,6 +9,7 @@ tokens without the indicator stay as they are.
 
 from sklearn_looped.programmed.primitives.heads import (
     argmin,
+    beyond_logits,
     broadcast,
     linear_product,
     make_head,
@@ -30,6 +31,7 @@ __all__ = [
     "add",
     "argmin",
     "at_least",
+    "beyond_logits",
     "broadcast",
     "clear",
     "code_sum",
