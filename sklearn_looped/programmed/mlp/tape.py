@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sklearn_looped.programmed.layout import sign_code
+from sklearn_looped.programmed.layout import Layout, sign_code
 from sklearn_looped.programmed.mlp.block import MLPBlock
 from sklearn_looped.programmed.sgd import Punchcard
 
@@ -79,14 +79,7 @@ def punch(
     if tokens.width > 2**block.n_bits:
         raise ValueError(f"Got {tokens.width} tokens, but {block.n_bits} bits name fewer.")
     state = fields.pack(tokens.width, one=1).numpy()  # (n_tokens, width)
-    for kind in ("register", "null", "constant", *block.kinds):
-        state[tokens[kind], fields[kind]] = 1
-    for i, kind in enumerate(block.kinds):
-        state[tokens[kind], fields[f"code{i}"]] = np.eye(tokens.size(kind))
-    for i, (coef, intercept) in enumerate(zip(network.coefs, network.intercepts, strict=True), 1):
-        layer = state[tokens[block.kinds[i]]]
-        layer[:, fields[f"w{i}"]] = coef.T
-        layer[:, fields.at("b")], layer[:, fields.at("decay")] = intercept, decay
+    _punch_network(state, block, tokens, network, decay)
     data, codes = state[tokens["data"]], sign_code(tokens.index("data"), block.n_bits)
     data[:, fields["position"]] = codes
     data[:, fields["x"]], data[:, fields["y"]] = X, y
@@ -95,6 +88,21 @@ def punch(
     register = state[tokens["register"].start]
     register[fields["pointer"]], register[fields.at("eta")] = codes[order[0]], eta
     return Punchcard(fields, tokens, state + 0.0)  # no negative zeros in a state
+
+
+def _punch_network(
+    state: Array, block: MLPBlock, tokens: Layout, network: Network, decay: float
+) -> None:
+    """Write the indicators of all tokens but the data, the codes and weights of the units."""
+    fields = block.fields
+    for kind in ("register", "null", "constant", *block.kinds):
+        state[tokens[kind], fields[kind]] = 1
+    for i, kind in enumerate(block.kinds):
+        state[tokens[kind], fields[f"code{i}"]] = np.eye(tokens.size(kind))
+    for i, (coef, intercept) in enumerate(zip(network.coefs, network.intercepts, strict=True), 1):
+        layer = state[tokens[block.kinds[i]]]
+        layer[:, fields[f"w{i}"]] = coef.T
+        layer[:, fields.at("b")], layer[:, fields.at("decay")] = intercept, decay
 
 
 @dataclass(frozen=True)
