@@ -202,7 +202,12 @@ def _projection(projection: Projection, n_rows: int) -> Callable[[NDArray], NDAr
     inputs, outputs = projection.inputs.numpy(), projection.outputs.numpy()
     values, width = projection.values.numpy(), projection.weight.shape[1]
     if outputs.tolist() == list(range(width)):  # one term an output; + 0.0 as in a sum
-        return lambda x: x[..., inputs] * values + 0.0
+        columns = _columns(inputs.tolist())
+        if n_rows == 1:
+            return lambda x: x[columns] * values + 0.0
+        if isinstance(columns, slice):
+            return lambda x: x[:, columns] * values + 0.0
+        return lambda x: x.take(columns, 1) * values + 0.0
     offsets = np.arange(n_rows)[:, None] * width
     flat = (offsets + outputs).ravel()
     if values.dtype != np.float64:
@@ -217,7 +222,7 @@ def _projection(projection: Projection, n_rows: int) -> Callable[[NDArray], NDAr
     if n_rows == 1:
         return lambda x: np.bincount(outputs, x[inputs] * values, width)
     size, shape = n_rows * width, (n_rows, width)
-    return lambda x: np.bincount(flat, (x[:, inputs] * values).ravel(), size).reshape(shape)
+    return lambda x: np.bincount(flat, (x.take(inputs, 1) * values).ravel(), size).reshape(shape)
 
 
 def _indices(columns: Columns) -> NDArray[np.intp]:
