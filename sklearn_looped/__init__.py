@@ -19,6 +19,8 @@ _PUBLIC = {
     "ProgrammedLinearRegression": "sklearn_looped.estimators.programmed_linalg",
     "ProgrammedPCA": "sklearn_looped.estimators.programmed_linalg",
     "ProgrammedRidge": "sklearn_looped.estimators.programmed_linalg",
+    "ProgrammedMLPClassifier": "sklearn_looped.estimators.programmed_mlp",
+    "ProgrammedMLPRegressor": "sklearn_looped.estimators.programmed_mlp",
     "ProgrammedSGDClassifier": "sklearn_looped.estimators.programmed_linear",
     "ProgrammedSGDRegressor": "sklearn_looped.estimators.programmed_linear",
     "FleqMachine": "sklearn_looped.programmed.fleq",

@@ -11,10 +11,12 @@ All four give the same bits; the tests hold them to it.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
@@ -22,11 +24,11 @@ from sklearn_looped.core.loop import Block, run_loop
 from sklearn_looped.programmed.certificate import logit_threshold
 from sklearn_looped.programmed.gather import (
     compile_feed_forward,
+    compile_head,
     compile_pointer_head,
-    compile_soft_head,
     sum_neighbours,
 )
-from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Pointer
+from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Pointer, Projection
 from sklearn_looped.programmed.layout import Layout, sign_code
 
 EVALUATIONS = ("dense", "masked", "cached", "gather")
@@ -150,6 +152,7 @@ class LoopedTransformer:
             block = _sparse_block(self, state, evaluation, adjacency)
         return run_loop(block, state, n_loops, until=until)
 
+    @cached_property
     def changing(self) -> dict[str, set[int]]:
         """Columns that some layer may write to, by kind of token; all others never change."""
         columns: dict[str, set[int]] = {kind: set() for kind in self.tokens.names}
@@ -213,26 +216,24 @@ def _head_step(
     if pointer is not None and _pointers_name_rows(transformer, head, pointer, state):
         return compile_pointer_head(head, pointer, tokens, state.numpy(), matrix)
     rows, keys = tokens.index(*head.rows), _key_rows(head, tokens)
+    kinds, cached = _key_kinds(head, tokens), evaluation != "masked"
+    if evaluation == "gather" and head.kind != "graph" and head.margin is None:
+        queries_fixed = _is_fixed(transformer, head.rows, head.Wq)
+        keys_fixed, values_fixed = (_is_fixed(transformer, kinds, p) for p in (head.Wk, head.Wv))
+        fixed = queries_fixed, keys_fixed, values_fixed
+        return compile_head(head, state.numpy(), rows, keys, fixed)
     targets = list(head.targets)
     written = (
         torch.arange(len(state))[:, None] if head.kind == "graph" else torch.tensor(rows)[:, None]
     )
-    cached = evaluation != "masked"
-    changing = set().union(*(transformer.changing()[k] for k in _key_kinds(head, tokens)))
 
-    def project(which: str) -> Callable[[], Tensor]:
-        projection = getattr(head, which)
-        if cached and changing.isdisjoint(projection.inputs.tolist()):
-            fixed = projection(state[keys])
-            return lambda: fixed
+    def project(projection: Projection) -> Callable[[], Tensor]:
+        if cached and _is_fixed(transformer, kinds, projection):
+            projected = projection(state[keys])
+            return lambda: projected
         return lambda: projection(state[keys])
 
-    key, value = project("Wk"), project("Wv")
-    fixed = changing.isdisjoint([*head.Wk.inputs.tolist(), *head.Wv.inputs.tolist()])
-    soft = head.kind == "softmax" and head.margin is None
-    if evaluation == "gather" and soft and fixed and len(head.rows) == 1:
-        acting = state.numpy()[tokens[head.rows[0]]]
-        return compile_soft_head(head, acting, key().numpy(), value().numpy())
+    key, value = project(head.Wk), project(head.Wv)
 
     def compute() -> Step:
         output = head.attend(head.Wq(state[rows]), key(), value())
@@ -257,6 +258,20 @@ def _matrix(head: Head, adjacency: csr_array | Tensor | None, state: Tensor) -> 
     return csc_array(matrix, dtype=state.numpy().dtype)
 
 
+def _view(tokens: Layout, kinds: Sequence[str], state: Tensor) -> NDArray | None:
+    """Rows of the given kinds, where they follow each other; None where they do not."""
+    rows = tokens.index(*kinds)
+    end = rows[0] + len(rows)
+    return state.numpy()[rows[0] : end] if rows == list(range(rows[0], end)) else None
+
+
+def _is_fixed(transformer: LoopedTransformer, kinds: Sequence[str], projection: Projection) -> bool:
+    """Whether no layer writes to what `projection` reads from tokens of the given kinds."""
+    changing = transformer.changing
+    inputs = projection.inputs.tolist()
+    return all(changing[kind].isdisjoint(inputs) for kind in kinds)
+
+
 def _pointers_name_rows(
     transformer: LoopedTransformer, head: Head, pointer: Pointer, state: Tensor
 ) -> bool:
@@ -269,7 +284,7 @@ def _pointers_name_rows(
     kinds, projection = (head.keys, head.Wk) if reads else (head.rows, head.Wq)
     rows, n_bits = transformer.tokens.index(*kinds), pointer.columns.stop - pointer.columns.start
     positions = set(projection.inputs[projection.outputs < n_bits].tolist())
-    changing = set().union(*(transformer.changing()[kind] for kind in kinds))
+    changing = set().union(*(transformer.changing[kind] for kind in kinds))
     codes = torch.as_tensor(sign_code(rows, n_bits), dtype=state.dtype)
     return (
         head.temperature * head.margin >= logit_threshold(state.dtype)
@@ -290,10 +305,10 @@ def _key_rows(head: Head, tokens: Layout) -> list[int]:
 def _feed_forward_step(
     transformer: LoopedTransformer, net: FeedForward, state: Tensor, evaluation: str
 ) -> Step:
-    tokens = transformer.tokens
-    rows = tokens.index(*net.rows)
-    if evaluation == "gather" and rows == list(range(rows[0], rows[-1] + 1)):
-        return compile_feed_forward(net, state.numpy()[rows[0] : rows[-1] + 1])
+    view = _view(transformer.tokens, net.rows, state) if evaluation == "gather" else None
+    if view is not None:
+        return compile_feed_forward(net, view)
+    rows = transformer.tokens.index(*net.rows)
 
     def step() -> None:
         x = state[rows]

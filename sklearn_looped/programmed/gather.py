@@ -15,6 +15,8 @@ from sklearn_looped.programmed.layout import Layout
 Step = Callable[[], None]
 Columns = slice | NDArray[np.intp]
 
+_SMALL = 2**14  # terms of a matrix product that are formed all at once
+
 
 class _Match(NamedTuple):
     """A match head, decoded: which row holds a pointer, which it may name, what is added."""
@@ -139,40 +141,81 @@ def _many_holders(match: _Match, state: NDArray) -> Callable[[], Step]:
     return compute
 
 
-def compile_soft_head(
-    head: Head, rows: NDArray, keys: NDArray, values: NDArray
+def compile_head(
+    head: Head, state: NDArray, rows: list[int], keys: list[int], fixed: tuple[bool, bool, bool]
 ) -> Callable[[], Step]:
-    """Softmax of a few rows (r, d) over keys (k, q) and values (k, c) that never change."""
-    x = rows[0] if len(rows) == 1 else rows
-    queries = _projection(head.Wq, len(rows))
-    targets = np.array(head.targets)
-    scores_of, output_of = _ordered_product(keys.T), _ordered_product(values)
+    """Soft or linear attention of few rows to few keys, summed in the order of `ordered_matmul`.
+
+    `fixed` says which of queries, keys and values never change. A factor that does not becomes a
+    `Projection`, which leaves its zeros out: with one-hot codes one term of each sum remains.
+    """
+    queries, asked, values = (
+        _tokens_projected(projection, state, tokens)
+        for projection, tokens in ((head.Wq, rows), (head.Wk, keys), (head.Wv, keys))
+    )
+    fixed_queries, fixed_keys, fixed_values = fixed
+    if fixed_keys:
+        times_keys = _fixed_product(asked().T, len(rows))
+        scores_of = lambda: times_keys(queries())  # noqa: E731
+    elif fixed_queries:
+        times_queries = _fixed_product(queries().T, len(keys))
+        scores_of = lambda: times_queries(asked()).T  # noqa: E731
+    else:
+        scores_of = lambda: _product(queries(), asked().T)  # noqa: E731
+    if fixed_values:
+        output_of = _fixed_product(values(), len(rows))
+    else:
+        output_of = lambda attention: _product(attention, values())  # noqa: E731
+    soft = head.kind == "softmax"
+    acting, targets = _columns(rows), _columns(list(head.targets))
+    if not isinstance(acting, slice) and not isinstance(targets, slice):
+        acting = acting[:, None]
 
     def compute() -> Step:
-        scores = head.temperature * scores_of(queries(x).reshape(len(rows), -1))  # (r, k)
-        scores -= scores.max(axis=-1, keepdims=True)
-        exps = torch.exp(torch.from_numpy(scores)).numpy()  # numpy's exp rounds differently
-        output = output_of(exps / np.cumsum(exps, axis=-1)[:, -1:])
+        attention = scores_of()  # (r, k)
+        if soft:
+            attention = head.temperature * attention
+            attention -= attention.max(axis=-1, keepdims=True)
+            exps = torch.exp(torch.from_numpy(attention)).numpy()  # numpy's rounds differently
+            attention = exps / np.cumsum(exps, axis=-1)[:, -1:]
+        output = output_of(attention)
 
         def write() -> None:
-            rows[:, targets] += output
+            state[acting, targets] += output
 
         return write
 
     return compute
 
 
-def _ordered_product(right: NDArray) -> Callable[[NDArray], NDArray]:
-    """Product with a fixed matrix, summed as by `ordered_matmul`."""
-    used = np.flatnonzero(right.any(axis=1)).tolist()
+def _tokens_projected(
+    projection: Projection, state: NDArray, tokens: list[int]
+) -> Callable[[], NDArray]:
+    """Projection of the tokens as they are when it is called: (n, d_out)."""
+    n, project = len(tokens), _projection(projection, len(tokens))
+    if n == 1:
+        x = state[tokens[0]]
+        return lambda: project(x).reshape(1, -1)
+    index = _columns(tokens)
+    return lambda: project(state[index])
 
-    def multiply(left: NDArray) -> NDArray:
-        out = np.zeros((len(left), right.shape[1]), dtype=right.dtype)
-        for k in used:
-            out += left[:, k, None] * right[k]
-        return out
 
-    return multiply
+def _fixed_product(right: NDArray, n_rows: int) -> Callable[[NDArray], NDArray]:
+    """Product of a matrix of so many rows with a fixed one."""
+    project = _projection(Projection(torch.from_numpy(right)), n_rows)
+    return lambda left: project(left[0] if n_rows == 1 else left).reshape(n_rows, -1)
+
+
+def _product(left: NDArray, right: NDArray) -> NDArray:
+    """Product (r, k), (k, c), summed over k first to last; + 0.0 as in a sum that starts at 0."""
+    if left.shape[1] == 1:
+        return left * right + 0.0
+    if left.size * right.shape[1] <= _SMALL:
+        return np.cumsum(left[:, :, None] * right, axis=1)[:, -1] + 0.0
+    out = np.zeros((len(left), right.shape[1]), dtype=left.dtype)
+    for column, row in zip(left.T, right, strict=True):
+        out += column[:, None] * row
+    return out
 
 
 def compile_feed_forward(net: FeedForward, rows: NDArray) -> Step:
@@ -195,6 +238,13 @@ def _projection(projection: Projection, n_rows: int) -> Callable[[NDArray], NDAr
     """Projection of one row (d,), or of several (r, d)."""
     inputs, outputs = projection.inputs.numpy(), projection.outputs.numpy()
     values, width = projection.values.numpy(), projection.weight.shape[1]
+    if outputs.tolist() == list(range(width)):  # one term an output; + 0.0 as in a sum
+        columns = _columns(inputs.tolist())
+        if n_rows == 1:
+            return lambda x: x[columns] * values + 0.0
+        if isinstance(columns, slice):
+            return lambda x: x[:, columns] * values + 0.0
+        return lambda x: x.take(columns, 1) * values + 0.0
     offsets = np.arange(n_rows)[:, None] * width
     flat = (offsets + outputs).ravel()
     if values.dtype != np.float64:
@@ -209,7 +259,7 @@ def _projection(projection: Projection, n_rows: int) -> Callable[[NDArray], NDAr
     if n_rows == 1:
         return lambda x: np.bincount(outputs, x[inputs] * values, width)
     size, shape = n_rows * width, (n_rows, width)
-    return lambda x: np.bincount(flat, (x[:, inputs] * values).ravel(), size).reshape(shape)
+    return lambda x: np.bincount(flat, (x.take(inputs, 1) * values).ravel(), size).reshape(shape)
 
 
 def _indices(columns: Columns) -> NDArray[np.intp]:

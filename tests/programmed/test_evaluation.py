@@ -6,9 +6,9 @@ from random_programs import random_fleq, random_subleq
 
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
-from sklearn_looped.programmed.layers import Layer
+from sklearn_looped.programmed.layers import FeedForward, Layer
 from sklearn_looped.programmed.layout import Layout, sign_code
-from sklearn_looped.programmed.primitives import match_read
+from sklearn_looped.programmed.primitives import add, linear_product, match_read
 
 
 def textbook(layer, X):
@@ -70,11 +70,11 @@ def test_columns_that_no_layer_writes_stay_as_they_are():
     machine = SubleqMachine(8, 20)
     tape = machine.load(random_subleq(1, 8, 20, 4))
     *_, state = machine.transformer.run(tape, 20)
-    for kind, columns in machine.transformer.changing().items():
+    for kind, columns in machine.transformer.changing.items():
         rows = machine.tokens[kind]
         fixed = [j for j in range(machine.fields.width) if j not in columns]
         assert torch.equal(state[rows][:, fixed], tape[rows][:, fixed])
-    assert not machine.transformer.changing()["program"]
+    assert not machine.transformer.changing["program"]
 
 
 @pytest.mark.parametrize("spoil", ["temperature", "positions"])
@@ -101,3 +101,29 @@ def test_gather_keeps_to_attention_where_pointers_are_not_proved_to_name_rows(sp
     assert torch.equal(masked, gather)
     out = float(gather[0, fields.at("out")])
     assert out == 13 if spoil == "positions" else 0 < out < 11  # soft: the null token has a share
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("changing", [(), ("left",), ("right",), ("value",), ("right", "value")])
+@pytest.mark.parametrize("size", [1, 3, 40])  # terms formed one by one, at once, row by row
+def test_linear_attention_gives_the_same_bits(size, changing, dtype):
+    fields = Layout(one=1, null=1, left=size, right=size, value=9, out=9)
+    tokens = Layout(a=size, null=1, b=size + 1)
+    options = {"rows": ("a",), "keys": ("b",), "dtype": dtype}
+    head = linear_product(fields, "left", "right", {"value": "out"}, scale=0.3, **options)
+    units = add(fields, {name: name for name in changing}, 0.1)
+    net = FeedForward(units, fields.width, ("a", "b"), dtype=dtype) if changing else None
+    transformer = LoopedTransformer([Layer((head,), net)], tokens)
+    torch.manual_seed(0)
+    state = torch.randn(tokens.width, fields.width, dtype=dtype).round(decimals=1) + 0.0
+    state[tokens["null"]] = 0
+    state[tokens["a"], [*fields.index("right", "value")]] = 0
+    state[tokens["b"], fields["left"]] = 0
+    runs = [
+        [s.clone() for s in transformer.run(state, 3, evaluation=evaluation)]
+        for evaluation in EVALUATIONS
+    ]
+    kind = torch.int64 if dtype == torch.float64 else torch.int32
+    for states in zip(*runs, strict=True):
+        for other in states[1:]:
+            assert torch.equal(states[0].view(kind), other.view(kind))

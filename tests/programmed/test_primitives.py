@@ -191,6 +191,7 @@ def test_sigmoid_is_a_softmax_over_two_keys(z):
     state[0, FIELDS["u"]], state[0, FIELDS["v"]] = z, 1.0
     head = sigmoid(FIELDS, FIELDS.at("u"), FIELDS.at("v"), FIELDS.at("out"), row="scratch")
     state = torch.cat([state[:1], state[2:]])  # one scratch token
+    state[2:, FIELDS["u"]] = 1e6  # other tokens may hold arguments of any size
     tokens = Layout(scratch=1, null=1, memory=5)
     transformer = LoopedTransformer([Layer((head,))], tokens)
     states = [next(transformer.run(state, 1, evaluation=e)) for e in EVALUATIONS]

@@ -19,8 +19,8 @@ class OwnTables:
 
     The tables of a batch are drawn from one data set, chosen at random among those with enough
     rows: as many of its columns as asked for or as it has, and rows without repetition, so that no
-    query is in the support. With ``meta_train(..., start=...)`` shipped weights are fine-tuned on what resembles the user's
-    tasks. Leave data sets to be predicted later out.
+    query is in the support. With ``meta_train(..., start=...)`` shipped weights are fine-tuned on
+    what resembles the user's tasks. Leave out the data sets to be predicted later.
 
     Parameters
     ----------

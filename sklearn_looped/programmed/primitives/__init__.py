@@ -10,6 +10,7 @@ tokens without the indicator stay as they are.
 from sklearn_looped.programmed.primitives.heads import (
     argmin,
     average,
+    beyond_logits,
     broadcast,
     make_head,
     sigmoid,
@@ -40,6 +41,7 @@ __all__ = [
     "at_least",
     "attention_product",
     "average",
+    "beyond_logits",
     "broadcast",
     "clear",
     "code_sum",

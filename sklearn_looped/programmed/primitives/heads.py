@@ -160,9 +160,9 @@ def sigmoid(
     r"""Add ``scale * value * sigmoid(slope * argument)`` to a column of the `row`, exactly.
 
     A softmax over two keys with logits z and 0 *is* the sigmoid: :math:`e^z / (e^z + e^0)`. The
-    row scores z on the key token, 0 on the null token and -E on all others; other rows score E
-    on the null token. E is the `required_temperature`, so the others underflow to 0. This is
-    the exact form of the sigmoid block of Giannou et al. 2023, Lemma 5.
+    row scores z on the key token, 0 on the null token and -E on all others; other rows, which may
+    hold an argument too, score E on the null token. E is `beyond_logits`, so the others underflow
+    to 0. This is the exact form of the sigmoid block of Giannou et al. 2023, Lemma 5.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def sigmoid(
     >>> Layer((sigmoid(layout, *columns, row="scratch"),))(X)[:, layout.at("out")].tolist()
     [1.5, 0.0]
     """
-    far = required_temperature(1.0, dtype)
+    far = beyond_logits(dtype)
     key = row if key is None else key
     one, null, acting, asked = map(layout.at, ("one", "null", row, key))
     Wq = {(argument, 0): slope, (one, 1): 1.0, (one, 2): 1.0, (acting, 2): -1.0}
@@ -208,6 +208,21 @@ def sigmoid(
         keys=(key, "null"),
         dtype=dtype,
     )
+
+
+def beyond_logits(dtype: torch.dtype) -> float:
+    """Logit beyond all others: 2**512, or 2**64 in float32, above the square root of the range.
+
+    A softmax of real logits masks keys by minus it, exactly as long as the logits are below half.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.programmed.primitives import beyond_logits
+    >>> beyond_logits(torch.float64) == 2.0**512
+    True
+    """
+    return 2.0 ** (math.ceil(math.log2(torch.finfo(dtype).max)) // 2)
 
 
 def average(

@@ -1,0 +1,216 @@
+"""Programmed networks against scikit-learn's."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes, load_iris, make_moons
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_looped import ProgrammedMLPClassifier, ProgrammedMLPRegressor
+from sklearn_looped.estimators.programmed_mlp.base import build_block
+
+PLAIN_SGD = {"activation": "logistic", "solver": "sgd", "batch_size": 1, "momentum": 0}
+TOLERANCE = 1e-12
+CASES = [(5, "constant"), (5, "adaptive"), ((4, 3), "invscaling"), ((3, 3, 2), "adaptive")]
+TARGETS = {
+    "one target": (ProgrammedMLPRegressor, MLPRegressor, lambda z: z),
+    "two targets": (ProgrammedMLPRegressor, MLPRegressor, lambda z: np.stack([z, 1 - z], axis=1)),
+    "two classes": (ProgrammedMLPClassifier, MLPClassifier, lambda z: z > 0),
+    "three classes": (
+        ProgrammedMLPClassifier,
+        MLPClassifier,
+        lambda z: np.array(["a", "b", "c"])[np.digitize(z, [-0.5, 0.5])],
+    ),
+}
+
+
+def data(n=30, d=3, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d))
+    return X, np.sin(X[:, 0]) + X[:, 1] * X[:, 2]
+
+
+def fit_quietly(model, X, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(X, y)
+
+
+def fit_both(kind, parameters):
+    ours, theirs, encode = TARGETS[kind]
+    X, z = data()
+    y = encode(z)
+    models = ours(**parameters), theirs(**parameters, **PLAIN_SGD)
+    return X, *(fit_quietly(model, X, y) for model in models)
+
+
+def assert_same_fit(ours, theirs):
+    assert ours.n_iter_ == theirs.n_iter_
+    for name in ("n_layers_", "n_outputs_", "out_activation_"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    for name in ("coefs_", "intercepts_"):
+        for mine, other in zip(getattr(ours, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(mine, other, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize(("sizes", "learning_rate"), CASES)
+def test_fit_is_that_of_scikit_learn(kind, sizes, learning_rate):
+    parameters = {"hidden_layer_sizes": sizes, "learning_rate": learning_rate, "alpha": 0.01}
+    parameters |= {"learning_rate_init": 0.3, "max_iter": 10, "tol": 1e-2, "n_iter_no_change": 2}
+    parameters |= {"random_state": 1, "shuffle": learning_rate != "constant"}
+    X, ours, theirs = fit_both(kind, parameters)
+    assert_same_fit(ours, theirs)
+    assert ours.n_loops_ == ours.n_iter_ * len(X)
+    np.testing.assert_array_equal(ours.predict(X).shape, theirs.predict(X).shape)
+    if kind.endswith("classes"):
+        np.testing.assert_array_equal(ours.classes_, theirs.classes_)
+        np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+        probabilities = ours.predict_proba(X), theirs.predict_proba(X)
+        np.testing.assert_allclose(*probabilities, rtol=0, atol=TOLERANCE)
+    else:
+        np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("extra", [{"n_iter_no_change": np.inf}, {"alpha": 0.0, "power_t": 0.1}])
+def test_a_thousand_steps_are_those_of_scikit_learn(kind, extra):
+    parameters = {"hidden_layer_sizes": (6,), "max_iter": 35, "random_state": 0}
+    parameters |= {"learning_rate": "invscaling", "learning_rate_init": 0.3}
+    _, ours, theirs = fit_both(kind, parameters | extra)
+    assert_same_fit(ours, theirs)
+    assert ours.n_loops_ > 1000
+
+
+def test_epochs_are_calls_of_partial_fit():
+    X, y = data()
+    options = {"hidden_layer_sizes": (4,), "random_state": 5, "learning_rate_init": 0.1}
+    options |= {"shuffle": False}
+    theirs = MLPRegressor(**options, **PLAIN_SGD)
+    for n_iter in (1, 2, 3):
+        theirs.partial_fit(X, y)
+        with pytest.warns(ConvergenceWarning, match=f"after {n_iter} epochs; raise max_iter"):
+            ours = ProgrammedMLPRegressor(**options, max_iter=n_iter).fit(X, y)
+        np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=0, atol=TOLERANCE)
+
+
+def test_learns_what_no_linear_model_can():
+    X, y = make_moons(60, noise=0.1, random_state=0)
+    options = {"learning_rate_init": 2.0, "n_iter_no_change": 50, "max_iter": 100}
+    model = fit_quietly(ProgrammedMLPClassifier((8,), **options, random_state=0), X, y)
+    assert model.score(X, y) > 0.98 > LogisticRegression().fit(X, y).score(X, y)
+    assert model.loss_curve_[-1] < 0.2 * model.loss_curve_[0]
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-15)
+
+
+def test_pipeline_and_grid_search_over_hidden_layers():
+    X, y = load_iris(return_X_y=True)
+    model = ProgrammedMLPClassifier(max_iter=5, tol=1.0, n_iter_no_change=1, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), model)
+    grid = {"programmedmlpclassifier__hidden_layer_sizes": [(1,), (12,), (4, 4)]}
+    search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
+    assert search.best_params_["programmedmlpclassifier__hidden_layer_sizes"] == (12,)
+    assert search.best_score_ > 0.8
+
+
+def test_weights_of_the_transformer_do_not_depend_on_the_data():
+    hashes = set()
+    for seed in range(2):
+        build_block.cache_clear()  # build the weights anew
+        model = ProgrammedMLPRegressor((3,), alpha=0.1**seed, max_iter=2)
+        fit_quietly(model, *data(seed=seed))
+        transformer = model.block_.transformer(model.punchcard_.tokens)
+        hashes.add(transformer.fingerprint())
+        model.predict(data(seed=5)[0])
+        hashes.add(transformer.fingerprint())
+    assert len(hashes) == 1
+
+
+def test_random_state_decides():
+    X, y = data()
+    fits = [
+        fit_quietly(ProgrammedMLPRegressor((3,), max_iter=2, random_state=seed), X, y)
+        for seed in (0, 0, 1)
+    ]
+    first, again, other = (model.predict(X) for model in fits)
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+def test_a_column_of_targets_is_one_target():
+    X, y = data()
+    with pytest.warns(DataConversionWarning):
+        model = ProgrammedMLPRegressor((2,), max_iter=10**4, tol=1.0, random_state=0).fit(
+            X, y[:, None]
+        )
+    assert model.predict(X).shape == (len(X),)
+
+
+def test_pickle_predicts_the_same_bits():
+    X, y = data()
+    model = fit_quietly(ProgrammedMLPRegressor((4, 2), max_iter=3, random_state=0), X, y)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict(X), model.predict(X))
+
+
+def test_divergence_names_the_step():
+    X, y = load_diabetes(return_X_y=True)
+    model = ProgrammedMLPRegressor((4,), learning_rate_init=10.0, random_state=0)
+    message = r"diverges: learning_rate_init=10 blew up at step \d+ \(epoch 1\); lower it, or scale"
+    with pytest.raises(ValueError, match=message) as error:
+        model.fit(X, y)
+    step = int(str(error.value).split("step ")[1].split()[0])
+    assert 1 < step < len(X)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        *[
+            ({"hidden_layer_sizes": s}, "expected positive integers, one a hidden layer")
+            for s in [(), (0,), (3, -1), (2.5,), ("4",), ((3, 3), (3, 3)), (True,)]
+        ],
+        ({"hidden_layer_sizes": 0}, "'hidden_layer_sizes' parameter .* must be an array-like or"),
+        ({"learning_rate_init": -0.1}, "'learning_rate_init' parameter .* in the range"),
+        ({"learning_rate_init": 0.0}, "'learning_rate_init' parameter .* in the range"),
+        ({"learning_rate_init": np.nan}, "'learning_rate_init' parameter"),
+        ({"alpha": -1.0}, "'alpha' parameter .* in the range"),
+        ({"max_iter": 0}, "'max_iter' parameter .* in the range"),
+        ({"tol": -1e-3}, "'tol' parameter .* in the range"),
+        ({"n_iter_no_change": 0}, "'n_iter_no_change' parameter"),
+        ({"learning_rate": "optimal"}, "'learning_rate' parameter .* must be .*'invscaling'"),
+    ],
+)
+def test_bad_parameters_raise_one_line(parameters, message):
+    for model in (ProgrammedMLPRegressor, ProgrammedMLPClassifier):
+        with pytest.raises(ValueError, match=message) as error:
+            model(**parameters).fit(*data())
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_bad_data_raise(value):
+    X, y = data()
+    broken_X, broken_y = X.copy(), y.copy()
+    broken_X[3, 1] = broken_y[3] = value
+    model = ProgrammedMLPRegressor((2,), max_iter=2)
+    for arrays in ((broken_X, y), (X, broken_y)):
+        with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
+            model.fit(*arrays)
+    fit_quietly(model, X, y)
+    with pytest.raises(ValueError, match="Input X contains"):
+        model.predict(broken_X)
+    with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 3"):
+        model.predict(X[:, :2])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.fit(X, y[:-1])
+    with pytest.raises(ValueError, match="number of classes has to be greater than one"):
+        ProgrammedMLPClassifier().fit(X, np.zeros(len(X)))
