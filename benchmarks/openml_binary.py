@@ -12,8 +12,8 @@ computed again. ``--cache FOLDER``: an offline OpenML cache, writable.
 import argparse
 import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped import LoopedICLClassifier
 from sklearn_looped.estimators.in_context import predict_many
@@ -49,24 +51,36 @@ PAPER = {
     3735: ("pollen", 0.532, 0.510),
     9042192: ("compas-two-years", 0.650, 0.648),
 }
-CLASSIFIERS = {
-    OURS: LoopedICLClassifier(random_state=0),
-    "LogisticRegression": scaled(LogisticRegression()),
-    "LDA": scaled(LinearDiscriminantAnalysis()),
-    "naive Bayes": scaled(GaussianNB()),
-    "5-NN": scaled(KNeighborsClassifier()),
+RIVALS = {
+    "LogisticRegression": LogisticRegression(),
+    "LDA": LinearDiscriminantAnalysis(),
+    "naive Bayes": GaussianNB(),
+    "5-NN": KNeighborsClassifier(),
 }
-FORESTS = {"random forest": coded(RandomForestClassifier(random_state=0))}
+# Of a fold all columns, with a careful user's encoding; of a prompt the numeric ones, as arrays.
+MODELS: dict[str, dict[str, Any]] = {
+    "prompts": {
+        OURS: LoopedICLClassifier(random_state=0),
+        **{name: make_pipeline(StandardScaler(), rival) for name, rival in RIVALS.items()},
+    },
+    "folds": {
+        OURS: LoopedICLClassifier(random_state=0),
+        **{name: scaled(rival) for name, rival in RIVALS.items()},
+        "random forest": coded(RandomForestClassifier(random_state=0)),
+    },
+}
 
 Split = tuple[np.ndarray, np.ndarray]  # numbers of the training rows, of the test rows
 
 
-def prompts(n_rows: int, seed: int) -> Iterator[Split]:
-    """Yield the splits of the paper's protocol: one row of the test split from 40 others of it."""
+def prompts(n_rows: int, seed: int) -> list[Split]:
+    """Return the splits of the paper's protocol: one row of the test split from 40 others of it."""
     _, rows = train_test_split(np.arange(n_rows), test_size=0.05, random_state=2021)
     rng = np.random.default_rng(seed)
-    for place in range(len(rows)):
-        yield rng.choice(np.delete(rows, place), N_SHOTS, replace=False), rows[[place]]
+    return [
+        (rng.choice(np.delete(rows, place), N_SHOTS, replace=False), rows[[place]])
+        for place in range(len(rows))
+    ]
 
 
 def run(protocol: str, task_id: int, repeat: int, name: str, n_rows: int, cache: str) -> list[dict]:
@@ -74,12 +88,13 @@ def run(protocol: str, task_id: int, repeat: int, name: str, n_rows: int, cache:
     task, dataset, X, labels = load(task_id, cache)
     y = (labels == labels.cat.categories[-1]).to_numpy(int)
     if protocol == "prompts":
-        X, splits = X.select_dtypes("number"), list(prompts(len(X), repeat))
+        numbers, splits = X.select_dtypes("number").to_numpy("float64"), prompts(len(X), repeat)
+        tables = [(numbers[train], y[train], numbers[test]) for train, test in splits]
     else:
         splits = [fold_rows(task, repeat, n_rows)]
-    tables = [(X.iloc[train], y[train], X.iloc[test]) for train, test in splits]
+        tables = [(X.iloc[train], y[train], X.iloc[test]) for train, test in splits]
     label = np.concatenate([y[test] for _, test in splits])
-    model = (CLASSIFIERS | FORESTS)[name]
+    model = MODELS[protocol][name]
     start = time.perf_counter()
     if name == OURS:
         predictions = predict_many(model, tables)
@@ -98,7 +113,7 @@ def summarise(protocol: str, rows: pd.DataFrame) -> None:
     for score in ("accuracy", "log_loss"):
         by_set = rows.groupby(["dataset", "classifier"])[score]
         mean, deviation = by_set.mean().unstack(), by_set.std().unstack()
-        names = [name for name in CLASSIFIERS | FORESTS if name in mean]
+        names = [name for name in MODELS[protocol] if name in mean]
         table = mean[names].map("{:.3f}".format) + " ±" + deviation[names].map("{:.3f}".format)
         if score == "accuracy" and protocol == "prompts":
             published = pd.DataFrame(PAPER.values(), columns=["dataset", "12-layer", "looped"])
@@ -123,12 +138,11 @@ def main() -> None:
     args = parser.parse_args()
     output = args.output or RESULTS / f"openml_binary_{args.protocol}.jsonl"
 
-    names = list(CLASSIFIERS if args.protocol == "prompts" else CLASSIFIERS | FORESTS)
     repeats = SEEDS if args.protocol == "prompts" else range(10)
     done = {(row["task"], row["repeat"], row["classifier"]) for row in read_rows(output)}
     todo = [
         (args.protocol, *key, args.rows, args.cache)
-        for key in itertools.product(args.tasks, repeats, names)
+        for key in itertools.product(args.tasks, repeats, MODELS[args.protocol])
         if key not in done
     ]
     rows = append_rows(output, run, todo, args.jobs)

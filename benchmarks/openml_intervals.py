@@ -1,0 +1,113 @@
+"""Are the intervals honest? Coverage, width and CRPS on the OpenML regression sets.
+
+``python benchmarks/openml_intervals.py --jobs 2`` compares `LoopedICLRegressor.predict_quantiles`
+with a Gaussian process and quantile gradient boosting on three official folds, at most 1,024
+training rows. Rows go to benchmarks/results/openml_intervals.jsonl; those there of the same weights
+are not computed again. CRPS is the mean pinball loss over 19 levels, .05 to .95, times two, in
+standard deviations of the target. ``--cache FOLDER``: an offline OpenML cache, writable.
+"""
+
+import argparse
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from openml_regression import ESTIMATORS, OURS, TASKS
+from openml_tasks import append_rows, coded, fold_rows, load, read_rows
+from report import RESULTS
+from scipy.stats import norm
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from sklearn_looped.learned.checkpoints import load_checkpoint
+
+ROWS = RESULTS / "openml_intervals.jsonl"
+WEIGHTS = load_checkpoint("tabular")
+LEVELS = np.arange(1, 20) / 20
+LOW, HIGH = 1, 17  # places of the levels .1 and .9
+
+Data = tuple[pd.DataFrame, np.ndarray, pd.DataFrame]  # training columns, target, test columns
+
+
+def ours(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> np.ndarray:
+    return clone(ESTIMATORS[OURS]).fit(X, y).predict_quantiles(X_test, LEVELS)
+
+
+def gaussian_process(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> np.ndarray:
+    model = clone(ESTIMATORS["Gaussian process"]).fit(X, y)
+    encoder, process = model.regressor_[:-1], model.regressor_[-1]
+    mean, std = process.predict(encoder.transform(X_test), return_std=True)
+    scaled = mean[:, None] + std[:, None] * norm.ppf(LEVELS)
+    return scaled * model.transformer_.scale_ + model.transformer_.mean_
+
+
+def boosting(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> np.ndarray:
+    models = [
+        coded(HistGradientBoostingRegressor(loss="quantile", quantile=level, random_state=0))
+        for level in LEVELS
+    ]
+    return np.sort(np.column_stack([m.fit(X, y).predict(X_test) for m in models]), axis=1)
+
+
+MODELS: dict[str, Callable[..., np.ndarray]] = {
+    OURS: ours,
+    "Gaussian process": gaussian_process,
+    "quantile boosting": boosting,
+}
+
+
+def run(task_id: int, fold: int, name: str, n_rows: int, cache: str | None) -> list[dict[str, Any]]:
+    """Score one model's quantiles on one fold."""
+    task, dataset, X, target = load(task_id, cache)
+    y = target.to_numpy("float64")
+    train, test = fold_rows(task, fold, n_rows)
+    quantiles = MODELS[name](X.iloc[train], y[train], X.iloc[test])
+    excess = y[test][:, None] - quantiles
+    crps = 2 * np.maximum(LEVELS * excess, (LEVELS - 1) * excess).mean() / y[train].std()
+    low, high = quantiles[:, LOW], quantiles[:, HIGH]
+    row = {"task": task_id, "dataset": dataset, "fold": fold, "model": name, "crps": crps}
+    row |= {"coverage": float(((low <= y[test]) & (y[test] <= high)).mean())}
+    return [row | {"width": float((high - low).mean() / y[train].std()), "weights": WEIGHTS.digest}]
+
+
+def summarise(rows: pd.DataFrame) -> None:
+    """Print coverage of the 80 % interval by data set, and means with mean ranks by CRPS."""
+    means = rows.groupby(["dataset", "model"], sort=False)[["coverage", "width", "crps"]].mean()
+    print("coverage of the 80 % interval")
+    print(means["coverage"].unstack()[list(MODELS)].round(3).to_string())
+    table = means.groupby(level="model", sort=False).mean()
+    table["sd of coverage"] = means["coverage"].groupby(level="model").std()
+    table["mean rank by CRPS"] = means["crps"].unstack().rank(axis=1).mean()
+    print(f"\n{rows['dataset'].nunique()} data sets; widths and CRPS in standard deviations of y")
+    print(table.round(3).to_string())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", type=int, nargs="+", default=list(TASKS))
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=1024, help="training rows at most")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--cache", help="offline OpenML cache, writable")
+    parser.add_argument("--output", type=Path, default=ROWS)
+    args = parser.parse_args()
+
+    def key(row: dict[str, Any]) -> tuple[Any, ...]:
+        weights = row["weights"] if row["model"] == OURS else None
+        return row["task"], row["fold"], row["model"], weights
+
+    done = {key(row) for row in read_rows(args.output)}
+    todo = [
+        (task, fold, name, args.rows, args.cache)
+        for task, fold, name in itertools.product(args.tasks, range(args.folds), MODELS)
+        if (task, fold, name, WEIGHTS.digest if name == OURS else None) not in done
+    ]
+    rows = pd.DataFrame(append_rows(args.output, run, todo, args.jobs))
+    summarise(rows[(rows["weights"] == WEIGHTS.digest) | (rows["model"] != OURS)])
+
+
+if __name__ == "__main__":
+    main()
