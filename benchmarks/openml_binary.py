@@ -9,15 +9,13 @@ rows. Rows go to benchmarks/results/openml_binary_PROTOCOL.jsonl; those that are
 computed again. ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
-import argparse
 import itertools
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from openml_tasks import append_rows, coded, fold_rows, load, read_rows, scaled
+from openml_tasks import append_rows, arguments, coded, fold_rows, load, read_rows, scaled
 from report import RESULTS
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -128,17 +126,15 @@ def summarise(protocol: str, rows: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--protocol", choices=("prompts", "folds"), required=True)
-    parser.add_argument("--tasks", type=int, nargs="+", default=list(PAPER))
-    parser.add_argument("--rows", type=int, default=1024, help="training rows of a fold at most")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--cache", help="offline OpenML cache, writable")
-    parser.add_argument("--output", type=Path)
+    parser = arguments(__doc__, list(PAPER), RESULTS)
+    parser.add_argument("--protocol", choices=MODELS, required=True)
+    parser.set_defaults(folds=10)
     args = parser.parse_args()
-    output = args.output or RESULTS / f"openml_binary_{args.protocol}.jsonl"
+    output = args.output
+    if output.is_dir():
+        output = output / f"openml_binary_{args.protocol}.jsonl"
 
-    repeats = SEEDS if args.protocol == "prompts" else range(10)
+    repeats = SEEDS if args.protocol == "prompts" else range(args.folds)
     done = {(row["task"], row["repeat"], row["classifier"]) for row in read_rows(output)}
     todo = [
         (args.protocol, *key, args.rows, args.cache)

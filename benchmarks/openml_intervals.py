@@ -7,16 +7,14 @@ are not computed again. CRPS is the mean pinball loss over 19 levels, .05 to .95
 standard deviations of the target. ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
-import argparse
 import itertools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from openml_regression import ESTIMATORS, OURS, TASKS
-from openml_tasks import append_rows, coded, fold_rows, load, read_rows
+from openml_tasks import append_rows, arguments, coded, fold_rows, load, read_rows
 from report import RESULTS
 from scipy.stats import norm
 from sklearn.base import clone
@@ -86,14 +84,7 @@ def summarise(rows: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", type=int, nargs="+", default=list(TASKS))
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=1024, help="training rows at most")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--cache", help="offline OpenML cache, writable")
-    parser.add_argument("--output", type=Path, default=ROWS)
-    args = parser.parse_args()
+    args = arguments(__doc__, TASKS, ROWS).parse_args()
 
     def key(row: dict[str, Any]) -> tuple[Any, ...]:
         weights = row["weights"] if row["model"] == OURS else None

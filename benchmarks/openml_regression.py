@@ -6,15 +6,13 @@ there are not computed again), and prints a summary. Tasks come from the OpenML 
 offline cache in the layout of the openml package: ``--cache FOLDER`` (a writable copy).
 """
 
-import argparse
 import itertools
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from openml_tasks import append_rows, coded, fold_rows, load, read_rows, scaled
+from openml_tasks import append_rows, arguments, coded, fold_rows, load, read_rows, scaled
 from pictures import draw_ranks, picture_file
 from report import RESULTS
 from scipy.stats import binomtest, rankdata
@@ -124,14 +122,8 @@ def print_losses(r2: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", type=int, nargs="+", default=list(TASKS))
+    parser = arguments(__doc__, TASKS, ROWS)
     parser.add_argument("--estimators", nargs="+", default=list(ESTIMATORS), choices=ESTIMATORS)
-    parser.add_argument("--folds", type=int, default=1)
-    parser.add_argument("--rows", type=int, default=1024, help="training rows at most")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--cache", help="offline OpenML cache, writable")
-    parser.add_argument("--output", type=Path, default=ROWS)
     parser.add_argument("--picture", type=picture_file, help="draw the mean ranks, .png or .svg")
     args = parser.parse_args()
 

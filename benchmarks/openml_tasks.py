@@ -1,8 +1,9 @@
 """What the OpenML benchmarks share: tasks, careful encodings, rows kept between runs."""
 
+import argparse
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ def fold_rows(task: Any, fold: int, n_rows: int) -> tuple[np.ndarray, np.ndarray
     """Numbers of an official fold's training rows, at most `n_rows` drawn by it, and test rows."""
     train, test = task.get_train_test_split_indices(fold=fold)
     return np.random.default_rng(fold).permutation(train)[:n_rows], test
+
+
+def arguments(description: str, tasks: Sequence[int], output: Path) -> argparse.ArgumentParser:
+    """Return a parser of the options that all OpenML benchmarks have."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--tasks", type=int, nargs="+", default=list(tasks))
+    parser.add_argument("--folds", type=int, default=3, help="official folds, from the first")
+    parser.add_argument("--rows", type=int, default=1024, help="training rows at most")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--cache", help="offline OpenML cache, writable")
+    parser.add_argument("--output", type=Path, default=output)
+    return parser
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

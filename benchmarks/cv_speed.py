@@ -1,0 +1,72 @@
+"""Whether `LoopedICLRegressorCV` chooses as a grid search does, and what it costs.
+
+``python benchmarks/cv_speed.py --cache FOLDER`` takes ten OpenML regression sets (300 rows each),
+chooses the number of loops among 1 to 16 with `LoopedICLRegressorCV` and with `GridSearchCV` on the
+same folds, and times both beside `cross_val_score` at the trained number of loops and one plain
+`fit` and `score`. It prints a table and writes benchmarks/results/cv_speed.json.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from openml_regression import TASKS
+from openml_tasks import fold_rows, load
+from report import report
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+
+from sklearn_looped import LoopedICLRegressor, LoopedICLRegressorCV
+
+N_ROWS, FOLDS = 300, KFold(5)
+COUNTS = list(range(1, 17))
+
+
+def timed(job: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    result = job()
+    return result, time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", type=int, nargs="+", default=list(TASKS[:10]))
+    parser.add_argument("--cache", help="offline OpenML cache, writable")
+    args = parser.parse_args()
+    plain = LoopedICLRegressor(random_state=0)
+    rows = []
+    for task_id in args.tasks:
+        task, dataset, table, target = load(task_id, args.cache)
+        train, _ = fold_rows(task, 0, N_ROWS)
+        X, y = table.iloc[train].reset_index(drop=True), target.to_numpy("float64")[train]
+        chosen, ours = timed(
+            lambda X=X, y=y: LoopedICLRegressorCV(n_loops=COUNTS, cv=FOLDS, random_state=0).fit(
+                X, y
+            )
+        )
+        grid, theirs = timed(
+            lambda X=X, y=y: GridSearchCV(plain, {"n_loops": COUNTS}, cv=FOLDS).fit(X, y)
+        )
+        _, folds = timed(lambda X=X, y=y: cross_val_score(plain, X, y, cv=FOLDS))
+        _, once = timed(lambda X=X, y=y: plain.fit(X, y).score(X, y))
+        rows.append(
+            {
+                "data": dataset,
+                "n_loops CV": chosen.n_loops_,
+                "n_loops grid": grid.best_params_["n_loops"],
+                "CV s": ours,
+                "grid s": theirs,
+                "cross_val_score s": folds,
+                "fit and score s": once,
+                "CV / cross_val_score": ours / folds,
+                "grid / CV": theirs / ours,
+            }
+        )
+    report("cv_speed", rows)
+    same = np.mean([row["n_loops CV"] == row["n_loops grid"] for row in rows])
+    print(f"the same number of loops on {same:.0%} of {len(rows)} data sets")
+
+
+if __name__ == "__main__":
+    main()

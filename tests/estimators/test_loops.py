@@ -1,0 +1,110 @@
+"""Loops as a dial: fixed counts, stages and the exit rules of ``n_loops="auto"``."""
+
+import numpy as np
+import pytest
+
+from sklearn_looped import LoopedICLRegressor
+from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
+from sklearn_looped.learned.halting import thriftiest_loop
+from sklearn_looped.learned.held_out import score_by_loop
+from sklearn_looped.learned.priors import SyntheticTables
+
+
+def relative(a, b):
+    return np.abs(np.asarray(a, float) - b).max() / np.abs(b).max()
+
+
+def test_n_loops_is_a_dial_that_needs_no_refit(split):
+    X, y, queries = split
+    few, many = (LoopedICLRegressor(n_loops=n).fit(X, y) for n in (3, 11))
+    expected = few.predict(queries), many.predict(queries)
+    assert relative(many.set_params(n_loops=3).predict(queries), expected[0]) < 1e-6
+    before = set(vars(few))
+    assert relative(few.set_params(n_loops=11).predict(queries), expected[1]) < 1e-5
+    assert few.n_loops_ == 3
+    assert set(vars(few)) == before
+
+
+def test_staged_predict_ends_at_predict(split, fitted):
+    stages = list(fitted.staged_predict(split[2]))
+    assert len(stages) == fitted.n_loops_ == 8
+    assert np.array_equal(stages[-1], fitted.predict(split[2]))
+    third = LoopedICLRegressor(n_loops=3).fit(*split[:2]).predict(split[2])
+    assert relative(stages[2], third) < 1e-6
+
+
+def test_auto_is_close_to_all_loops_and_independent_of_the_batch(split, fitted):
+    full = fitted.predict(split[2])
+    auto, n_loops = fitted.set_params(n_loops="auto").predict(split[2], return_n_loops=True)
+    assert np.abs(auto - full).max() < 0.1 * full.std()
+    assert n_loops.min() >= 3  # two small changes need three loops
+    assert n_loops.mean() < 8
+    alone = np.concatenate([fitted.predict(query[None]) for query in split[2]])
+    assert relative(alone, auto) < 1e-5
+
+
+def test_a_query_that_leaves_keeps_the_prediction_of_its_last_loop(split, fitted):
+    stages = np.array(list(fitted.staged_predict(split[2])))
+    auto, n_loops = fitted.set_params(n_loops="auto").predict(split[2], return_n_loops=True)
+    assert len(set(n_loops)) > 1
+    assert relative(auto, stages[n_loops - 1, np.arange(len(auto))]) < 1e-5
+    small = np.abs(np.diff(stages, axis=0)) <= 0.03 * split[1].std()
+    for query, loop in enumerate(n_loops):
+        assert loop == 8 or small[loop - 3 : loop - 1, query].all()
+        assert not any(small[i : i + 2, query].all() for i in range(loop - 3))
+
+
+def test_the_gate_takes_more_loops_for_a_higher_quantile(split, fitted):
+    stages = np.array(list(fitted.staged_predict(split[2])))
+    fitted.set_params(n_loops="auto", exit_rule="gate")
+    taken = []
+    for quantile in (0.3, 0.9, 0.99):
+        fitted.set_params(exit_quantile=quantile)
+        prediction, n_loops = fitted.predict(split[2], return_n_loops=True)
+        assert relative(prediction, stages[n_loops - 1, np.arange(60)]) < 1e-5
+        taken.append(n_loops.mean())
+    assert taken == sorted(taken)
+    assert 2 <= taken[0] < taken[2] <= 8
+
+
+def test_holdout_takes_one_loop_for_all_queries(split, fitted):
+    model = LoopedICLRegressor(n_loops="auto", exit_rule="holdout").fit(*split[:2])
+    prediction, n_loops = model.predict(split[2], return_n_loops=True)
+    assert len(set(n_loops)) == 1
+    stages = list(fitted.staged_predict(split[2]))
+    assert relative(prediction, stages[n_loops[0] - 1]) < 1e-5
+    late = fitted.set_params(n_loops="auto", exit_rule="holdout")
+    before = set(vars(late))
+    assert np.array_equal(late.predict(split[2], return_n_loops=True)[1], n_loops)
+    assert set(vars(late)) == before
+
+
+def test_more_loops_than_trained_do_not_hurt():
+    network = load_checkpoint("tabular").network
+    scores = score_by_loop(network, SyntheticTables(), n_loops=16, n_tables=16)
+    assert scores[15] > max(scores) - 0.01
+
+
+def test_bad_n_loops_is_refused_at_predict_too(split, fitted):
+    with pytest.raises(ValueError, match=r"'n_loops' parameter.*Got 0"):
+        fitted.set_params(n_loops=0).predict(split[2])
+
+
+def test_a_gate_that_is_not_there_is_refused(tmp_path, tiny_network, split, fitted):
+    path = tmp_path / "mine.safetensors"
+    save_checkpoint(tiny_network, path)
+    model = LoopedICLRegressor(weights=path, n_loops="auto", exit_rule="gate")
+    with pytest.raises(ValueError, match=r"mine\.safetensors' have no exit gate. Use exit_rule"):
+        model.fit(np.eye(6), np.arange(6))
+    model.set_params(n_loops=2).fit(np.eye(6), np.arange(6))
+    with pytest.raises(ValueError, match="have no exit gate"):
+        model.set_params(n_loops="auto").predict(np.eye(6))
+
+
+def test_the_thriftiest_loop_is_within_one_standard_error(rng):
+    losses = [rng.uniform(0, 2, 40) + extra for extra in (3.0, 0.3, 0.02, 0.0, 0.5)]
+    mean = np.mean(losses, axis=1)
+    error = np.std(losses[mean.argmin()], ddof=1) / 40**0.5
+    chosen = thriftiest_loop(losses) - 1
+    assert mean[chosen] <= mean.min() + error
+    assert (mean[:chosen] > mean.min() + error).all()
