@@ -24,7 +24,7 @@ from sklearn_looped.learned.checkpoints import load_checkpoint
 ROWS = RESULTS / "openml_loops.jsonl"
 WEIGHTS = load_checkpoint("tabular")
 TRAINED = WEIGHTS.network.config.n_loops
-QUANTILES = (0.3, 0.5, 0.7, 0.9)
+QUANTILES = (0.7, 0.9, 0.95, 0.97)
 RULES = {
     "settled": {"exit_rule": "settled"},
     "holdout": {"exit_rule": "holdout"},

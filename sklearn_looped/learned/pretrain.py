@@ -40,8 +40,9 @@ from sklearn_looped.learned.recipe import Recipe
 class Pretraining:
     """All that makes a shipped checkpoint: network, prior, recipe, start, and what to warn of.
 
-    `start` names the shipped weights to begin from; `gate` is the recipe of an exit gate, trained
-    on the finished network; `rivals` are scored on the same tables.
+    `start` names the shipped weights to begin from; `then` is a recipe that goes on where the
+    first has ended; `gate` is that of an exit gate, trained on the finished network; `rivals` are
+    scored on the same tables.
     """
 
     network: NetworkConfig
@@ -50,6 +51,7 @@ class Pretraining:
     limits: str
     rivals: dict[str, BaseEstimator]
     start: str | None = None
+    then: Recipe | None = None
     gate: Recipe | None = None
 
 
@@ -83,6 +85,7 @@ PRETRAININGS = {
             "random forest": RandomForestClassifier(random_state=0),
         },
         start="tabular",
+        then=Recipe(n_steps=2000, n_support=(8, 128), lr=5e-4, muon_lr=5e-3, decay=1.0, seed=3),
     ),
 }
 
@@ -93,7 +96,7 @@ A looped transformer for `{estimator}(weights="{name}")`.
 
 - Network: {parameters:,} parameters, {network}
 - Prior: `{prior}`
-- Recipe: {recipe}{start}{gate}
+- Recipe: {recipe}{start}{then}{gate}
 - Tables seen: {tables:,} in {steps:,} steps; final loss {loss:.4f} (mean of the last 100 steps)
 - Cost: {hours:.2f} hours on {machine}
 - Written by sklearn_looped {version}, torch {torch}; licence BSD-3-Clause
@@ -114,9 +117,10 @@ Mean {score} of 64 tables of each of five sizes (`held_out.py`):
 """
 
 
-def _card(name: str, job: Pretraining, run: MetaTraining, command: str, device: str) -> str:
-    trained = job.network.n_loops
-    by_loop = score_by_loop(run.network, job.prior, 2 * trained)
+def _card(name: str, job: Pretraining, runs: list[MetaTraining], command: str, device: str) -> str:
+    trained, network = job.network.n_loops, runs[-1].network
+    losses = runs[-1 if job.gate is None else -2].losses
+    by_loop = score_by_loop(network, job.prior, 2 * trained)
     rows = [f"{name}, {loop} loops | {by_loop[loop - 1]:.3f}" for loop in _loops_shown(trained)]
     rows += [
         f"{rival} | {score_rival(model, job.prior):.3f}" for rival, model in job.rivals.items()
@@ -133,15 +137,16 @@ def _card(name: str, job: Pretraining, run: MetaTraining, command: str, device: 
         estimator="LoopedICLClassifier" if classifies else "LoopedICLRegressor",
         score=score,
         start=f"; started from the weights `{job.start}`" if job.start else "",
+        then=f"\n- Recipe that follows: {_spell(job.then)}" if job.then else "",
         gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
-        parameters=sum(p.numel() for p in run.network.parameters()),
+        parameters=sum(p.numel() for p in network.parameters()),
         network=_spell(job.network),
         prior=job.prior,
         recipe=_spell(job.recipe),
-        tables=run.n_tables,
-        steps=len(run.losses),
-        loss=sum(run.losses[-100:]) / len(run.losses[-100:]),
-        hours=run.seconds / 3600,
+        tables=sum(run.n_tables for run in runs),
+        steps=sum(len(run.losses) for run in runs),
+        loss=sum(losses[-100:]) / len(losses[-100:]),
+        hours=sum(run.seconds for run in runs) / 3600,
         machine=f"{hardware} ({platform.machine()}, {torch.get_num_threads()} threads)",
         version=__version__,
         torch=torch.__version__,
@@ -171,26 +176,26 @@ def ship(name: str, folder: Path) -> None:
 
 def _train(
     name: str, job: Pretraining, folder: Path, device: str
-) -> tuple[MetaTraining, LoopedNetwork]:
-    """Train the network, then its gate if it is to have one."""
+) -> tuple[list[MetaTraining], LoopedNetwork]:
+    """Train the network, one recipe after another, and its gate last."""
+    gated = replace(job.network, n_gate_units=GATE_UNITS)
+    stages = [
+        (job.network, job.recipe, folder),
+        (job.network, job.then, folder / "then"),
+        (gated, job.gate, folder / "gate"),
+    ]
     start = None if job.start is None else load_checkpoint(job.start)
-    run = meta_train(
-        job.network, job.prior, job.recipe, start=start, folder=folder, device=device, verbose=1
-    )
-    if job.gate is None:
-        return run, run.network
-    backbone = folder / f"{name}-without-gate.safetensors"
-    save_checkpoint(run.network, backbone)
-    gated = meta_train(
-        replace(job.network, n_gate_units=GATE_UNITS),
-        job.prior,
-        job.gate,
-        start=load_checkpoint(backbone),
-        folder=folder / "gate",
-        device=device,
-        verbose=1,
-    )
-    return run, gated.network
+    runs = []
+    for network, recipe, place in stages:
+        if recipe is None:
+            continue
+        run = meta_train(
+            network, job.prior, recipe, start=start, folder=place, device=device, verbose=1
+        )
+        save_checkpoint(run.network, place / f"{name}.safetensors")
+        start = load_checkpoint(place / f"{name}.safetensors")
+        runs.append(run)
+    return runs, runs[-1].network
 
 
 def main() -> None:
@@ -207,12 +212,13 @@ def main() -> None:
     if args.steps is not None:
         job = replace(job, recipe=replace(job.recipe, n_steps=args.steps))
     folder = args.folder or Path("runs") / args.name
-    run, network = _train(args.name, job, folder, args.device)
-    facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": run.seconds}
+    runs, network = _train(args.name, job, folder, args.device)
+    seconds = sum(run.seconds for run in runs)
+    facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
     save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
     steps = f" --steps {args.steps}" if args.steps is not None else ""
     command = f"python -m sklearn_looped.learned.pretrain {args.name}{steps}"
-    card = _card(args.name, job, run, command, args.device)
+    card = _card(args.name, job, runs, command, args.device)
     (folder / f"{args.name}.md").write_text(card)
     print(card)
     if args.ship:

@@ -41,14 +41,14 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         new `fit`.
     exit_rule : {"settled", "gate", "holdout"}, default="settled"
         What "auto" means. "settled": each query leaves the loop once two successive changes of
-        all its probabilities are below 3 % of the standard deviation of the class's
+        all its probabilities are below 6 % of the standard deviation of the class's
         indicator. "gate": a query leaves once the exit gate of the weights, cumulated over loops,
         passes `exit_quantile`. "holdout": a quarter of the support is held out, and all queries
         take the fewest loops whose log loss on it is within one standard error of the best;
         needs 20 rows.
-    exit_quantile : float, default=0.9
+    exit_quantile : float, default=0.95
         For "gate": higher takes more loops. Strictly between 0 and 1.
-    exit_quantile : float, default=0.9
+    exit_quantile : float, default=0.95
         For "gate": higher takes more loops. Strictly between 0 and 1.
     n_estimators : int, default=4
         Members of the ensemble, whose probabilities are averaged; what each sees is said in
@@ -119,7 +119,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         *,
         n_loops: int | str | None = None,
         exit_rule: str = "settled",
-        exit_quantile: float = 0.9,
+        exit_quantile: float = 0.95,
         n_estimators: int = 4,
         max_support: int = 1024,
         device: str = "auto",

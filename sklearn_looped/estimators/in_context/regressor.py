@@ -51,11 +51,11 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         new `fit`.
     exit_rule : {"settled", "gate", "holdout"}, default="settled"
         What "auto" means. "settled": each query leaves the loop once two successive changes of
-        its prediction are below 3 % of the standard deviation of y. "gate": a query
+        its prediction are below 6 % of the standard deviation of y. "gate": a query
         leaves once the exit gate of the weights, cumulated over loops, passes `exit_quantile`.
         "holdout": a quarter of the support is held out, and all queries take the fewest loops
         whose squared error on it is within one standard error of the best; needs 20 rows.
-    exit_quantile : float, default=0.9
+    exit_quantile : float, default=0.95
         For "gate": higher takes more loops. Strictly between 0 and 1.
     prior : {"decision-tree", "linear", "relu-network", "sparse-linear", "tables"}, default=None
         What to meta-train on; needed with, and only allowed with, ``weights=None``.
@@ -132,7 +132,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         *,
         n_loops: int | str | None = None,
         exit_rule: str = "settled",
-        exit_quantile: float = 0.9,
+        exit_quantile: float = 0.95,
         prior: str | None = None,
         n_estimators: int = 4,
         max_support: int = 1024,
