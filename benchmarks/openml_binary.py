@@ -120,7 +120,7 @@ def summarise(protocol: str, rows: pd.DataFrame) -> None:
         print(f"\n{score}\n{table.to_string()}")
         signal = mean.drop(index=NO_SIGNAL, errors="ignore")
         better = np.greater_equal if score == "accuracy" else np.less_equal
-        for name in signal.columns.drop(OURS):
+        for name in signal.columns.drop(OURS) if OURS in signal else []:
             wins = int(better(signal[OURS], signal[name]).sum())
             print(f"at least as good as {name} on {wins} of {len(signal)} sets with signal")
 
@@ -128,17 +128,19 @@ def summarise(protocol: str, rows: pd.DataFrame) -> None:
 def main() -> None:
     parser = arguments(__doc__, list(PAPER), RESULTS)
     parser.add_argument("--protocol", choices=MODELS, required=True)
+    parser.add_argument("--classifiers", nargs="+", choices=MODELS["folds"], help="default: all")
     parser.set_defaults(folds=10)
     args = parser.parse_args()
     output = args.output
     if output.is_dir():
         output = output / f"openml_binary_{args.protocol}.jsonl"
 
+    names = [n for n in MODELS[args.protocol] if n in (args.classifiers or MODELS[args.protocol])]
     repeats = SEEDS if args.protocol == "prompts" else range(args.folds)
     done = {(row["task"], row["repeat"], row["classifier"]) for row in read_rows(output)}
     todo = [
         (args.protocol, *key, args.rows, args.cache)
-        for key in itertools.product(args.tasks, repeats, MODELS[args.protocol])
+        for key in itertools.product(args.tasks, repeats, names)
         if key not in done
     ]
     rows = append_rows(output, run, todo, args.jobs)

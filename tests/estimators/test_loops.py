@@ -36,7 +36,7 @@ def test_staged_predict_ends_at_predict(split, fitted):
 def test_auto_is_close_to_all_loops_and_independent_of_the_batch(split, fitted):
     full = fitted.predict(split[2])
     auto, n_loops = fitted.set_params(n_loops="auto").predict(split[2], return_n_loops=True)
-    assert np.abs(auto - full).max() < 0.1 * full.std()
+    assert np.abs(auto - full).max() < 0.25 * full.std()
     assert n_loops.min() >= 3  # two small changes need three loops
     assert n_loops.mean() < 8
     alone = np.concatenate([fitted.predict(query[None]) for query in split[2]])

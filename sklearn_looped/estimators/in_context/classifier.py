@@ -48,8 +48,6 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         needs 20 rows.
     exit_quantile : float, default=0.95
         For "gate": higher takes more loops. Strictly between 0 and 1.
-    exit_quantile : float, default=0.95
-        For "gate": higher takes more loops. Strictly between 0 and 1.
     n_estimators : int, default=4
         Members of the ensemble, whose probabilities are averaged; what each sees is said in
         `LoopedICLRegressor`.
