@@ -11,15 +11,24 @@ from sklearn_looped.learned.priors.functions import (
     SparseLinearPrior,
 )
 from sklearn_looped.learned.priors.labels import TwoClassTables
+from sklearn_looped.learned.priors.representation import (
+    AutoregressivePrior,
+    NetworkLayersPrior,
+    RepresentationPrior,
+)
 from sklearn_looped.learned.priors.tables import SyntheticTables
 
 __all__ = [
     "PRIORS",
+    "AutoregressivePrior",
     "DecisionTreePrior",
+    "FixedColumns",
     "KnowsSignal",
     "LinearPrior",
+    "NetworkLayersPrior",
     "Prior",
     "ReLUNetworkPrior",
+    "RepresentationPrior",
     "SparseLinearPrior",
     "SyntheticTables",
     "TwoClassTables",
@@ -43,6 +52,17 @@ class KnowsSignal(Protocol):
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Draw X (B, n, d), y (B, n) and the target without its noise (B, n)."""
+
+
+@runtime_checkable
+class FixedColumns(Protocol):
+    """A prior of unit scale in which a column means the same in every table.
+
+    Meta-training does not standardise, sign or sort its tables, which would hide what the columns
+    have in common. For networks used by themselves: estimators always standardise.
+    """
+
+    fixed_columns: bool
 
 
 PRIORS: dict[str, Prior] = {
