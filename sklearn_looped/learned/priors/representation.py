@@ -1,6 +1,6 @@
 """The tasks of the AlgoFormer: regression, sequences and networks seen through representations.
 
-Shapes: B tables, n rows, d columns, m units of a representation. Unlike in the other priors a column
+Shapes: B tables, n rows, d columns, m units of a representation. Unlike in other priors a column
 means the same in every table, and columns and targets come in unit scale; `fixed_columns` says so,
 and meta-training then leaves them as they are.
 
