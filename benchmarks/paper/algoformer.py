@@ -13,6 +13,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import process_time
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from algoformer_tasks import LAPTOP, PAPER, Method, Task, chain_errors, errors, looped, rivals
+from algoformer_tasks import LAPTOP, PAPER, Stepped, Task, chain_errors, errors, looped, rivals
 from scipy.stats import bootstrap
 from tqdm.auto import tqdm
 
@@ -155,16 +156,17 @@ class Errors:
         return self.by_examples[max(self.by_examples)]
 
 
-def measure(task: Task, method: Method, n_loops: int, n_prompts: int) -> Errors:
-    """Score a method; its answer is what it says after the trained loops, or its last step."""
-    by_step = errors(task, method, task.n_examples, n_prompts).numpy()
-    answer = min(n_loops, len(by_step))
+def measure(task: Task, method: Stepped, n_loops: int, n_prompts: int) -> Errors:
+    """Score a method: its answers after the trained loops, and its way to twice as many."""
+    by_step = errors(task, method(2 * n_loops), task.n_examples, n_prompts).numpy()
     by_examples = {}
     for size in task.sizes:
         if isinstance(task.prior, NetworkLayersPrior):
-            found = chain_errors(task, method, size, n_prompts, answer).numpy()
+            found = chain_errors(task, method(n_loops), size, n_prompts).numpy()
+        elif size < task.n_examples:
+            found = errors(task, method(n_loops), size, n_prompts)[-1].numpy()
         else:
-            found = errors(task, method, size, n_prompts)[answer - 1].numpy()
+            found = by_step[:n_loops][-1]
         by_examples[size] = found
     return Errors(by_examples, by_step)
 
@@ -207,12 +209,10 @@ def run_task(name: str, budget: Budget, seconds: float, n_prompts: int, folder: 
     """Rows of a task: the scores of all methods, then the claims."""
     task = budget.tasks[name]
     configs = architectures(budget, task)
-    costs, methods = {}, {}
+    costs, methods = {}, rivals(task, budget.n_loops)
     for architecture, run, cost in train(budget, task, configs, seconds, folder):
-        n_loops = configs[architecture].n_loops
         costs[architecture] = cost
-        methods[architecture] = looped(run.network, 2 * n_loops if n_loops > 1 else 1)
-    methods |= rivals(task, budget.n_loops)
+        methods[architecture] = partial(looped, run.network)
     found = {m: measure(task, method, budget.n_loops, n_prompts) for m, method in methods.items()}
     rows: list[dict] = [
         {"kind": "score", "task": name, "method": method, **interval(each.final)}

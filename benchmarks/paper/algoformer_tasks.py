@@ -23,6 +23,7 @@ from sklearn_looped.learned.priors import (
 
 Model = Callable[[Tensor], Tensor]
 Method = Callable[[Tensor, Tensor], Model]
+Stepped = Callable[[int], Method]  # a method of so many loops or iterations
 Solver = Callable[[Tensor, Tensor], Tensor]  # X (B, k, m), y (B, k) -> weights (steps, B, m)
 N_QUERY = 8  # held-out queries of a prompt
 CHUNK = 160  # prompts at a time
@@ -62,7 +63,9 @@ PAPER = {
 
 
 def looped(network: LoopedNetwork, n_loops: int) -> Method:
-    """Prediction of a network after every loop."""
+    """Prediction of a network after every loop; one that was trained without looping has one."""
+    if network.config.n_loops == 1:
+        n_loops = 1
 
     def fit(X: Tensor, y: Tensor) -> Model:
         memory = network.encode_support(X, y, n_loops)
@@ -127,21 +130,21 @@ def newton(n_steps: int) -> Solver:
     return solve
 
 
-def rivals(task: Task, n_loops: int) -> dict[str, Method]:
-    """Classical methods by name, iterative ones with as many steps as twice the trained loops."""
+def rivals(task: Task, n_loops: int) -> dict[str, Stepped]:
+    """Give the classical methods by name; gradient descent is tuned for `n_loops` steps."""
     prior = task.prior
-    methods = {"least squares": linear(least_squares)}
     if isinstance(prior, NetworkLayersPrior):
-        return {"least squares a layer": linear(least_squares, by_layer(prior))}
+        return {"least squares a layer": lambda n: linear(least_squares, by_layer(prior))}
     assert isinstance(prior, RepresentationPrior | AutoregressivePrior)
+    methods: dict[str, Stepped] = {"least squares": lambda n: linear(least_squares)}
     if prior.n_layers:
         best = linear(ridge(prior.n_units * prior.noise**2), prior.represent)
-        return methods | {"ridge on the true representation": best}
+        return methods | {"ridge on the true representation": lambda n: best}
     rate = tuned_rate(task, n_loops)
     return methods | {
-        "gradient descent": linear(gradient_descent(rate, 2 * n_loops)),
-        "Newton": linear(newton(2 * n_loops)),
-        "ridge": linear(ridge(task.n_features * prior.noise**2)),
+        "gradient descent": lambda n: linear(gradient_descent(rate, n)),
+        "Newton": lambda n: linear(newton(n)),
+        "ridge": lambda n: linear(ridge(task.n_features * prior.noise**2)),
     }
 
 
@@ -188,10 +191,10 @@ def errors(task: Task, method: Method, n_examples: int, n_prompts: int) -> Tenso
 
 
 @torch.inference_mode()
-def chain_errors(task: Task, method: Method, n_examples: int, n_prompts: int, step: int) -> Tensor:
+def chain_errors(task: Task, method: Method, n_examples: int, n_prompts: int) -> Tensor:
     """Squared errors (prompts,) of the last layer, reached through the method's own predictions.
 
-    All units are predicted at a time, as tables of their own; `step` is the loop that counts.
+    All units are predicted at a time, as tables of their own.
     """
     prior = task.prior
     assert isinstance(prior, NetworkLayersPrior)
@@ -206,7 +209,7 @@ def chain_errors(task: Task, method: Method, n_examples: int, n_prompts: int, st
         for layer in range(prior.n_layers):
             code = torch.eye(prior.n_layers)[layer].expand(*current.shape[:2], -1)
             rows = torch.cat([current, code], -1).repeat_interleave(n_units, 0)
-            current = model(rows)[step - 1].unflatten(0, (n, n_units)).mT
+            current = model(rows)[-1].unflatten(0, (n, n_units)).mT
         found.append((current - queries[:, :, -1]).square().mean((1, 2)))
         squares.append(queries[:, :, -1].square().mean((1, 2)))
     return torch.cat(found) / torch.cat(squares).mean()
