@@ -1,12 +1,12 @@
 """Does AlgoFormer's pre-loop-post structure pay? Against the plain loop and the unlooped network.
 
-``python benchmarks/paper/algoformer.py [--budget laptop|paper] [--cpu-seconds 150]`` meta-trains
-each architecture on each task of Gao et al. 2024 with equal numbers of weights and equal processor
-time, scores them and classical rivals on the same held-out prompts, appends the rows to
-benchmarks/results/paper_algoformer.jsonl (tasks that are there are not run again), and prints the
-scores and what they say of the paper's claims. Training goes on where it was killed (its state
-lies in runs/). `laptop`, the default, takes about 40 minutes of one core; `paper` has the sizes we
-take the paper to have, 500,000 steps each, and wants an accelerator.
+``python benchmarks/paper/algoformer.py [--budget laptop|paper] [--cpu-seconds 150] [--seed 0]``
+meta-trains each architecture on each task of Gao et al. 2024 with equal numbers of weights and
+equal processor time, scores them and classical rivals on the same held-out prompts, appends the
+rows to benchmarks/results/paper_algoformer.jsonl (tasks that are there are not run again), and
+prints the scores and what they say of the paper's claims. Training goes on where it was killed (its
+state lies in runs/). `laptop`, the default, takes about 40 minutes of one core; `paper` has the
+sizes we take the paper to have, 500,000 steps each, and wants an accelerator.
 """
 
 import argparse
@@ -81,7 +81,9 @@ def architectures(budget: Budget, task: Task) -> dict[str, NetworkConfig]:
     return {name: replace(sized(c), n_loops=loops[name]) for name, c in configs.items()}
 
 
-def recipe(budget: Budget, task: Task, config: NetworkConfig, n_steps: int) -> Recipe:
+def recipe(
+    budget: Budget, task: Task, config: NetworkConfig, n_steps: int, seed: int = 0
+) -> Recipe:
     """Fix the loops and average the loss over the last, as the papers do; vary the support."""
     rows = task.n_examples * task.rows_per_example
     return Recipe(
@@ -93,6 +95,7 @@ def recipe(budget: Budget, task: Task, config: NetworkConfig, n_steps: int) -> R
         window=min(budget.window, config.n_loops),
         rows_per_step=budget.n_tables * 3 * rows // 2,
         average=0.99,
+        seed=seed,
     )
 
 
@@ -118,7 +121,12 @@ def planned(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def train(
-    budget: Budget, task: Task, configs: dict[str, NetworkConfig], seconds: float, folder: Path
+    budget: Budget,
+    task: Task,
+    configs: dict[str, NetworkConfig],
+    seconds: float,
+    seed: int,
+    folder: Path,
 ) -> Iterator[tuple[str, MetaTraining, dict[str, Any]]]:
     """Meta-train every architecture; yield its name, run and cost."""
     device = "auto" if budget.n_steps else "cpu"
@@ -126,7 +134,7 @@ def train(
     for name, config in configs.items():
         n_steps = budget.n_steps or max(1, round(seconds / steps[name]))
         fresh, start = not (folder / name).exists(), process_time()
-        schedule = recipe(budget, task, config, n_steps)
+        schedule = recipe(budget, task, config, n_steps, seed)
         run = meta_train(config, task.prior, schedule, folder=folder / name, device=device)
         # A run that went on after a kill has its planned time: the time before is not known.
         taken = process_time() - start if fresh else n_steps * steps[name]
@@ -205,12 +213,14 @@ def verdict(spans: list[dict[str, float]]) -> str:
     return "does not hold" if any(span["low"] > 0 for span in spans) else "not decided here"
 
 
-def run_task(name: str, budget: Budget, seconds: float, n_prompts: int, folder: Path) -> list[dict]:
+def run_task(
+    name: str, budget: Budget, seconds: float, seed: int, n_prompts: int, folder: Path
+) -> list[dict]:
     """Rows of a task: the scores of all methods, then the claims."""
     task = budget.tasks[name]
     configs = architectures(budget, task)
     costs, methods = {}, rivals(task, budget.n_loops)
-    for architecture, run, cost in train(budget, task, configs, seconds, folder):
+    for architecture, run, cost in train(budget, task, configs, seconds, seed, folder):
         costs[architecture] = cost
         methods[architecture] = partial(looped, run.network)
     found = {m: measure(task, method, budget.n_loops, n_prompts) for m, method in methods.items()}
@@ -258,15 +268,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", choices=BUDGETS, default="laptop")
     parser.add_argument("--cpu-seconds", type=float, default=150, help="of a laptop's training run")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of initial weights and training prompts"
+    )
     parser.add_argument("--prompts", type=int, default=1280, help="held-out prompts")
     parser.add_argument("--output", type=Path, default=ROWS)
     args = parser.parse_args()
     torch.set_num_threads(1)
     budget = BUDGETS[args.budget]
-    setting = {"budget": args.budget, "prompts": args.prompts}
+    setting = {"budget": args.budget, "seed": args.seed}
     if budget.n_steps is None:
         setting["CPU s each"] = args.cpu_seconds
-    folder = RUNS / "-".join(str(value) for value in setting.values() if value != args.prompts)
+    folder = RUNS / "-".join(map(str, setting.values()))
+    setting["prompts"] = args.prompts
 
     def kept() -> pd.DataFrame:
         rows = pd.read_json(args.output, lines=True) if args.output.exists() else pd.DataFrame()
@@ -276,7 +290,7 @@ def main() -> None:
 
     done = set(kept().get("task", ()))
     for name in tqdm([name for name in budget.tasks if name not in done], desc="tasks"):
-        rows = run_task(name, budget, args.cpu_seconds, args.prompts, folder / name)
+        rows = run_task(name, budget, args.cpu_seconds, args.seed, args.prompts, folder / name)
         with args.output.open("a") as file:
             file.writelines(json.dumps(setting | row) + "\n" for row in rows)
     show(kept(), budget)
