@@ -15,7 +15,7 @@ from sklearn_looped.core.device import choose_device, seeded_generator, training
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss
 from sklearn_looped.learned.network import CLIP, LoopedNetwork, NetworkConfig, Step
-from sklearn_looped.learned.priors import KnowsSignal, Prior
+from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
 from sklearn_looped.learned.readout import DistributionLoss, LogLoss
 from sklearn_looped.learned.recipe import Recipe
 from sklearn_looped.learned.run_state import RunState
@@ -48,7 +48,8 @@ class PromptStream(IterableDataset):
             X, y, signal = self.prior.sample_with_signal(generator, n_tables, n_rows, n_features)
         else:
             X, y = self.prior.sample(generator, n_tables, n_rows, n_features)
-        scale = Standardiser.fit(X[:, :n_support], y[:, :n_support])
+        fit = Standardiser.identity if isinstance(self.prior, FixedColumns) else Standardiser.fit
+        scale = fit(X[:, :n_support], y[:, :n_support])
         target = scale.target(y if signal is None else signal)[:, n_support:]
         prompt = {
             "X": scale.features(X),

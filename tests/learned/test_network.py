@@ -1,9 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.network import PRESETS, LoopedNetwork, NetworkConfig
 
 
 def prompt(n_support=9, n_query=5, d=4, seed=0):
@@ -43,7 +44,7 @@ def test_remembered_support_gives_the_joint_pass(blocks, injection):
     X, y = prompt()
     joint = network(X, y, n_loops=4, window=4)
     memory = network.encode_support(X[:, :9], y, n_loops=4)
-    staged = torch.stack(list(network.predict_queries(X[:, 9:], memory)))
+    staged = torch.stack([step.output for step in network.predict_queries(X[:, 9:], memory)])
     torch.testing.assert_close(joint, staged, rtol=1e-4, atol=1e-4)
 
 
@@ -53,7 +54,7 @@ def test_memory_of_the_first_loops_gives_the_first_predictions(tiny_network):
     all_loops = list(tiny_network.predict_queries(X[:, 9:], memory))
     first = list(tiny_network.predict_queries(X[:, 9:], memory.first(2)))
     assert len(first) == 2
-    assert all(torch.equal(a, b) for a, b in zip(first, all_loops[:2], strict=True))
+    assert all(torch.equal(a.output, b.output) for a, b in zip(first, all_loops, strict=False))
 
 
 def test_window_returns_the_last_loops(tiny_network):
@@ -116,3 +117,17 @@ def test_impossible_shapes_are_refused(fields, message):
 
 def test_default_network_keeps_within_a_million_parameters():
     assert sum(p.numel() for p in LoopedNetwork(NetworkConfig()).parameters()) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("preset", "n_blocks", "n_passes"),
+    [("looped", 1, 5), ("algoformer", 3, 1 + 5 + 1), ("unlooped", 12, 12)],
+)
+def test_presets_have_the_papers_blocks_and_loop_those_that_loop(preset, n_blocks, n_passes):
+    config = replace(PRESETS[preset], n_features=4, width=16, n_heads=2)
+    network, passes = LoopedNetwork(config), []
+    blocks = [*network.pre, *network.loop, *network.post]
+    for block in blocks:
+        block.register_forward_hook(lambda *_: passes.append(1))
+    network(*prompt(), n_loops=1 if config.n_loops == 1 else 5)
+    assert (len(blocks), len(passes)) == (n_blocks, n_passes)

@@ -66,3 +66,12 @@ def test_extreme_sizes_neither_overflow_nor_vanish(table, size):
     X, y = table
     plain, scaled = Standardiser.fit(X, y), Standardiser.fit(size * X, y)
     torch.testing.assert_close(plain.features(X), scaled.features(size * X), rtol=1e-6, atol=1e-9)
+
+
+def test_identity_leaves_tables_as_they_are(table):
+    X, y = table[0].clone(), table[1]
+    X[0, 3, 2] = torch.nan
+    scale = Standardiser.identity(X[:, :20], y[:, :20])
+    torch.testing.assert_close(scale.features(X), X, rtol=0, atol=0, equal_nan=True)
+    assert torch.equal(scale.target(y), y)
+    assert torch.equal(scale.undo_target(y), y)

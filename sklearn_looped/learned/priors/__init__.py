@@ -12,16 +12,25 @@ from sklearn_looped.learned.priors.functions import (
 )
 from sklearn_looped.learned.priors.labels import TwoClassTables
 from sklearn_looped.learned.priors.own import OwnTables
+from sklearn_looped.learned.priors.representation import (
+    AutoregressivePrior,
+    NetworkLayersPrior,
+    RepresentationPrior,
+)
 from sklearn_looped.learned.priors.tables import SyntheticTables
 
 __all__ = [
     "PRIORS",
+    "AutoregressivePrior",
     "DecisionTreePrior",
+    "FixedColumns",
     "KnowsSignal",
     "LinearPrior",
+    "NetworkLayersPrior",
     "OwnTables",
     "Prior",
     "ReLUNetworkPrior",
+    "RepresentationPrior",
     "SparseLinearPrior",
     "SyntheticTables",
     "TwoClassTables",
@@ -45,6 +54,17 @@ class KnowsSignal(Protocol):
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Draw X (B, n, d), y (B, n) and the target without its noise (B, n)."""
+
+
+@runtime_checkable
+class FixedColumns(Protocol):
+    """A prior of unit scale in which a column means the same in every table.
+
+    Meta-training does not standardise, sign or sort its tables, which would hide what the columns
+    have in common. For networks used by themselves: estimators always standardise.
+    """
+
+    fixed_columns: bool
 
 
 PRIORS: dict[str, Prior] = {

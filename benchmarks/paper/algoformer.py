@@ -1,0 +1,300 @@
+"""Does AlgoFormer's pre-loop-post structure pay? Against the plain loop and the unlooped network.
+
+``python benchmarks/paper/algoformer.py [--budget laptop|paper] [--cpu-seconds 150] [--seed 0]``
+meta-trains each architecture on each task of Gao et al. 2024 with equal numbers of weights and
+equal processor time, scores them and classical rivals on the same held-out prompts, appends the
+rows to benchmarks/results/paper_algoformer.jsonl (tasks that are there are not run again), and
+prints the scores and what they say of the paper's claims. Training goes on where it was killed (its
+state lies in runs/). `laptop`, the default, takes about 40 minutes of one core; `paper` has the
+sizes we take the paper to have, 500,000 steps each, and wants an accelerator.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from algoformer_tasks import LAPTOP, PAPER, Stepped, Task, chain_errors, errors, looped, rivals
+from scipy.stats import bootstrap
+from tqdm.auto import tqdm
+
+from sklearn_looped.learned.metatrain import MetaTraining, meta_train
+from sklearn_looped.learned.network import PRESETS, LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.priors import NetworkLayersPrior
+from sklearn_looped.learned.recipe import Recipe
+
+BENCHMARKS = Path(__file__).parents[1]
+ROWS = BENCHMARKS / "results" / "paper_algoformer.jsonl"
+RUNS = BENCHMARKS.parent / "runs" / "paper_algoformer"
+CLOSE = 1.1  # "approaches" and "keeps": within 10 %
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Sizes of a comparison: AlgoFormer's width, which sets the number of weights, loops, steps."""
+
+    tasks: dict[str, Task]
+    width: int
+    n_heads: int
+    n_loops: int
+    window: int
+    n_tables: int  # of a step, at full size
+    n_steps: int | None  # None: as many as fit into the processor time
+
+
+BUDGETS = {
+    "laptop": Budget(LAPTOP, 64, 4, n_loops=8, window=6, n_tables=16, n_steps=None),
+    "paper": Budget(PAPER, 256, 8, n_loops=20, window=15, n_tables=64, n_steps=500_000),
+}
+
+
+def n_weights(config: NetworkConfig) -> int:
+    return sum(p.numel() for p in LoopedNetwork(config).parameters())
+
+
+def architectures(budget: Budget, task: Task) -> dict[str, NetworkConfig]:
+    """Give the presets the widths at which all have as many weights as AlgoFormer."""
+    heads = budget.n_heads
+    size = {"n_features": task.n_features, "n_heads": heads, "n_quantiles": 1}
+    configs = {name: replace(preset, **size) for name, preset in PRESETS.items()}
+    wanted = n_weights(replace(configs["algoformer"], width=budget.width))
+
+    def sized(config: NetworkConfig) -> NetworkConfig:
+        widths = (replace(config, width=width) for width in range(heads, 4 * budget.width, heads))
+        # Weights grow with the width: the first that has enough, or the one before it.
+        last = None
+        for wider in widths:
+            if n_weights(wider) >= wanted:
+                break
+            last = wider
+        return min((c for c in (last, wider) if c), key=lambda c: abs(n_weights(c) - wanted))
+
+    loops = {name: 1 if c.n_loops == 1 else budget.n_loops for name, c in configs.items()}
+    return {name: replace(sized(c), n_loops=loops[name]) for name, c in configs.items()}
+
+
+def recipe(
+    budget: Budget, task: Task, config: NetworkConfig, n_steps: int, seed: int = 0
+) -> Recipe:
+    """Fix the loops and average the loss over the last, as the papers do; vary the support."""
+    rows = task.n_examples * task.rows_per_example
+    return Recipe(
+        n_steps,
+        n_features=(task.n_features, task.n_features),
+        n_support=(rows // 4, rows),
+        n_query=rows // 2,
+        n_loops=(config.n_loops, config.n_loops),
+        window=min(budget.window, config.n_loops),
+        rows_per_step=budget.n_tables * 3 * rows // 2,
+        average=0.99,
+        seed=seed,
+    )
+
+
+def step_seconds(
+    budget: Budget, task: Task, configs: dict[str, NetworkConfig], device: str
+) -> dict[str, float]:
+    """Processor seconds of a step of each architecture: the least of rounds taken in turn."""
+    rounds: dict[str, list[float]] = {name: [] for name in configs}
+    for n_steps in (2, 8, 8):  # the first warms up
+        for name, config in configs.items():
+            start = process_time()
+            meta_train(config, task.prior, recipe(budget, task, config, n_steps), device=device)
+            rounds[name].append((process_time() - start) / n_steps)
+    return {name: min(seconds[1:]) for name, seconds in rounds.items()}
+
+
+def planned(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Read a plan, or make and keep it: a run that goes on needs the same number of steps."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(make()))
+    return json.loads(path.read_text())
+
+
+def train(
+    budget: Budget,
+    task: Task,
+    configs: dict[str, NetworkConfig],
+    seconds: float,
+    seed: int,
+    folder: Path,
+) -> Iterator[tuple[str, MetaTraining, dict[str, Any]]]:
+    """Meta-train every architecture; yield its name, run and cost."""
+    device = "auto" if budget.n_steps else "cpu"
+    steps = planned(folder / "plan.json", lambda: step_seconds(budget, task, configs, device))
+    for name, config in configs.items():
+        n_steps = budget.n_steps or max(1, round(seconds / steps[name]))
+        fresh, start = not (folder / name).exists(), process_time()
+        schedule = recipe(budget, task, config, n_steps, seed)
+        run = meta_train(config, task.prior, schedule, folder=folder / name, device=device)
+        # A run that went on after a kill has its planned time: the time before is not known.
+        taken = process_time() - start if fresh else n_steps * steps[name]
+        taken = planned(folder / name / "cost.json", lambda t=taken: {"CPU s": t})["CPU s"]
+        cost = {"weights": n_weights(config), "CPU s": taken, "steps": n_steps}
+        yield name, run, cost | {"tables": run.n_tables, "width": config.width}
+
+
+def interval(values: np.ndarray) -> dict[str, float]:
+    """Mean over prompts with its 95 % bootstrap interval."""
+    low, high = bootstrap(
+        (values,), np.mean, n_resamples=1000, method="percentile", rng=0
+    ).confidence_interval
+    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of one method by prompt: by number of examples, and after every step."""
+
+    by_examples: dict[int, np.ndarray]
+    by_step: np.ndarray
+
+    @property
+    def final(self) -> np.ndarray:
+        """Errors at the most examples."""
+        return self.by_examples[max(self.by_examples)]
+
+
+def measure(task: Task, method: Stepped, n_loops: int, n_prompts: int) -> Errors:
+    """Score a method: its answers after the trained loops, and its way to twice as many."""
+    by_step = errors(task, method(2 * n_loops), task.n_examples, n_prompts).numpy()
+    by_examples = {}
+    for size in task.sizes:
+        if isinstance(task.prior, NetworkLayersPrior):
+            found = chain_errors(task, method(n_loops), size, n_prompts).numpy()
+        elif size < task.n_examples:
+            found = errors(task, method(n_loops), size, n_prompts)[-1].numpy()
+        else:
+            found = by_step[:n_loops][-1]
+        by_examples[size] = found
+    return Errors(by_examples, by_step)
+
+
+def claims(name: str, found: dict[str, Errors], n_loops: int) -> dict[str, list[np.ndarray]]:
+    """List the paper's claims, each as numbers by prompt with means below zero if it is true."""
+    ours, twice = found["algoformer"], 2 * n_loops
+    sizes = ", ".join(map(str, ours.by_examples))
+    below = {m: [ours.final - found[m].final] for m in found}
+    said = {
+        "AlgoFormer errs less than the plain loop": below["looped"],
+        "AlgoFormer errs less than the unlooped network": below["unlooped"],
+        f"AlgoFormer errs less the more examples it has ({sizes})": [
+            more - fewer for fewer, more in pairwise(ours.by_examples.values())
+        ],
+        f"AlgoFormer's error falls from loop 1 to {n_loops} and is at most 10 % more at {twice}": [
+            ours.by_step[n_loops - 1] - ours.by_step[0],
+            ours.by_step[twice - 1] - CLOSE * ours.by_step[n_loops - 1],
+        ],
+    }
+    if name == "noisy linear":
+        said["AlgoFormer errs less than as many steps of gradient descent"] = below[
+            "gradient descent"
+        ]
+        said["AlgoFormer errs less than as many of Newton's iterations"] = below["Newton"]
+        said["AlgoFormer's error is within 10 % of ridge's"] = [
+            ours.final - CLOSE * found["ridge"].final
+        ]
+    return said
+
+
+def verdict(spans: list[dict[str, float]]) -> str:
+    """Say what intervals tell of a claim that all of the numbers are below zero."""
+    if all(span["high"] < 0 for span in spans):
+        return "holds"
+    return "does not hold" if any(span["low"] > 0 for span in spans) else "not decided here"
+
+
+def run_task(
+    name: str, budget: Budget, seconds: float, seed: int, n_prompts: int, folder: Path
+) -> list[dict]:
+    """Rows of a task: the scores of all methods, then the claims."""
+    task = budget.tasks[name]
+    configs = architectures(budget, task)
+    costs, methods = {}, rivals(task, budget.n_loops)
+    for architecture, run, cost in train(budget, task, configs, seconds, seed, folder):
+        costs[architecture] = cost
+        methods[architecture] = partial(looped, run.network)
+    found = {m: measure(task, method, budget.n_loops, n_prompts) for m, method in methods.items()}
+    rows: list[dict] = [
+        {"kind": "score", "task": name, "method": method, **interval(each.final)}
+        | costs.get(method, {})
+        | {"by examples": {k: float(e.mean()) for k, e in each.by_examples.items()}}
+        | {"by step": each.by_step.mean(1).tolist()}
+        for method, each in found.items()
+    ]
+    for claim, numbers in claims(name, found, budget.n_loops).items():
+        spans = [interval(values) for values in numbers]
+        row = {"kind": "claim", "task": name, "claim": claim, "verdict": verdict(spans)}
+        rows.append(row | {"spans": spans})
+    return rows
+
+
+def show(rows: pd.DataFrame, budget: Budget) -> None:
+    """Print the scores, the errors by examples and by step, and the claims."""
+
+    def print_table(table: pd.DataFrame) -> None:
+        print(table.to_string(index=False, na_rep="", float_format=lambda x: f"{x:.4g}") + "\n")
+
+    scores = rows[rows["kind"] == "score"]
+    names = ["task", "method"]
+    print("Squared error as a share of E[y^2], with its 95 % interval over prompts")
+    costs = ["weights", "width", "CPU s", "steps", "tables"]
+    print_table(scores[[*names, "value", "low", "high", *costs]])
+    print("The same by number of examples in the prompt")
+    for _, part in scores.groupby("task", sort=False):
+        sizes = pd.DataFrame(part["by examples"].tolist(), index=part.index)
+        print_table(part[names].join(sizes))
+    print(f"After each loop or step (trained: {budget.n_loops}); layers: from true inputs")
+    shown = [t for t in (1, 2, 4, 6, 8, 10, 12, 16, 20, 30, 40) if t <= 2 * budget.n_loops]
+    iterative = scores[scores["by step"].map(len) > 1]
+    steps = np.stack(iterative["by step"])[:, [t - 1 for t in shown]]
+    print_table(iterative[names].join(pd.DataFrame(steps, iterative.index, shown)))
+    print("The paper's claims, with the mean that is below zero if so and its 95 % interval")
+    for row in rows[rows["kind"] == "claim"].itertuples():
+        spans = [f"{s['value']:+.4f} ({s['low']:+.4f} to {s['high']:+.4f})" for s in row.spans]
+        print(f"{row.verdict}: {row.task}: {row.claim}: {', '.join(spans)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--budget", choices=BUDGETS, default="laptop")
+    parser.add_argument("--cpu-seconds", type=float, default=150, help="of a laptop's training run")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of initial weights and training prompts"
+    )
+    parser.add_argument("--prompts", type=int, default=1280, help="held-out prompts")
+    parser.add_argument("--output", type=Path, default=ROWS)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    budget = BUDGETS[args.budget]
+    setting = {"budget": args.budget, "seed": args.seed}
+    if budget.n_steps is None:
+        setting["CPU s each"] = args.cpu_seconds
+    folder = RUNS / "-".join(map(str, setting.values()))
+    setting["prompts"] = args.prompts
+
+    def kept() -> pd.DataFrame:
+        rows = pd.read_json(args.output, lines=True) if args.output.exists() else pd.DataFrame()
+        for key, value in setting.items():
+            rows = rows[rows[key] == value] if len(rows) else rows
+        return rows
+
+    done = set(kept().get("task", ()))
+    for name in tqdm([name for name in budget.tasks if name not in done], desc="tasks"):
+        rows = run_task(name, budget, args.cpu_seconds, args.seed, args.prompts, folder / name)
+        with args.output.open("a") as file:
+            file.writelines(json.dumps(setting | row) + "\n" for row in rows)
+    show(kept(), budget)
+
+
+if __name__ == "__main__":
+    main()
