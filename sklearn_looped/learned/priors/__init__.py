@@ -6,6 +6,7 @@ from torch import Generator, Tensor
 
 from sklearn_looped.learned.priors.functions import (
     DecisionTreePrior,
+    IllConditionedLinearPrior,
     LinearPrior,
     ReLUNetworkPrior,
     SparseLinearPrior,
@@ -16,6 +17,7 @@ from sklearn_looped.learned.priors.tables import SyntheticTables
 __all__ = [
     "PRIORS",
     "DecisionTreePrior",
+    "IllConditionedLinearPrior",
     "KnowsSignal",
     "LinearPrior",
     "Prior",
