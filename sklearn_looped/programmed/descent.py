@@ -49,7 +49,7 @@ def chebyshev_steps(n_steps: int, condition: float) -> list[Step]:
     --------
     >>> from sklearn_looped.programmed.descent import chebyshev_steps
     >>> [round(step.size, 3) for step in chebyshev_steps(2, condition=9.0)]
-    [1.156, 5.352]
+    [1.15, 4.144]
     """
     low, angles = 1 / condition, np.pi * (np.arange(n_steps) + 0.5) / n_steps
     roots = (1 + low) / 2 + (1 - low) / 2 * np.cos(angles)
@@ -112,18 +112,19 @@ def descend(
     """
     if not steps:
         raise ValueError("Got no steps, but a loop body has at least one.")
-    X, y = check_X_y(X, y, dtype=np.float64, y_numeric=True)
-    X_query = check_array(X_query, dtype=np.float64, input_name="X_query")
-    if X_query.shape[1] != X.shape[1]:
+    x, target = check_X_y(X, y, dtype=np.float64, y_numeric=True)
+    x_query = check_array(X_query, dtype=np.float64, input_name="X_query")
+    if x_query.shape[1] != x.shape[1]:
         raise ValueError(
-            f"Got X_query of {X_query.shape[1]} columns, but X has {X.shape[1]}; give the same."
+            f"Got X_query of {x_query.shape[1]} columns, but X has {x.shape[1]}; give the same."
         )
     newton = any(step.growth or step.whitening for step in steps)
-    machine = descent_machine(X.shape[1], steps, newton=newton)
-    tokens = Layout(support=len(X), query=len(X_query))
-    unit = np.linalg.norm(X) or 1.0
-    support = {"x": X / unit, "residual": y[:, None]} | ({"key": X / unit} if newton else {})
-    state = machine.load(tokens, support=support, query={"x": X_query / unit})
+    machine = descent_machine(x.shape[1], steps, newton=newton)
+    tokens = Layout(support=len(x), query=len(x_query))
+    unit = np.linalg.norm(x) or 1.0
+    support = {"x": x / unit, "residual": target[:, None]}
+    support |= {"key": x / unit} if newton else {}
+    state = machine.load(tokens, support=support, query={"x": x_query / unit})
     for end in machine.transformer(tokens).run(state, n_loops, evaluation="masked"):
         yield machine.read(end, tokens, "query", "prediction")[:, 0]
 
