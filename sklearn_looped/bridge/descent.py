@@ -18,7 +18,7 @@ from sklearn_looped.programmed.descent import NEWTON, Step, chebyshev_steps, des
 from sklearn_looped.programmed.linalg import Machine
 
 TRAINABLE = ("step_size", "momentum", "whitening", "preconditioner")
-FLOOR = 1e-10  # of the normalised squared error: what is below is not worth a step
+FLOOR = 1e-8  # of the normalised squared error: what is far below it is not worth a step
 
 
 class LogErrorLoss(nn.Module):
