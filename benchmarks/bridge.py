@@ -112,7 +112,7 @@ def conjugate_gradients(p: Problems) -> Iterator[Array]:
 
 
 def newton_schulz(p: Problems) -> Iterator[Array]:
-    """The iteration and start of `sklearn_looped.programmed.linalg.inv`."""
+    """Iterate from the start of `sklearn_looped.programmed.linalg.inv`."""
     bound = np.linalg.norm(p.C, 1, (1, 2)) * np.linalg.norm(p.C, np.inf, (1, 2))
     inverse = p.C / bound[:, None, None]
     while True:

@@ -120,14 +120,16 @@ class DescentNetwork(nn.Module):
     Attributes
     ----------
     log_step_size : Parameter of shape (k,)
-        Logarithms of the step sizes, in units of the trace of the support's Gram matrix.
+        Logarithms of the step sizes, for inputs in units in which the support's Gram matrix C
+        has trace 1.
     momentum : Parameter of shape (k,)
         Share of each step that the next one repeats.
     growth, whitening : Parameter of shape (k,)
         The inputs become :math:`(1 + g)(I - w C) x` after each step; only with ``config.newton``.
     preconditioner : Parameter of shape (n_features, n_features)
         P of the scores :math:`x_j^\top P x_i`, the same in all steps. Canonical form has sorted
-        the columns by falling correlation with the target.
+        the columns by falling correlation with the target. `steps()` and P are what `descend`
+        takes.
 
     References
     ----------
@@ -166,7 +168,7 @@ class DescentNetwork(nn.Module):
         d, k = self.config.n_features, self.config.n_steps
         steps = [Step(*numbers) for numbers in np.reshape(values[: 4 * k], (4, k)).T.tolist()]
         P = np.reshape(values[4 * k :], (d, d))
-        return descent_machine(d, steps, preconditioner=P, newton=self.config.newton)
+        return descent_machine(steps, P, newton=self.config.newton)
 
     def matrices(self) -> list[nn.Parameter]:
         """Matrices that meta-training moves by Muon."""

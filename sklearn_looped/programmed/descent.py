@@ -62,6 +62,7 @@ def descend(
     X_query: ArrayLike,
     *,
     steps: Sequence[Step] = (Step(),),
+    preconditioner: ArrayLike | None = None,
     n_loops: int = 1,
 ) -> Iterator[Array]:
     r"""Predictions of linear regression without intercept after each loop of gradient steps.
@@ -87,6 +88,9 @@ def descend(
     X_query : array-like of shape (n_query, n_features)
     steps : sequence of Step, default=(Step(),)
         The loop body, one layer a step.
+    preconditioner : array-like of shape (n_features, n_features), default=None
+        P of the scores :math:`x_j^\top P x_i` in place of :math:`x_j^\top x_i`. None: the
+        identity.
     n_loops : int, default=1
 
     Yields
@@ -118,8 +122,12 @@ def descend(
         raise ValueError(
             f"Got X_query of {x_query.shape[1]} columns, but X has {x.shape[1]}; give the same."
         )
+    d = x.shape[1]
+    P = np.eye(d) if preconditioner is None else check_array(preconditioner, dtype=np.float64)
+    if P.shape != (d, d):
+        raise ValueError(f"Got a preconditioner of shape {P.shape}, but expected ({d}, {d}).")
     newton = any(step.growth or step.whitening for step in steps)
-    machine = descent_machine(x.shape[1], steps, newton=newton)
+    machine = descent_machine(steps, P, newton=newton)
     tokens = Layout(support=len(x), query=len(x_query))
     unit = np.linalg.norm(x) or 1.0
     support = {"x": x / unit, "residual": target[:, None]}
@@ -129,22 +137,14 @@ def descend(
         yield machine.read(end, tokens, "query", "prediction")[:, 0]
 
 
-def descent_machine(
-    n_features: int,
-    steps: Sequence[Step],
-    *,
-    preconditioner: Array | None = None,
-    newton: bool = False,
-) -> Machine:
+def descent_machine(steps: Sequence[Step], preconditioner: Array, *, newton: bool) -> Machine:
     r"""Loop body of gradient steps, see `descend`. All weights are affine in the given numbers.
 
     Parameters
     ----------
-    n_features : int
     steps : sequence of Step
-    preconditioner : ndarray of shape (n_features, n_features), default=None
-        P of the scores :math:`x_j^\top P x_i`; None: the identity.
-    newton : bool, default=False
+    preconditioner : ndarray of shape (n_features, n_features)
+    newton : bool
         Whether the layers have the heads that whiten; without them, growth and whitening of
         the steps are left out.
 
@@ -152,12 +152,11 @@ def descent_machine(
     -------
     machine : Machine
     """
-    d = n_features
+    d = len(preconditioner)
     fields = Layout(one=1, support=1, x=d, residual=1, velocity=1, prediction=1)
     if newton:  # what whitens: x on support tokens, 0 on queries
         fields = fields.extend(key=d)
-    P = np.eye(d) if preconditioner is None else preconditioner
-    return Machine(fields, [_step_layer(fields, step, P, newton) for step in steps])
+    return Machine(fields, [_step_layer(fields, step, preconditioner, newton) for step in steps])
 
 
 def _step_layer(fields: Layout, step: Step, P: Array, newton: bool) -> Layer:

@@ -88,11 +88,14 @@ def test_training_lowers_the_held_out_error_and_moves_what_it_is_told_to(config)
 
 
 def test_learned_steps_run_in_the_programmed_block():
-    config = DescentConfig(4, newton=True, trained=("step_size", "whitening"))
-    network = meta_train(config, PRIOR, replace(RECIPE, n_steps=5)).network
-    tables, _ = prompt()
+    names = ("step_size", "whitening", "preconditioner")
+    config = DescentConfig(4, newton=True, trained=names)
+    network = meta_train(config, PRIOR, replace(RECIPE, n_steps=5, n_features=(4, 4))).network
+    stream = PromptStream(PRIOR, replace(RECIPE, n_features=(4, 4)), 0)
+    tables, _ = stream.prompt(0)
     X, y = tables["X"][0].double().numpy(), tables["y"][0].double().numpy()
-    *_, expected = descend(X[:24], y, X[24:], steps=network.steps(), n_loops=4)
+    P, options = network.preconditioner.detach(), {"steps": network.steps(), "n_loops": 4}
+    *_, expected = descend(X[:24], y, X[24:], preconditioner=P, **options)
     output = network(tables["X"][:1], tables["y"][:1], n_loops=4)[0, 0, :, 0]
     np.testing.assert_allclose(output.detach(), expected, rtol=0, atol=1e-12)
 

@@ -31,6 +31,13 @@ def test_layers_of_linear_attention_are_gradient_steps(data, steps):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
+def test_a_preconditioner_multiplies_the_gradient(data):
+    X, y, X_query = data
+    P = np.diag([2.0, 0.5, 1.0]) + 0.1
+    (found,) = descend(X, y, X_query, preconditioner=P)
+    np.testing.assert_allclose(found, X_query @ P @ X.T @ y / np.linalg.norm(X) ** 2, atol=1e-12)
+
+
 def test_newton_steps_are_gradient_steps_on_whitened_inputs(data):
     X, y, X_query = data
     found = list(descend(X, y, X_query, steps=[NEWTON], n_loops=12))
@@ -72,6 +79,7 @@ def test_a_chebyshev_cycle_is_the_best_polynomial_of_its_degree():
         ({"X_query": np.ones((2, 4))}, "4 columns, but X has 3"),
         ({"X_query": np.full((2, 3), np.nan)}, "contains NaN"),
         ({"n_loops": 0}, "n_loops=0"),
+        ({"preconditioner": np.eye(2)}, r"shape \(2, 2\), but expected \(3, 3\)"),
         ({"y": np.ones(3)}, "inconsistent numbers of samples"),
     ],
 )
