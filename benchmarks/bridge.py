@@ -29,8 +29,8 @@ from sklearn_looped.learned.recipe import Recipe
 D, S, Q = 8, 128, 16
 TOLERANCE = 1e-6
 CONDITIONS = (1.0, 10.0, 100.0, 1e3, 1e4)
-N_PROMPTS = 100
-MAX_STEPS = 2000
+N_PROMPTS = 64
+MAX_STEPS = 1000
 Array = np.ndarray
 
 
@@ -43,10 +43,10 @@ def recipe(n_tables: int, **changes: Any) -> Recipe:
 # What is learned, from which construction, and how.
 DESCENT = DescentConfig(D, n_steps=8, condition=100.0)
 CONSTRUCTIONS: dict[str, tuple[DescentConfig, dict[str, Any]]] = {
-    "8 steps": (DESCENT, {"n_steps": 400, "n_loops": (2, 24), "n_grad_loops": 4, "lr": 0.03}),
+    "8 steps": (DESCENT, {"n_steps": 300, "n_loops": (2, 30), "n_grad_loops": 4, "lr": 0.03}),
     "8 steps, preconditioner": (
         DescentConfig(D, n_steps=8, condition=100.0, trained=("step_size", "preconditioner")),
-        {"n_steps": 400, "n_loops": (2, 24), "n_grad_loops": 4, "lr": 0.03},
+        {"n_steps": 300, "n_loops": (2, 30), "n_grad_loops": 4, "lr": 0.03},
     ),
     "heavy ball": (
         DescentConfig(D, condition=10.0, momentum=0.8, trained=("step_size", "momentum")),
@@ -69,7 +69,8 @@ class Problems(NamedTuple):
 
     def errors(self, predictions: Array) -> Array:
         """Normalised squared error, (..., B, q) -> (..., B)."""
-        return ((predictions - self.target) ** 2).sum(-1) / (self.target**2).sum(-1)
+        with np.errstate(over="ignore", invalid="ignore"):  # steps too long for a prompt diverge
+            return ((predictions - self.target) ** 2).sum(-1) / (self.target**2).sum(-1)
 
 
 def gradient_descent(p: Problems, step: Array, momentum: Array | float = 0.0) -> Iterator[Array]:

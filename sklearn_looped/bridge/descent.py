@@ -121,7 +121,7 @@ class DescentNetwork(nn.Module):
     ----------
     log_step_size : Parameter of shape (k,)
         Logarithms of the step sizes, for inputs in units in which the support's Gram matrix C
-        has trace 1.
+        has Frobenius norm 1.
     momentum : Parameter of shape (k,)
         Share of each step that the next one repeats.
     growth, whitening : Parameter of shape (k,)
@@ -183,9 +183,10 @@ class DescentNetwork(nn.Module):
         return torch.stack(numbers)  # (4, k)
 
     def _prompt(self, X: Tensor, y: Tensor) -> Tensor:
-        """Tokens (B, n, width), the support's inputs in units of their Frobenius norm."""
+        """Tokens (B, n, width), in units in which the support's Gram matrix has norm 1."""
         s, d = y.shape[1], self.config.n_features
-        unit = X[:, :s].square().sum((1, 2), keepdim=True).sqrt()
+        gram = X[:, :s].mT @ X[:, :s]
+        unit = torch.linalg.matrix_norm(gram, keepdim=True).sqrt()
         X = F.pad(X / torch.where(unit > 0, unit, 1), (0, d - X.shape[-1]))
         state = X.new_zeros(*X.shape[:2], self._fields.width)
         state[..., self._fields["one"]] = 1.0
@@ -226,6 +227,6 @@ class DescentNetwork(nn.Module):
             lambda z: self._layers(z, weights), prompt, n_loops - n_frozen, state=state
         )
         for loop, tokens in enumerate(states, n_frozen + 1):
-            if loop > n_loops - window:
-                outputs.append(tokens[:, y.shape[1] :, self._fields["prediction"]])
+            if loop > n_loops - window:  # a view would keep all of the tokens
+                outputs.append(tokens[:, y.shape[1] :, self._fields["prediction"]].clone())
         return torch.stack(outputs)

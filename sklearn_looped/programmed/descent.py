@@ -17,7 +17,7 @@ class Step(NamedTuple):
     r"""One gradient step, a layer; its numbers are weights of that layer.
 
     Inputs are in units in which the support's Gram matrix :math:`C = \sum_i x_i x_i^\top` has
-    trace 1, so that all its eigenvalues are at most 1.
+    Frobenius norm 1: its largest eigenvalue is at most 1, and at least :math:`d^{-1/2}`.
 
     Parameters
     ----------
@@ -78,8 +78,9 @@ def descend(
     `Step.growth` two heads more move the inputs of all tokens alike (GD++ in the same paper),
     which whitens them: descent on ill-conditioned data then converges as Newton's method does.
 
-    The host loads the tape, with X in units of its Frobenius norm, and reads the predictions. All
-    arithmetic rounds as floating-point arithmetic does; no product is approximated.
+    The host loads the tape, with X in units of :math:`\|X^\top X\|_F^{1/2}`, and reads the
+    predictions. All arithmetic rounds as floating-point arithmetic does; no product is
+    approximated.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def descend(
     newton = any(step.growth or step.whitening for step in steps)
     machine = descent_machine(steps, P, newton=newton)
     tokens = Layout(support=len(x), query=len(x_query))
-    unit = np.linalg.norm(x) or 1.0
+    unit = np.linalg.norm(x.T @ x) ** 0.5 or 1.0
     support = {"x": x / unit, "residual": target[:, None]}
     support |= {"key": x / unit} if newton else {}
     state = machine.load(tokens, support=support, query={"x": x_query / unit})

@@ -49,7 +49,7 @@ def test_as_built_it_is_gradient_descent_in_numpy():
     sizes = [step.size for step in chebyshev_steps(2, 9.0)] * 5
     w = np.zeros(X.shape[1])
     for size in sizes:
-        w += size / np.linalg.norm(support) ** 2 * support.T @ (y - support @ w)
+        w += size / np.linalg.norm(support.T @ support) * support.T @ (y - support @ w)
     network = DescentConfig(4, n_steps=2, condition=9.0).build()
     output = network(tables["X"][:1], tables["y"][:1], n_loops=5)
     np.testing.assert_allclose(output[0, 0, :, 0].detach(), X[24:] @ w, rtol=0, atol=1e-12)
