@@ -50,7 +50,7 @@ CONSTRUCTIONS: dict[str, tuple[DescentConfig, dict[str, Any]]] = {
     ),
     "heavy ball": (
         DescentConfig(D, condition=10.0, momentum=0.8, trained=("step_size", "momentum")),
-        {"n_steps": 300, "n_loops": (10, 100), "n_grad_loops": 20, "lr": 0.01},
+        {"n_steps": 200, "n_loops": (40, 240), "n_grad_loops": 20, "lr": 0.01},
     ),
     "Newton": (
         DescentConfig(D, newton=True, trained=("step_size", "whitening")),
