@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import torch
 from skorch import NeuralNet
@@ -14,12 +14,35 @@ from torch.utils.data import IterableDataset
 from sklearn_looped.core.device import choose_device, seeded_generator, training_dtype
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss
-from sklearn_looped.learned.network import CLIP, LoopedNetwork, NetworkConfig, Step
+from sklearn_looped.learned.network import CLIP, NetworkConfig, Step
 from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
-from sklearn_looped.learned.readout import DistributionLoss, LogLoss
+from sklearn_looped.learned.readout import DistributionLoss
 from sklearn_looped.learned.recipe import Recipe
 from sklearn_looped.learned.run_state import RunState
 from sklearn_looped.learned.standardise import Standardiser
+
+Network = TypeVar("Network", bound=nn.Module)
+Built = TypeVar("Built", bound=nn.Module, covariant=True)
+
+
+class Trainable(Protocol[Built]):
+    """A frozen dataclass that says what `meta_train` is to train, as `NetworkConfig` does.
+
+    The module that it builds keeps it as `config`, takes what `LoopedNetwork.forward` takes and
+    returns outputs (min(window, n_loops), B, q, n_outputs), and names the parameters that Muon
+    moves, at least one, in ``matrices()``. One in float64 is trained in float64.
+    """
+
+    @property
+    def n_features(self) -> int:
+        """Largest number of columns that it reads."""
+
+    @property
+    def loss(self) -> type[nn.Module]:
+        """Loss of its outputs against the targets (B, q)."""
+
+    def build(self) -> Built:
+        """Build the module, with the weights that training starts from."""
 
 
 class PromptStream(IterableDataset):
@@ -62,17 +85,17 @@ class PromptStream(IterableDataset):
 class _Trainer(NeuralNet):
     """skorch's training loop for a looped network: two optimisers, bfloat16, losses by loop."""
 
-    def __init__(self, module: LoopedNetwork, *, recipe: Recipe, **kwargs: Any) -> None:
+    def __init__(self, module: nn.Module, *, recipe: Recipe, **kwargs: Any) -> None:
         self.recipe = recipe
         super().__init__(module, **kwargs)
 
     def initialize_optimizer(self, *_: Any) -> "_Trainer":
         recipe, module = self.recipe, self.module_
-        trained = module
-        blocks = nn.ModuleList([module.pre, module.loop, module.post])
         if recipe.loss == "gate":
-            trained = blocks = module.requires_grad_(False).gate.requires_grad_(True)
-        matrices = [p for p in blocks.parameters() if p.ndim == 2]
+            trained = module.requires_grad_(False).gate.requires_grad_(True)
+            matrices = [p for p in trained.parameters() if p.ndim == 2]
+        else:
+            trained, matrices = module, module.matrices()
         others = [p for p in trained.parameters() if all(p is not m for m in matrices)]
         decay = recipe.weight_decay
         self.optimizer_ = torch.optim.AdamW(
@@ -83,13 +106,14 @@ class _Trainer(NeuralNet):
 
     def infer(self, x: dict[str, Tensor], **_: Any) -> Tensor | Step:
         device, recipe = torch.device(self.device), self.recipe
-        dtype = training_dtype(device)
-        X, y, n_loops = x["X"].to(device), x["y"].to(device), int(x["n_loops"][0])
-        with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+        own, dtype = next(self.module_.parameters()).dtype, training_dtype(device)
+        X, y, n_loops = x["X"].to(device, own), x["y"].to(device, own), int(x["n_loops"][0])
+        autocast = dtype is not torch.float32 and own is torch.float32
+        with torch.autocast(device.type, dtype, enabled=autocast):
             if recipe.loss != "window":
                 steps = self.module_.trajectory(X, y, n_loops)
                 return Step(steps.output.float(), steps.exit.float())
-            return self.module_(X, y, n_loops, recipe.window, recipe.n_grad_loops).float()
+            return self.module_(X, y, n_loops, recipe.window, recipe.n_grad_loops).to(own)
 
     def get_loss(self, y_pred: Any, y_true: Tensor, *_: Any, **__: Any) -> Tensor:
         return self.criterion_(y_pred, y_true.to(self.device))
@@ -105,19 +129,20 @@ class _Trainer(NeuralNet):
         return step
 
 
-def _criterion(network: NetworkConfig, recipe: Recipe) -> type[nn.Module]:
+def _criterion(network: Trainable, recipe: Recipe) -> type[nn.Module]:
     """Loss that a recipe asks of a network."""
     if recipe.loss == "window":
-        return LogLoss if network.classifies else DistributionLoss
-    if network.classifies or not network.n_gate_units:
+        return network.loss
+    gated = isinstance(network, NetworkConfig) and network.n_gate_units > 0
+    if not gated or network.loss is not DistributionLoss:
         raise ValueError(
             f"Got loss={recipe.loss!r}, which trains the exit gate of a regressor, but the network "
-            f"has n_gate_units={network.n_gate_units} and n_quantiles={network.n_quantiles}."
+            f"is {network}."
         )
     return OuroLoss if recipe.loss == "ouro" else GateLoss
 
 
-def _take_weights(module: LoopedNetwork, start: Checkpoint) -> None:
+def _take_weights(module: nn.Module, start: Checkpoint) -> None:
     """Copy the tensors that have the same shape in both networks."""
     ours = module.state_dict()
     theirs = start.network.state_dict()
@@ -126,13 +151,13 @@ def _take_weights(module: LoopedNetwork, start: Checkpoint) -> None:
     )
 
 
-class MetaTraining(NamedTuple):
+class MetaTraining(NamedTuple, Generic[Network]):
     """What `meta_train` returns.
 
     Attributes
     ----------
-    network : LoopedNetwork
-        With the averaged weights, on the CPU, in evaluation mode.
+    network : nn.Module
+        What the configuration builds, with the averaged weights, on the CPU, in evaluation mode.
     losses : list of float
         The training loss of every step, those before a resumption included.
     n_tables : int
@@ -141,14 +166,14 @@ class MetaTraining(NamedTuple):
         Wall time of all steps.
     """
 
-    network: LoopedNetwork
+    network: Network
     losses: list[float]
     n_tables: int
     seconds: float
 
 
 def meta_train(
-    network: NetworkConfig,
+    network: Trainable[Network],
     prior: Prior,
     recipe: Recipe,
     *,
@@ -157,7 +182,7 @@ def meta_train(
     save_every: float = 30.0,
     device: str = "auto",
     verbose: int = 0,
-) -> MetaTraining:
+) -> MetaTraining[Network]:
     """Meta-train a looped network on tables drawn from a prior.
 
     Every step draws fresh tables, splits them into support and queries, runs the network for a
@@ -168,8 +193,8 @@ def meta_train(
 
     Parameters
     ----------
-    network : NetworkConfig
-        Shape of the network.
+    network : NetworkConfig or another `Trainable`
+        What to train; it is built under the recipe's seed.
     prior : Prior
         Anything with ``sample(generator, n_tables, n_rows, n_features)``.
     recipe : Recipe
@@ -230,7 +255,7 @@ def meta_train(
     chosen = choose_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        module = LoopedNetwork(network)
+        module = network.build()
     if start is not None:
         _take_weights(module, start)
     module = module.to(chosen)
@@ -253,5 +278,5 @@ def meta_train(
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
         raise KeyboardInterrupt(f"Stopped after {len(state.losses)} of {recipe.n_steps} steps.")
-    average = cast(LoopedNetwork, state.average.module)
+    average = cast(Network, state.average.module)
     return MetaTraining(average.cpu().eval(), state.losses, state.n_tables, state.seconds)

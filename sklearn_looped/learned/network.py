@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sklearn_looped.core.loop import run_loop
 from sklearn_looped.learned.blocks import Block, KeysValues
-from sklearn_looped.learned.readout import ExitGate, Readout
+from sklearn_looped.learned.readout import DistributionLoss, ExitGate, LogLoss, Readout
 
 CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
 
@@ -73,6 +73,15 @@ class NetworkConfig:
     def classifies(self) -> bool:
         """Whether the network tells two labels apart rather than predict a number."""
         return self.n_quantiles == 0
+
+    @property
+    def loss(self) -> type[nn.Module]:
+        """Loss of the readout."""
+        return LogLoss if self.classifies else DistributionLoss
+
+    def build(self) -> "LoopedNetwork":
+        """Network with random weights, from torch's global generator."""
+        return LoopedNetwork(self)
 
 
 # Architectures by name; ``replace(PRESETS["algoformer"], width=64)`` gives one another size.
@@ -167,6 +176,11 @@ class LoopedNetwork(nn.Module):
         )
         self.readout = Readout(config.width, config.n_quantiles)
         self.gate = ExitGate(config.width, config.n_gate_units) if config.n_gate_units else None
+
+    def matrices(self) -> list[nn.Parameter]:
+        """Matrices of the blocks, which meta-training moves by Muon."""
+        blocks = nn.ModuleList([self.pre, self.loop, self.post])
+        return [p for p in blocks.parameters() if p.ndim == 2]
 
     def _read_in(self, X: Tensor) -> Tensor:
         """Embed rows, (B, n, d) -> (B, n, D); NaN marks a missing cell."""

@@ -5,19 +5,18 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from sklearn_looped.learned.checkpoints import Checkpoint
-from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.recipe import Recipe
 
@@ -41,7 +40,7 @@ class RunState(Callback):
 
     def __init__(
         self,
-        network: LoopedNetwork,
+        network: nn.Module,
         prior: Prior,
         recipe: Recipe,
         start: Checkpoint | None,
@@ -57,7 +56,7 @@ class RunState(Callback):
         self.losses: list[float] = []
         self.n_tables, self.seconds, self.step_ended = 0, 0.0, monotonic()
         self.identity = {
-            "network": asdict(network.config),
+            "network": asdict(cast(Any, network).config),
             "prior": {"name": type(prior).__qualname__, **_public(prior)},
             "recipe": asdict(recipe),
             "start": {} if start is None else {"digest": start.digest},

@@ -5,6 +5,7 @@ import torch
 from sklearn_looped.learned.priors import (
     PRIORS,
     DecisionTreePrior,
+    IllConditionedLinearPrior,
     LinearPrior,
     OwnTables,
     ReLUNetworkPrior,
@@ -53,6 +54,35 @@ def test_linear_tables_are_linear():
     for table, target in zip(X.numpy(), y.numpy(), strict=True):
         residual = target - table @ np.linalg.lstsq(table, target, rcond=None)[0]
         assert np.abs(residual).max() < 1e-4
+
+
+@pytest.mark.parametrize("condition", [1.0, 30.0, 1e4])
+def test_ill_conditioned_inputs_have_the_condition_number_and_linear_targets(condition):
+    X, y = IllConditionedLinearPrior((condition, condition)).sample(generator(), 3, 20_000, 6)
+    for table, target in zip(X.double().numpy(), y.double().numpy(), strict=True):
+        # The sample's condition number strays by a factor of about 1 + 4 sqrt(d / n).
+        assert np.linalg.cond(table.T @ table) == pytest.approx(condition, rel=0.08)
+        w = np.linalg.lstsq(table, target, rcond=None)[0]
+        assert np.abs(target - table @ w).max() < 1e-4
+        scaled = table / table.std(axis=0)
+        assert np.linalg.cond(scaled.T @ scaled) > 0.1 * condition
+
+
+def test_principal_directions_count_alike_and_condition_numbers_fill_their_range():
+    X, y = IllConditionedLinearPrior((1.0, 100.0)).sample(generator(), 300, 400, 3)
+    covariance = (X.mT @ X / 400).double()
+    values, directions = torch.linalg.eigh(covariance)
+    white = (X.double() @ directions) / values.sqrt()[:, None]
+    share = (white.mT @ y.double()[..., None] / 400)[..., 0].square().mean(0)
+    np.testing.assert_allclose(share, 1.0, atol=0.3)
+    logs = (values[:, -1] / values[:, 0]).log10().numpy()
+    np.testing.assert_allclose(np.quantile(logs, [0.1, 0.5, 0.9]), [0.3, 1.0, 1.8], atol=0.2)
+
+
+@pytest.mark.parametrize("condition", [(0.5, 10.0), (10.0, 2.0)])
+def test_impossible_condition_numbers_are_refused(condition):
+    with pytest.raises(ValueError, match="expected 1 <= low <= high"):
+        IllConditionedLinearPrior(condition)
 
 
 def test_sparse_weights_use_three_coordinates_wherever_they_are():

@@ -6,6 +6,7 @@ from torch import Generator, Tensor
 
 from sklearn_looped.learned.priors.functions import (
     DecisionTreePrior,
+    IllConditionedLinearPrior,
     LinearPrior,
     ReLUNetworkPrior,
     SparseLinearPrior,
@@ -24,6 +25,7 @@ __all__ = [
     "AutoregressivePrior",
     "DecisionTreePrior",
     "FixedColumns",
+    "IllConditionedLinearPrior",
     "KnowsSignal",
     "LinearPrior",
     "NetworkLayersPrior",

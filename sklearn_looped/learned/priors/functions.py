@@ -1,4 +1,4 @@
-"""The four function classes of Yang et al. 2024: Gaussian inputs, one random function a table.
+"""Function classes with Gaussian inputs, one random function a table; four of Yang et al. 2024.
 
 Shapes: B tables, n rows, d columns. All are noise-free unless `noise` says otherwise and vectorised
 over tables.
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
+
+from sklearn_looped.learned.priors.mechanisms import log_uniform
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,65 @@ class LinearPrior:
         w = torch.randn(n_tables, n_features, 1, generator=generator)
         y = (X @ w).squeeze(-1)
         return X, y + self.noise * torch.randn(y.shape, generator=generator)
+
+
+@dataclass(frozen=True)
+class IllConditionedLinearPrior:
+    r"""Linear functions whose inputs have a covariance of given condition number.
+
+    :math:`x \sim N(0, \Sigma)` and :math:`w \sim N(0, \Sigma^{-1})`, so that all principal
+    directions count alike in y (Gatmiry et al. 2024). Each table draws a condition number
+    :math:`\kappa`, log-uniformly in the given range, eigenvalues of :math:`\Sigma` log-uniformly
+    between 1 and :math:`\kappa`, both attained, and their directions uniformly: scaling columns
+    does not undo the conditioning.
+
+    Parameters
+    ----------
+    condition : tuple of float, default=(1.0, 1e4)
+        Range of the condition number; at least 1. In float32, above about 1e8 the targets are no
+        longer linear in the inputs.
+
+    Raises
+    ------
+    ValueError
+        If the range is empty or begins below 1.
+
+    References
+    ----------
+    K. Gatmiry et al., "Can Looped Transformers Learn to Implement Multi-step Gradient Descent for
+    In-context Learning?", ICML 2024.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.learned.priors import IllConditionedLinearPrior
+    >>> prior = IllConditionedLinearPrior(condition=(100.0, 100.0))
+    >>> X, y = prior.sample(torch.Generator().manual_seed(0), 1, 100_000, 5)
+    >>> bool(abs(torch.linalg.cond(X[0].T @ X[0]) - 100) < 5)
+    True
+    """
+
+    condition: tuple[float, float] = (1.0, 1e4)
+
+    def __post_init__(self) -> None:
+        low, high = self.condition
+        if not 1 <= low <= high:
+            raise ValueError(f"Got condition=({low}, {high}), but expected 1 <= low <= high.")
+
+    def sample(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor]:
+        """Draw X (B, n, d) and y (B, n)."""
+        low, high = self.condition
+        condition = log_uniform(generator, n_tables, 1, low=low, high=high)
+        place = torch.rand(n_tables, n_features, generator=generator)
+        place[:, -1], place[:, 0] = 1.0, 0.0
+        eigenvalues = condition**place  # (B, d)
+        # QR leaves the signs of the columns open, which a covariance does not see.
+        Q = torch.linalg.qr(torch.randn(n_tables, n_features, n_features, generator=generator)).Q
+        white = torch.randn(n_tables, n_rows, n_features, generator=generator)
+        w = torch.randn(n_tables, n_features, 1, generator=generator)
+        return (white * eigenvalues.sqrt()[:, None]) @ Q.mT, (white @ w).squeeze(-1)
 
 
 @dataclass(frozen=True)
