@@ -40,9 +40,8 @@ from sklearn_looped.learned.recipe import Recipe
 class Pretraining:
     """All that makes a shipped checkpoint: network, prior, recipe, start, and what to warn of.
 
-    `start` names the shipped weights to begin from; `then` is a recipe that goes on where the
-    first has ended; `gate` is that of an exit gate, trained on the finished network; `rivals` are
-    scored on the same tables.
+    `start` names the shipped weights to begin from; `gate` is the recipe of an exit gate, trained
+    on the finished network; `rivals` are scored on the same tables.
     """
 
     network: NetworkConfig
@@ -51,7 +50,6 @@ class Pretraining:
     limits: str
     rivals: dict[str, BaseEstimator]
     start: str | None = None
-    then: Recipe | None = None
     gate: Recipe | None = None
 
 
@@ -85,7 +83,6 @@ PRETRAININGS = {
             "random forest": RandomForestClassifier(random_state=0),
         },
         start="tabular",
-        then=Recipe(n_steps=2000, n_support=(8, 128), lr=5e-4, muon_lr=5e-3, decay=1.0, seed=3),
     ),
 }
 
@@ -96,7 +93,7 @@ A looped transformer for `{estimator}(weights="{name}")`.
 
 - Network: {parameters:,} parameters, {network}
 - Prior: `{prior}`
-- Recipe: {recipe}{start}{then}{gate}
+- Recipe: {recipe}{start}{gate}
 - Tables seen: {tables:,} in {steps:,} steps; final loss {loss:.4f} (mean of the last 100 steps)
 - Cost: {hours:.2f} hours on {machine}
 - Written by sklearn_looped {version}, torch {torch}; licence BSD-3-Clause
@@ -137,7 +134,6 @@ def _card(name: str, job: Pretraining, runs: list[MetaTraining], command: str, d
         estimator="LoopedICLClassifier" if classifies else "LoopedICLRegressor",
         score=score,
         start=f"; started from the weights `{job.start}`" if job.start else "",
-        then=f"\n- Recipe that follows: {_spell(job.then)}" if job.then else "",
         gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
         parameters=sum(p.numel() for p in network.parameters()),
         network=_spell(job.network),
@@ -177,11 +173,10 @@ def ship(name: str, folder: Path) -> None:
 def _train(
     name: str, job: Pretraining, folder: Path, device: str
 ) -> tuple[list[MetaTraining], LoopedNetwork]:
-    """Train the network, one recipe after another, and its gate last."""
+    """Train the network, then its gate if it is to have one."""
     gated = replace(job.network, n_gate_units=GATE_UNITS)
     stages = [
         (job.network, job.recipe, folder),
-        (job.network, job.then, folder / "then"),
         (gated, job.gate, folder / "gate"),
     ]
     start = None if job.start is None else load_checkpoint(job.start)

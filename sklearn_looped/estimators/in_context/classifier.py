@@ -163,7 +163,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         self.classes_ = np.unique(y[kept])
         if len(self.classes_) < 2:
             raise ValueError(
-                f"Got one class only, {self.classes_[0]!r}, but at least two are needed to tell "
+                f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
                 "apart."
             )
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
