@@ -51,6 +51,17 @@ class Support(NamedTuple):
             keys = (*self.X.T, *self.Y.T)
         return self.take(np.lexsort(keys))
 
+    def merged(self) -> "Support":
+        """Join equal neighbours into one row of their summed weight: it counts the same.
+
+        Rows of weight one get no weights.
+        """
+        X, Y = self.X, self.Y
+        cells = (X[1:] == X[:-1]) | (np.isnan(X[1:]) & np.isnan(X[:-1]))
+        new = np.append(True, ~(cells.all(axis=1) & (Y[1:] == Y[:-1]).all(axis=1)))
+        weights = np.bincount(np.cumsum(new) - 1, self.weights).astype(np.float64)
+        return Support(X[new], Y[new], None if (weights == 1).all() else weights)
+
 
 class TableEncoder:
     """Turn a table into a float64 array; NaN stays, as information.

@@ -27,6 +27,6 @@ def test_a_run_of_openml_is_that_of_fit_and_predict_on_the_official_folds(offlin
         np.testing.assert_allclose(predictions, expected, rtol=1e-6)
         np.testing.assert_array_equal(truth, y.iloc[test])
 
-    assert run.flow.name == "sklearn_looped.estimators.in_context.LoopedICLRegressor"
+    assert run.flow.name == "sklearn_looped.estimators.in_context.regressor.LoopedICLRegressor"
     rebuilt = SklearnExtension().flow_to_model(run.flow)
     assert rebuilt.get_params() == model.get_params()

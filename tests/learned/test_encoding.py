@@ -80,3 +80,18 @@ def test_canonical_order_does_not_depend_on_the_order_given(rng, kind):
     other = Support(kind(X[order]), y[order, None], y[order] + 1).in_canonical_order()
     for ours, theirs in zip(one, other, strict=True):
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_equal_rows_are_joined_into_one_of_their_weight(rng):
+    X = rng.normal(size=(5, 2))
+    X[1, 0] = np.nan
+    rows = [0, 1, 1, 1, 2, 3, 3, 4]
+    support = Support(X[rows], np.arange(5.0)[rows, None], None)
+    merged = support.merged()
+    np.testing.assert_array_equal(merged.X, X)
+    np.testing.assert_array_equal(merged.weights, [1, 3, 1, 2, 1])
+    weighted = support._replace(weights=np.full(8, 0.5)).merged()
+    np.testing.assert_array_equal(weighted.weights, [0.5, 1.5, 0.5, 1, 0.5])
+    other_targets = support._replace(Y=np.arange(8.0)[:, None]).merged()
+    assert len(other_targets.X) == 8
+    assert other_targets.weights is None

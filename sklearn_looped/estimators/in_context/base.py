@@ -61,7 +61,7 @@ class InContextEstimator(BaseEstimator):
     def _encode(
         self, table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
     ) -> tuple[Support, np.random.RandomState]:
-        """Encode a validated table; rows in an order of their own, those without weight left out.
+        """Encode a validated table; rows in an order of their own, repeated ones joined.
 
         `target` (n,) of `target_type` is what nominal columns of many levels are encoded by.
         """
@@ -73,7 +73,7 @@ class InContextEstimator(BaseEstimator):
             support = support.take(np.flatnonzero(weights > 0))
         support = support.in_canonical_order()
         X = self._encoder.fit_transform(support.X, support.Y[:, -1])
-        return Support(X, support.Y[:, :-1], support.weights), rng
+        return Support(X, support.Y[:, :-1], support.weights).merged(), rng
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Do what `fit` does before the support runs through the network."""
