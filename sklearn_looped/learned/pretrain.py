@@ -2,9 +2,9 @@
 
 Resumable: the same command goes on where a killed one stopped. On a CPU, setting
 ``OMP_WAIT_POLICY=passive MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
-MALLOC_TOP_PAD_=268435456`` beforehand saves about 5 % of the time with one thread a process, and more
-on a machine that does other work: threads that wait do not spin, and large buffers are kept rather
-than given back to the system at every operation.
+MALLOC_TOP_PAD_=268435456`` beforehand saves about 5 % of the time with one thread a process, and
+more on a machine that does other work: threads that wait do not spin, and large buffers are kept
+rather than given back to the system at every operation.
 """
 
 import argparse
