@@ -22,8 +22,9 @@ class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
     """`LoopedICLRegressor` with the number of loops chosen by cross-validation.
 
     One pass over the loops scores every count on a fold, as `LassoCV` scores every alpha on a
-    path: the cost is that of cross-validating the largest count alone, and of one fit more. The
-    choice is that of `GridSearchCV` over ``n_loops`` with the same folds.
+    path: the cost is that of cross-validating the largest count alone, and of two fits more, one
+    of them a single loop that checks the data first. The choice is that of `GridSearchCV` over
+    ``n_loops`` with the same folds.
 
     Parameters
     ----------
