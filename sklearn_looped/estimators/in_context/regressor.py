@@ -100,8 +100,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     scikit-learn's checks ask, and where the offset of y is more than 10,000 times its spread, or
     its size outside the range of float32. Missing cells (NaN) are information to the network.
     Rows that repeat are joined into one of their summed weight. Nominal columns of a DataFrame are
-    encoded (see `sklearn_looped.learned.encoding`). A pickle carries the support and, for shipped weights,
-    their name and digest in place of the weights.
+    encoded (see `sklearn_looped.learned.encoding`). A pickle carries the support and, for shipped
+    weights, their name and digest in place of the weights.
 
     References
     ----------
