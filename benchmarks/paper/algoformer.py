@@ -11,7 +11,7 @@ sizes we take the paper to have, 500,000 steps each, and wants an accelerator.
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from algoformer_tasks import LAPTOP, PAPER, Stepped, Task, chain_errors, errors, looped, rivals
-from scipy.stats import bootstrap
+from algoformer_tasks import LAPTOP, PAPER, chain_errors, rivals
+from evidence import interval, planned, verdict
+from prompts import Stepped, Task, errors, looped
 from tqdm.auto import tqdm
 
 from sklearn_looped.learned.metatrain import MetaTraining, meta_train
@@ -112,14 +113,6 @@ def step_seconds(
     return {name: min(seconds[1:]) for name, seconds in rounds.items()}
 
 
-def planned(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Read a plan, or make and keep it: a run that goes on needs the same number of steps."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(make()))
-    return json.loads(path.read_text())
-
-
 def train(
     budget: Budget,
     task: Task,
@@ -141,14 +134,6 @@ def train(
         taken = planned(folder / name / "cost.json", lambda t=taken: {"CPU s": t})["CPU s"]
         cost = {"weights": n_weights(config), "CPU s": taken, "steps": n_steps}
         yield name, run, cost | {"tables": run.n_tables, "width": config.width}
-
-
-def interval(values: np.ndarray) -> dict[str, float]:
-    """Mean over prompts with its 95 % bootstrap interval."""
-    low, high = bootstrap(
-        (values,), np.mean, n_resamples=1000, method="percentile", rng=0
-    ).confidence_interval
-    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
 
 
 @dataclass(frozen=True)
@@ -204,13 +189,6 @@ def claims(name: str, found: dict[str, Errors], n_loops: int) -> dict[str, list[
             ours.final - CLOSE * found["ridge"].final
         ]
     return said
-
-
-def verdict(spans: list[dict[str, float]]) -> str:
-    """Say what intervals tell of a claim that all of the numbers are below zero."""
-    if all(span["high"] < 0 for span in spans):
-        return "holds"
-    return "does not hold" if any(span["low"] > 0 for span in spans) else "not decided here"
 
 
 def run_task(

@@ -1,52 +1,28 @@
-"""The AlgoFormer's tasks, the methods that solve them, and their errors on held-out prompts.
+"""The AlgoFormer's tasks, their classical methods, and errors by chain of thought."""
 
-Shapes: B prompts, k support rows, q queries, d columns, m features. A method fits the support,
-X (B, k, d) and y (B, k), and returns a model: queries (B, q, d) -> predictions (steps, B, q), one
-for each of its loops or iterations.
-"""
-
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
+from prompts import (
+    N_QUERY,
+    Method,
+    Solver,
+    Stepped,
+    Task,
+    chunks,
+    least_squares,
+    linear,
+    ridge,
+)
 from torch import Tensor
 
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.held_out import HELD_OUT
-from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.priors import (
     AutoregressivePrior,
     NetworkLayersPrior,
-    Prior,
     RepresentationPrior,
 )
-
-Model = Callable[[Tensor], Tensor]
-Method = Callable[[Tensor, Tensor], Model]
-Stepped = Callable[[int], Method]  # a method of so many loops or iterations
-Solver = Callable[[Tensor, Tensor], Tensor]  # X (B, k, m), y (B, k) -> weights (steps, B, m)
-N_QUERY = 8  # held-out queries of a prompt
-CHUNK = 160  # prompts at a time
-
-
-@dataclass(frozen=True)
-class Task:
-    """A prior and the sizes it is drawn at."""
-
-    prior: Prior
-    n_features: int
-    n_examples: int
-
-    @property
-    def rows_per_example(self) -> int:
-        """A chain of thought takes a row for each layer."""
-        return self.prior.n_layers if isinstance(self.prior, NetworkLayersPrior) else 1
-
-    @property
-    def sizes(self) -> list[int]:
-        """Numbers of examples at which errors are reported: quarters of the most."""
-        return [self.n_examples * quarter // 4 for quarter in (1, 2, 3, 4)]
-
 
 LAPTOP = {
     "representation": Task(RepresentationPrior(), 5, 32),
@@ -60,45 +36,6 @@ PAPER = {
     "layers": Task(NetworkLayersPrior(), 23, 40),
     "noisy linear": Task(RepresentationPrior(n_layers=0, noise=0.5), 20, 40),
 }
-
-
-def looped(network: LoopedNetwork, n_loops: int) -> Method:
-    """Prediction of a network after every loop; one that was trained without looping has one."""
-    if network.config.n_loops == 1:
-        n_loops = 1
-
-    def fit(X: Tensor, y: Tensor) -> Model:
-        memory = network.encode_support(X, y, n_loops)
-        return lambda queries: torch.stack(
-            [step.output[..., 0] for step in network.predict_queries(queries, memory)]
-        )
-
-    return fit
-
-
-def linear(solve: Solver, represent: Callable[[Tensor], Tensor] = lambda X: X) -> Method:
-    """Linear prediction from features, in float64."""
-
-    def fit(X: Tensor, y: Tensor) -> Model:
-        weights = solve(represent(X).double(), y.double())
-        return lambda queries: torch.einsum(
-            "bqm,lbm->lbq", represent(queries).double(), weights
-        ).float()
-
-    return fit
-
-
-def least_squares(X: Tensor, y: Tensor) -> Tensor:
-    """Of smallest norm where the examples are fewer than the columns."""
-    return (torch.linalg.pinv(X) @ y[..., None]).squeeze(-1)[None]
-
-
-def ridge(penalty: float) -> Solver:
-    def solve(X: Tensor, y: Tensor) -> Tensor:
-        gram = X.mT @ X + penalty * torch.eye(X.shape[-1]).double()
-        return torch.linalg.solve(gram, (X.mT @ y[..., None]).squeeze(-1))[None]
-
-    return solve
 
 
 def gradient_descent(rate: float, n_steps: int) -> Solver:
@@ -169,27 +106,6 @@ def tuned_rate(task: Task, n_steps: int) -> float:
     return min(rates, key=error)
 
 
-def _chunks(n_prompts: int) -> Iterator[tuple[torch.Generator, int]]:
-    for chunk, start in enumerate(range(0, n_prompts, CHUNK)):
-        yield seeded_generator(HELD_OUT, chunk), min(CHUNK, n_prompts - start)
-
-
-@torch.inference_mode()
-def errors(task: Task, method: Method, n_examples: int, n_prompts: int) -> Tensor:
-    """Squared errors (steps, prompts), each the mean over a prompt's queries, as shares of E[y^2].
-
-    The layers' inputs of a chain of thought are the true ones here.
-    """
-    last, size = (n * task.rows_per_example for n in (task.n_examples, n_examples))
-    found, squares = [], []
-    for generator, n in _chunks(n_prompts):
-        X, y = task.prior.sample(generator, n, last + N_QUERY, task.n_features)
-        model = method(X[:, last - size : last], y[:, last - size : last])
-        found.append((model(X[:, last:]) - y[:, last:]).square().mean(2))
-        squares.append(y[:, last:].square().mean(1))
-    return torch.cat(found, 1) / torch.cat(squares).mean()
-
-
 @torch.inference_mode()
 def chain_errors(task: Task, method: Method, n_examples: int, n_prompts: int) -> Tensor:
     """Squared errors (prompts,) of the last layer, reached through the method's own predictions.
@@ -200,7 +116,7 @@ def chain_errors(task: Task, method: Method, n_examples: int, n_prompts: int) ->
     assert isinstance(prior, NetworkLayersPrior)
     n_units = task.n_features - prior.n_layers
     found, squares = [], []
-    for generator, n in _chunks(n_prompts):
+    for generator, n in chunks(n_prompts):
         states = prior.states(generator, n, task.n_examples + N_QUERY, n_units)
         support, queries = states[:, :n_examples], states[:, task.n_examples :]
         X = prior.rows(support[:, :, :-1]).repeat_interleave(n_units, 0)

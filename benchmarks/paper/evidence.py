@@ -1,0 +1,32 @@
+"""What the numbers say of a claim: intervals over prompts, verdicts, plans that survive a kill."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import bootstrap
+
+
+def interval(values: np.ndarray) -> dict[str, float]:
+    """Mean over prompts with its 95 % bootstrap interval."""
+    low, high = bootstrap(
+        (values,), np.mean, n_resamples=1000, method="percentile", rng=0
+    ).confidence_interval
+    return {"value": float(values.mean()), "low": float(low), "high": float(high)}
+
+
+def verdict(spans: list[dict[str, float]]) -> str:
+    """Say what intervals tell of a claim that all of the numbers are below zero."""
+    if all(span["high"] < 0 for span in spans):
+        return "holds"
+    return "does not hold" if any(span["low"] > 0 for span in spans) else "not decided here"
+
+
+def planned(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Read a plan, or make and keep it: a run that goes on needs the same number of steps."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(make()))
+    return json.loads(path.read_text())
