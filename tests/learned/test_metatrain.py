@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import random
 from dataclasses import replace
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
@@ -96,6 +98,21 @@ def test_a_seed_repeats_a_run_and_another_does_not():
     other = meta_train(NETWORK, LinearPrior(), replace(recipe, seed=1))
     assert one.losses == same.losses
     assert one.losses != other.losses
+
+
+def test_a_state_from_before_a_field_existed_counts_as_one_of_its_default(tmp_path):
+    recipe = replace(RECIPE, n_steps=2)
+    first = meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    network = json.loads(metadata["network"])
+    del network["injection"]
+    save_file(tensors, path, metadata | {"network": json.dumps(network)})
+    assert meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path).losses == first.losses
+    with pytest.raises(ValueError, match=r"another network \(differs in injection\)"):
+        meta_train(replace(NETWORK, injection=False), LinearPrior(), recipe, folder=tmp_path)
 
 
 def test_the_state_of_another_run_is_refused_by_name(tmp_path):
