@@ -196,7 +196,7 @@ class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
         return self.regressor_.predict(X, return_std)
 
     def predict_quantiles(
-        self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)
+        self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9), conformal: bool = False
     ) -> NDArray[Any]:
         """Predict quantiles as `LoopedICLRegressor.predict_quantiles` does.
 
@@ -204,10 +204,11 @@ class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
         quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
+        conformal : bool, default=False
 
         Returns
         -------
         ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
         """
         check_is_fitted(self)
-        return self.regressor_.predict_quantiles(X, quantiles)
+        return self.regressor_.predict_quantiles(X, quantiles, conformal)
