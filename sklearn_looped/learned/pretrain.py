@@ -190,7 +190,10 @@ def main() -> None:
     facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
     save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
     steps = f" --steps {args.steps}" if args.steps is not None else ""
-    command = f"python -m sklearn_looped.learned.pretrain {args.name}{steps}"
+    program = "python -m sklearn_looped.learned.pretrain"
+    command = f"{program} {args.name}{steps}"
+    if job.start is not None and job.start not in registry():
+        command = f"{program} {job.start}\n    {command}"
     card = _card(args.name, job, runs, command, folder, args.device)
     (folder / f"{args.name}.md").write_text(card)
     print(card)
