@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_scalar, indexable
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._plotting import _validate_score_name
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.estimators.in_context import LoopedICLRegressorCV
 from sklearn_looped.estimators.in_context.base import InContextEstimator
@@ -163,6 +164,7 @@ class LoopCurveDisplay:
 
         folds, mark = [], getattr(looped, "n_loops_", None)
         for fitted, rows, targets in _fitted(estimator, X, y, cv, n_loops):
+            check_is_fitted(last_step(fitted), "n_loops_")
             mark = mark or last_step(fitted).n_loops_
             stages = _stages(fitted, rows, n_loops)
             folds.append([scorer(stage, rows, targets) for stage in stages])
@@ -193,7 +195,7 @@ class LoopCurveDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator
 
-        self.ax_ = ax = axes_of(ax, (6.4, 4.2))
+        self.ax_ = ax = axes_of(ax, (7, 4.4))
         self.figure_ = ax.figure
         mean, std = self.scores.mean(axis=1), self.scores.std(axis=1)
         n_folds = self.scores.shape[1]
@@ -208,16 +210,16 @@ class LoopCurveDisplay:
                 color=self.line_.get_color(),
                 alpha=0.2,
                 linewidth=0,
-                label=f"standard deviation over {n_folds} folds",
+                label=f"± standard deviation, {n_folds} folds",
             )
         if self.n_loops is not None:
-            label = f"loops taken ({self.n_loops})"
+            label = f"taken: {self.n_loops} loops"
             self.n_loops_line_ = ax.axvline(
                 self.n_loops, color=VERMILION, linestyle="--", label=label
             )
         ax.set(xlabel="Loops", ylabel=self.score_name or "Score")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
-        ax.legend(loc="best")
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
         return self
 
 
@@ -246,22 +248,32 @@ def _fitted(estimator: Any, X: Any, y: Any, cv: Any, n_loops: int | None) -> Ite
 
 
 class _Stage:
-    """A fitted estimator after one of its loops, as a scorer sees it: its answer is known."""
+    """A fitted regressor after one of its loops, as a scorer sees it: its answer is known."""
 
     def __init__(self, fitted: Any, answer: NDArray[Any]) -> None:
         self.fitted, self.answer = fitted, answer
-        if is_classifier(fitted):
-            self.classes_ = fitted.classes_
-            self.predict_proba = lambda X: answer
 
     def __sklearn_tags__(self) -> Any:
         return self.fitted.__sklearn_tags__()
 
     def predict(self, X: Any) -> NDArray[Any]:
-        if is_classifier(self.fitted):
-            labels: NDArray[Any] = self.classes_[self.answer.argmax(axis=1)]
-            return labels
         return self.answer
+
+
+class _ClassifierStage(_Stage):
+    """A fitted classifier after one of its loops; its answer are the probabilities."""
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        classes: NDArray[Any] = self.fitted.classes_
+        return classes
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        return self.answer
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        labels: NDArray[Any] = self.classes_[self.answer.argmax(axis=1)]
+        return labels
 
 
 def _stages(estimator: Any, X: Any, n_loops: int | None) -> Iterator[_Stage]:
@@ -271,6 +283,9 @@ def _stages(estimator: Any, X: Any, n_loops: int | None) -> Iterator[_Stage]:
         n_loops, looped = n_loops or int(looped.candidates_[-1]), looped.regressor_
     if n_loops is not None:
         looped = copy.copy(looped).set_params(n_loops=n_loops)
-    staged = looped.staged_predict_proba if is_classifier(looped) else looped.staged_predict
-    for answer in staged(X):
-        yield _Stage(looped, answer)
+    if is_classifier(looped):
+        for answer in looped.staged_predict_proba(X):
+            yield _ClassifierStage(looped, answer)
+    else:
+        for answer in looped.staged_predict(X):
+            yield _Stage(looped, answer)

@@ -1,6 +1,6 @@
 """Attention of a programmed machine's heads over its tokens, and how it is drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,7 +95,7 @@ def token_names(machine: Machine, program: Program) -> list[str]:
     for kind in machine.tokens.names:
         size = machine.tokens.size(kind)
         if kind == "memory":
-            names += cell_names(program.labels, size)
+            names += cell_names(program, size)
         elif kind == "program":
             names += [f"{i} {labels[i]}" if i in labels else str(i) for i in range(size)]
         else:
@@ -103,13 +103,13 @@ def token_names(machine: Machine, program: Program) -> list[str]:
     return names
 
 
-def cell_names(labels: Mapping[str, int], n_cells: int) -> list[str]:
-    """Name cells by the label at or before them: ``list``, ``list+1``; without one by address."""
-    at = {address: label for label, address in labels.items()}
+def cell_names(program: Program, n_cells: int) -> list[str]:
+    """Name cells by the label at or before them: ``list``, ``list+1``; others by address."""
+    at = {address: label for label, address in program.labels.items()}
     names, start = [], None
     for address in range(n_cells):
         start = address if address in at else start
-        if start is None:
+        if start is None or address >= len(program.cells):
             names.append(str(address))
         else:
             names.append(at[start] if start == address else f"{at[start]}+{address - start}")

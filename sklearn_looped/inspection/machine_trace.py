@@ -16,7 +16,7 @@ from sklearn_looped.inspection.machine_attention import (
     draw_maps,
     token_names,
 )
-from sklearn_looped.inspection.style import BLUE, COLOUR_MAP, VERMILION, axes_of, label_ticks
+from sklearn_looped.inspection.style import BLUE, COLOUR_MAP, VERMILION, label_ticks
 from sklearn_looped.programmed.assembler import Program
 from sklearn_looped.programmed.fleq_assembler import Cell, as_cell
 from sklearn_looped.programmed.machine import Machine
@@ -45,11 +45,12 @@ class MachineTraceDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
+        Axes of the memory.
     image_ : matplotlib AxesImage
         Memory: a row a cell, a column a step, step 0 before the first.
     colorbar_ : matplotlib Colorbar
     counter_ax_, counter_line_ : matplotlib Axes and Line2D
-        Program counter, above the memory.
+        Program counter.
     attention_ : list of ndarray of shape (n_rows, n_tokens)
         Weights that `plot_attention` drew, one entry a head, for the tokens on which it can act.
     attention_axes_, attention_images_ : list of matplotlib Axes and AxesImage
@@ -116,8 +117,8 @@ class MachineTraceDisplay:
             Cap on the steps, as in `Machine.run`.
         entry : int, default=0
             Entry of the cells' vectors that is drawn, for a `FleqMachine`.
-        ax : matplotlib Axes, default=None
-            Of the memory; the program counter lies above. None: those of a new figure.
+        ax : sequence of two matplotlib Axes, default=None
+            For the program counter and the memory. None: those of a new figure.
 
         Returns
         -------
@@ -162,8 +163,8 @@ class MachineTraceDisplay:
             What ran.
         entry : int, default=0
             Entry of the cells' vectors that is drawn, for a `FleqMachine`.
-        ax : matplotlib Axes, default=None
-            Of the memory; the program counter lies above. None: those of a new figure.
+        ax : sequence of two matplotlib Axes, default=None
+            For the program counter and the memory. None: those of a new figure.
 
         Returns
         -------
@@ -197,7 +198,7 @@ class MachineTraceDisplay:
             memory=memory,
             counter=trace["pc"].to_numpy(),
             written=written,
-            cell_names=cell_names(program.labels, n_cells),
+            cell_names=cell_names(program, n_cells),
             program=program,
         )
         return display.plot(ax)
@@ -209,55 +210,81 @@ class MachineTraceDisplay:
 
         Parameters
         ----------
-        ax : matplotlib Axes, default=None
-            Of the memory; the program counter lies above. None: those of a new figure.
+        ax : sequence of two matplotlib Axes, default=None
+            For the program counter and the memory. None: those of a new figure.
 
         Returns
         -------
         MachineTraceDisplay
             Itself.
+
+        Raises
+        ------
+        ValueError
+            If the Axes are not two.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
-        from matplotlib.colors import SymLogNorm
+        import matplotlib.pyplot as plt
+        from matplotlib.colors import AsinhNorm
         from matplotlib.ticker import MaxNLocator
 
         n_steps, n_cells = len(self.counter), self.memory.shape[1]
-        width = float(np.clip(2.5 + 0.42 * n_steps, 6.4, 14))
-        self.ax_ = ax = axes_of(ax, (width, float(np.clip(2.6 + 0.3 * n_cells, 4, 12))))
-        self.figure_ = ax.figure
-        low, high = float(self.memory.min()), float(self.memory.max())
-        norm = SymLogNorm(1, vmin=low, vmax=max(high, low + 1), base=10)
-        self.image_ = ax.imshow(
-            self.memory.T.astype(float), cmap=COLOUR_MAP, aspect="auto", norm=norm,
-            interpolation="nearest",
-        )  # fmt: skip
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label="Contents of the cell")
-        if n_steps <= MAX_WRITTEN_OUT:
-            self._write_out(ax, norm)
-        else:
-            ax.plot(range(1, n_steps + 1), self.written, ".", color=VERMILION, label="written")
-        label_ticks(ax.yaxis, self.cell_names)
-        ax.set(xlabel="Step (0: before the first)", ylabel="Memory cell")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
-
-        above = float(np.clip(4 / n_cells, 0.15, 0.8))
-        self.counter_ax_ = top = ax.inset_axes((0, 1.04, 1, above), sharex=ax)
-        [self.counter_line_] = top.step(
-            range(1, n_steps + 1), self.counter, where="mid", color=BLUE, marker=".", linewidth=1.2
+        if ax is None:
+            height = float(np.clip(0.3 * n_cells, 2, 10))
+            _, ax = plt.subplots(
+                2,
+                figsize=(float(np.clip(2.5 + 0.42 * n_steps, 6.4, 14)), height + 2.2),
+                layout="constrained",
+                height_ratios=(1.2, height),
+                sharex=True,
+            )
+        axes = list(np.ravel(np.asarray(ax, dtype=object)))
+        if len(axes) != 2:
+            raise ValueError(f"Got {len(axes)} Axes, but expected two: for counter and memory.")
+        self.counter_ax_, self.ax_ = axes
+        self.figure_ = self.ax_.figure
+        steps = range(1, n_steps + 1)
+        [self.counter_line_] = self.counter_ax_.step(
+            steps, self.counter, where="mid", color=BLUE, marker=".", linewidth=1.2
         )
-        top.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-        top.tick_params(labelbottom=False)
-        top.set(ylabel="Instruction")
+        self.counter_ax_.set(ylabel="Instruction")
+        self.counter_ax_.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+
+        low, high = float(self.memory.min()), float(self.memory.max())
+        norm = AsinhNorm(1, vmin=low, vmax=max(high, low + 1))
+        self.image_ = self.ax_.imshow(
+            self.memory.T.astype(float),
+            cmap=COLOUR_MAP,
+            aspect="auto",
+            norm=norm,
+            interpolation="nearest",
+        )
+        self.colorbar_ = self.figure_.colorbar(
+            self.image_,
+            ax=self.ax_,
+            label="Contents",
+            ticks=_ticks(low, norm.vmax),
+            format="{x:.4g}",
+        )
+        self.colorbar_.minorticks_off()
+        if n_steps <= MAX_WRITTEN_OUT:
+            self._write_out(norm)
+        else:
+            self.ax_.plot(steps, self.written, ".", color=VERMILION, label="written")
+            self.ax_.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+        label_ticks(self.ax_.yaxis, self.cell_names)
+        self.ax_.set(xlabel="Step (0: before the first)", ylabel="Memory cell")
+        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
         return self
 
-    def _write_out(self, ax: Any, norm: Any) -> None:
+    def _write_out(self, norm: Any) -> None:
         """Write the first contents of every cell, and what each step wrote."""
         places = [(0, address) for address in range(self.memory.shape[1])]
         places += list(enumerate(self.written.tolist(), 1))
         for step, address in places:
             value = self.memory[step, address]
             colour = "white" if norm(float(value)) < 0.5 else "black"
-            ax.text(
+            self.ax_.text(
                 step, address, f"{value:.4g}", ha="center", va="center", color=colour,
                 fontsize="small", weight="bold" if step else "normal",
             )  # fmt: skip
@@ -303,6 +330,14 @@ class MachineTraceDisplay:
         axes, self.attention_images_ = draw_maps(maps, token_names(self.machine, self.program), ax)
         self.attention_axes_ = axes
         return self
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return the ends of a range, and within it 0 and the powers of ten not next to an end."""
+    powers = 10.0 ** np.arange(16)
+    within = [x for x in (*-powers, 0.0, *powers) if low < x < high]
+    far = [x for x in within if x == 0 or (2 * x > low if x < 0 else 2 * x < high)]
+    return [low, *far, high]
 
 
 def _check_entry(entry: int, contents: Any) -> None:
