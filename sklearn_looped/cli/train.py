@@ -83,6 +83,7 @@ def _run(args: argparse.Namespace) -> None:
         )
     name = args.start or ("tabular" if args.table else None)
     start = None if name is None else _regressor(name)
+    prior: Prior
     if args.table:
         assert start is not None
         prior, network, recipe = _own(args.table, start.network.config)

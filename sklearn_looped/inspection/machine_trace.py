@@ -250,8 +250,9 @@ class MachineTraceDisplay:
         self.counter_ax_.set(ylabel="Instruction")
         self.counter_ax_.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
 
-        low, high = float(self.memory.min()), float(self.memory.max())
-        norm = AsinhNorm(1, vmin=low, vmax=max(high, low + 1))
+        low = float(self.memory.min())
+        high = max(float(self.memory.max()), low + 1)
+        norm = AsinhNorm(1, vmin=low, vmax=high)
         self.image_ = self.ax_.imshow(
             self.memory.T.astype(float),
             cmap=COLOUR_MAP,
@@ -263,7 +264,7 @@ class MachineTraceDisplay:
             self.image_,
             ax=self.ax_,
             label="Contents",
-            ticks=_ticks(low, norm.vmax),
+            ticks=_ticks(low, high),
             format="{x:.4g}",
         )
         self.colorbar_.minorticks_off()
