@@ -225,18 +225,14 @@ class MachineTraceDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
-        from matplotlib.colors import AsinhNorm
         from matplotlib.ticker import MaxNLocator
 
         n_steps, n_cells = len(self.counter), self.memory.shape[1]
         if ax is None:
             height = float(np.clip(0.3 * n_cells, 2, 10))
+            size = float(np.clip(2.5 + 0.42 * n_steps, 6.4, 14)), height + 2.2
             _, ax = plt.subplots(
-                2,
-                figsize=(float(np.clip(2.5 + 0.42 * n_steps, 6.4, 14)), height + 2.2),
-                layout="constrained",
-                height_ratios=(1.2, height),
-                sharex=True,
+                2, figsize=size, layout="constrained", height_ratios=(1.2, height), sharex=True
             )
         axes = list(np.ravel(np.asarray(ax, dtype=object)))
         if len(axes) != 2:
@@ -249,26 +245,27 @@ class MachineTraceDisplay:
         )
         self.counter_ax_.set(ylabel="Instruction")
         self.counter_ax_.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        self._draw_memory()
+        return self
+
+    def _draw_memory(self) -> None:
+        from matplotlib.colors import AsinhNorm
+        from matplotlib.ticker import MaxNLocator
 
         low = float(self.memory.min())
         high = max(float(self.memory.max()), low + 1)
         norm = AsinhNorm(1, vmin=low, vmax=high)
+        contents = self.memory.T.astype(float)
         self.image_ = self.ax_.imshow(
-            self.memory.T.astype(float),
-            cmap=COLOUR_MAP,
-            aspect="auto",
-            norm=norm,
-            interpolation="nearest",
+            contents, cmap=COLOUR_MAP, aspect="auto", norm=norm, interpolation="nearest"
         )
+        ticks = _ticks(low, high)
         self.colorbar_ = self.figure_.colorbar(
-            self.image_,
-            ax=self.ax_,
-            label="Contents",
-            ticks=_ticks(low, high),
-            format="{x:.4g}",
+            self.image_, ax=self.ax_, label="Contents", ticks=ticks, format="{x:.4g}"
         )
         self.colorbar_.minorticks_off()
-        if n_steps <= MAX_WRITTEN_OUT:
+        steps = range(1, len(self.counter) + 1)
+        if len(steps) <= MAX_WRITTEN_OUT:
             self._write_out(norm)
         else:
             self.ax_.plot(steps, self.written, ".", color=VERMILION, label="written")
@@ -276,7 +273,6 @@ class MachineTraceDisplay:
         label_ticks(self.ax_.yaxis, self.cell_names)
         self.ax_.set(xlabel="Step (0: before the first)", ylabel="Memory cell")
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
-        return self
 
     def _write_out(self, norm: Any) -> None:
         """Write the first contents of every cell, and what each step wrote."""
@@ -285,9 +281,10 @@ class MachineTraceDisplay:
         for step, address in places:
             value = self.memory[step, address]
             colour = "white" if norm(float(value)) < 0.5 else "black"
+            text = f"{value:.4g}" if isinstance(value, np.floating) else str(value)
             self.ax_.text(
-                step, address, f"{value:.4g}", ha="center", va="center", color=colour,
-                fontsize="small", weight="bold" if step else "normal",
+                step, address, text, ha="center", va="center", color=colour, fontsize="small",
+                weight="bold" if step else "normal",
             )  # fmt: skip
 
     def plot_attention(
