@@ -4,10 +4,14 @@ import sys
 import pytest
 
 import sklearn_looped
+from sklearn_looped import inspection
 
 
 def test_importing_the_package_does_not_import_torch():
-    code = "import sys, sklearn_looped; print('torch' in sys.modules or 'sklearn' in sys.modules)"
+    code = (
+        "import sys, sklearn_looped, sklearn_looped.inspection; "
+        "print(bool({'torch', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -22,6 +26,14 @@ def test_every_public_name_is_there_and_documented():
     assert set(sklearn_looped.__all__) == set(dir(sklearn_looped))
 
 
+def test_every_display_is_there_and_documented():
+    assert set(inspection.__all__) == set(dir(inspection))
+    for name in inspection.__all__:
+        assert getattr(inspection, name).__doc__
+
+
 def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'LoopDisplay'"):
+        inspection.LoopDisplay  # noqa: B018
     with pytest.raises(AttributeError, match="no attribute 'LoopyRegressor'"):
         sklearn_looped.LoopyRegressor  # noqa: B018

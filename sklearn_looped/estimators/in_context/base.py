@@ -68,12 +68,12 @@ class InContextEstimator(BaseEstimator):
         rng = check_random_state(self.random_state)
         self._encoder = TableEncoder(target_type, random_state=rng.randint(2**31 - 1))
         # The encoding's target rides along as a last column while rows are sorted.
-        support = Support(table, np.column_stack([Y, target]), weights)
+        support = Support(table, np.column_stack([Y, target]), weights, np.arange(len(Y)))
         if weights is not None:
             support = support.take(np.flatnonzero(weights > 0))
         support = support.in_canonical_order()
         X = self._encoder.fit_transform(support.X, support.Y[:, -1])
-        return Support(X, support.Y[:, :-1], support.weights).merged(), rng
+        return support._replace(X=X, Y=support.Y[:, :-1]).merged(), rng
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Do what `fit` does before the support runs through the network."""
@@ -237,6 +237,14 @@ class InContextEstimator(BaseEstimator):
         ]
         for parts in zip(*chunks, strict=True):
             yield np.concatenate(parts, axis=1)
+
+    def _attention(self, X: ArrayLike, member: int) -> Iterator[Array]:
+        """Weights (T, h, q, s) with which queries attend to one member's support, by loop."""
+        check_is_fitted(self, "n_loops_")
+        self._validate_params()
+        Z = self._encoder.transform(validate_table(self, X, reset=False))
+        memories = self._memories_for(self._count_loops())
+        yield from self._ensemble.attention_by_loop(self._network, memories, Z, member)
 
 
 def network_on(device: torch.device, checkpoint: Checkpoint) -> LoopedNetwork:
