@@ -89,7 +89,7 @@ def _run(args: argparse.Namespace) -> None:
         prior, network, recipe = _own(args.table, start.network.config)
     else:
         prior = PRIORS[args.prior]
-        network, recipe = configuration(args.columns or 8, args.rows or 128)
+        network, recipe = configuration(args.prior, args.columns or 8, args.rows or 128)
         if start is not None:
             network = start.network.config
             d = min(recipe.n_features[1], network.n_features)
