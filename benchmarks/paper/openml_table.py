@@ -177,7 +177,7 @@ def claims(scores: Scores, means: pd.DataFrame) -> Iterator[Claim]:
         if len(gaps) >= FEWEST:
             note = f"mean of {len(gaps)} sets, ahead on {(gaps < 0).sum()}"
             yield f"{ours}, beats {other}", [interval(gaps.to_numpy())], note
-        elif other in scores:
+        elif other in scores and len(gaps):
             spans = [interval((scores[other][s] - scores[ours][s]).mean(0)) for s in gaps.index]
             yield f"{ours}, beats {other} on each", spans, ", ".join(gaps.index) + "; by test rows"
     for method, by_set in scores.items():
