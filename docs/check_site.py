@@ -54,7 +54,7 @@ def browser(chromium: str, driver: str) -> Iterator[webdriver.Chrome]:
     """Start a headless Chromium that keeps its console and the addresses it asked for."""
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = webdriver.Chrome(options, Service(driver))

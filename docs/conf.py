@@ -41,7 +41,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "sklearn_looped"},
     "navbar_end": ["theme-switcher"],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "footer_start": ["copyright"],
     "footer_center": [],
     "footer_end": [],

@@ -1,5 +1,6 @@
 """Formulas as MathML, written at build time by docutils: pages need no script and no network."""
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -9,6 +10,7 @@ from sphinx.application import Sphinx
 
 def _mathml(node: nodes.Element, *, as_block: bool) -> str:
     tex = node.astext().replace(r"\dots", r"\ldots")  # the one command that docutils lacks
+    tex = re.sub(r"\\text\{[^}]*\}", lambda text: text[0].replace(r"\_", "_"), tex)
     mathml: str = tex2mathml(tex, as_block=as_block)
     return mathml
 
