@@ -43,17 +43,16 @@ cells = [list(program.cells)]
 for writes in result.trace["writes"]:
     cells.append([writes.get(address, value) for address, value in enumerate(cells[-1])])
 cells = np.array(cells)
-names = {address: label for label, address in program.labels.items()}
-
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-for address in (program.labels[label] for label in ("x", "y", "product")):
-    left.step(range(len(cells)), cells[:, address], where="post", label=names[address])
+for name in ("x", "y", "product"):
+    left.step(range(len(cells)), cells[:, program.labels[name]], where="post", label=name)
 left.set(xlabel="loops", ylabel="value of the cell")
 left.legend(frameon=False)
 
 right.imshow(machine.load(program), cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
 fields = machine.fields
-right.set_xticks([fields[name].start for name in fields.names], fields.names, rotation=90)
+names = [name for name in fields.names if fields.size(name) > 2]  # indicators are left out
+right.set_xticks([fields[name].start for name in names], names, rotation=90)
 tokens = machine.tokens
 right.set_yticks([tokens[name].start for name in tokens.names], tokens.names)
 right.set_title("the tape")

@@ -28,14 +28,14 @@ print(f"{run.n_loops} loops for {len(places)} nodes; equal to scipy: "
 
 # %%
 # The run holds the block, the tape and the adjacency matrix, so it can be run again, dense, to look
-# at every state. The field ``distance`` of a node is its distance so far, ``shut`` says whether it
-# is settled.
+# at every state. The field ``distance`` of a node is its distance so far; ``shut`` is 0 from when it
+# is reached until it is settled.
 
 transformer = run.block.transformer(len(places))
 states = list(transformer.run(run.tape, run.n_loops, adjacency=run.adjacency))
 fields = run.block.fields
 so_far = np.array([state[2:, fields.at("distance")].numpy() for state in states])
-shut = np.array([state[2:, fields.at("shut")].numpy() for state in states]) > 0
+shut = np.array([state[2:, fields.at("shut")].numpy() for state in (run.tape, *states)])
 so_far[so_far > 1] = np.nan  # not reached yet: lengths on the tape are at most 1
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
@@ -48,7 +48,7 @@ left.set(title="shortest-path tree from the star", xticks=[], yticks=[])
 
 order = np.argsort(distances)
 image = right.imshow(so_far[:, order].T, aspect="auto")
-loop, node = np.nonzero(np.diff(shut[:, order], axis=0, prepend=False))
+loop, node = np.nonzero(np.diff(shut[:, order], axis=0) == 1)
 right.plot(loop, node, "r.", markersize=5, label="settled in this loop")
 right.set(xlabel="loop", ylabel="nodes by final distance", title="distance so far on the tokens")
 right.legend(loc="lower left")
