@@ -28,8 +28,8 @@ print(f"{run.n_loops} loops for {len(places)} nodes; equal to scipy: "
 
 # %%
 # The run holds the block, the tape and the adjacency matrix, so it can be run again, dense, to look
-# at every state. The field ``distance`` of a node is its distance so far; ``shut`` is 0 from when it
-# is reached until it is settled.
+# at every state. The field ``distance`` of a node is its distance so far; ``shut`` is 0 from when
+# it is reached until it is settled.
 
 transformer = run.block.transformer(len(places))
 states = list(transformer.run(run.tape, run.n_loops, adjacency=run.adjacency))
