@@ -31,7 +31,11 @@ return {
   anchors: [...document.querySelectorAll('[id]')].map(e => e.id),
   pictures: [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src),
 }"""
-EXCESS = "return document.documentElement.scrollWidth - window.innerWidth"
+EXCESS = """
+return Math.max(
+  document.documentElement.scrollWidth - window.innerWidth,
+  ...[...document.querySelectorAll('article :is(h1, h2, h3, p, dt)')]
+    .map(e => e.clientWidth && e.scrollWidth - e.clientWidth))"""
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
