@@ -34,7 +34,7 @@ return {
 EXCESS = """
 return Math.max(
   document.documentElement.scrollWidth - window.innerWidth,
-  ...[...document.querySelectorAll('article :is(h1, h2, h3, p, dt)')]
+  ...[...document.querySelectorAll('article :is(h1, h2, h3, p, dt.sig)')]
     .map(e => e.clientWidth && e.scrollWidth - e.clientWidth))"""
 
 
