@@ -107,6 +107,7 @@ def broken_links(pages: dict[str, dict[str, Any]], root: str, folder: Path) -> d
     for page, found in pages.items():
         for link in found["links"]:
             address, anchor = urldefrag(link)
+            anchor = anchor.partition(":~:")[0]  # scikit-learn's links to a text are no anchors
             if not address.startswith(root):
                 continue
             target = unquote(urlsplit(address).path).lstrip("/") or "index.html"
