@@ -126,7 +126,7 @@ class LoopCurveDisplay:
             Loops to show. None: as many as the estimator takes; for a `LoopedICLRegressorCV`
             the most that it chooses from.
         negate_score : bool, default=False
-            Whether to negate the scores, which turns scikit-learn's "neg_..." into errors.
+            Whether to negate the scores, which turns scikit-learn's ``"neg_..."`` into errors.
         score_name : str, default=None
             Label of the vertical axis. None: from `scoring`.
         ax : matplotlib Axes, default=None

@@ -163,7 +163,7 @@ def ordered_matmul(left: Tensor, right: Tensor) -> Tensor:
 
 
 class Unit(NamedTuple):
-    """One hidden unit: it adds ``relu(inputs . x) * (gate . x)`` times each of `outputs`.
+    """One hidden unit: it adds ``relu(inputs @ x) * (gate @ x)`` times each of `outputs`.
 
     `gate` None means 1. There is no bias: constants ride on an indicator field.
     """

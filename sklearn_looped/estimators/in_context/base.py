@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
 from sklearn_looped.learned.encoding import Array, Support, TableEncoder
@@ -31,7 +32,7 @@ from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
 from sklearn_looped.learned.views import fit_views
 
 
-class InContextEstimator(BaseEstimator):
+class InContextEstimator(DocumentationLink, BaseEstimator):
     """Base of the in-context estimators: `fit` keeps the support, nothing is trained."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

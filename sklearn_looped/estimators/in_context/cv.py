@@ -14,11 +14,12 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
 
 
-class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
+class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
     """`LoopedICLRegressor` with the number of loops chosen by cross-validation.
 
     One pass over the loops scores every count on a fold, as `LassoCV` scores every alpha on a
