@@ -1,6 +1,8 @@
 """Pretrain the shipped weights: ``python -m sklearn_looped.learned.pretrain tabular``.
 
-Resumable: the same command goes on where a killed one stopped. On a CPU, setting
+Resumable: the same command goes on where a killed one stopped. Several processes train together
+under ``torchrun --nproc_per_node 2 -m sklearn_looped.learned.pretrain tabular`` or
+``accelerate launch --multi_gpu --num_processes 2 -m ...``. On a CPU, setting
 ``OMP_WAIT_POLICY=passive MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 MALLOC_TOP_PAD_=268435456`` beforehand saves about 5 % of the time with one thread a process, and
 more on a machine that does other work: threads that wait do not spin, and large buffers are kept
@@ -24,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped import __version__
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import (
     WEIGHTS_FOLDER,
     load_checkpoint,
@@ -129,6 +132,7 @@ def _card(name: str, job: Pretraining, runs: list[MetaTraining], command: str, d
         [f"| model | {score.split(',')[0]} |", "|---|---|", *(f"| {row} |" for row in rows)]
     )
     chosen = choose_device(device)
+    count, threads = Processes.joined().count, torch.get_num_threads()
     hardware = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "CPU"
     return CARD.format(
         name=name,
@@ -144,7 +148,7 @@ def _card(name: str, job: Pretraining, runs: list[MetaTraining], command: str, d
         steps=sum(len(run.losses) for run in runs),
         loss=sum(losses[-100:]) / len(losses[-100:]),
         hours=sum(run.seconds for run in runs) / 3600,
-        machine=f"{hardware} ({platform.machine()}, {torch.get_num_threads()} threads)",
+        machine=f"{hardware} ({platform.machine()}, {count} process(es), {threads} thread(s) each)",
         version=__version__,
         torch=torch.__version__,
         scores=table,
@@ -188,7 +192,10 @@ def _train(
         run = meta_train(
             network, job.prior, recipe, start=start, folder=place, device=device, verbose=1
         )
-        save_checkpoint(run.network, place / f"{name}.safetensors")
+        processes = Processes.joined()
+        if processes.rank == 0:
+            save_checkpoint(run.network, place / f"{name}.safetensors")
+        processes.gather(place)  # the others wait for the file
         start = load_checkpoint(place / f"{name}.safetensors")
         runs.append(run)
     return runs, runs[-1].network
@@ -209,6 +216,8 @@ def main() -> None:
         job = replace(job, recipe=replace(job.recipe, n_steps=args.steps))
     folder = args.folder or Path("runs") / args.name
     runs, network = _train(args.name, job, folder, args.device)
+    if Processes.joined().rank > 0:
+        return
     seconds = sum(run.seconds for run in runs)
     facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
     save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
