@@ -1,4 +1,4 @@
-"""Processes that work on one thing together, as ``torchrun`` or ``accelerate launch`` starts them."""
+"""Processes that work together, as ``torchrun`` or ``accelerate launch`` starts them."""
 
 import atexit
 import os
