@@ -1,5 +1,7 @@
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,18 @@ def test_every_public_name_is_there_and_documented():
         if name != "__version__":
             assert getattr(sklearn_looped, name).__doc__
     assert set(sklearn_looped.__all__) == set(dir(sklearn_looped))
+
+
+def test_type_checkers_see_every_public_name_where_it_comes_from():
+    """They do not run `__getattr__`: the imports under TYPE_CHECKING must say the same."""
+    tree = ast.parse(Path(sklearn_looped.__file__).read_text())
+    imports = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module != "typing"
+        for alias in node.names
+    }
+    assert imports == sklearn_looped._PUBLIC
 
 
 def test_an_unknown_name_is_an_attribute_error():

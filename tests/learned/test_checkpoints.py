@@ -100,6 +100,21 @@ def test_newer_formats_ask_for_an_upgrade(path):
         load_checkpoint(path)
 
 
+def test_a_file_older_than_a_field_of_the_configuration_takes_its_default(path, tiny_network):
+    config = {**tiny_network.config.__dict__}
+    del config["n_gate_units"]
+    text = json.dumps(config, sort_keys=True)
+    rewrite(path, config=text, digest=checkpoints._digest(text, load_file(path)))
+    assert load_checkpoint(path).network.config == tiny_network.config
+
+
+def test_a_field_of_a_later_version_asks_for_that_version(path, tiny_network):
+    text = json.dumps({**tiny_network.config.__dict__, "n_experts": 2}, sort_keys=True)
+    rewrite(path, config=text, digest=checkpoints._digest(text, load_file(path)))
+    with pytest.raises(CheckpointError, match=r"n_experts.*Use the version that wrote it"):
+        load_checkpoint(path)
+
+
 def test_weights_that_do_not_fit_their_configuration_are_refused(path, tiny_network):
     config = json.dumps({**tiny_network.config.__dict__, "width": 64}, sort_keys=True)
     digest = checkpoints._digest(config, load_file(path))
