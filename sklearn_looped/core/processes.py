@@ -3,14 +3,16 @@
 import atexit
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 
-class Processes(NamedTuple):
+@dataclass(frozen=True)
+class Processes:
     """The processes that work together, and which of them this is.
 
     Parameters
