@@ -1,5 +1,7 @@
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,18 @@ def test_every_display_is_there_and_documented():
     assert set(inspection.__all__) == set(dir(inspection))
     for name in inspection.__all__:
         assert getattr(inspection, name).__doc__
+
+
+def test_type_checkers_see_every_public_name_where_it_comes_from():
+    """They do not run `__getattr__`: the imports under TYPE_CHECKING must say the same."""
+    tree = ast.parse(Path(sklearn_looped.__file__).read_text())
+    imports = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module != "typing"
+        for alias in node.names
+    }
+    assert imports == sklearn_looped._PUBLIC
 
 
 def test_an_unknown_name_is_an_attribute_error():
