@@ -222,7 +222,10 @@ def meta_train(
     ValueError
         If the recipe draws more columns than the network reads, its loss asks for an exit gate
         that the network has not, the device is not there, or
-        `folder` holds a run with another network, prior, recipe or start.
+        `folder` holds a run with another network, prior, recipe or start, or a damaged one.
+    OSError
+        If the state cannot be saved, as on a full disk; the last one is untouched, and the same
+        call goes on from there once there is room.
     FloatingPointError
         If the loss stops being finite.
     KeyboardInterrupt

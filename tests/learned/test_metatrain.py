@@ -60,7 +60,7 @@ def test_a_run_killed_ten_times_ends_as_an_unbroken_one(tmp_path):
         assert set(one.keys()) == set(other.keys())
         for name in set(one.keys()) - {"cost"}:
             torch.testing.assert_close(
-                one.get_tensor(name), other.get_tensor(name), rtol=1e-6, atol=1e-7, msg=name
+                one.get_tensor(name), other.get_tensor(name), rtol=0, atol=0, msg=name
             )
 
 

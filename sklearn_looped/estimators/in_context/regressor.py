@@ -205,7 +205,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     def _choose_dtype(self, Y: Array) -> type[np.floating[Any]]:
         """float32 is what the network computes in; float64 where y asks for it."""
         largest = np.abs(Y).max(axis=0)
-        fits = (largest <= LARGE_OFFSET * self._spread) & (largest > 1e-30) & (largest < 1e30)
+        fits = (largest / LARGE_OFFSET <= self._spread) & (largest > 1e-30) & (largest < 1e30)
         return np.float32 if self._one_target and fits.all() else np.float64
 
     def _shaped(self, values: Array) -> NDArray[Any]:
@@ -307,7 +307,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
 
 
 def _mean_target(Y: Array) -> Array:
-    """Mean of the standardised targets; the target itself where there is one."""
+    """Mean of the standardised targets, or the only target; divided by powers of two first."""
+    Y = np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])  # exact, and no square overflows
     if Y.shape[1] == 1:
         return Y[:, 0]
     return np.mean((Y - Y.mean(axis=0)) / np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1), axis=1)
