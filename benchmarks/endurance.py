@@ -37,7 +37,7 @@ def checks(folder: Path, quick: bool) -> dict[str, tuple[str, Check]]:
     return {
         "kills": (
             "kill -9 in meta-training",
-            lambda: killed_training(size(20, 3), size(800, 100), folder / "kills"),
+            lambda: killed_training(size(20, 3), size(400, 60), folder / "kills"),
         ),
         "disk": ("full disk", lambda: full_disk(folder / "disk")),
         "read-only": ("read-only folders", lambda: read_only(folder / "read-only")),

@@ -16,7 +16,7 @@ from sklearn_looped.learned.priors import LinearPrior
 from sklearn_looped.learned.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
-SAVE_EVERY = 0.02  # seconds: most kills fall near a save, some within one
+SAVE_EVERY = 0.1  # seconds: most kills fall near a save, some within one
 
 
 def recipe(n_steps: int) -> Recipe:
@@ -47,7 +47,7 @@ def killed_once(context: Any, folder: Path, n_steps: int, delay: float) -> bool:
     process = context.Process(target=train, args=(folder, n_steps))
     process.start()
     while process.is_alive() and steps_done(folder) == begun:
-        process.join(timeout=0.01)
+        process.join(timeout=0.03)
     process.join(timeout=delay)
     alive = process.is_alive()
     process.kill()
