@@ -21,7 +21,7 @@ from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint,
 @pytest.mark.parametrize(("kind", "n_files"), [("weights", 210), ("run states", 60)])
 def test_mutated_files_are_refused_by_name_or_hold_the_same_numbers(tmp_path, kind, n_files):
     counts = read_mutants(kind, tmp_path, range(n_files))
-    assert {what for what, _ in counts} == {"refused by name", "the same numbers"}
+    assert {what for what, _ in counts} <= {"refused by name", "the same numbers"}
     assert counts["refused by name", ""] > 0.9 * n_files
 
 

@@ -3,7 +3,6 @@ import pickle
 import re
 import struct
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -64,21 +63,6 @@ def test_truncated_files_are_refused_by_path(path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(CheckpointError, match=re.escape(str(path)) + r" is damaged.*Get the file"):
         load_checkpoint(path)
-
-
-def test_any_flipped_byte_is_noticed(path):
-    whole = path.read_bytes()
-    rng = np.random.default_rng(0)
-    for position in rng.integers(len(whole), size=200):
-        broken = bytearray(whole)
-        broken[position] ^= 1 << int(rng.integers(8))
-        path.write_bytes(bytes(broken))
-        try:
-            loaded = load_checkpoint(path)
-        except CheckpointError as error:
-            assert str(path) in str(error)  # noqa: PT017
-        else:  # a flip in the free-text facts of the header changes no number
-            assert loaded.training != {"steps": 3} or loaded.digest == load_checkpoint(path).digest
 
 
 def test_a_pickle_is_never_opened(path):
