@@ -66,7 +66,7 @@ def check_predictions(X, queries, exponent, rng):
     assert mean.shape == std.shape == (len(queries),)
     assert mean.dtype == std.dtype == (np.float32 if -30 < exponent < 29 else np.float64)
     assert np.isfinite(mean).all()
-    assert (std >= 0).all()
+    assert (np.isfinite(std) & (std >= 0)).all()
     assert np.isfinite(regressor.predict_quantiles(queries)).all()
     labels = np.arange(len(X)) % rng.integers(2, 4)
     classifier = LoopedICLClassifier(n_loops=2).fit(X, labels)

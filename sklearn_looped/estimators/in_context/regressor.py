@@ -248,7 +248,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         output, n_loops = self._run(X)
         results = [self._decode(output)]
         if return_std:
-            results.append(self._shaped(output[..., 1:].std(axis=-1)))
+            results.append(self._shaped(_deviation(output[..., 1:])))
         if return_n_loops:
             results.append(n_loops)
         return results[0] if len(results) == 1 else tuple(results)
@@ -304,6 +304,13 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         """
         for output in self._stages(X):
             yield self._decode(output)
+
+
+def _deviation(quantiles: Array) -> Array:
+    """Return the standard deviation over the last axis; scaled first, against overflow."""
+    exponents = np.frexp(np.abs(quantiles).max(axis=-1))[1]
+    scaled: Array = np.ldexp(quantiles, -exponents[..., None])
+    return np.ldexp(scaled.std(axis=-1), exponents)
 
 
 def _mean_target(Y: Array) -> Array:
