@@ -7,9 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from sklearn.datasets import load_diabetes
 
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+
+# The same examples in every run, and few: a fit takes a tenth of a second.
+settings.register_profile("few", derandomize=True, database=None, deadline=None, max_examples=15)
+settings.load_profile("few")
 
 
 def pytest_collection_modifyitems(items):

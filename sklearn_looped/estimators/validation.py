@@ -1,5 +1,6 @@
 """Validation of a user's table: numbers as arrays, or a DataFrame that may hold nominal columns."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from sklearn.utils.validation import (
 )
 
 Array = NDArray[np.float64]
+
+LARGEST_SUM = 1e307  # of targets; with room to the largest float64, 1.8e308
+LARGEST_WEIGHT = 1e12  # of a row; beyond, and below its inverse, float32 loses the other rows
 
 
 def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
@@ -36,7 +40,7 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     ------
     ValueError
         If X is sparse, complex, not two-dimensional, empty, infinite, holds text outside a
-        DataFrame, or has other columns than in `fit`.
+        DataFrame, levels that cannot be told apart or sorted, or has other columns than in `fit`.
     """
     _refuse_complex(X, "X")
     if isinstance(X, pd.DataFrame):
@@ -50,18 +54,39 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
             raise ValueError(f"Found array with shape {X.shape}, but at least one row and column "
                              "are required.")  # fmt: skip
         assert_all_finite(X.select_dtypes("number").to_numpy("float64"), allow_nan=True)
+        _check_levels(X, sortable=reset)
         return X
     try:
         return validate_data(
             estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
         )
-    except ValueError as error:
-        if "could not convert string" not in str(error):
+    except (TypeError, ValueError, OverflowError) as error:
+        if not re.search("could not convert string|NAType|int too large", str(error)):
             raise
         raise ValueError(
-            f"Got an array that holds text ({error}), but expected numbers. Give a pandas "
-            "DataFrame, whose nominal columns are encoded, or encode the text first."
+            f"Got an array that holds text or other objects ({error}), but expected numbers. Give "
+            "a pandas DataFrame, whose nominal columns are encoded, or encode the text first, and "
+            "write NaN for missing cells."
         ) from error
+
+
+def _check_levels(X: pd.DataFrame, *, sortable: bool) -> None:
+    """Refuse columns of objects that cannot be levels, or, in `fit`, not those of one column."""
+    for name, column in X.items():
+        if column.dtype != object and not isinstance(column.dtype, pd.CategoricalDtype):
+            continue
+        try:
+            levels = set(column.dropna())
+            if any(np.ndim(level) for level in levels):
+                raise TypeError
+            if sortable:
+                sorted(levels)
+        except TypeError:
+            kinds = ", ".join(sorted({type(level).__name__ for level in column.dropna()}))
+            raise ValueError(
+                f"Column {name!r} holds objects that are no levels of one kind ({kinds}). Turn "
+                f"them into text, as by table[{name!r}].astype(str), or leave the column out."
+            ) from None
 
 
 def validate_training(
@@ -77,7 +102,8 @@ def validate_training(
     ------
     ValueError
         As `validate_table`; or if y is missing, of more dimensions, not numeric, not finite, of
-        another length than X, or of one row; or if weights are negative or too few positive.
+        another length than X, of one row, or so large that its sum overflows; or if weights are
+        negative, beyond 1e-12 to 1e12, or too few positive.
     """
     X, y = _validate_rows(estimator, X, y)
     shape = np.asarray(y).shape
@@ -87,12 +113,19 @@ def validate_training(
         if y.dtype.kind in "SU":
             raise TypeError(f"it holds text such as {str(y.flat[0])!r}")
         y = y.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"Got a target that is not numeric ({error}), but expected numbers."
         ) from error
     assert_all_finite(y, input_name="y")
-    return X, y, _validate_weights(X, y, sample_weight)
+    weights = _validate_weights(X, y, sample_weight)
+    largest = np.abs(y).max()
+    if largest > LARGEST_SUM / (len(y) if weights is None else weights.sum()):
+        raise ValueError(
+            f"Got targets of up to {largest:g}, whose weighted sum overflows. Divide them by a "
+            "constant."
+        )
+    return X, y, weights
 
 
 def validate_labels(
@@ -103,6 +136,8 @@ def validate_labels(
     y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
+    elif pd.isna(y).any():
+        raise ValueError("Input y contains NaN: labels are missing. Leave those rows out.")
     return X, y, _validate_weights(X, y, sample_weight)
 
 
@@ -122,6 +157,12 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
     weights = None
     if sample_weight is not None:
         weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+        positive = weights[weights > 0]
+        if ((positive < 1 / LARGEST_WEIGHT) | (positive > LARGEST_WEIGHT)).any():
+            raise ValueError(
+                f"Got sample_weight from {positive.min():g} to {positive.max():g}, but expected "
+                f"how often each row counts: 0, or {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}."
+            )
     n_rows = len(y) if weights is None else int(np.count_nonzero(weights))
     if n_rows < 2:
         raise ValueError(

@@ -2,11 +2,17 @@
 
 The shipped ones lie in the folder ``weights`` beside this file, each with a model card, and are
 listed in its ``registry.json`` with the sha256 of the file.
+
+Every file carries a digest of its configuration and weights, checked when it is read: a damaged
+file is refused, never half loaded. A digest tells damage, not who wrote a file; but nothing in a
+safetensors file is executed, whoever wrote it. Pickles of estimators are another matter: a pickle
+runs code by design, and no check here changes that. Load only those that you trust.
 """
 
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -69,12 +75,22 @@ def _load_same(name: str, digest: str) -> Checkpoint:
 
 def _from_bytes(name: str, digest: str, config: NetworkConfig, data: bytes) -> Checkpoint:
     """Rebuild weights that travelled in a pickle."""
-    network = LoopedNetwork(config)
-    network.load_state_dict(load(data))
-    return Checkpoint(name, digest, network.requires_grad_(False).eval(), {})
+    return Checkpoint(name, digest, _with_weights(config, load(data)), {})
 
 
-def _digest(config: str, tensors: dict[str, Tensor]) -> str:
+def _with_weights(config: NetworkConfig, tensors: dict[str, Tensor]) -> LoopedNetwork:
+    """Network of these weights; shapes are compared before any memory or random number is taken."""
+    n_blocks = config.n_pre_blocks + config.n_loop_blocks + config.n_post_blocks
+    if n_blocks > len(tensors):
+        raise ValueError(f"{n_blocks} blocks, but {len(tensors)} tensors")
+    with torch.device("meta"):
+        network = LoopedNetwork(config)
+    # Copies: what safetensors maps from a file changes with the file.
+    network.load_state_dict({name: t.clone() for name, t in tensors.items()}, assign=True)
+    return network.requires_grad_(False).eval()
+
+
+def tensor_digest(config: str, tensors: dict[str, Tensor]) -> str:
     """Sha256 over the configuration and every tensor's name, type, shape and bytes."""
     sha = hashlib.sha256(config.encode())
     for name in sorted(tensors):
@@ -82,6 +98,45 @@ def _digest(config: str, tensors: dict[str, Tensor]) -> str:
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
         sha.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file beside the last one, then move it over that: whole or not at all.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, as on a full disk; the file that was there before stays.
+    """
+    scratch = path.with_suffix(".partial")
+    try:
+        save_file(tensors, scratch, metadata)
+        os.replace(scratch, path)
+    except (SafetensorError, OSError) as error:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise OSError(
+            f"Could not write {path} ({error}). What was there before is untouched. Free space "
+            "there, or give a folder that can be written to."
+        ) from error
+
+
+def read_tensors(path: Path, advice: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return the metadata and tensors of a safetensors file.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none, or not whole; the message ends with the advice.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or no safetensors file ({error}). {advice}"
+        ) from error
 
 
 def save_checkpoint(
@@ -97,44 +152,50 @@ def save_checkpoint(
         File to write; replaced in one move.
     training : dict, default=None
         Facts on the meta-training, kept in the header as JSON.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; one that was there before stays as it was.
     """
     config = json.dumps(asdict(network.config), sort_keys=True)
-    tensors = {k: t.detach().cpu().contiguous() for k, t in network.state_dict().items()}
+    tensors = {k: t.detach().cpu().float().contiguous() for k, t in network.state_dict().items()}
     metadata = {
         "sklearn_looped": str(FORMAT),
         "config": config,
-        "digest": _digest(config, tensors),
+        "digest": tensor_digest(config, tensors),
         "training": json.dumps(training or {}),
     }
-    scratch = Path(path).with_suffix(".partial")
-    save_file(tensors, scratch, metadata)
-    os.replace(scratch, path)
+    write_tensors(Path(path), tensors, metadata)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Header and tensors of a file, refused by name if it is no whole checkpoint of ours."""
-    again = "Get the file again, or reinstall sklearn_looped if it came with the package."
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or no safetensors file ({error}). {again}"
-        ) from error
+    again = (
+        "Get the file again; reinstall sklearn_looped if it came with the package, delete it if it "
+        "was trained on demand."
+    )
+    metadata, tensors = read_tensors(path, again)
     version = metadata.get("sklearn_looped", "")
-    if version.isdecimal() and int(version) > FORMAT:
+    numbered = version.isdecimal() and len(version) < 10
+    if numbered and int(version) > FORMAT:
         raise CheckpointError(
             f"{path} has format {version}, but this version of sklearn_looped reads up to "
             f"{FORMAT}. Upgrade sklearn_looped."
         )
-    if not version.isdecimal() or not {"config", "digest", "training"} <= metadata.keys():
+    if not numbered or not {"config", "digest", "training"} <= metadata.keys():
         raise CheckpointError(
             f"{path} is a safetensors file, but not a checkpoint of sklearn_looped: its header "
             "names no format. Give a file written by save_checkpoint."
         )
-    if _digest(metadata["config"], tensors) != metadata["digest"]:
+    if tensor_digest(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"{path} is damaged: its weights do not match its digest. {again}")
+    for name, tensor in tensors.items():
+        if tensor.dtype != torch.float32 or not tensor.isfinite().all():
+            raise CheckpointError(
+                f"{path} holds {name!r} in {tensor.dtype} or with values that are not finite, but "
+                "weights are finite float32. Train it again and save it by save_checkpoint."
+            )
     return metadata, tensors
 
 
@@ -143,16 +204,14 @@ def _load(path: Path, name: str, stamp: tuple[int, int]) -> Checkpoint:
     """Load a file; `stamp` (size, time of change) makes a changed file load anew."""
     metadata, tensors = _read(path)
     try:
-        network = LoopedNetwork(NetworkConfig(**json.loads(metadata["config"])))
-        network.load_state_dict(tensors)
+        network = _with_weights(NetworkConfig(**json.loads(metadata["config"])), tensors)
         training = json.loads(metadata["training"])
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(
             f"{path} does not describe a network that this version of sklearn_looped knows "
             f"({' '.join(str(error).split())}). Use the version that wrote it."
         ) from error
-    network.requires_grad_(False)
-    return Checkpoint(name, metadata["digest"], network.eval(), training)
+    return Checkpoint(name, metadata["digest"], network, training)
 
 
 def registry() -> dict[str, str]:

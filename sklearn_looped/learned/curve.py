@@ -15,7 +15,7 @@ from torch import nn
 class HeldOutCurve(Callback):
     """Score the averaged weights now and then, and append the score to a file.
 
-    For `meta_train`'s `callbacks`. A run that goes on after a kill goes on with its file: what it
+    For `meta_train`'s `callbacks`; of several processes the first does it. A run that goes on after a kill goes on with its file: what it
     holds beyond the state that is resumed is dropped.
 
     Parameters
@@ -36,6 +36,8 @@ class HeldOutCurve(Callback):
 
     def on_train_begin(self, net: NeuralNet, *_: Any, **__: Any) -> None:
         """Keep what belongs to the resumed state."""
+        if _state(net).processes.rank:
+            return
         done = len(_state(net).losses)
         rows = [row for row in read_curve(self.path) if row["step"] <= done]
         self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -46,7 +48,8 @@ class HeldOutCurve(Callback):
         """Score every so many steps."""
         state = _state(net)
         step = len(state.losses)
-        if step % self.every and step != state.recipe.n_steps:
+        due = step % self.every == 0 or step == state.recipe.n_steps
+        if not due or state.processes.rank:
             return
         now = process_time()
         network: nn.Module = state.average.module

@@ -18,6 +18,7 @@ from sklearn.utils.fixes import parse_version
 Array = NDArray[np.float64]
 
 MAX_ONE_HOT = 10  # levels of a nominal column that get a column each; beyond, target encoding
+FAR = 1e100  # sizes of the support beyond which a query's cell is as good as infinite
 
 
 class Support(NamedTuple):
@@ -71,9 +72,10 @@ class Support(NamedTuple):
 class TableEncoder:
     """Turn a table into a float64 array; NaN stays, as information.
 
-    Arrays pass as they are. Of a pandas DataFrame numeric and boolean columns pass; nominal ones
-    become one number (two levels), a column a level (up to ten), or their cross-fitted mean target
-    (more). Levels not met in `fit` count as missing, as no level, or as the mean target.
+    Of a pandas DataFrame numeric and boolean columns pass; nominal ones become one number (two
+    levels), a column a level (up to ten), or their cross-fitted mean target (more). Levels not met
+    in `fit` count as missing, as no level, or as the mean target. Every column is then divided by
+    a power of two near its largest size: exact, and nothing overflows in what follows.
 
     Parameters
     ----------
@@ -89,12 +91,18 @@ class TableEncoder:
 
     def fit_transform(self, X: ArrayLike | pd.DataFrame, y: Array) -> Array:
         """Learn the encoding from the support and return it encoded, (n, d) -> (n, d')."""
+        encoded = self._fit_columns(X, y)
+        largest = np.fmax.reduce(np.abs(encoded), axis=0, initial=0)
+        self.exponents_ = np.frexp(largest)[1]
+        return self._scaled(encoded)
+
+    def _fit_columns(self, X: ArrayLike | pd.DataFrame, y: Array) -> Array:
         self.columns_: ColumnTransformer | None = None
         if not isinstance(X, pd.DataFrame):
             return np.asarray(X, dtype=np.float64)
         self.nominal_ = [str(i) for i in range(X.shape[1]) if _is_nominal(X.iloc[:, i])]
         if not self.nominal_:
-            return X.to_numpy(np.float64, na_value=np.nan)
+            return _numbers(X)
         self.names_ = [str(X.columns[int(i)]) for i in self.nominal_]
         table = self._prepared(X)
         levels = table[self.nominal_].nunique()
@@ -122,9 +130,16 @@ class TableEncoder:
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
         """Encode a table like the one of `fit_transform`."""
+        return self._scaled(self._encoded(X))
+
+    def _scaled(self, encoded: Array) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(encoded, -self.exponents_).clip(-FAR, FAR)
+
+    def _encoded(self, X: ArrayLike | pd.DataFrame) -> Array:
         if self.columns_ is None:
             if isinstance(X, pd.DataFrame):
-                return X.to_numpy(np.float64, na_value=np.nan)
+                return _numbers(X)
             return np.asarray(X, dtype=np.float64)
         if not isinstance(X, pd.DataFrame):
             raise ValueError(
@@ -135,10 +150,12 @@ class TableEncoder:
 
     def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
         """Columns named by their place, numeric ones as float64, nominal ones as objects."""
-        X = X.set_axis([str(i) for i in range(X.shape[1])], axis=1)
-        numeric = X.drop(columns=self.nominal_).astype("float64")
-        nominal = X[self.nominal_].astype(object)
-        return pd.concat([numeric, nominal.where(nominal.notna(), np.nan)], axis=1)
+        places = [str(i) for i in range(X.shape[1])]
+        is_nominal = np.isin(places, self.nominal_)
+        numeric = X.loc[:, ~is_nominal]
+        numbers = pd.DataFrame(_numbers(numeric), X.index, np.array(places)[~is_nominal])
+        nominal = X.set_axis(places, axis=1)[self.nominal_].astype(object)
+        return pd.concat([numbers, nominal.where(nominal.notna(), np.nan)], axis=1)
 
 
 def _target_encoder(target_type: str, random_state: int | None) -> TargetEncoder:
@@ -150,9 +167,28 @@ def _target_encoder(target_type: str, random_state: int | None) -> TargetEncoder
 
 
 def _is_nominal(column: "pd.Series[Any]") -> bool:
+    _refuse_dates(column)
+    return not pd.api.types.is_numeric_dtype(column)
+
+
+def _refuse_dates(column: "pd.Series[Any]") -> None:
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
         raise ValueError(
             f"Column {column.name!r} holds {column.dtype}, but numbers or nominal values are "
             "expected. Turn it into numbers first, such as days since a date."
         )
-    return not pd.api.types.is_numeric_dtype(column)
+
+
+def _numbers(X: pd.DataFrame) -> Array:
+    """Columns as float64, NaN where missing; refused by name where they hold no numbers."""
+    for name, column in X.items():
+        if not pd.api.types.is_numeric_dtype(column):
+            _refuse_dates(column)
+            try:
+                column.to_numpy(np.float64, na_value=np.nan)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"Column {name!r} held numbers in fit, but holds {column.dtype} now ({error}). "
+                    "Give numbers, and NaN for missing cells."
+                ) from error
+    return X.to_numpy(np.float64, na_value=np.nan)

@@ -250,7 +250,10 @@ def meta_train(
         If the recipe draws more columns than the network reads, its loss asks for an exit gate
         that the network has not, the device is not there, a step may have fewer tables than
         there are processes, these do not see the same state in `folder`, or
-        it holds a run with another network, prior, recipe or start.
+        it holds a run with another network, prior, recipe or start, or a damaged one.
+    OSError
+        If the state cannot be saved, as on a full disk; the last one is untouched, and the same
+        call goes on from there once there is room.
     FloatingPointError
         If the loss stops being finite.
     KeyboardInterrupt

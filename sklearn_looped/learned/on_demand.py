@@ -22,8 +22,8 @@ def cache_folder() -> Path:
 
     ``$SKLEARN_LOOPED_CACHE`` if that is set, else ``~/.cache/sklearn_looped``.
     """
-    default = Path.home() / ".cache" / "sklearn_looped"
-    return Path(os.environ.get("SKLEARN_LOOPED_CACHE", default))
+    chosen = os.environ.get("SKLEARN_LOOPED_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "sklearn_looped"
 
 
 def configuration(prior: str, n_features: int, n_rows: int) -> tuple[NetworkConfig, Recipe]:
@@ -77,26 +77,51 @@ def meta_trained(
     Returns
     -------
     Checkpoint
+
+    Raises
+    ------
+    OSError
+        If the weights are not there and `cache_folder` cannot be written to.
     """
     network, recipe = configuration(prior, n_features, n_rows)
     identity = json.dumps([str(PRIORS[prior]), asdict(network), asdict(recipe)], sort_keys=True)
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     folder = cache_folder() / f"{prior}-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "weights.safetensors"
-    with FileLock(folder / "lock"):
-        if not path.exists():
-            from sklearn_looped.learned.metatrain import meta_train  # skorch takes seconds
-
-            run = meta_train(
-                network,
-                PRIORS[prior],
-                recipe,
-                folder=folder,
-                device=device,
-                distributed=False,  # other processes wait for the lock, or fit something else
-                verbose=verbose,
-            )
-            save_checkpoint(run.network, path, {"prior": str(PRIORS[prior])})
-            (folder / "state.safetensors").unlink()
+    if not path.exists():
+        with _lock(folder):
+            _train_once(path, prior, network, recipe, device, verbose)
     return load_checkpoint(path)
+
+
+def _lock(folder: Path) -> FileLock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lock").touch()
+    except OSError as error:
+        raise OSError(
+            f"Weights trained on demand are kept in {folder}, but nothing can be written there "
+            f"({error}). Set the environment variable SKLEARN_LOOPED_CACHE to a folder of your own."
+        ) from error
+    return FileLock(folder / "lock")
+
+
+def _train_once(
+    path: Path, prior: str, network: NetworkConfig, recipe: Recipe, device: str, verbose: int
+) -> None:
+    """Train unless another process has, while this one waited for the lock."""
+    if path.exists():
+        return
+    from sklearn_looped.learned.metatrain import meta_train  # skorch takes seconds
+
+    run = meta_train(
+        network,
+        PRIORS[prior],
+        recipe,
+        folder=path.parent,
+        device=device,
+        distributed=False,  # other processes wait for the lock, or fit something else
+        verbose=verbose,
+    )
+    save_checkpoint(run.network, path, {"prior": str(PRIORS[prior])})
+    (path.parent / "state.safetensors").unlink()

@@ -1,15 +1,12 @@
 """The state of a meta-training run: what is averaged, counted, shown, and kept on disk."""
 
 import json
-import os
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
@@ -17,7 +14,13 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from sklearn_looped.core.processes import Processes
-from sklearn_looped.learned.checkpoints import Checkpoint
+from sklearn_looped.learned.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    read_tensors,
+    tensor_digest,
+    write_tensors,
+)
 from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.recipe import Recipe
 
@@ -42,8 +45,9 @@ class RunState(Callback):
     """What a run consists of: step, losses, averaged weights, optimisers; on disk if asked for.
 
     The state goes to one safetensors file, written beside and then moved over the last one, so
-    that a kill at any moment leaves a whole file. Of several processes all read it and the first
-    writes it.
+    that a kill at any moment leaves a whole file. It carries a digest of all it holds; a damaged
+    state is refused. States without one, from before the digest, are taken as they are. Of several
+    processes all read it and the first writes it.
     """
 
     def __init__(
@@ -123,10 +127,10 @@ class RunState(Callback):
             tensors |= {f"{kind}.{i}.{k}": t for i, s in state.items() for k, t in s.items()}
         tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
         tensors["cost"] = torch.tensor([self.n_tables, self.seconds], dtype=torch.float64)
-        scratch = self.path.with_suffix(".partial")
+        tensors = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
         metadata = {key: json.dumps(value) for key, value in self.identity.items()}
-        save_file({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, scratch, metadata)
-        os.replace(scratch, self.path)
+        metadata["digest"] = tensor_digest(json.dumps(metadata, sort_keys=True), tensors)
+        write_tensors(self.path, tensors, metadata)
         self.saved_at = monotonic()
 
     def load(self, net: NeuralNet) -> None:
@@ -144,14 +148,13 @@ class RunState(Callback):
             )
 
     def _restore(self, net: NeuralNet, path: Path) -> None:
-        try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path} is damaged ({error}). Delete it to begin the run anew."
-            ) from error
+        anew = "Delete it to begin the run anew."
+        metadata, tensors = read_tensors(path, anew)
+        digest = metadata.pop("digest", None)
+        if digest not in (None, tensor_digest(json.dumps(metadata, sort_keys=True), tensors)):
+            raise CheckpointError(f"{path} is damaged: it does not match its digest. {anew}")
+        if not self.identity.keys() <= metadata.keys():
+            raise CheckpointError(f"{path} is no state of a meta-training run. {anew}")
         self._check_identity(metadata)
 
         def part(prefix: str) -> dict[str, Tensor]:

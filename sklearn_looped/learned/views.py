@@ -18,9 +18,9 @@ class NormalScores(TransformerMixin, BaseEstimator):
     """Map each column to a normal distribution by its ranks (van der Waerden scores).
 
     A value of mean rank r among n gets the normal quantile of r / (n + 1); values between are
-    interpolated, values beyond get the outermost score. NaN stays. Unlike scikit-learn's
-    `QuantileTransformer` it does not interpolate quantiles of tied values, so that a change of
-    units cannot move a tie by rounding.
+    interpolated, values beyond get the outermost score. NaN stays, and a column without any value
+    is missing as a whole. Unlike scikit-learn's `QuantileTransformer` it does not interpolate
+    quantiles of tied values, so that a change of units cannot move a tie by rounding.
     """
 
     def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> "NormalScores":
@@ -37,8 +37,11 @@ class NormalScores(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Array) -> Array:
         """Replace values by scores, (q, d) -> (q, d)."""
-        columns = zip(X.T, self.scores_, strict=True)
-        return np.column_stack([np.interp(c, values, scores) for c, (values, scores) in columns])
+        scored = [
+            np.interp(column, values, scores) if len(values) else np.full(len(X), np.nan)
+            for column, (values, scores) in zip(X.T, self.scores_, strict=True)
+        ]
+        return np.column_stack(scored)
 
 
 class Whitening(TransformerMixin, BaseEstimator):
@@ -135,6 +138,7 @@ def fit_views(
             rows = np.sort(rng.choice(n_rows, max_rows, replace=False))
         part = support if rows is None else support.take(rows)
         chosen = dealer.deal()
+        chosen = chosen[_varying_columns(part.X[:, chosen])]
         transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
         views.append(View(chosen, rows, transformers))
     return views

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 _STATEMENT = re.compile(r"(?:(?P<label>[#\w.@-]+)\s*:)?\s*(?P<operation>[.\w]+)?\s*(?P<rest>.*)")
 END = "end"
+MAX_USES = 100_000  # of macros, by one program: a few that use each other twice grow beyond any
+MAX_DIGITS = 19  # of an offset; addresses are 64-bit integers
 
 
 class Statement(NamedTuple):
@@ -170,7 +172,7 @@ class Assembly:
         if operand in labels:
             return labels[operand]
         name, *offsets = operand.split("+")
-        if name in labels and all(offset.isdecimal() for offset in offsets):
+        if name in labels and all(o.isdecimal() and len(o) < MAX_DIGITS for o in offsets):
             return labels[name] + sum(map(int, offsets))
         raise ValueError(f"Line {line}: label {operand!r} names no {kind}; {_known(labels)}.")
 
@@ -183,7 +185,7 @@ def _parse(text: str) -> Iterator[Statement]:
     for number, line in enumerate(text.splitlines(), 1):
         code = line.partition(";")[0].strip()
         match = _STATEMENT.fullmatch(code)
-        if match is None:
+        if match is None or (match["rest"] and not match["operation"]):
             raise ValueError(f"Line {number}: got {code!r}, expected 'label: operation operands'.")
         operands = tuple(part.strip() for part in match["rest"].split(",")) if match["rest"] else ()
         if match["label"] or match["operation"]:
@@ -235,9 +237,12 @@ def _expand(
                 f"Line {statement.line}: macro {statement.operation!r} takes "
                 f"{len(head.operands)} operands, got {len(statement.operands)}."
             )
-        if depth > 20:
-            raise ValueError(f"Line {statement.line}: macro {statement.operation!r} never ends.")
         uses[0] += 1
+        if depth > 20 or uses[0] > MAX_USES:
+            raise ValueError(
+                f"Line {statement.line}: macro {statement.operation!r} never ends, or the program "
+                f"uses macros more than {MAX_USES} times."
+            )
         names = {s.label: f"{s.label}@{uses[0]}" for s in body if s.label}
         names |= dict(zip(head.operands, statement.operands, strict=True))
         if statement.label is not None:

@@ -141,10 +141,12 @@ class FleqMachine(Machine):
 
     def _entries(self, cell: Cell, address: int) -> NDArray[np.float64]:
         n_entries = self.fields.size("value")
-        if len(cell.values) > n_entries or not np.isfinite(cell.values).all():
+        stored = torch.tensor(cell.values, dtype=torch.float64).to(self.dtype)
+        if len(cell.values) > n_entries or not stored.isfinite().all():
             raise ValueError(
                 f"Got {cell.values} in cell {address}, expected at most {n_entries} finite "
-                "numbers; declare a machine of more n_entries."
+                f"numbers of {self.certificate.dtype}; declare a machine of more n_entries, or "
+                "float64."
             )
         return np.pad(np.array(cell.values, dtype=float), (0, n_entries - len(cell.values))) + 0.0
 

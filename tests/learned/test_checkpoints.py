@@ -3,7 +3,6 @@ import pickle
 import re
 import struct
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -66,21 +65,6 @@ def test_truncated_files_are_refused_by_path(path, keep):
         load_checkpoint(path)
 
 
-def test_any_flipped_byte_is_noticed(path):
-    whole = path.read_bytes()
-    rng = np.random.default_rng(0)
-    for position in rng.integers(len(whole), size=200):
-        broken = bytearray(whole)
-        broken[position] ^= 1 << int(rng.integers(8))
-        path.write_bytes(bytes(broken))
-        try:
-            loaded = load_checkpoint(path)
-        except CheckpointError as error:
-            assert str(path) in str(error)  # noqa: PT017
-        else:  # a flip in the free-text facts of the header changes no number
-            assert loaded.training != {"steps": 3} or loaded.digest == load_checkpoint(path).digest
-
-
 def test_a_pickle_is_never_opened(path):
     path.write_bytes(pickle.dumps({"weights": 1}))
     with pytest.raises(CheckpointError, match="damaged or no safetensors"):
@@ -117,7 +101,7 @@ def test_a_field_of_a_later_version_asks_for_that_version(path, tiny_network):
 
 def test_weights_that_do_not_fit_their_configuration_are_refused(path, tiny_network):
     config = json.dumps({**tiny_network.config.__dict__, "width": 64}, sort_keys=True)
-    digest = checkpoints._digest(config, load_file(path))
+    digest = checkpoints.tensor_digest(config, load_file(path))
     rewrite(path, config=config, digest=digest)
     with pytest.raises(CheckpointError, match="does not describe a network"):
         load_checkpoint(path)

@@ -37,11 +37,11 @@ def steps_done(folder):
         return len(file.get_tensor("losses"))
 
 
-def test_a_run_killed_ten_times_ends_as_an_unbroken_one(tmp_path):
+def test_a_run_killed_three_times_ends_as_an_unbroken_one(tmp_path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sklearn_looped.learned.metatrain", "torch._dynamo"])
     killed, moments = tmp_path / "killed", random.Random(0)
-    for _ in range(10):
+    for _ in range(3):
         begun = steps_done(killed)
         process = context.Process(target=run_to_the_end, args=(killed,))
         process.start()
@@ -62,9 +62,7 @@ def test_a_run_killed_ten_times_ends_as_an_unbroken_one(tmp_path):
     ):
         assert set(one.keys()) == set(other.keys())
         for name in set(one.keys()) - {"cost"}:
-            torch.testing.assert_close(
-                one.get_tensor(name), other.get_tensor(name), rtol=1e-6, atol=1e-7, msg=name
-            )
+            assert torch.equal(one.get_tensor(name), other.get_tensor(name)), name
 
 
 def test_a_finished_run_returns_at_once_with_its_whole_curve(tmp_path):

@@ -208,7 +208,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     def _choose_dtype(self, Y: Array) -> type[np.floating[Any]]:
         """float32 is what the network computes in; float64 where y asks for it."""
         largest = np.abs(Y).max(axis=0)
-        fits = (largest <= LARGE_OFFSET * self._spread) & (largest > 1e-30) & (largest < 1e30)
+        fits = (largest / LARGE_OFFSET <= self._spread) & (largest > 1e-30) & (largest < 1e30)
         return np.float32 if self._one_target and fits.all() else np.float64
 
     def _shaped(self, values: Array) -> NDArray[Any]:
@@ -251,7 +251,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         output, n_loops = self._run(X)
         results = [self._decode(output)]
         if return_std:
-            results.append(self._shaped(output[..., 1:].std(axis=-1)))
+            results.append(self._shaped(_deviation(output[..., 1:])))
         if return_n_loops:
             results.append(n_loops)
         return results[0] if len(results) == 1 else tuple(results)
@@ -322,8 +322,16 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             yield self._decode(output)
 
 
+def _deviation(quantiles: Array) -> Array:
+    """Return the standard deviation over the last axis; scaled first, against overflow."""
+    exponents = np.frexp(np.abs(quantiles).max(axis=-1))[1]
+    scaled: Array = np.ldexp(quantiles, -exponents[..., None])
+    return np.ldexp(scaled.std(axis=-1), exponents)
+
+
 def _mean_target(Y: Array) -> Array:
-    """Mean of the standardised targets; the target itself where there is one."""
+    """Mean of the standardised targets, or the only target; divided by powers of two first."""
+    Y = np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])  # exact, and no square overflows
     if Y.shape[1] == 1:
         return Y[:, 0]
     return np.mean((Y - Y.mean(axis=0)) / np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1), axis=1)
