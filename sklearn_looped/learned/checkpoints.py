@@ -96,7 +96,9 @@ def tensor_digest(config: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        # A single number may keep any stride, which `view` would refuse.
+        flat = tensor.reshape(-1).clone(memory_format=torch.contiguous_format)
+        sha.update(flat.view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 

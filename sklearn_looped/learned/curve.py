@@ -15,8 +15,8 @@ from torch import nn
 class HeldOutCurve(Callback):
     """Score the averaged weights now and then, and append the score to a file.
 
-    For `meta_train`'s `callbacks`; of several processes the first does it. A run that goes on after a kill goes on with its file: what it
-    holds beyond the state that is resumed is dropped.
+    For `meta_train`'s `callbacks`; of several processes the first does it. A run that goes on
+    after a kill goes on with its file: what it holds beyond the state that is resumed is dropped.
 
     Parameters
     ----------
