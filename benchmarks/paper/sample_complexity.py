@@ -27,7 +27,7 @@ class Grid(Budget):
     """Sizes of the networks and prompts, and the grid; k is twice d."""
 
     dimensions: tuple[int, ...] = (5, 10)
-    limits: tuple[int, ...] = (64, 256, 1024)  # N
+    limits: tuple[int, ...] = (32, 128, 512)  # N
     loops: tuple[int, int] = (12, 10)  # b, T
     n_layers: int = 6  # of the unlooped network
 
