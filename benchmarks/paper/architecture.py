@@ -30,7 +30,7 @@ class Grid(Budget):
     layers: tuple[int, ...] = (1, 2)  # of a loop
     depths: tuple[int, ...] = (4, 8)  # of unlooped networks
     widths: tuple[int, ...] = (16, 32, 64)
-    heads: tuple[int, ...] = (1, 2, 4, 8)
+    heads: tuple[int, ...] = (2, 4, 8)
 
     def name(self, L: int = 1, D: int = 0, h: int = 0) -> str:
         """Name a looped network as the paper does; the base's width and heads if not given."""
