@@ -9,7 +9,22 @@ from typing import Any
 import numpy as np
 from scipy.stats import bootstrap
 
-sys.path.append(str(Path(__file__).parents[1]))  # report and pictures serve all benchmarks
+sys.path.append(str(Path(__file__).parents[1]))  # where these two serve all benchmarks
+
+from pictures import draw_errors, picture_file
+from report import print_table, write
+
+__all__ = [
+    "claim",
+    "draw_errors",
+    "interval",
+    "picture_file",
+    "planned",
+    "print_claims",
+    "print_table",
+    "verdict",
+    "write",
+]
 
 
 def interval(values: np.ndarray) -> dict[str, float]:
