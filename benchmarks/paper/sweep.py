@@ -218,12 +218,14 @@ def show(name: str, rows: Rows) -> None:
 
 
 def by_loop(name: str, rows: Rows) -> dict[str, pd.DataFrame]:
-    """Make one panel of a picture: a figure's errors by loop."""
+    """Make one panel of a picture: a figure's errors by loop, flat where there is no looping."""
+    scores = [row for row in rows if row["kind"] == "score"]
+    last = max(int(loop) for row in scores for loop in row["by loop"])
     points = [
-        {"x": int(loop), "method": row["network"], **span}
-        for row in rows
-        if row["kind"] == "score"
+        {"x": x, "method": row["network"], **span}
+        for row in scores
         for loop, span in row["by loop"].items()
+        for x in ([int(loop), last] if len(row["by loop"]) == 1 else [int(loop)])
     ]
     return {name: pd.DataFrame(points)}
 
@@ -254,7 +256,9 @@ def run_sweep(
         rows = [row for row in read_rows(path) if setting.items() <= row.items()]
         if not rows:
             found = {
-                network: scored(run, folder / network, budget.n_prompts)
+                network: scored(
+                    run, folder / f"d={run.config.n_features}" / network, budget.n_prompts
+                )
                 for network, run in tqdm(figure.runs.items(), desc=name)
             }
             rows = [score_row(network, *each) for network, each in found.items()]
