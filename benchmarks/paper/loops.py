@@ -4,7 +4,7 @@
 looped networks for b loops with the loss on the last T of them, with and without input injection,
 with and without the schedule that grows b, scores each at up to 100 loops on the same held-out
 prompts, appends the rows to benchmarks/results/paper_loops.jsonl, and prints them with what they
-say of the paper's claims. `laptop`, the default, takes about 4 minutes of one core; `paper` has the
+say of the paper's claims. `laptop`, the default, takes about 3 minutes of one core; `paper` has the
 paper's sizes, 500,000 steps a network, and wants an accelerator.
 """
 

@@ -4,7 +4,7 @@
 looped and an unlooped network on linear functions from N prompts that are drawn once and met again
 and again, for several N and without limit, all for the same steps, scores them on fresh prompts,
 appends the rows to benchmarks/results/paper_sample_complexity.jsonl, and prints them with what they
-say of the paper's claim. `laptop`, the default, takes about 3 minutes of one core; `paper` has the
+say of the paper's claim. `laptop`, the default, takes about 2 minutes of one core; `paper` has the
 paper's sizes, 500,000 steps a network, and wants an accelerator.
 """
 
