@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import openml
 import pandas as pd
+from report import read_rows
 from sklearn.compose import make_column_selector
 from sklearn.compose import make_column_transformer as columns
 from sklearn.impute import SimpleImputer
@@ -64,11 +65,6 @@ def arguments(description: str, tasks: Sequence[int], output: Path) -> argparse.
     parser.add_argument("--cache", help="offline OpenML cache, writable")
     parser.add_argument("--output", type=Path, default=output)
     return parser
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of earlier runs: one JSON object a line."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def _quietly(job: Callable[..., list[dict[str, Any]]], *args: Any) -> list[dict[str, Any]]:

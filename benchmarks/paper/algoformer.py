@@ -23,8 +23,9 @@ import numpy as np
 import pandas as pd
 import torch
 from algoformer_tasks import LAPTOP, PAPER, chain_errors, rivals
-from evidence import interval, planned, verdict
+from evidence import claim, interval, planned
 from prompts import Stepped, Task, errors, looped
+from report import print_table
 from tqdm.auto import tqdm
 
 from sklearn_looped.learned.metatrain import MetaTraining, meta_train
@@ -209,34 +210,28 @@ def run_task(
         | {"by step": each.by_step.mean(1).tolist()}
         for method, each in found.items()
     ]
-    for claim, numbers in claims(name, found, budget.n_loops).items():
-        spans = [interval(values) for values in numbers]
-        row = {"kind": "claim", "task": name, "claim": claim, "verdict": verdict(spans)}
-        rows.append(row | {"spans": spans})
-    return rows
+    said = claims(name, found, budget.n_loops)
+    return rows + [claim(text, numbers, task=name) for text, numbers in said.items()]
 
 
 def show(rows: pd.DataFrame, budget: Budget) -> None:
     """Print the scores, the errors by examples and by step, and the claims."""
-
-    def print_table(table: pd.DataFrame) -> None:
-        print(table.to_string(index=False, na_rep="", float_format=lambda x: f"{x:.4g}") + "\n")
-
     scores = rows[rows["kind"] == "score"]
     names = ["task", "method"]
     print("Squared error as a share of E[y^2], with its 95 % interval over prompts")
     costs = ["weights", "width", "CPU s", "steps", "tables"]
     print_table(scores[[*names, "value", "low", "high", *costs]])
-    print("The same by number of examples in the prompt")
+    print("\nThe same by number of examples in the prompt")
     for _, part in scores.groupby("task", sort=False):
         sizes = pd.DataFrame(part["by examples"].tolist(), index=part.index)
         print_table(part[names].join(sizes))
+        print()
     print(f"After each loop or step (trained: {budget.n_loops}); layers: from true inputs")
     shown = [t for t in (1, 2, 4, 6, 8, 10, 12, 16, 20, 30, 40) if t <= 2 * budget.n_loops]
     iterative = scores[scores["by step"].map(len) > 1]
     steps = np.stack(iterative["by step"])[:, [t - 1 for t in shown]]
     print_table(iterative[names].join(pd.DataFrame(steps, iterative.index, shown)))
-    print("The paper's claims, with the mean that is below zero if so and its 95 % interval")
+    print("\nThe paper's claims, with the mean that is below zero if so and its 95 % interval")
     for row in rows[rows["kind"] == "claim"].itertuples():
         spans = [f"{s['value']:+.4f} ({s['low']:+.4f} to {s['high']:+.4f})" for s in row.spans]
         print(f"{row.verdict}: {row.task}: {row.claim}: {', '.join(spans)}")
