@@ -1,4 +1,4 @@
-"""Pictures of the OpenML benchmarks; matplotlib is needed only where one is asked for.
+"""Pictures of the benchmarks; matplotlib is needed only where one is asked for.
 
 Colours are those of Okabe and Ito, which the colour-blind tell apart.
 """
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import studentized_range
 
 BLUE, VERMILION = "#0072B2", "#D55E00"
+OTHERS = (VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black")
 STEP = 0.34  # inches from one line of text to the next
 
 
@@ -112,4 +113,39 @@ def draw_loops(r2: pd.DataFrame, trained: int, path: Path) -> None:
     axes.set_xticks(r2.columns)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def draw_errors(
+    panels: dict[str, pd.DataFrame], ours: str, xlabel: str, path: Path, lowest: float = 1e-5
+) -> None:
+    """Draw errors on a log axis, cut off at `lowest`: a panel a table with a row a point.
+
+    Its columns are x, method, value, and low and high, the ends of the interval.
+    """
+    n_columns = min(len(panels), 3)
+    n_rows = -(-len(panels) // n_columns)
+    figure = _figure(4.2 * n_columns, 3.6 * n_rows + 0.6)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    methods = list(dict.fromkeys(m for table in panels.values() for m in table["method"]))
+    others = [m for m in methods if m != ours]
+    colours = {m: OTHERS[i % len(OTHERS)] for i, m in enumerate(others)} | {ours: BLUE}
+    styles = {m: ("-", "--", ":")[i // len(OTHERS) % 3] for i, m in enumerate(others)} | {ours: "-"}
+    labelled: dict[str, Any] = {}
+    for axes, (title, table) in zip(grid.flat, panels.items(), strict=False):
+        for method, part in table.groupby("method", sort=False):
+            style = {"color": colours[method], "linestyle": styles[method]}
+            width = 3 if method == ours else 1.3
+            (line,) = axes.plot(part["x"], part["value"], linewidth=width, **style)
+            labelled.setdefault(str(method), line)
+            axes.fill_between(part["x"], part["low"], part["high"], color=style["color"], alpha=0.2)
+        top = max(1.5, min(10.0, 1.2 * table["value"].max()))
+        axes.set(title=title, xlabel=xlabel, yscale="log")
+        axes.set_ylim(max(lowest, 0.5 * table["value"].min()), top)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    grid[0, 0].set_ylabel("squared error, share of E[y²]")
+    place = {"loc": "outside lower center", "ncols": min(4, n_columns + 1), "frameon": False}
+    figure.legend(labelled.values(), labelled.keys(), fontsize=9, **place)
     _save(figure, path)

@@ -20,7 +20,17 @@ def spread(values: list[float]) -> dict[str, float]:
 
 def report(name: str, rows: list[dict[str, Any]]) -> None:
     """Print rows as a table and write them to results/NAME.json."""
-    print(pd.DataFrame(rows).to_string(index=False, float_format=lambda x: f"{x:.4g}"))
+    print_table(pd.DataFrame(rows))
+    write(name, rows)
+
+
+def print_table(table: pd.DataFrame) -> None:
+    """Print without the index, four digits a number, nothing where there is none."""
+    print(table.to_string(index=False, na_rep="", float_format=lambda x: f"{x:.4g}"))
+
+
+def write(name: str, rows: list[dict[str, Any]]) -> None:
+    """Write rows and the setting to results/NAME.json."""
     setting = {
         "cpu": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),

@@ -1,12 +1,15 @@
 """What the numbers say of a claim: intervals over prompts, verdicts, plans that survive a kill."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
+
+sys.path.append(str(Path(__file__).parents[1]))  # report and pictures serve all benchmarks
 
 
 def interval(values: np.ndarray) -> dict[str, float]:
@@ -22,6 +25,21 @@ def verdict(spans: list[dict[str, float]]) -> str:
     if all(span["high"] < 0 for span in spans):
         return "holds"
     return "does not hold" if any(span["low"] > 0 for span in spans) else "not decided here"
+
+
+def claim(text: str, numbers: list[np.ndarray], **of: Any) -> dict[str, Any]:
+    """Row of a claim that holds if all numbers, each by prompt, have means below zero."""
+    spans = [interval(values) for values in numbers]
+    return {"kind": "claim", **of, "claim": text, "verdict": verdict(spans), "spans": spans}
+
+
+def print_claims(rows: list[dict[str, Any]]) -> None:
+    """Print the rows of claims, with the means that are below zero if they hold."""
+    print("\nClaims, with the mean that is below zero if so and its 95 % interval")
+    for row in rows:
+        if row["kind"] == "claim":
+            spans = [f"{s['value']:+.3g} ({s['low']:+.3g} to {s['high']:+.3g})" for s in row["spans"]]
+            print(f"{row['verdict']}: {row['claim']}: {', '.join(spans)}")
 
 
 def planned(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
