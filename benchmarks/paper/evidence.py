@@ -9,7 +9,22 @@ from typing import Any
 import numpy as np
 from scipy.stats import bootstrap
 
-sys.path.append(str(Path(__file__).parents[1]))  # report and pictures serve all benchmarks
+sys.path.append(str(Path(__file__).parents[1]))  # where these two serve all benchmarks
+
+from pictures import draw_errors, picture_file
+from report import print_table, write
+
+__all__ = [
+    "claim",
+    "draw_errors",
+    "interval",
+    "picture_file",
+    "planned",
+    "print_claims",
+    "print_table",
+    "verdict",
+    "write",
+]
 
 
 def interval(values: np.ndarray) -> dict[str, float]:
@@ -38,7 +53,9 @@ def print_claims(rows: list[dict[str, Any]]) -> None:
     print("\nClaims, with the mean that is below zero if so and its 95 % interval")
     for row in rows:
         if row["kind"] == "claim":
-            spans = [f"{s['value']:+.3g} ({s['low']:+.3g} to {s['high']:+.3g})" for s in row["spans"]]
+            spans = [
+                f"{s['value']:+.3g} ({s['low']:+.3g} to {s['high']:+.3g})" for s in row["spans"]
+            ]
             print(f"{row['verdict']}: {row['claim']}: {', '.join(spans)}")
 
 

@@ -11,13 +11,12 @@ import argparse
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from evidence import claim, interval, print_claims
+from evidence import claim, interval, print_claims, print_table, write
 from pictures import draw_errors, picture_file
 from prompts import (
     Method,
@@ -30,7 +29,6 @@ from prompts import (
     linear,
     ridge,
 )
-from report import print_table, write
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
@@ -86,7 +84,9 @@ def trees() -> dict[str, Method]:
     models = {
         "greedy tree, depth 4": DecisionTreeRegressor(max_depth=4, random_state=0),
         "greedy tree": DecisionTreeRegressor(random_state=0),
-        "gradient boosting": GradientBoostingRegressor(max_depth=4, n_estimators=50, random_state=0),
+        "gradient boosting": GradientBoostingRegressor(
+            max_depth=4, n_estimators=50, random_state=0
+        ),
     }
     signs = {f"{name}, signs of x": fitted(m, torch.sign) for name, m in models.items()}
     return {name: fitted(model) for name, model in models.items()} | signs
