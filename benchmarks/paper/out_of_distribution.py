@@ -172,10 +172,13 @@ def claims(errs: Errors) -> list[dict[str, Any]]:
 
 def show(rows: list[dict[str, Any]], largest: float) -> None:
     scores = pd.DataFrame([row for row in rows if row["kind"] == "score"])
-    order = {name: i for i, name in enumerate([*SHIFTS, *SCALED])}
-    table = scores.pivot(index=["shift", "method"], columns="examples", values="value")
-    table = table.sort_index(level="shift", key=lambda s: s.map(order), sort_remaining=False)
-    print("Squared error as a share of E[y^2] by number of examples; scales: at the most")
+    plain = scores[scores["shift"].isin(SHIFTS)]
+    table = plain.pivot(index=["shift", "method"], columns="examples", values="value")
+    print("Squared error as a share of E[y^2] by number of examples")
+    print_table(table.loc[list(SHIFTS)].reset_index())
+    scaled = scores[scores["shift"].isin(["none", *SCALED]) & (scores["examples"] == SIZES[-1])]
+    table = scaled.pivot(index="method", columns="shift", values="value")[["none", *SCALED]]
+    print(f"The same at {SIZES[-1]} examples where inputs or targets are scaled")
     print_table(table.reset_index())
     print(f"Scales change the networks' errors by {largest:.2%} at most: they cost nothing")
     print_claims(rows)

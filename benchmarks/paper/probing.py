@@ -1,14 +1,15 @@
 """Probes of X'y and of the least-squares weights after every loop or layer.
 
 Figure 8 of Yang et al. 2024.
-``python benchmarks/paper/probing.py [--weights linear] [--budget laptop|paper]`` trains a probe, an
-MLP of 64 units, on the states of the support rows after each loop of the shipped weights and of
-the looped network of `unlooped.py`, and after each layer of its unlooped one, and prints the
-probes' errors and what they say of the paper's claims; results in
-benchmarks/results/paper_probing.json. About 4 minutes of one core after training.
+``python benchmarks/paper/probing.py [--weights linear] [--budget laptop|paper]`` fits a probe
+to the states of the support rows after each loop of the shipped weights and of the looped network
+of `unlooped.py`, and after each layer of its unlooped one, and prints the probes' errors and what
+they say of the paper's claims; results in benchmarks/results/paper_probing.json. About 4 minutes of
+one core after training.
 
-It differs from the paper in four ways. Rows have no positions here, so states are averaged over the
-rows, normalised, where the paper learns a weight for each position. The targets are in canonical
+It differs from the paper in five ways. Rows have no positions here, so states are averaged over the
+rows, normalised, where the paper learns a weight for each position. The probe is ridge regression,
+where the paper has an MLP of 64 units. The targets are in canonical
 form, as the network sees them: columns standardised, signed and sorted by their correlation with y.
 Errors are shares of the targets' variance, so that 1 is a probe that knows nothing: sorted
 correlations alone are nearly known. Prompts have 40 examples rather than all numbers of them. The
@@ -27,14 +28,15 @@ import torch.nn.functional as F
 from evidence import claim, interval, print_claims, print_table, write
 from pictures import draw_errors, picture_file
 from prompts import CHUNK
-from sklearn.neural_network import MLPRegressor
+from sklearn.base import clone
+from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from tqdm.auto import tqdm
 from unlooped import BUDGETS, N_FEATURES, trained
 
-from sklearn_looped.core.device import seeded_generator
+from sklearn_looped.core.device import seeded_generator, training_dtype
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.held_out import HELD_OUT
 from sklearn_looped.learned.network import LoopedNetwork
@@ -44,6 +46,7 @@ N_EXAMPLES = 40
 TARGETS = ("X'y", "least squares")
 TRAIN, CONTROL, TEST = range(3)  # streams of prompts
 SHIPPED = "looped, shipped weights"
+PROBE = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
 
 
 def prompts(stream: int, n_prompts: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -77,7 +80,8 @@ def probed(network: LoopedNetwork, stream: int, n_prompts: int) -> tuple[np.ndar
     """States (passes, prompts, D) and the targets (2, prompts, d)."""
     inputs, targets = [], []
     for X, y in tqdm(prompts(stream, n_prompts), total=-(-n_prompts // CHUNK), leave=False):
-        inputs.append(states(network, X, y))
+        with torch.autocast("cpu", training_dtype(torch.device("cpu"))):
+            inputs.append(states(network, X, y).float())
         gradient = torch.einsum("bkd,bk->bd", X, y) / N_EXAMPLES
         weights = torch.linalg.lstsq(X.double(), y.double()[..., None]).solution.squeeze(-1)
         targets.append(torch.stack([gradient, weights.float()]))
@@ -93,8 +97,7 @@ def probe_errors(network: LoopedNetwork, n_train: int, n_test: int) -> dict[Any,
         known, wanted = probed(network, CONTROL if control else TRAIN, n_train)
         for t, rows in enumerate(tqdm(known, desc="probes", leave=False), 1):
             for index, target in enumerate(TARGETS):
-                mlp = MLPRegressor(64, early_stopping=True, max_iter=100, random_state=0)
-                probe = make_pipeline(StandardScaler(), mlp).fit(rows, wanted[index])
+                probe = clone(PROBE).fit(rows, wanted[index])
                 wrong = ((probe.predict(inputs[t - 1]) - targets[index]) ** 2).mean(1)
                 found[target, control, t] = wrong / variance[index]
     return found
