@@ -1,6 +1,6 @@
 """Scores on held-out tables of a prior: what a model card reports and a test can repeat."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import fmean
 
 import numpy as np
@@ -15,14 +15,15 @@ from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.standardise import Standardiser
 
 HELD_OUT = 2**31  # a seed no recipe uses: held-out tables are never met in training
-SIZES = ((32, 4), (64, 8), (128, 8), (256, 12), (256, 20))  # support rows, columns
+Sizes = tuple[tuple[int, int], ...]  # support rows and columns of tables
+SIZES: Sizes = ((32, 4), (64, 8), (128, 8), (256, 12), (256, 20))
 
 
 def held_out_tables(
-    prior: Prior, n_tables: int, n_query: int = 100
+    prior: Prior, n_tables: int, n_query: int = 100, sizes: Sizes = SIZES
 ) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """Yield X (B, s + q, d), y (B, s + q) and s: `n_tables` tables of each of five sizes."""
-    for index, (n_support, n_features) in enumerate(SIZES):
+    """Yield X (B, s + q, d), y (B, s + q) and s: `n_tables` tables of each size."""
+    for index, (n_support, n_features) in enumerate(sizes):
         generator = seeded_generator(HELD_OUT, index)
         yield *prior.sample(generator, n_tables, n_support + n_query, n_features), n_support
 
@@ -39,11 +40,29 @@ def accuracy(target: Tensor, logit: Tensor) -> Tensor:
     return ((target > 0) == (logit > 0)).double().mean(1)
 
 
+def squared_error(target: Tensor, prediction: Tensor) -> Tensor:
+    """Squared error of each table as a share of the mean square of all tables' targets."""
+    return (target - prediction).square().mean(1) / target.square().mean()
+
+
+Score = Callable[[Tensor, Tensor], Tensor]  # targets and predictions (B, q) -> (B,)
+SCORES: dict[str, Score] = {
+    "R2, clipped to [-1, 1]": r2_clipped,
+    "accuracy": accuracy,
+    "squared error over E[y^2]": squared_error,
+}
+
+
 @torch.inference_mode()
 def score_by_loop(
-    network: LoopedNetwork, prior: Prior, n_loops: int, n_tables: int = 64
+    network: LoopedNetwork,
+    prior: Prior,
+    n_loops: int,
+    n_tables: int = 64,
+    sizes: Sizes = SIZES,
+    score: Score = r2_clipped,
 ) -> list[float]:
-    """Mean clipped R2, or accuracy, over held-out tables after each loop, first to `n_loops`.
+    """Mean score over held-out tables after each loop, first to `n_loops`.
 
     Examples
     --------
@@ -54,21 +73,30 @@ def score_by_loop(
     >>> len(score_by_loop(untrained, LinearPrior(), n_loops=2, n_tables=2))
     2
     """
-    score = accuracy if network.config.classifies else r2_clipped
     scores: list[list[float]] = [[] for _ in range(n_loops)]
-    for X, y, n_support in held_out_tables(prior, n_tables):
+    for X, y, n_support in held_out_tables(prior, n_tables, sizes=sizes):
         scale = Standardiser.fit(X[:, :n_support], y[:, :n_support])
         prompt, target = scale.features(X), scale.target(y)
         outputs = network(prompt, target[:, :n_support], n_loops, window=n_loops)
         for loop, output in enumerate(outputs):
-            scores[loop] += score(target[:, n_support:], output[..., 0]).tolist()
+            if network.config.classifies:
+                scores[loop] += score(target[:, n_support:], output[..., 0]).tolist()
+            else:
+                answer = scale.undo_target(output[..., 0])
+                scores[loop] += score(y[:, n_support:], answer).tolist()
     return [fmean(each) for each in scores]
 
 
-def score_rival(rival: BaseEstimator, prior: Prior, n_tables: int = 64) -> float:
-    """Mean clipped R2, or accuracy, of a scikit-learn estimator on the same tables."""
+def score_rival(
+    rival: BaseEstimator,
+    prior: Prior,
+    n_tables: int = 64,
+    sizes: Sizes = SIZES,
+    score: Score = r2_clipped,
+) -> float:
+    """Mean score of a scikit-learn estimator on the same tables; a classifier's accuracy."""
     scores = []
-    for X, y, n_support in held_out_tables(prior, n_tables):
+    for X, y, n_support in held_out_tables(prior, n_tables, sizes=sizes):
         tables, targets = X.nan_to_num().numpy(), y.numpy()
         predictions = []
         for table, target in zip(tables, targets, strict=True):
@@ -80,5 +108,5 @@ def score_rival(rival: BaseEstimator, prior: Prior, n_tables: int = 64) -> float
         if is_classifier(rival):
             scores += (prediction == y[:, n_support:]).double().mean(1).tolist()
         else:
-            scores += r2_clipped(y[:, n_support:], prediction).tolist()
+            scores += score(y[:, n_support:], prediction).tolist()
     return fmean(scores)

@@ -1,13 +1,13 @@
 """Meta-training: a looped network learns from a stream of prompts, resumable to the step."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import GradientNormClipping
+from skorch.callbacks import Callback, GradientNormClipping
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
@@ -182,6 +182,7 @@ def meta_train(
     save_every: float = 30.0,
     device: str = "auto",
     verbose: int = 0,
+    callbacks: Sequence[Callback] = (),
 ) -> MetaTraining[Network]:
     """Meta-train a looped network on tables drawn from a prior.
 
@@ -211,6 +212,8 @@ def meta_train(
         As in `sklearn_looped.core.device.choose_device`.
     verbose : int, default=0
         Above 0: a progress bar with the mean loss of the last 100 steps.
+    callbacks : sequence of skorch callbacks, default=()
+        Called in turn after the library's own; `curve.HeldOutCurve` is one.
 
     Returns
     -------
@@ -264,7 +267,11 @@ def meta_train(
     net = _Trainer(
         module,
         criterion=_criterion(network, recipe),
-        callbacks=[("clip", GradientNormClipping(recipe.max_norm)), ("state", state)],
+        callbacks=[
+            ("clip", GradientNormClipping(recipe.max_norm)),
+            ("state", state),
+            *callbacks,
+        ],
         max_epochs=1,
         iterator_train__batch_size=None,
         train_split=None,

@@ -42,6 +42,8 @@ class NetworkConfig:
         Whether the prompt is added to the normalised state before every pass. False: weight tying.
     n_gate_units : int, default=0
         Hidden units of the exit gate; 0: no gate.
+    n_views : int, default=4
+        Views of a table (`views.VIEWS`) that an estimator averages unless told otherwise.
     """
 
     n_features: int = 32
@@ -54,12 +56,13 @@ class NetworkConfig:
     n_quantiles: int = 31
     injection: bool = True
     n_gate_units: int = 0
+    n_views: int = 4
 
     def __post_init__(self) -> None:
         for name, lowest in (
             ("n_features", 1), ("width", 2), ("n_heads", 1), ("n_loop_blocks", 1),
             ("n_pre_blocks", 0), ("n_post_blocks", 0), ("n_loops", 1), ("n_quantiles", 0),
-            ("n_gate_units", 0),
+            ("n_gate_units", 0), ("n_views", 1),
         ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:

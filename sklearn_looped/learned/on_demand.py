@@ -26,21 +26,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SKLEARN_LOOPED_CACHE", default))
 
 
-def configuration(n_features: int, n_rows: int) -> tuple[NetworkConfig, Recipe]:
+def configuration(prior: str, n_features: int, n_rows: int) -> tuple[NetworkConfig, Recipe]:
     """Network and recipe for a table: exactly its columns, rows up to the next power of two.
 
-    Rounding the rows up lets the folds of a cross-validation share one training.
+    Rounding the rows up lets the folds of a cross-validation share one training. Of a function
+    class the network's estimator takes one view, the table as it is.
 
     Examples
     --------
     >>> from sklearn_looped.learned.on_demand import configuration
-    >>> configuration(5, 40)[1].n_support
+    >>> configuration("linear", 5, 40)[1].n_support
     (5, 64)
     """
     d = min(n_features, MAX_FEATURES)
     most = 2 ** math.ceil(math.log2(n_rows))
     most = min(max(most, MIN_SUPPORT), MAX_SUPPORT)
-    network = NetworkConfig(n_features=d, width=128, n_heads=4)
+    network = NetworkConfig(
+        n_features=d, width=128, n_heads=4, n_views=4 if prior == "tables" else 1
+    )
     recipe = Recipe(
         n_steps=1600,
         n_features=(d, d),
@@ -75,7 +78,7 @@ def meta_trained(
     -------
     Checkpoint
     """
-    network, recipe = configuration(n_features, n_rows)
+    network, recipe = configuration(prior, n_features, n_rows)
     identity = json.dumps([str(PRIORS[prior]), asdict(network), asdict(recipe)], sort_keys=True)
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     folder = cache_folder() / f"{prior}-{key}"

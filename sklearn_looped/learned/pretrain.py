@@ -11,16 +11,11 @@ import argparse
 import hashlib
 import json
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.base import BaseEstimator
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped import __version__
 from sklearn_looped.core.device import choose_device
@@ -30,64 +25,15 @@ from sklearn_looped.learned.checkpoints import (
     registry,
     save_checkpoint,
 )
-from sklearn_looped.learned.held_out import score_by_loop, score_rival
+from sklearn_looped.learned.curve import HeldOutCurve, read_curve
+from sklearn_looped.learned.held_out import SCORES, score_by_loop, score_rival
 from sklearn_looped.learned.metatrain import MetaTraining, meta_train
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
-from sklearn_looped.learned.priors import Prior, SyntheticTables, TwoClassTables
-from sklearn_looped.learned.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """All that makes a shipped checkpoint: network, prior, recipe, start, and what to warn of.
-
-    `start` names the shipped weights to begin from; `gate` is the recipe of an exit gate, trained
-    on the finished network; `rivals` are scored on the same tables.
-    """
-
-    network: NetworkConfig
-    prior: Prior
-    recipe: Recipe
-    limits: str
-    rivals: dict[str, BaseEstimator]
-    start: str | None = None
-    gate: Recipe | None = None
-
+from sklearn_looped.learned.network import LoopedNetwork
+from sklearn_looped.learned.pretrainings import PRETRAININGS, Pretraining
 
 GATE_UNITS = 16
-TABLE_SIZES = (
-    "Tables of up to 32 columns and 512 support rows were seen in training; more rows are "
-    "handled, but untrained. Nothing but synthetic tables was seen. "
-)
-PRETRAININGS = {
-    "tabular": Pretraining(
-        NetworkConfig(),
-        SyntheticTables(),
-        Recipe(n_steps=8500),
-        TABLE_SIZES + "Sharp steps and tables without noise are learned less precisely than by "
-        "tree ensembles or least squares. On five of 25 OpenML regression sets LassoCV predicts "
-        "better: Moneyball, chatfield_4, plasma_retinol, quake and solar_flare, all nearly linear "
-        "or next to noise. All scores: [docs/benchmarks.md](../../../docs/benchmarks.md).",
-        {
-            "RidgeCV": make_pipeline(StandardScaler(), RidgeCV([10.0**k for k in range(-3, 4)])),
-            "random forest": RandomForestRegressor(random_state=0),
-        },
-        gate=Recipe(n_steps=1000, n_loops=(8, 8), lr=2e-3, muon_lr=5e-3, loss="gate", seed=2),
-    ),
-    "tabular-classifier": Pretraining(
-        NetworkConfig(n_quantiles=0),
-        TwoClassTables(),
-        Recipe(n_steps=4000, lr=5e-4, muon_lr=5e-3, decay=0.8, seed=1),
-        TABLE_SIZES + "Two classes at a time: more are told apart one against the rest.",
-        {
-            "LogisticRegression": make_pipeline(StandardScaler(), LogisticRegression()),
-            "random forest": RandomForestClassifier(random_state=0),
-        },
-        start="tabular",
-    ),
-}
-
-
+CURVE = "curve.jsonl"
+RUNS = Path("runs")
 CARD = """# {name}
 
 A looped transformer for `{estimator}(weights="{name}")`.
@@ -96,12 +42,12 @@ A looped transformer for `{estimator}(weights="{name}")`.
 - Prior: `{prior}`
 - Recipe: {recipe}{start}{gate}
 - Tables seen: {tables:,} in {steps:,} steps; final loss {loss:.4f} (mean of the last 100 steps)
-- Cost: {hours:.2f} hours on {machine}
+- Cost: {hours:.2f} hours on {machine}{curve}
 - Written by sklearn_looped {version}, torch {torch}; licence BSD-3-Clause
 
 ## Scores on the prior's own held-out tables
 
-Mean {score} of 64 tables of each of five sizes (`held_out.py`):
+Mean {score}, of 64 tables of each size, {sizes} support rows x columns (`held_out.py`):
 
 {scores}
 
@@ -115,25 +61,39 @@ Mean {score} of 64 tables of each of five sizes (`held_out.py`):
 """
 
 
-def _card(name: str, job: Pretraining, runs: list[MetaTraining], command: str, device: str) -> str:
-    trained, network = job.network.n_loops, runs[-1].network
-    losses = runs[-1 if job.gate is None else -2].losses
-    by_loop = score_by_loop(network, job.prior, 2 * trained)
-    rows = [f"{name}, {loop} loops | {by_loop[loop - 1]:.3f}" for loop in _loops_shown(trained)]
-    rows += [
-        f"{rival} | {score_rival(model, job.prior):.3f}" for rival, model in job.rivals.items()
-    ]
-    classifies = job.network.classifies
-    score = "accuracy" if classifies else "R2, clipped to [-1, 1],"
-    table = "\n".join(
-        [f"| model | {score.split(',')[0]} |", "|---|---|", *(f"| {row} |" for row in rows)]
-    )
+def _score_table(name: str, job: Pretraining, network: LoopedNetwork) -> str:
+    """Scores of the network by loop and of its rivals, as a table of the card."""
+    trained = job.network.n_loops
+    score = SCORES[job.score]
+    by_loop = score_by_loop(network, job.prior, 2 * trained, sizes=job.sizes, score=score)
+    found = {f"{name}, {loop} loops": by_loop[loop - 1] for loop in _loops_shown(trained)}
+    for rival, model in job.rivals.items():
+        found[rival] = score_rival(model, job.prior, sizes=job.sizes, score=score)
+    number = "{:.2e}" if job.score.startswith("squared error") else "{:.3f}"
+    rows = [f"| {model} | {number.format(value)} |" for model, value in found.items()]
+    return "\n".join([f"| model | {job.score.split(',')[0]} |", "|---|---|", *rows])
+
+
+def _spell_curve(folder: Path) -> str:
+    """Give some points of the curve of the held-out score, as a line of the card."""
+    rows = read_curve(folder / CURVE)
+    shown = [rows[round(i * (len(rows) - 1) / 5)] for i in range(6)] if len(rows) > 5 else rows
+    points = ", ".join(f"{row['score']:.3g} at {row['cpu_seconds']:.0f}" for row in shown)
+    return f"\n- Score by processor seconds: {points}" if points else ""
+
+
+def _card(
+    name: str, job: Pretraining, runs: list[MetaTraining], command: str, folder: Path, device: str
+) -> str:
+    network, losses = runs[-1].network, runs[-1 if job.gate is None else -2].losses
     chosen = choose_device(device)
     hardware = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "CPU"
     return CARD.format(
         name=name,
-        estimator="LoopedICLClassifier" if classifies else "LoopedICLRegressor",
-        score=score,
+        estimator="LoopedICLClassifier" if job.network.classifies else "LoopedICLRegressor",
+        score=job.score,
+        sizes=", ".join(f"{rows} x {columns}" for rows, columns in job.sizes),
+        curve=_spell_curve(folder),
         start=f"; started from the weights `{job.start}`" if job.start else "",
         gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
         parameters=sum(p.numel() for p in network.parameters()),
@@ -147,7 +107,7 @@ def _card(name: str, job: Pretraining, runs: list[MetaTraining], command: str, d
         machine=f"{hardware} ({platform.machine()}, {torch.get_num_threads()} threads)",
         version=__version__,
         torch=torch.__version__,
-        scores=table,
+        scores=_score_table(name, job, network),
         limits=job.limits,
         command=command,
     )
@@ -171,6 +131,11 @@ def ship(name: str, folder: Path) -> None:
     (WEIGHTS_FOLDER / "registry.json").write_text(text)
 
 
+def _place(name: str) -> str:
+    """Name of shipped weights as it is; of others, the path where their training leaves them."""
+    return name if name in registry() else str(RUNS / name / f"{name}.safetensors")
+
+
 def _train(
     name: str, job: Pretraining, folder: Path, device: str
 ) -> tuple[list[MetaTraining], LoopedNetwork]:
@@ -180,13 +145,25 @@ def _train(
         (job.network, job.recipe, folder),
         (gated, job.gate, folder / "gate"),
     ]
-    start = None if job.start is None else load_checkpoint(job.start)
+    start = None if job.start is None else load_checkpoint(_place(job.start))
+
+    def score(network: LoopedNetwork) -> float:
+        n_loops, measure = job.network.n_loops, SCORES[job.score]
+        return score_by_loop(network, job.prior, n_loops, 32, job.sizes, measure)[-1]
+
     runs = []
     for network, recipe, place in stages:
         if recipe is None:
             continue
         run = meta_train(
-            network, job.prior, recipe, start=start, folder=place, device=device, verbose=1
+            network,
+            job.prior,
+            recipe,
+            start=start,
+            folder=place,
+            device=device,
+            verbose=1,
+            callbacks=[HeldOutCurve(folder / CURVE, score)] if place == folder else [],
         )
         save_checkpoint(run.network, place / f"{name}.safetensors")
         start = load_checkpoint(place / f"{name}.safetensors")
@@ -207,14 +184,14 @@ def main() -> None:
     job = PRETRAININGS[args.name]
     if args.steps is not None:
         job = replace(job, recipe=replace(job.recipe, n_steps=args.steps))
-    folder = args.folder or Path("runs") / args.name
+    folder = args.folder or RUNS / args.name
     runs, network = _train(args.name, job, folder, args.device)
     seconds = sum(run.seconds for run in runs)
     facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
     save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
     steps = f" --steps {args.steps}" if args.steps is not None else ""
     command = f"python -m sklearn_looped.learned.pretrain {args.name}{steps}"
-    card = _card(args.name, job, runs, command, args.device)
+    card = _card(args.name, job, runs, command, folder, args.device)
     (folder / f"{args.name}.md").write_text(card)
     print(card)
     if args.ship:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -24,6 +24,12 @@ from sklearn_looped.learned.recipe import Recipe
 def _public(prior: Prior) -> dict[str, Any]:
     """Attributes of a prior that say what it draws."""
     return {k: v for k, v in getattr(prior, "__dict__", {}).items() if not k.startswith("_")}
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """Defaults of a dataclass's fields, as JSON has them."""
+    defaults = {f.name: f.default for f in fields(config) if f.default is not MISSING}
+    return cast(dict[str, Any], json.loads(json.dumps(defaults)))
 
 
 def _damped(average: Tensor, weights: Tensor, n_averaged: Tensor | int, decay: float) -> Tensor:
@@ -60,6 +66,10 @@ class RunState(Callback):
             "prior": {"name": type(prior).__qualname__, **_public(prior)},
             "recipe": asdict(recipe),
             "start": {} if start is None else {"digest": start.digest},
+        }
+        self.defaults: dict[str, dict[str, Any]] = {key: {} for key in self.identity} | {
+            "network": _defaults(cast(Any, network).config),
+            "recipe": _defaults(recipe),
         }
         self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not verbose)
         self.saved_at = monotonic()
@@ -151,7 +161,9 @@ class RunState(Callback):
 
     def _check_identity(self, metadata: dict[str, str]) -> None:
         for key, ours in self.identity.items():
-            theirs, ours = json.loads(metadata[key]), json.loads(json.dumps(ours))
+            # A field that came after the state was written has had its default.
+            theirs = self.defaults[key] | json.loads(metadata[key])
+            ours = json.loads(json.dumps(ours))
             if theirs != ours:
                 names = {**ours, **theirs}
                 differing = [name for name in names if ours.get(name) != theirs.get(name)]

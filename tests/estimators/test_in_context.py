@@ -2,6 +2,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -18,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned import on_demand
 from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from sklearn_looped.learned.network import LoopedNetwork
 
 
 def relative(a, b):
@@ -263,11 +265,25 @@ def test_weights_from_a_file_travel_in_the_pickle(tmp_path, tiny_network, rng):
     assert model.weights_digest_ != load_checkpoint("tabular").digest
 
 
+def test_weights_say_how_many_views_are_averaged(tmp_path, tiny_network, rng):
+    X = rng.normal(size=(30, 4))
+    predictions = {}
+    for n_views in (1, 4):
+        network = LoopedNetwork(replace(tiny_network.config, n_views=n_views))
+        network.load_state_dict(tiny_network.state_dict())
+        save_checkpoint(network, tmp_path / f"{n_views}.safetensors")
+        path = tmp_path / f"{n_views}.safetensors"
+        predictions[n_views] = LoopedICLRegressor(path).fit(X, X[:, 0]).predict(X)
+        asked = LoopedICLRegressor(path, n_estimators=n_views).fit(X, X[:, 0])
+        assert np.array_equal(asked.predict(X), predictions[n_views])
+    assert not np.allclose(predictions[1], predictions[4])
+
+
 def test_weights_are_meta_trained_once_on_demand(tmp_path, monkeypatch, rng):
     monkeypatch.setenv("SKLEARN_LOOPED_CACHE", str(tmp_path))
-    network, recipe = on_demand.configuration(5, 40)
+    network, recipe = on_demand.configuration("linear", 5, 40)
     short = type(recipe)(**{**recipe.__dict__, "n_steps": 3, "rows_per_step": 200})
-    monkeypatch.setattr(on_demand, "configuration", lambda d, n: (network, short))
+    monkeypatch.setattr(on_demand, "configuration", lambda prior, d, n: (network, short))
     X = rng.normal(size=(40, 5))
     first = LoopedICLRegressor(weights=None, prior="linear").fit(X, X[:, 0])
     (folder,) = tmp_path.iterdir()
@@ -278,9 +294,9 @@ def test_weights_are_meta_trained_once_on_demand(tmp_path, monkeypatch, rng):
 
 
 def test_folds_of_a_cross_validation_share_one_training():
-    assert on_demand.configuration(5, 32) == on_demand.configuration(5, 40)
-    assert on_demand.configuration(5, 40) != on_demand.configuration(6, 40)
-    assert on_demand.configuration(50, 10_000)[0].n_features == 32
+    assert on_demand.configuration("linear", 5, 32) == on_demand.configuration("linear", 5, 40)
+    assert on_demand.configuration("linear", 5, 40) != on_demand.configuration("linear", 6, 40)
+    assert on_demand.configuration("tables", 50, 10_000)[0].n_features == 32
 
 
 X_BAD, Y_BAD = np.arange(12.0).reshape(6, 2), np.arange(6.0)

@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import random
 from dataclasses import replace
@@ -6,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.held_out import score_by_loop
+from sklearn_looped.learned.curve import HeldOutCurve, read_curve
+from sklearn_looped.learned.held_out import score_by_loop, squared_error
 from sklearn_looped.learned.metatrain import PromptStream, meta_train
 from sklearn_looped.learned.network import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior, OwnTables
@@ -96,6 +99,21 @@ def test_a_seed_repeats_a_run_and_another_does_not():
     other = meta_train(NETWORK, LinearPrior(), replace(recipe, seed=1))
     assert one.losses == same.losses
     assert one.losses != other.losses
+
+
+def test_a_state_from_before_a_field_existed_counts_as_one_of_its_default(tmp_path):
+    recipe = replace(RECIPE, n_steps=2)
+    first = meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    network = json.loads(metadata["network"])
+    del network["injection"]
+    save_file(tensors, path, metadata | {"network": json.dumps(network)})
+    assert meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path).losses == first.losses
+    with pytest.raises(ValueError, match=r"another network \(differs in injection\)"):
+        meta_train(replace(NETWORK, injection=False), LinearPrior(), recipe, folder=tmp_path)
 
 
 def test_the_state_of_another_run_is_refused_by_name(tmp_path):
@@ -218,3 +236,28 @@ def test_fine_tuning_on_own_tables_improves_on_them(tmp_path):
         X, y = wave(99)
         scores.append(model.fit(X[:40], y[:40]).score(X[40:], y[40:]))
     assert 1 - scores[1] < 0.7 * (1 - scores[0])
+
+
+def test_a_curve_goes_on_where_the_killed_run_goes_on(tmp_path):
+    def score(network):
+        return score_by_loop(network, LinearPrior(), 2, 4, sizes=((8, 2),), score=squared_error)[-1]
+
+    class Stopped(LinearPrior):
+        def sample(self, generator, n_tables, n_rows, n_features):
+            if len(read_curve(path)) == 3:
+                raise KeyboardInterrupt
+            return super().sample(generator, n_tables, n_rows, n_features)
+
+    Stopped.__qualname__ = "LinearPrior"
+    path, recipe = tmp_path / "curve.jsonl", replace(RECIPE, n_steps=7)
+    with pytest.raises(KeyboardInterrupt):
+        meta_train(
+            NETWORK, Stopped(), recipe, folder=tmp_path, callbacks=[HeldOutCurve(path, score, 2)]
+        )  # nothing is saved within 30 seconds, so that the run begins anew
+    run = meta_train(
+        NETWORK, LinearPrior(), recipe, folder=tmp_path, callbacks=[HeldOutCurve(path, score, 2)]
+    )
+    rows = read_curve(path)
+    assert [row["step"] for row in rows] == [2, 4, 6, 7]
+    assert rows[-1]["score"] == score(run.network)
+    assert run.losses == meta_train(NETWORK, LinearPrior(), recipe).losses

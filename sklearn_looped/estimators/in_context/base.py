@@ -38,7 +38,7 @@ class InContextEstimator(BaseEstimator):
         "n_loops": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
         "exit_rule": [StrOptions({"settled", "gate", "holdout"})],
         "exit_quantile": [Interval(Real, 0, 1, closed="neither")],
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "n_estimators": [Interval(Integral, 1, None, closed="left"), None],
         "max_support": [Interval(Integral, 2, None, closed="left")],
         "device": [str],
         "random_state": ["random_state"],
@@ -48,7 +48,7 @@ class InContextEstimator(BaseEstimator):
     n_loops: int | str | None
     exit_rule: str
     exit_quantile: float
-    n_estimators: int
+    n_estimators: int | None
     max_support: int
     device: str
     random_state: int | np.random.RandomState | None
@@ -91,8 +91,8 @@ class InContextEstimator(BaseEstimator):
         if len(support.X) > self.max_support:
             warnings.warn(
                 f"Got {len(support.X)} rows, more than max_support={self.max_support}: each of "
-                f"the {self.n_estimators} members sees a random subsample. Raise max_support to "
-                "use more rows; time grows with its square.",
+                f"the {self._count_members()} members sees a random subsample. Raise max_support "
+                "to use more rows; time grows with its square.",
                 stacklevel=4,
             )
         self._ensemble = self._fit_ensemble(support, rng)
@@ -110,13 +110,17 @@ class InContextEstimator(BaseEstimator):
 
     def _fit_ensemble(self, support: Support, rng: np.random.RandomState) -> SupportEnsemble:
         width = self._checkpoint.network.config.n_features
-        views = fit_views(support, self.n_estimators, width, self.max_support, rng)
+        views = fit_views(support, self._count_members(), width, self.max_support, rng)
         return SupportEnsemble.fit(support, views)
 
     def _start(self, device: torch.device) -> None:
         """Put the network on the device and run the support through it."""
         self._network: LoopedNetwork = network_on(device, self._checkpoint)
         self._memories = self._ensemble.remember(self._network, self._count_loops())
+
+    def _count_members(self) -> int:
+        """Members that `n_estimators` asks for at most."""
+        return self.n_estimators or self._checkpoint.network.config.n_views
 
     def _count_loops(self) -> int:
         """Loops that `n_loops` asks for at most."""

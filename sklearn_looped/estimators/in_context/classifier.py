@@ -48,9 +48,9 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         needs 20 rows.
     exit_quantile : float, default=0.95
         For "gate": higher takes more loops. Strictly between 0 and 1.
-    n_estimators : int, default=4
-        Members of the ensemble, whose probabilities are averaged; what each sees is said in
-        `LoopedICLRegressor`.
+    n_estimators : int, default=None
+        Members of the ensemble, whose probabilities are averaged; what each sees, and what
+        None stands for, is said in `LoopedICLRegressor`.
     max_support : int, default=1024
         Rows a member attends to; of more, each draws a random subsample, with a warning.
     device : str, default="auto"
@@ -118,7 +118,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         n_loops: int | str | None = None,
         exit_rule: str = "settled",
         exit_quantile: float = 0.95,
-        n_estimators: int = 4,
+        n_estimators: int | None = None,
         max_support: int = 1024,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,

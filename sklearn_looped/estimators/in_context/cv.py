@@ -34,7 +34,7 @@ class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
         Counts to choose from. None: from 1 to twice as many as the weights were made for.
     cv : int, cross-validation generator or iterable, default=None
         As in `sklearn.model_selection.cross_val_score`; None: 5 folds in the order of the rows.
-    n_estimators : int, default=4
+    n_estimators : int, default=None
         As in `LoopedICLRegressor`, like the rest.
     max_support : int, default=1024
     device : str, default="auto"
@@ -92,7 +92,7 @@ class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
         *,
         n_loops: ArrayLike | None = None,
         cv: Any = None,
-        n_estimators: int = 4,
+        n_estimators: int | None = None,
         max_support: int = 1024,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,

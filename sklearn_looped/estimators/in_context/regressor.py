@@ -59,11 +59,13 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         For "gate": higher takes more loops. Strictly between 0 and 1.
     prior : {"decision-tree", "linear", "relu-network", "sparse-linear", "tables"}, default=None
         What to meta-train on; needed with, and only allowed with, ``weights=None``.
-    n_estimators : int, default=4
+    n_estimators : int, default=None
         Members of the ensemble, which see the table in turn as it is, as whitened principal
-        components, with normal marginals, and as components of those. More than four differ,
-        and are run, only where rows or columns are subsampled. Of more columns than the network
-        reads (32), each member sees the most correlated half and a different share of the rest.
+        components, with normal marginals, and as components of those. None: the weights' own
+        number, four for "tabular" and one, the table as it is, for the weights of a function
+        class. More than four differ, and are run, only where rows or columns are subsampled.
+        Of more columns than the network reads (32), each member sees the most correlated half
+        and a different share of the rest.
     max_support : int, default=1024
         Rows a member attends to; of more, each draws a random subsample, with a warning.
     device : str, default="auto"
@@ -135,7 +137,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         exit_rule: str = "settled",
         exit_quantile: float = 0.95,
         prior: str | None = None,
-        n_estimators: int = 4,
+        n_estimators: int | None = None,
         max_support: int = 1024,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,

@@ -1,0 +1,33 @@
+"""The shipped weights do on raw data what their cards say."""
+
+import numpy as np
+import pytest
+
+from sklearn_looped import LoopedICLRegressor
+from sklearn_looped.core.device import seeded_generator
+from sklearn_looped.estimators.in_context import predict_many
+from sklearn_looped.learned.held_out import HELD_OUT
+from sklearn_looped.learned.pretrainings import PRETRAININGS
+
+N_PROMPTS, N_QUERY = 48, 8
+
+
+@pytest.mark.parametrize(
+    ("weights", "n_examples", "bound"),
+    [
+        # Yang et al. 2024: 7.79e-4, 6.12e-4 and .18 for their looped transformer; gradient
+        # boosting on the trees: .59.
+        ("linear", 40, 7.8e-4),
+        ("sparse-linear", 40, 6.1e-4),
+        ("decision-tree", 100, 0.59),
+        ("relu-network", 100, 0.18),
+    ],
+)
+def test_function_classes_are_learned_in_context(weights, n_examples, bound):
+    prior = PRETRAININGS[weights].prior
+    X, y = prior.sample(seeded_generator(HELD_OUT, 99), N_PROMPTS, n_examples + N_QUERY, 20)
+    units = 1000 * X.numpy() - 5, 0.01 * y.numpy() + 3  # the estimator undoes units
+    tables = [(a[:n_examples], b[:n_examples], a[n_examples:]) for a, b in zip(*units, strict=True)]
+    predictions = np.array(predict_many(LoopedICLRegressor(weights=weights), tables))
+    errors = (predictions - units[1][:, n_examples:]) ** 2 / 0.01**2
+    assert errors.mean() / np.square(y.numpy()).mean() <= bound
