@@ -83,17 +83,22 @@ def networks(budget: Budget) -> dict[str, tuple[NetworkConfig, Recipe]]:
     }
 
 
-def trained(name: str) -> dict[str, tuple[MetaTraining, float]]:
-    """Meta-train both at a budget, or take them from runs/; give them and their CPU seconds."""
+def trained(name: str) -> dict[str, tuple[MetaTraining, float | None]]:
+    """Meta-train both at a budget, or take them from runs/; give them and their CPU seconds.
+
+    None for a run that went on after a kill: what it took before is not known.
+    """
     found = {}
     for kind, (network, recipe) in networks(BUDGETS[name]).items():
         folder, start = RUNS / name / kind, process_time()
+        fresh = not (folder / "state.safetensors").exists()
         device = "cpu" if name == "laptop" else "auto"
         run = meta_train(
             network, LinearPrior(), recipe, folder=folder, save_every=60, device=device, verbose=1
         )
-        taken = planned(folder / "cost.json", lambda s=start: {"CPU s": process_time() - s})
-        found[kind] = (run, taken["CPU s"])
+        taken = process_time() - start if fresh else None
+        cost = planned(folder / "cost.json", lambda t=taken: {"CPU s": t})
+        found[kind] = (run, cost["CPU s"])
     return found
 
 
