@@ -1,19 +1,18 @@
 """Probes of X'y and of the least-squares weights after every loop or layer.
 
-Figure 8 of Yang et al. 2024.
-``python benchmarks/paper/probing.py [--weights linear] [--budget laptop|paper]`` fits a probe
-to the states of the support rows after each loop of the shipped weights and of the looped network
-of `unlooped.py`, and after each layer of its unlooped one, and prints the probes' errors and what
-they say of the paper's claims; results in benchmarks/results/paper_probing.json. About 4 minutes of
-one core after training.
+``python benchmarks/paper/probing.py [--weights linear] [--budget laptop|paper]`` (Yang et al. 2024,
+Fig. 8) fits a probe to the states of the support rows after each loop of the shipped weights and of
+the looped network of `unlooped.py`, and after each layer of its unlooped one, and prints the
+probes' errors and what they say of the paper's claims; results in
+benchmarks/results/paper_probing.json. About 2 minutes of one core after training.
 
 It differs from the paper in five ways. Rows have no positions here, so states are averaged over the
 rows, normalised, where the paper learns a weight for each position. The probe is ridge regression,
-where the paper has an MLP of 64 units. The targets are in canonical
-form, as the network sees them: columns standardised, signed and sorted by their correlation with y.
-Errors are shares of the targets' variance, so that 1 is a probe that knows nothing: sorted
-correlations alone are nearly known. Prompts have 40 examples rather than all numbers of them. The
-control is the paper's: a probe that has seen w = 1 only, on prompts of random w.
+where the paper has an MLP of 64 units. The targets are in canonical form, as the network sees them:
+columns standardised, signed and sorted by their correlation with y. Errors are shares of the
+targets' variance, so that 1 is a probe that knows nothing: sorted correlations alone are nearly
+known. Prompts have 40 examples rather than all numbers of them. The control is the paper's: a probe
+that has seen w = 1 only, on prompts of random w.
 """
 
 import argparse
@@ -167,7 +166,8 @@ def main() -> None:
         scores["method"] = scores["network"] + np.where(scores["control"], ", control", "")
         scores = scores.rename(columns={"pass": "x"})
         panels = {target: scores[scores["target"] == target] for target in TARGETS}
-        draw_errors(panels, SHIPPED, "loop or layer", args.picture, lowest=0.01)
+        ylabel = "squared error, share of the targets' variance"
+        draw_errors(panels, SHIPPED, "loop or layer", args.picture, ylabel=ylabel)
 
 
 if __name__ == "__main__":
