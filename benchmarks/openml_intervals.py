@@ -34,6 +34,11 @@ def ours(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> np.ndarray:
     return clone(ESTIMATORS[OURS]).fit(X, y).predict_quantiles(X_test, LEVELS)
 
 
+def conformal(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> np.ndarray:
+    model = clone(ESTIMATORS[OURS]).fit(X, y)
+    return model.predict_quantiles(X_test, LEVELS, conformal=True)
+
+
 def gaussian_process(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> np.ndarray:
     model = clone(ESTIMATORS["Gaussian process"]).fit(X, y)
     encoder, process = model.regressor_[:-1], model.regressor_[-1]
@@ -52,6 +57,7 @@ def boosting(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> np.ndarray
 
 MODELS: dict[str, Callable[..., np.ndarray]] = {
     OURS: ours,
+    f"{OURS}, conformal": conformal,
     "Gaussian process": gaussian_process,
     "quantile boosting": boosting,
 }

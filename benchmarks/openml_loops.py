@@ -14,11 +14,12 @@ import time
 import pandas as pd
 from openml_regression import TASKS
 from openml_tasks import append_rows, arguments, fold_rows, load, read_rows
-from pictures import draw_loops, picture_file
+from pictures import draw_loops
 from report import RESULTS
 from sklearn.metrics import r2_score
 
 from sklearn_looped import LoopedICLRegressor
+from sklearn_looped.cli.arguments import picture_file
 from sklearn_looped.learned.checkpoints import load_checkpoint
 
 ROWS = RESULTS / "openml_loops.jsonl"

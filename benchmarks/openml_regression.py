@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from openml_tasks import append_rows, arguments, coded, fold_rows, load, read_rows, scaled
-from pictures import draw_ranks, picture_file
+from pictures import draw_ranks
 from report import RESULTS
 from scipy.stats import binomtest, rankdata
 from sklearn.base import clone
@@ -32,6 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from sklearn_looped import LoopedICLRegressor
+from sklearn_looped.cli.arguments import picture_file
 
 ROWS = RESULTS / "openml_regression.jsonl"
 OURS = "LoopedICLRegressor"

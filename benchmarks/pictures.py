@@ -3,8 +3,6 @@
 Colours are those of Okabe and Ito, which the colour-blind tell apart.
 """
 
-import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import studentized_range
 
-BLUE, VERMILION = "#0072B2", "#D55E00"
+from sklearn_looped.inspection.style import BLUE, VERMILION
+
 OTHERS = (VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black")
 STEP = 0.34  # inches from one line of text to the next
-
-
-def picture_file(name: str) -> Path:
-    """Turn an argument into a path, before any work; refuse what cannot be drawn."""
-    path = Path(name)
-    if path.suffix not in {".png", ".svg"}:
-        raise argparse.ArgumentTypeError(f"got {name}, but a picture is a .png or a .svg file")
-    if find_spec("matplotlib") is None:
-        raise argparse.ArgumentTypeError(
-            "a picture needs matplotlib: pip install matplotlib, or leave --picture out"
-        )
-    return path
 
 
 def _figure(width: float, height: float) -> Any:

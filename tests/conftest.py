@@ -1,6 +1,7 @@
 import os
 import shutil
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,14 @@ import torch
 from sklearn.datasets import load_diabetes
 
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+
+
+def pytest_collection_modifyitems(items):
+    if find_spec("matplotlib") is None:
+        skip = pytest.mark.skip(reason="examples of displays are drawn with matplotlib")
+        for item in items:
+            if isinstance(item, pytest.DoctestItem) and "inspection" in item.path.parts:
+                item.add_marker(skip)
 
 
 @pytest.fixture

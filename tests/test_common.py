@@ -1,8 +1,11 @@
 """scikit-learn's own checks on every public estimator, with no failure expected."""
 
 import inspect
+from pathlib import Path
 
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_looped
@@ -56,3 +59,22 @@ def test_no_tag_excuses_an_estimator():
         assert not tags._skip_test
         for kind in (tags.regressor_tags, tags.classifier_tags):
             assert kind is None or not kind.poor_score
+
+
+def test_the_html_representation_links_to_the_api_reference(monkeypatch):
+    reference = (Path(__file__).parents[1] / "docs" / "api" / "estimators.rst").read_text()
+    monkeypatch.delenv("SKLEARN_LOOPED_DOCS", raising=False)
+    for estimator in ESTIMATORS:
+        name = type(estimator).__name__
+        page = f"generated/sklearn_looped.{name}.html"
+        assert f'href="docs/_build/html/{page}"' in estimator._repr_html_()
+        assert f"\n   {name}\n" in reference  # the page is there
+    monkeypatch.setenv("SKLEARN_LOOPED_DOCS", "https://example.org/{docs}/")
+    assert f'href="https://example.org/{{docs}}/{page}"' in estimator._repr_html_()
+
+
+def test_a_pipeline_links_each_step_to_its_own_documentation(monkeypatch):
+    monkeypatch.setenv("SKLEARN_LOOPED_DOCS", "..")
+    html = make_pipeline(StandardScaler(), ProgrammedRidge())._repr_html_()
+    assert 'href="../generated/sklearn_looped.ProgrammedRidge.html"' in html
+    assert "sklearn.preprocessing.StandardScaler.html" in html

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from sklearn_looped import __main__ as program
+from sklearn_looped.cli import evaluate, tables
 
 
 @pytest.fixture
@@ -16,8 +17,21 @@ def csv(tmp_path, rng):
     return path
 
 
-def test_a_users_file_gives_a_table_and_a_curve(csv, capsys):
-    program.main(["--csv", str(csv), "--target", "price"])
+@pytest.fixture
+def drawn(monkeypatch):
+    """The displays of pictures that were written."""
+    pytest.importorskip("matplotlib", reason="pictures are drawn with matplotlib")
+    displays = []
+    plot = evaluate.LoopCurveDisplay.plot
+    monkeypatch.setattr(
+        evaluate.LoopCurveDisplay, "plot", lambda self, ax: displays.append(plot(self, ax))
+    )
+    return displays
+
+
+def test_a_users_file_gives_a_table_a_curve_and_a_picture(csv, tmp_path, capsys, drawn):
+    path = tmp_path / "new" / "loops.png"
+    program.main(["evaluate", "--csv", str(csv), "--target", "price", "--picture", str(path)])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("houses.csv: 60 rows, 2 columns, 5 folds")
     scores = {line[:20].strip(): float(line[20:28]) for line in lines[2:7]}
@@ -27,6 +41,19 @@ def test_a_users_file_gives_a_table_and_a_curve(csv, capsys):
     by_loop = [float(line.split()[1]) for line in lines[9:]]
     assert len(by_loop) == 8
     assert by_loop[-1] == scores["LoopedICLRegressor"]
+
+    assert path.read_bytes().startswith(b"\x89PNG")
+    [display] = drawn
+    assert "price" in display.ax_.get_ylabel()
+    assert display.scores.shape == (8, 5)
+    problem = tables.from_csv(csv, "price")
+    train, test = problem.splits[1]
+    model = evaluate.LoopedICLRegressor(random_state=0).fit(problem.X.iloc[train], problem.y[train])
+    errors = [
+        np.sqrt(np.mean((problem.y[test] - stage) ** 2))
+        for stage in model.staged_predict(problem.X.iloc[test])
+    ]
+    np.testing.assert_allclose(display.scores[:, 1], errors, rtol=1e-6)
 
 
 def error_of(arguments, capsys):
@@ -68,10 +95,61 @@ def test_a_file_that_is_not_there_is_refused(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--csv", "x.csv"], ["--target", "y"], ["--openml-task", "abc"], ["--loops"]]
+    "arguments",
+    [
+        ["--csv", "x.csv"],
+        ["--target", "y"],
+        ["--openml-task", "abc"],
+        ["--loops"],
+        ["evaluate"],
+        ["demo", "--csv", "x.csv"],
+        ["evaluate", "--openml-task", "7", "--picture", "loops.doc"],
+        ["fit"],
+        ["train", "w.safetensors"],
+        ["run-program"],
+    ],
 )
 def test_wrong_arguments_end_with_status_two(arguments, capsys):
     assert "error:" in error_of(arguments, capsys)
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["evaluate"], ["train"], ["run-program"]])
+def test_help_has_examples(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        program.main([*command, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert f"python -m sklearn_looped {command[0] if command else 'COMMAND --help'}" in text
+    assert "examples:" in text or not command
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What was asked to be evaluated: problem and picture."""
+    calls = []
+    monkeypatch.setattr(evaluate, "_report", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+@pytest.mark.parametrize("arguments", [[], ["demo"]])
+def test_without_a_command_the_demo_runs(arguments, asked):
+    program.main(arguments)
+    [(problem, picture)] = asked
+    assert (problem.name, problem.X.shape, picture) == ("diabetes", (442, 10), None)
+
+
+def test_options_without_a_command_are_those_of_evaluate(csv, asked):
+    program.main(["--csv", str(csv), "--target", "price"])
+    [(problem, _)] = asked
+    assert (problem.name, problem.target) == ("houses.csv", "price")
+
+
+def test_a_picture_without_matplotlib_is_refused_before_work(csv, monkeypatch, capsys):
+    monkeypatch.setattr("sklearn_looped.cli.arguments.find_spec", lambda name: None)
+    message = error_of(
+        ["evaluate", "--csv", csv, "--target", "price", "--picture", "a.png"], capsys
+    )
+    assert "a picture needs matplotlib: pip install matplotlib" in message
 
 
 def test_an_openml_task_is_read_with_its_splits(monkeypatch):
@@ -98,7 +176,7 @@ def test_an_openml_task_is_read_with_its_splits(monkeypatch):
             return np.setdiff1d(np.arange(20), test), test
 
     monkeypatch.setattr(openml.tasks, "get_task", lambda *a, **k: Task())
-    problem = program._from_openml(7)
+    problem = tables.from_openml(7)
     assert problem.name == "toy"
     assert len(problem.splits) == 5
     assert problem.splits[1][1].tolist() == [2, 3]

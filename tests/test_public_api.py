@@ -1,13 +1,19 @@
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import sklearn_looped
+from sklearn_looped import inspection
 
 
 def test_importing_the_package_does_not_import_torch():
-    code = "import sys, sklearn_looped; print('torch' in sys.modules or 'sklearn' in sys.modules)"
+    code = (
+        "import sys, sklearn_looped, sklearn_looped.inspection; "
+        "print(bool({'torch', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -22,6 +28,26 @@ def test_every_public_name_is_there_and_documented():
     assert set(sklearn_looped.__all__) == set(dir(sklearn_looped))
 
 
+def test_every_display_is_there_and_documented():
+    assert set(inspection.__all__) == set(dir(inspection))
+    for name in inspection.__all__:
+        assert getattr(inspection, name).__doc__
+
+
+def test_type_checkers_see_every_public_name_where_it_comes_from():
+    """They do not run `__getattr__`: the imports under TYPE_CHECKING must say the same."""
+    tree = ast.parse(Path(sklearn_looped.__file__).read_text())
+    imports = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module != "typing"
+        for alias in node.names
+    }
+    assert imports == sklearn_looped._PUBLIC
+
+
 def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'LoopDisplay'"):
+        inspection.LoopDisplay  # noqa: B018
     with pytest.raises(AttributeError, match="no attribute 'LoopyRegressor'"):
         sklearn_looped.LoopyRegressor  # noqa: B018

@@ -11,8 +11,10 @@ from scipy.stats import bootstrap
 
 sys.path.append(str(Path(__file__).parents[1]))  # where these two serve all benchmarks
 
-from pictures import draw_errors, picture_file
-from report import print_table, write
+from pictures import draw_errors  # noqa: E402
+from report import print_table, write  # noqa: E402
+
+from sklearn_looped.cli.arguments import picture_file  # noqa: E402
 
 __all__ = [
     "claim",

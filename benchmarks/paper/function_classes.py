@@ -16,8 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from evidence import claim, interval, print_claims, print_table, write
-from pictures import draw_errors, picture_file
+from evidence import (
+    claim,
+    draw_errors,
+    interval,
+    picture_file,
+    print_claims,
+    print_table,
+    write,
+)
 from prompts import (
     Method,
     Model,

@@ -24,8 +24,15 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from evidence import claim, interval, print_claims, print_table, write
-from pictures import draw_errors, picture_file
+from evidence import (
+    claim,
+    draw_errors,
+    interval,
+    picture_file,
+    print_claims,
+    print_table,
+    write,
+)
 from prompts import CHUNK
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV

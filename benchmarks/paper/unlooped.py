@@ -17,8 +17,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from evidence import claim, interval, planned, print_claims, print_table, write
-from pictures import draw_errors, picture_file
+from evidence import (
+    claim,
+    draw_errors,
+    interval,
+    picture_file,
+    planned,
+    print_claims,
+    print_table,
+    write,
+)
 from prompts import Task, errors, least_squares, linear, looped, standardised
 
 from sklearn_looped.learned.metatrain import MetaTraining, meta_train

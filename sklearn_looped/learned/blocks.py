@@ -28,6 +28,12 @@ class KeysValues(NamedTuple):
     weights: Tensor | None = None
 
 
+def attention_weights(queries: Tensor, keys: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Softmax of the logits, (B, h, n, c) x (B, h, s, c) -> (B, h, n, s)."""
+    logits = queries @ keys.transpose(-1, -2)
+    return torch.softmax(logits if bias is None else logits + bias, -1)
+
+
 def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
     """Softmax attention without a further scale, (B, h, n, c) x (B, h, s, c) -> (B, h, n, c).
 
@@ -36,8 +42,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = 
     compute the same function.
     """
     if queries.device.type == "cpu":
-        logits = queries @ keys.transpose(-1, -2)
-        return torch.softmax(logits if bias is None else logits + bias, -1) @ values
+        return attention_weights(queries, keys, bias) @ values
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
 
 
@@ -83,15 +88,28 @@ class Block(nn.Module):
         keys, values = self.to_key_value(self.attention_norm(support)).chunk(2, -1)
         return KeysValues(self._split_heads(keys), self._split_heads(values), weights)
 
-    def forward(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
-        """Update rows (B, n, D), which attend to the support behind `keys_values`."""
-        keys, values, weights = keys_values
+    def _queries(
+        self, rows: Tensor, keys: Tensor, weights: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return queries (B, h, n, c), scaled, and the bias (B, 1, 1, s) of their logits."""
         queries = self._split_heads(self.to_query(self.attention_norm(rows)))  # (B, h, n, c)
         bias, log_rows = None, torch.tensor(math.log(1 + keys.shape[-2]), device=rows.device)
         if weights is not None:
             bias = weights.log()[:, None, None]
             log_rows = torch.log1p(weights.sum(1))[:, None, None, None]
         sharpness = self.temperature[:, None, None] * log_rows * keys.shape[-1] ** -0.5
-        heads = attend(queries * sharpness.to(queries.dtype), keys, values, bias)
+        return queries * sharpness.to(queries.dtype), bias
+
+    def attention(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
+        """Weights (B, h, n, s) with which `forward` sums the values; over s they sum to one."""
+        keys, _, weights = keys_values
+        queries, bias = self._queries(rows, keys, weights)
+        return attention_weights(queries, keys, bias)
+
+    def forward(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
+        """Update rows (B, n, D), which attend to the support behind `keys_values`."""
+        keys, values, weights = keys_values
+        queries, bias = self._queries(rows, keys, weights)
+        heads = attend(queries, keys, values, bias)
         rows = rows + self.from_heads(heads.transpose(1, 2).flatten(2))
         return rows + self.down(F.relu(self.up(self.feed_forward_norm(rows))))

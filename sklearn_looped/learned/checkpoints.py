@@ -123,15 +123,15 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             f"{path} is damaged or no safetensors file ({error}). {again}"
         ) from error
     version = metadata.get("sklearn_looped", "")
+    if version.isdecimal() and int(version) > FORMAT:
+        raise CheckpointError(
+            f"{path} has format {version}, but this version of sklearn_looped reads up to "
+            f"{FORMAT}. Upgrade sklearn_looped."
+        )
     if not version.isdecimal() or not {"config", "digest", "training"} <= metadata.keys():
         raise CheckpointError(
             f"{path} is a safetensors file, but not a checkpoint of sklearn_looped: its header "
             "names no format. Give a file written by save_checkpoint."
-        )
-    if int(version) > FORMAT:
-        raise CheckpointError(
-            f"{path} has format {version}, but this version of sklearn_looped reads up to "
-            f"{FORMAT}. Upgrade sklearn_looped."
         )
     if _digest(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"{path} is damaged: its weights do not match its digest. {again}")

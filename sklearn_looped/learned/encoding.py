@@ -31,17 +31,21 @@ class Support(NamedTuple):
         One column a target.
     weights : ndarray of shape (n,) or None
         How often each row counts; None: once.
+    rows : ndarray of shape (n,) or None
+        Numbers of the rows in the table that was given; of joined rows the first one's.
     """
 
     X: Any
     Y: Array
     weights: Array | None
+    rows: NDArray[np.intp] | None = None
 
     def take(self, rows: NDArray[Any]) -> "Support":
         """Return some rows, by number or by mask."""
         X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
         weights = None if self.weights is None else self.weights[rows]
-        return Support(X, self.Y[rows], weights)
+        numbers = None if self.rows is None else self.rows[rows]
+        return Support(X, self.Y[rows], weights, numbers)
 
     def in_canonical_order(self) -> "Support":
         """Sort the rows by their content, so that the order they came in cannot matter."""
@@ -60,7 +64,8 @@ class Support(NamedTuple):
         cells = (X[1:] == X[:-1]) | (np.isnan(X[1:]) & np.isnan(X[:-1]))
         new = np.append(True, ~(cells.all(axis=1) & (Y[1:] == Y[:-1]).all(axis=1)))
         weights = np.bincount(np.cumsum(new) - 1, self.weights).astype(np.float64)
-        return Support(X[new], Y[new], None if (weights == 1).all() else weights)
+        rows = None if self.rows is None else self.rows[new]
+        return Support(X[new], Y[new], None if (weights == 1).all() else weights, rows)
 
 
 class TableEncoder:

@@ -1,6 +1,6 @@
 """An ensemble over views of one support: in-context inference for many queries."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,8 +87,7 @@ class SupportEnsemble:
         device = next(network.parameters()).device
         runs = []
         for view, scale, memory in zip(self.views, self.standardisers, memories, strict=True):
-            table = torch.tensor(view.query(X)).expand(len(scale.mean), -1, -1)
-            runs.append(network.predict_queries(scale.features(table).float().to(device), memory))
+            runs.append(network.predict_queries(_queries(view, scale, X).to(device), memory))
         staying = None
         for _ in memories[0].loops:
             steps = [run.send(staying) for run in runs]
@@ -100,6 +99,21 @@ class SupportEnsemble:
             leaving = torch.stack(exits).mean((0, 1)).cpu().numpy() if exits else None
             kept = yield Outcome(torch.stack(members).mean(0).numpy(), leaving)
             staying = None if kept is None else torch.from_numpy(kept)
+
+    def attention_by_loop(
+        self, network: LoopedNetwork, memories: list[SupportMemory], X: Array, member: int
+    ) -> Iterator[Array]:
+        """Yield for every loop the weights (T, h, q, s) of queries (q, d) on a member's support."""
+        device = next(network.parameters()).device
+        queries = _queries(self.views[member], self.standardisers[member], X).to(device)
+        for weights in network.attention_by_loop(queries, memories[member]):
+            yield weights.cpu().double().numpy()
+
+
+def _queries(view: View, scale: Standardiser, X: Array) -> Tensor:
+    """Bring queries (q, d) to what a member's network reads, (T, q, d') in float32."""
+    table = torch.tensor(view.query(X)).expand(len(scale.mean), -1, -1)
+    return scale.features(table).float()
 
 
 def tables_of(support: Support) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import IterableDataset
 
 from sklearn_looped.core.device import choose_device, seeded_generator, training_dtype
+from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss
 from sklearn_looped.learned.network import CLIP, NetworkConfig, Step
@@ -39,7 +40,7 @@ class Trainable(Protocol[Built]):
 
     @property
     def loss(self) -> type[nn.Module]:
-        """Loss of its outputs against the targets (B, q)."""
+        """Loss of its outputs against the targets (B, q), a mean over tables."""
 
     def build(self) -> Built:
         """Build the module, with the weights that training starts from."""
@@ -64,8 +65,7 @@ class PromptStream(IterableDataset):
         recipe = self.recipe
         generator = seeded_generator(recipe.seed, step)
         n_features, n_support, n_loops = recipe.draw_sizes(step, generator)
-        n_rows = n_support + recipe.n_query
-        n_tables = max(1, recipe.rows_per_step // n_rows)
+        n_rows, n_tables = n_support + recipe.n_query, recipe.n_tables(n_support)
         signal = None
         if recipe.loss == "gate" and isinstance(self.prior, KnowsSignal):
             X, y, signal = self.prior.sample_with_signal(generator, n_tables, n_rows, n_features)
@@ -83,10 +83,19 @@ class PromptStream(IterableDataset):
 
 
 class _Trainer(NeuralNet):
-    """skorch's training loop for a looped network: two optimisers, bfloat16, losses by loop."""
+    """skorch's training loop for a looped network: two optimisers, bfloat16, losses by loop.
 
-    def __init__(self, module: nn.Module, *, recipe: Recipe, **kwargs: Any) -> None:
-        self.recipe = recipe
+    Each process takes its share of a step's tables and all move by the same gradient, the mean
+    over all tables. skorch's AccelerateMixin does not fit: it wraps the module so that only
+    `forward` works, and weighs processes alike whatever their number of tables. Overlapping the
+    exchange with the backward pass would bring nothing: a looped block's gradient is complete
+    only when that has come to the first loop.
+    """
+
+    def __init__(
+        self, module: nn.Module, *, recipe: Recipe, processes: Processes, **kwargs: Any
+    ) -> None:
+        self.recipe, self.processes = recipe, processes
         super().__init__(module, **kwargs)
 
     def initialize_optimizer(self, *_: Any) -> "_Trainer":
@@ -121,7 +130,13 @@ class _Trainer(NeuralNet):
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         # skorch would run the model once for each of the two optimisers.
         self._zero_grad_optimizer()
-        step = self.train_step_single(batch, **fit_params)
+        prompt, target = batch
+        share = self.processes.share
+        own = {key: share(part) for key, part in prompt.items()}, share(target)
+        step = self.train_step_single(own, **fit_params)
+        step["loss"] = step["loss"].detach()
+        gradients = [p.grad for p in self.module_.parameters() if p.grad is not None]
+        self.processes.average([step["loss"], *gradients], len(own[1]) / len(target))
         self.notify(
             "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch
         )
@@ -181,6 +196,7 @@ def meta_train(
     folder: str | os.PathLike[str] | None = None,
     save_every: float = 30.0,
     device: str = "auto",
+    distributed: bool = True,
     verbose: int = 0,
     callbacks: Sequence[Callback] = (),
 ) -> MetaTraining[Network]:
@@ -191,6 +207,11 @@ def meta_train(
     2024, Eq. 1). Muon moves the blocks' matrices, AdamW the rest; matrix products are in
     bfloat16 where the hardware has it. A run is a function of its arguments: the same machine
     repeats it to the bit.
+
+    Started in several processes by ``torchrun`` or ``accelerate launch``, they train one network:
+    every process draws a step's tables and takes its share of them, the gradients are averaged,
+    and the first process alone saves and shows progress. The losses are those of one process, to
+    rounding, and a run may go on with another number of processes.
 
     Parameters
     ----------
@@ -210,6 +231,9 @@ def meta_train(
         Seconds between saves: what a kill loses at most.
     device : str, default="auto"
         As in `sklearn_looped.core.device.choose_device`.
+    distributed : bool, default=True
+        Whether processes that a launcher started train this network together. False: each trains
+        it by itself.
     verbose : int, default=0
         Above 0: a progress bar with the mean loss of the last 100 steps.
     callbacks : sequence of skorch callbacks, default=()
@@ -224,8 +248,9 @@ def meta_train(
     ------
     ValueError
         If the recipe draws more columns than the network reads, its loss asks for an exit gate
-        that the network has not, the device is not there, or
-        `folder` holds a run with another network, prior, recipe or start.
+        that the network has not, the device is not there, a step may have fewer tables than
+        there are processes, these do not see the same state in `folder`, or
+        it holds a run with another network, prior, recipe or start.
     FloatingPointError
         If the loss stops being finite.
     KeyboardInterrupt
@@ -255,6 +280,13 @@ def meta_train(
             f"Got a recipe with up to {recipe.n_features[1]} columns, but the network reads "
             f"{network.n_features}. Lower the recipe's n_features or raise the network's."
         )
+    processes = Processes.joined() if distributed else Processes()
+    fewest = recipe.n_tables(recipe.n_support[1])
+    if fewest < processes.count:
+        raise ValueError(
+            f"Got {processes.count} processes, but a step of the recipe may have no more than "
+            f"{fewest} table(s). Raise rows_per_step or start fewer processes."
+        )
     chosen = choose_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -263,7 +295,7 @@ def meta_train(
         _take_weights(module, start)
     module = module.to(chosen)
     path = None if folder is None else Path(folder)
-    state = RunState(module, prior, recipe, start, path, save_every, verbose)
+    state = RunState(module, prior, recipe, start, path, save_every, verbose, processes)
     net = _Trainer(
         module,
         criterion=_criterion(network, recipe),
@@ -278,6 +310,7 @@ def meta_train(
         device=str(chosen),
         verbose=0,
         recipe=recipe,
+        processes=processes,
     ).initialize()
     state.load(net)
     if len(state.losses) < recipe.n_steps:

@@ -5,7 +5,7 @@ D width.
 """
 
 import math
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
@@ -304,6 +304,29 @@ class LoopedNetwork(nn.Module):
             last = output
             if staying is not None:
                 prompt, state, last = (rows[:, staying] for rows in (prompt, state, last))
+
+    def attention_by_loop(self, X: Tensor, memory: SupportMemory) -> Iterator[Tensor]:
+        """Yield for every loop the weights (B, h, q, s) of queries (B, q, d) on the support.
+
+        They are those of `predict_queries`, which does not keep them; of several blocks in the
+        loop the heads come one block after another.
+        """
+        prompt = _pass_queries(self.pre, self._read_in(X), memory.pre)
+        keys_values = iter(memory.loops)
+        weights: list[Tensor] = []
+
+        def block(state: Tensor) -> Tensor:
+            weights.clear()
+            for part, support in zip(
+                cast(Iterable[Block], self.loop), next(keys_values), strict=True
+            ):
+                weights.append(part.attention(state, support))
+                state = part(state, support)
+            return state
+
+        inject = self._inject if self.config.injection else None
+        for _ in run_loop(block, prompt, len(memory.loops), inject=inject):
+            yield torch.cat(weights, 1)
 
     def _exit(self, state: Tensor, output: Tensor, last: Tensor | None, loop: int) -> Tensor | None:
         """Logit (B, q) that the loop ends here, if the network has a gate."""

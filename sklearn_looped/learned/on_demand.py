@@ -89,7 +89,13 @@ def meta_trained(
             from sklearn_looped.learned.metatrain import meta_train  # skorch takes seconds
 
             run = meta_train(
-                network, PRIORS[prior], recipe, folder=folder, device=device, verbose=verbose
+                network,
+                PRIORS[prior],
+                recipe,
+                folder=folder,
+                device=device,
+                distributed=False,  # other processes wait for the lock, or fit something else
+                verbose=verbose,
             )
             save_checkpoint(run.network, path, {"prior": str(PRIORS[prior])})
             (folder / "state.safetensors").unlink()

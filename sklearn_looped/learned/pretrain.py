@@ -1,6 +1,8 @@
 """Pretrain the shipped weights: ``python -m sklearn_looped.learned.pretrain tabular``.
 
-Resumable: the same command goes on where a killed one stopped. On a CPU, setting
+Resumable: the same command goes on where a killed one stopped. Several processes train together
+under ``torchrun --nproc_per_node 2 -m sklearn_looped.learned.pretrain tabular`` or
+``accelerate launch --multi_gpu --num_processes 2 -m ...``. On a CPU, setting
 ``OMP_WAIT_POLICY=passive MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 MALLOC_TOP_PAD_=268435456`` beforehand saves about 5 % of the time with one thread a process, and
 more on a machine that does other work: threads that wait do not spin, and large buffers are kept
@@ -19,6 +21,7 @@ import torch
 
 from sklearn_looped import __version__
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import (
     WEIGHTS_FOLDER,
     load_checkpoint,
@@ -87,6 +90,7 @@ def _card(
 ) -> str:
     network, losses = runs[-1].network, runs[-1 if job.gate is None else -2].losses
     chosen = choose_device(device)
+    count, threads = Processes.joined().count, torch.get_num_threads()
     hardware = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "CPU"
     return CARD.format(
         name=name,
@@ -104,7 +108,7 @@ def _card(
         steps=sum(len(run.losses) for run in runs),
         loss=sum(losses[-100:]) / len(losses[-100:]),
         hours=sum(run.seconds for run in runs) / 3600,
-        machine=f"{hardware} ({platform.machine()}, {torch.get_num_threads()} threads)",
+        machine=f"{hardware} ({platform.machine()}, {count} process(es), {threads} thread(s) each)",
         version=__version__,
         torch=torch.__version__,
         scores=_score_table(name, job, network),
@@ -165,7 +169,10 @@ def _train(
             verbose=1,
             callbacks=[HeldOutCurve(folder / CURVE, score)] if place == folder else [],
         )
-        save_checkpoint(run.network, place / f"{name}.safetensors")
+        processes = Processes.joined()
+        if processes.rank == 0:
+            save_checkpoint(run.network, place / f"{name}.safetensors")
+        processes.gather(place)  # the others wait for the file
         start = load_checkpoint(place / f"{name}.safetensors")
         runs.append(run)
     return runs, runs[-1].network
@@ -186,11 +193,16 @@ def main() -> None:
         job = replace(job, recipe=replace(job.recipe, n_steps=args.steps))
     folder = args.folder or RUNS / args.name
     runs, network = _train(args.name, job, folder, args.device)
+    if Processes.joined().rank > 0:
+        return
     seconds = sum(run.seconds for run in runs)
     facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
     save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
     steps = f" --steps {args.steps}" if args.steps is not None else ""
-    command = f"python -m sklearn_looped.learned.pretrain {args.name}{steps}"
+    program = "python -m sklearn_looped.learned.pretrain"
+    command = f"{program} {args.name}{steps}"
+    if job.start is not None and job.start not in registry():
+        command = f"{program} {job.start}\n    {command}"
     card = _card(args.name, job, runs, command, folder, args.device)
     (folder / f"{args.name}.md").write_text(card)
     print(card)

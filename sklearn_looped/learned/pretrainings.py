@@ -119,7 +119,7 @@ PRETRAININGS = {
     "sparse-linear": _function_class(
         "sparse-linear",
         12,
-        Recipe(1500, D20, (4, 44), 24, (6, 14), lr=5e-4, muon_lr=5e-3, decay=0.8, seed=2),
+        Recipe(3000, D20, (6, 44), 24, (4, 12), seed=2),
         40,
         {"OLS": LinearRegression(), "LassoCV": LassoCV()},
         start="linear-start",

@@ -33,7 +33,7 @@ class Recipe:
         Loops that gradients flow through, counted from the last. None: all; the paper's
         code uses T.
     rows_per_step : int, default=4096
-        Tokens of a step; a step takes as many tables as fit, at least one.
+        Tokens of a step, over all processes; a step takes as many tables as fit, at least one.
     curriculum : float, default=0.0
         Share of the run over which the upper ends of d, k and b grow from the lower ends.
     lr, muon_lr : float, default=1e-3, 0.01
@@ -114,6 +114,17 @@ class Recipe:
             int(k * (upper(*self.n_support) / k) ** u[1]),
             int(b + (upper(*self.n_loops) - b) * u[2]),
         )
+
+    def n_tables(self, n_support: int) -> int:
+        """Tables of a step in which each has that many support rows.
+
+        Examples
+        --------
+        >>> from sklearn_looped.learned.recipe import Recipe
+        >>> Recipe(10, n_query=64, rows_per_step=4096).n_tables(512)
+        7
+        """
+        return max(1, self.rows_per_step // (n_support + self.n_query))
 
     def learning_rate(self, step: int) -> float:
         """Learning rate at a step as a share of the peak: rise, plateau, fall to zero.

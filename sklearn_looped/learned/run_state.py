@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
+from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.recipe import Recipe
@@ -41,7 +42,8 @@ class RunState(Callback):
     """What a run consists of: step, losses, averaged weights, optimisers; on disk if asked for.
 
     The state goes to one safetensors file, written beside and then moved over the last one, so
-    that a kill at any moment leaves a whole file.
+    that a kill at any moment leaves a whole file. Of several processes all read it and the first
+    writes it.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class RunState(Callback):
         folder: Path | None,
         save_every: float,
         verbose: int,
+        processes: Processes,
     ) -> None:
-        self.recipe, self.save_every = recipe, save_every
+        self.recipe, self.save_every, self.processes = recipe, save_every, processes
         self.path = None if folder is None else folder / "state.safetensors"
+        self.saves = folder is not None and processes.rank == 0
         self.average = AveragedModel(
             network, avg_fn=lambda a, p, n: _damped(a, p, n, recipe.average), use_buffers=True
         )
@@ -71,7 +75,8 @@ class RunState(Callback):
             "network": _defaults(cast(Any, network).config),
             "recipe": _defaults(recipe),
         }
-        self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not verbose)
+        shown = verbose and processes.rank == 0
+        self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not shown)
         self.saved_at = monotonic()
 
     def on_batch_begin(self, net: NeuralNet, batch: Any, **_: Any) -> None:
@@ -99,13 +104,13 @@ class RunState(Callback):
         recent = self.losses[-100:]
         self.bar.update()
         self.bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}", refresh=False)
-        if self.path and monotonic() - self.saved_at > self.save_every:
+        if self.saves and monotonic() - self.saved_at > self.save_every:
             self.save(net)
 
     def on_train_end(self, net: NeuralNet, **_: Any) -> None:
         """Save the finished run; one stopped within a step keeps its last whole state."""
         self.bar.close()
-        if self.path and len(self.losses) == self.recipe.n_steps:
+        if self.saves and len(self.losses) == self.recipe.n_steps:
             self.save(net)
 
     def save(self, net: NeuralNet) -> None:
@@ -129,15 +134,23 @@ class RunState(Callback):
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if not self.path.exists():
-            return
+        if self.path.exists():
+            self._restore(net, self.path)
+        steps = self.processes.gather(len(self.losses))
+        if len(set(steps)) > 1:
+            raise ValueError(
+                f"The processes find runs of {', '.join(map(str, steps))} steps in {self.path}. "
+                "Give a folder that all of them share."
+            )
+
+    def _restore(self, net: NeuralNet, path: Path) -> None:
         try:
-            with safe_open(self.path, "pt") as file:
+            with safe_open(path, "pt") as file:
                 metadata = file.metadata()
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise ValueError(
-                f"{self.path} is damaged ({error}). Delete it to begin the run anew."
+                f"{path} is damaged ({error}). Delete it to begin the run anew."
             ) from error
         self._check_identity(metadata)
 

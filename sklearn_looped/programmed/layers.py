@@ -127,12 +127,16 @@ class Head:
         -------
         output : Tensor of shape (r, c)
         """
+        return self._product(self.attention(queries, keys), values)
+
+    def attention(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Weights of the values: (r, q), (k, q) -> (r, k); softmax rows sum to one."""
+        scores = self._product(queries, keys.T)
+        return scores if self.kind == "linear" else ordered_softmax(self.temperature * scores)
+
+    def _product(self, left: Tensor, right: Tensor) -> Tensor:
         # A hard head's scores are exact and its attention is one-hot: any order of sums is exact.
-        product = ordered_matmul if self.margin is None else torch.matmul
-        attention = product(queries, keys.T)  # (r, k)
-        if self.kind != "linear":
-            attention = ordered_softmax(self.temperature * attention)
-        return product(attention, values)
+        return ordered_matmul(left, right) if self.margin is None else left @ right
 
     def __call__(self, X: Tensor, adjacency: Tensor | None = None) -> Tensor:
         """Dense evaluation, every token attends to every token: (n, d) -> (n, c)."""
@@ -159,7 +163,7 @@ def ordered_matmul(left: Tensor, right: Tensor) -> Tensor:
 
 
 class Unit(NamedTuple):
-    """One hidden unit: it adds ``relu(inputs . x) * (gate . x)`` times each of `outputs`.
+    """One hidden unit: it adds ``relu(inputs @ x) * (gate @ x)`` times each of `outputs`.
 
     `gate` None means 1. There is no bias: constants ride on an indicator field.
     """

@@ -94,9 +94,24 @@ def test_foreign_safetensors_are_refused(tmp_path):
         load_checkpoint(path)
 
 
-def test_newer_formats_ask_for_an_upgrade(path):
-    rewrite(path, sklearn_looped="99")
+def test_newer_formats_ask_for_an_upgrade_whatever_else_they_hold(path):
+    save_file({"x": torch.zeros(2)}, path, {"sklearn_looped": "99"})
     with pytest.raises(CheckpointError, match=r"format 99, but .* Upgrade sklearn_looped"):
+        load_checkpoint(path)
+
+
+def test_a_file_older_than_a_field_of_the_configuration_takes_its_default(path, tiny_network):
+    config = {**tiny_network.config.__dict__}
+    del config["n_gate_units"]
+    text = json.dumps(config, sort_keys=True)
+    rewrite(path, config=text, digest=checkpoints._digest(text, load_file(path)))
+    assert load_checkpoint(path).network.config == tiny_network.config
+
+
+def test_a_field_of_a_later_version_asks_for_that_version(path, tiny_network):
+    text = json.dumps({**tiny_network.config.__dict__, "n_experts": 2}, sort_keys=True)
+    rewrite(path, config=text, digest=checkpoints._digest(text, load_file(path)))
+    with pytest.raises(CheckpointError, match=r"n_experts.*Use the version that wrote it"):
         load_checkpoint(path)
 
 

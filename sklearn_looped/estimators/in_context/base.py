@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
 from sklearn_looped.learned.encoding import Array, Support, TableEncoder
@@ -31,7 +32,7 @@ from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
 from sklearn_looped.learned.views import fit_views
 
 
-class InContextEstimator(BaseEstimator):
+class InContextEstimator(DocumentationLink, BaseEstimator):
     """Base of the in-context estimators: `fit` keeps the support, nothing is trained."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -68,12 +69,12 @@ class InContextEstimator(BaseEstimator):
         rng = check_random_state(self.random_state)
         self._encoder = TableEncoder(target_type, random_state=rng.randint(2**31 - 1))
         # The encoding's target rides along as a last column while rows are sorted.
-        support = Support(table, np.column_stack([Y, target]), weights)
+        support = Support(table, np.column_stack([Y, target]), weights, np.arange(len(Y)))
         if weights is not None:
             support = support.take(np.flatnonzero(weights > 0))
         support = support.in_canonical_order()
         X = self._encoder.fit_transform(support.X, support.Y[:, -1])
-        return Support(X, support.Y[:, :-1], support.weights).merged(), rng
+        return support._replace(X=X, Y=support.Y[:, :-1]).merged(), rng
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Do what `fit` does before the support runs through the network."""
@@ -175,22 +176,45 @@ class InContextEstimator(BaseEstimator):
         """Output (T, q, n_outputs) of queries and the loop, (q,), that each was taken from."""
         check_is_fitted(self, "n_loops_")
         self._validate_params()
-        n_loops = self._count_loops()
-        by_rule = self.n_loops == "auto" and self.exit_rule != "holdout"
-        if by_rule:
-            self._check_gate()
-        elif self.n_loops == "auto":
-            n_loops = self._held_out_loop or self._choose_loop()
-        outputs, loops = [], []
-        for by_loop, n_queries in self._by_chunk(X, n_loops):
-            if by_rule:
-                output, taken = leave_by_rule(by_loop, self._rule(n_queries))
-            else:
-                *_, last = by_loop
-                output, taken = last.output, np.full(n_queries, n_loops)
-            outputs.append(output)
-            loops.append(taken)
+        n_loops = self._loops_taken()
+        parts = [
+            self._take(by_loop, n_queries, n_loops)
+            for by_loop, n_queries in self._by_chunk(X, n_loops)
+        ]
+        outputs, loops = zip(*parts, strict=True)
         return np.concatenate(outputs, axis=1), np.concatenate(loops)
+
+    def _loops_taken(self) -> int:
+        """Loops that a query takes, at most where a rule decides query by query."""
+        if self.n_loops == "auto" and self.exit_rule == "holdout":
+            return self._held_out_loop or self._choose_loop()
+        if self.n_loops == "auto":
+            self._check_gate()
+        return self._count_loops()
+
+    def _take(
+        self, by_loop: ByLoop, n_queries: int, n_loops: int
+    ) -> tuple[Array, NDArray[np.intp]]:
+        """Output (T, q, n_outputs) of a run, and the loop (q,) that each query leaves it at."""
+        if self.n_loops == "auto" and self.exit_rule != "holdout":
+            return leave_by_rule(by_loop, self._rule(n_queries))
+        *_, last = by_loop
+        return last.output, np.full(n_queries, n_loops)
+
+    def _predict_support(self, folds: NDArray[np.intp]) -> Array:
+        """Output (T, s, n_outputs) of the support rows, each from the rows of the other folds."""
+        support, n_loops = self._ensemble.support, self._loops_taken()
+        parts = []
+        for fold in range(folds.max() + 1):
+            ensemble = self._fit_ensemble(support.take(folds != fold), check_random_state(0))
+            memories = ensemble.remember(self._network, n_loops)
+            queries = support.X[folds == fold]
+            by_loop = ensemble.predict_by_loop(self._network, memories, queries)
+            parts.append(self._take(by_loop, len(queries), n_loops)[0])
+        output = np.empty((len(parts[0]), len(folds), parts[0].shape[2]))
+        for fold, part in enumerate(parts):
+            output[:, folds == fold] = part
+        return output
 
     def _rule(self, n_queries: int) -> ExitRule:
         if self.exit_rule == "gate":
@@ -214,6 +238,14 @@ class InContextEstimator(BaseEstimator):
         ]
         for parts in zip(*chunks, strict=True):
             yield np.concatenate(parts, axis=1)
+
+    def _attention(self, X: ArrayLike, member: int) -> Iterator[Array]:
+        """Weights (T, h, q, s) with which queries attend to one member's support, by loop."""
+        check_is_fitted(self, "n_loops_")
+        self._validate_params()
+        Z = self._encoder.transform(validate_table(self, X, reset=False))
+        memories = self._memories_for(self._count_loops())
+        yield from self._ensemble.attention_by_loop(self._network, memories, Z, member)
 
 
 def network_on(device: torch.device, checkpoint: Checkpoint) -> LoopedNetwork:

@@ -14,11 +14,12 @@ from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
 
 
-class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
+class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
     """`LoopedICLRegressor` with the number of loops chosen by cross-validation.
 
     One pass over the loops scores every count on a fold, as `LassoCV` scores every alpha on a
@@ -196,7 +197,7 @@ class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
         return self.regressor_.predict(X, return_std)
 
     def predict_quantiles(
-        self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9)
+        self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9), conformal: bool = False
     ) -> NDArray[Any]:
         """Predict quantiles as `LoopedICLRegressor.predict_quantiles` does.
 
@@ -204,10 +205,11 @@ class LoopedICLRegressorCV(RegressorMixin, BaseEstimator):
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
         quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
+        conformal : bool, default=False
 
         Returns
         -------
         ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
         """
         check_is_fitted(self)
-        return self.regressor_.predict_quantiles(X, quantiles)
+        return self.regressor_.predict_quantiles(X, quantiles, conformal)

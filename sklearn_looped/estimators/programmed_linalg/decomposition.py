@@ -19,10 +19,13 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.programmed.linalg import Array, affine, eigh_power, moments
 
 
-class ProgrammedPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class ProgrammedPCA(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DocumentationLink, BaseEstimator
+):
     r"""Principal component analysis inside a looped transformer whose weights are written by hand.
 
     The samples are tokens. An attention average takes the means off, linear attention computes

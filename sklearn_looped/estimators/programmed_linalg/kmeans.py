@@ -13,11 +13,12 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.programmed.linalg import Array, moments
 from sklearn_looped.programmed.lloyd import LloydStep, lloyd
 
 
-class ProgrammedKMeans(ClusterMixin, BaseEstimator):
+class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
     r"""K-means clustering inside a looped transformer whose weights are written by hand.
 
     Samples and centres are tokens. One loop is one step of Lloyd's algorithm: samples attend to
@@ -39,9 +40,8 @@ class ProgrammedKMeans(ClusterMixin, BaseEstimator):
     ----------
     n_clusters : int, default=8
         Number of clusters.
-    init : {"k-means++", "random"} or array-like of shape (n_clusters, n_features), \
-            default="k-means++"
-        Starting centres, or how scikit-learn draws them.
+    init : {"k-means++", "random"} or array-like, default="k-means++"
+        Starting centres of shape (n_clusters, n_features), or how scikit-learn draws them.
     max_iter : int, default=300
         Cap on the number of steps.
     tol : float, default=1e-4

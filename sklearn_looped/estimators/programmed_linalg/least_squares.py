@@ -10,10 +10,11 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.programmed.linalg import Array, affine, moments, solve
 
 
-class _LeastSquares(RegressorMixin, BaseEstimator):
+class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
     """Least squares with a penalty of `_penalty` on the squared coefficients."""
 
     _parameter_constraints: ClassVar[dict] = {

@@ -10,13 +10,14 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.programmed.smoother import smooth
 
 _BATCH = 1024  # queries on one tape; they do not see each other
 _LARGEST = 1e70  # in units of the bandwidth
 
 
-class ProgrammedKernelRegressor(RegressorMixin, BaseEstimator):
+class ProgrammedKernelRegressor(RegressorMixin, DocumentationLink, BaseEstimator):
     r"""Nadaraya-Watson kernel regression as one softmax attention head.
 
     .. math:: \hat y(q) = \frac{\sum_i k(q, x_i)\, y_i}{\sum_i k(q, x_i)}, \qquad

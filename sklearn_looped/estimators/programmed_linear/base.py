@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.programmed.layout import n_code_bits
 from sklearn_looped.programmed.sgd import (
     MIN_BITS,
@@ -35,7 +36,7 @@ from sklearn_looped.programmed.sgd import (
 MAX_SEED = np.iinfo(np.int32).max
 
 
-class ProgrammedSGD(BaseEstimator, ABC):
+class ProgrammedSGD(DocumentationLink, BaseEstimator, ABC):
     """Base of the estimators that run the SGD block."""
 
     _parameter_constraints: ClassVar[dict] = {

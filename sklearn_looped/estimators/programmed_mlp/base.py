@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.programmed.layout import n_code_bits
 from sklearn_looped.programmed.mlp import (
     Learner,
@@ -30,7 +31,7 @@ from sklearn_looped.programmed.mlp import (
 from sklearn_looped.programmed.sgd import MIN_BITS
 
 
-class ProgrammedMLP(BaseEstimator, ABC):
+class ProgrammedMLP(DocumentationLink, BaseEstimator, ABC):
     """Base of the estimators that run the MLP block."""
 
     out_activation_: OutputActivation

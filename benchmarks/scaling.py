@@ -1,0 +1,124 @@
+"""Does meta-training scale over processes? Tables a second of one network trained by one or two.
+
+``python benchmarks/scaling.py`` times steps of 25 tables of 160 rows x 8 columns, 7 loops, default
+network, the same tables in every case: one process with one thread, one with two threads, and two
+processes of one thread that ``accelerate launch`` starts (``torchrun`` where accelerate is not
+installed), which share out the tables and average gradients over gloo. Every case runs in fresh
+processes; cases take turns, forwards and backwards, `--repeats` times, and ratios are taken within
+a round. On a busy machine trust "a free core", the tables a second that processor time allows to as
+many free cores as there are threads, and "processor ms a table". An exchange is one weighted
+average of a gradient as large as the network's. Results: benchmarks/results/scaling.json.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import torch
+from report import report, spread
+from tqdm.auto import tqdm
+from training_speed import RECIPE
+
+from sklearn_looped.core.processes import Processes
+from sklearn_looped.learned.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.network import NetworkConfig
+from sklearn_looped.learned.priors import SyntheticTables
+
+CASES = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
+N_EXCHANGES = 30
+ACCELERATE = (
+    "accelerate.commands.launch --multi_gpu --num_machines 1 --mixed_precision no "
+    "--dynamo_backend no --main_process_port 0 --num_processes"
+)
+TORCHRUN = "torch.distributed.run --standalone --nproc_per_node"
+
+
+def milliseconds(job: Any, n_repeats: int) -> float:
+    """Median time of a call."""
+    times = []
+    for _ in range(n_repeats):
+        start = perf_counter()
+        job()
+        times.append(1e3 * (perf_counter() - start))
+    return float(np.median(times))
+
+
+def work(n_steps: int, path: Path) -> None:
+    """Train in this process, together with those that the launcher started, and time it."""
+    processes = Processes.joined()
+    prior, network = SyntheticTables(), NetworkConfig()
+    meta_train(network, prior, RECIPE, device="cpu")  # warm up
+    processes.gather("all are ready")
+    start = process_time()
+    run = meta_train(network, prior, replace(RECIPE, n_steps=n_steps), device="cpu")
+    processor = processes.gather(process_time() - start)
+    gradient = [torch.zeros(sum(p.numel() for p in run.network.parameters()))]
+    stream = PromptStream(prior, RECIPE, 0)
+    result = {
+        "tables/s": run.n_tables / run.seconds,
+        "a free core": run.n_tables / (max(processor) / torch.get_num_threads()),
+        "processor ms a table": 1e3 * sum(processor) / run.n_tables,
+        "ms an exchange": milliseconds(lambda: processes.average(gradient, 0.5), N_EXCHANGES),
+        "ms drawing a step": milliseconds(lambda: stream.prompt(0), N_EXCHANGES),
+    }
+    if processes.rank == 0:
+        path.write_text(json.dumps(result))
+
+
+def time_case(n_processes: int, n_threads: int, n_steps: int) -> dict[str, float]:
+    """Run a case in processes of its own."""
+    launcher = ACCELERATE if importlib.util.find_spec("accelerate") else TORCHRUN
+    launch = ["-m", *launcher.split(), str(n_processes)] if n_processes > 1 else []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "result.json")
+        script = [__file__, "--steps", str(n_steps), "--worker", str(path)]
+        subprocess.run(
+            [sys.executable, *launch, *script],
+            env=os.environ | {"OMP_NUM_THREADS": str(n_threads), "OMP_WAIT_POLICY": "passive"},
+            check=True,
+        )
+        return json.loads(path.read_text())
+
+
+def measure(n_steps: int, n_repeats: int) -> None:
+    """Time all cases in turn and report them."""
+    runs: dict[tuple[int, int], list[dict[str, float]]] = {case: [] for case in CASES}
+    rounds = [CASES if i % 2 == 0 else CASES[::-1] for i in range(n_repeats)]
+    for case in tqdm([case for cases in rounds for case in cases], desc="cases"):
+        runs[case].append(time_case(*case, n_steps))
+    rows = []
+    for (n_processes, n_threads), measured in runs.items():
+        columns = {key: [run[key] for run in measured] for key in measured[0]}
+        row: dict[str, Any] = {"processes": n_processes, "threads of each": n_threads}
+        for key in ("tables/s", "a free core"):
+            row |= {f"{key} {name}": value for name, value in spread(columns.pop(key)).items()}
+        for key in ("tables/s", "a free core"):
+            ratios = [a[key] / b[key] for a, b in zip(measured, runs[CASES[0]], strict=True)]
+            row[f"times one, {key}"] = float(np.median(ratios))
+        rows.append(row | {key: float(np.median(values)) for key, values in columns.items()})
+    report("scaling", rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=12, help="timed steps of a case")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--worker", type=Path, help="used by the script itself")
+    args = parser.parse_args()
+    if args.worker:
+        work(args.steps, args.worker)
+    else:
+        measure(args.steps, args.repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""
+Loops as a dial
+===============
+
+One block of weights is applied again and again. More loops cost more time and, up to a point, buy
+accuracy; the weights stay the same. `staged_predict` gives the prediction after every loop in one
+pass.
+"""
+
+# %%
+# The shipped weights were trained for up to ten loops and take eight unless told otherwise. We run
+# sixteen, on one split of each of three data sets.
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_diabetes, make_friedman1, make_regression
+from sklearn.metrics import r2_score
+from sklearn.model_selection import train_test_split
+
+from sklearn_looped import LoopedICLRegressor
+
+tables = {
+    "diabetes": load_diabetes(return_X_y=True),
+    "friedman1": make_friedman1(400, noise=1.0, random_state=0),
+    "linear, noisy": make_regression(400, 10, noise=50.0, random_state=0),
+}
+splits = {name: train_test_split(X, y, random_state=0) for name, (X, y) in tables.items()}
+
+figure, axes = plt.subplots(figsize=(7, 3.8), layout="constrained")
+for name, (X_train, X_test, y_train, y_test) in splits.items():
+    model = LoopedICLRegressor(n_loops=16).fit(X_train, y_train)
+    scores = [r2_score(y_test, prediction) for prediction in model.staged_predict(X_test)]
+    axes.plot(range(1, 17), scores, marker="o", label=name)
+    print(f"{name}: R2 {scores[0]:.3f} after 1 loop, {scores[7]:.3f} after 8, {scores[15]:.3f} "
+          "after 16")  # fmt: skip
+axes.axvline(8, color="0.6", linestyle="--", label="as trained")
+axes.set(xlabel="loops", ylabel="R2 on test rows")
+axes.legend(frameon=False)
+plt.show()
+
+# %%
+# The dial can be left to the queries: with ``n_loops="auto"`` each leaves the loop when its
+# prediction has settled.
+
+for name, (X_train, X_test, y_train, y_test) in splits.items():
+    model = LoopedICLRegressor(n_loops="auto").fit(X_train, y_train)
+    prediction, loops = model.predict(X_test, return_n_loops=True)
+    print(f"{name}: R2 {r2_score(y_test, prediction):.3f} with {np.mean(loops):.1f} loops a query")

@@ -1,0 +1,110 @@
+"""``run-program``: assemble a file and run it on a programmed transformer."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_looped import FleqMachine, SubleqMachine
+from sklearn_looped.cli.arguments import add_parser, picture_file, positive
+from sklearn_looped.inspection import MachineTraceDisplay
+from sklearn_looped.inspection.machine_attention import cell_names
+from sklearn_looped.programmed.assembler import Program
+from sklearn_looped.programmed.fleq_assembler import Cell, as_cell
+from sklearn_looped.programmed.machine import Machine
+
+
+def add_run_program(commands: Any) -> None:
+    """Add the parser of ``run-program``."""
+    parser = add_parser(
+        commands,
+        "run-program",
+        "assemble a program, run it inside a looped transformer and print its memory",
+        "  printf 'x: .word 20\\ny: .word 22\\n add x, y\\n' > add.asm\n"
+        "  python -m sklearn_looped run-program add.asm --trace\n"
+        "  python -m sklearn_looped run-program add.asm --picture trace.png\n"
+        "  python -m sklearn_looped run-program descent.asm --machine fleq",
+    )
+    parser.add_argument("program", type=Path, metavar="FILE", help="assembly text")
+    parser.add_argument(
+        "--machine", choices=("subleq", "fleq"), default="subleq",
+        help="subleq: integers, one instruction; fleq: vectors, ten functions (default subleq)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bits", type=positive, default=16, metavar="N", help="of a subleq cell (default 16)"
+    )
+    parser.add_argument(
+        "--max-loops", type=positive, default=100_000, metavar="N",
+        help="stop after so many instructions (default 100000)",
+    )  # fmt: skip
+    parser.add_argument("--trace", action="store_true", help="print every instruction")
+    parser.add_argument(
+        "--picture", type=picture_file, metavar="FILE",
+        help="draw memory and program counter by step to a .png or .svg file (needs matplotlib)",
+    )  # fmt: skip
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    program, machine = _load(args)
+    traced = args.trace or args.picture is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said below
+        result = machine.run(program, args.max_loops, trace=traced)
+    names = cell_names(program, len(result.cells))
+    if args.trace and result.trace is not None:
+        sys.stdout.write(_readable(result.trace, names).to_string(index=False) + "\n\n")
+    width = max(map(len, names))
+    lines = [
+        f"{name:<{width}}  {_text(cell, names)}"
+        for name, cell in zip(names, result.cells, strict=True)
+    ]
+    sys.stdout.write("\n".join([f"memory after {result.n_loops} loops", *lines]) + "\n")
+    if args.picture is not None:
+        _draw(result.trace, program, args.picture)
+    if not result.halted:
+        sys.stderr.write(
+            f"{args.program} has not halted after {result.n_loops} loops; raise --max-loops.\n"
+        )
+        sys.exit(1)
+
+
+def _load(args: argparse.Namespace) -> tuple[Program, Machine]:
+    """Program and the smallest machine that holds it."""
+    text = args.program.read_text(encoding="utf-8")
+    if args.machine == "subleq":
+        program = SubleqMachine.assemble(text)
+        size = len(program.cells), len(program.instructions)
+        return program, SubleqMachine(*size, n_bits=args.bits)
+    program = FleqMachine.assemble(text)
+    size = len(program.cells), len(program.instructions)
+    return program, FleqMachine(*size, max(len(as_cell(cell).values) for cell in program.cells))
+
+
+def _readable(trace: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Trace with the cells read and written as text."""
+
+    def text(cells: Mapping[int, Any]) -> str:
+        return ", ".join(f"{names[at]}={_text(cell, names)}" for at, cell in cells.items())
+
+    return trace.assign(reads=trace["reads"].map(text), writes=trace["writes"].map(text))
+
+
+def _text(cell: Any, names: list[str]) -> str:
+    if not isinstance(cell, Cell):
+        return str(cell)
+    values = " ".join(f"{value:g}" for value in cell.values)
+    if cell.pointer is None:
+        return values
+    return f"{values} -> {names[cell.pointer] if cell.pointer < len(names) else 'the end'}"
+
+
+def _draw(trace: pd.DataFrame | None, program: Program, path: Path) -> None:
+    display = MachineTraceDisplay.from_trace(trace, program)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    display.figure_.savefig(path, dpi=150)

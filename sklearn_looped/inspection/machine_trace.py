@@ -1,0 +1,350 @@
+"""`MachineTraceDisplay`: memory, program counter and attention of a programmed machine."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils import check_scalar
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from sklearn_looped.inspection.machine_attention import (
+    attention_maps,
+    cell_names,
+    draw_maps,
+    token_names,
+)
+from sklearn_looped.inspection.style import BLUE, COLOUR_MAP, VERMILION, label_ticks
+from sklearn_looped.programmed.assembler import Program
+from sklearn_looped.programmed.fleq_assembler import Cell, as_cell
+from sklearn_looped.programmed.machine import Machine
+
+MAX_WRITTEN_OUT = 32  # steps up to which the numbers written stand in the picture
+
+
+class MachineTraceDisplay:
+    r"""Memory and program counter of a `SubleqMachine` or `FleqMachine`, step by step.
+
+    Make one with `from_machine`, or with `from_trace` from a run at hand.
+
+    Parameters
+    ----------
+    memory : array-like of shape (n_steps + 1, n_cells)
+        Contents of the cells before the first step and after each.
+    counter : array-like of shape (n_steps,)
+        Number of the instruction that each step executed.
+    written : array-like of shape (n_steps,)
+        Address that each step wrote to.
+    cell_names : sequence of str, length n_cells, default=None
+        None: the addresses.
+    machine, program : Machine and Program, default=None
+        What ran, for `plot_attention`.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes of the memory.
+    image_ : matplotlib AxesImage
+        Memory: a row a cell, a column a step, step 0 before the first.
+    colorbar_ : matplotlib Colorbar
+    counter_ax_, counter_line_ : matplotlib Axes and Line2D
+        Program counter.
+    attention_ : list of ndarray of shape (n_rows, n_tokens)
+        Weights that `plot_attention` drew, one entry a head, for the tokens on which it can act.
+    attention_axes_, attention_images_ : list of matplotlib Axes and AxesImage
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+
+    Examples
+    --------
+    >>> from sklearn_looped import SubleqMachine
+    >>> from sklearn_looped.inspection import MachineTraceDisplay
+    >>> machine = SubleqMachine(n_memory=8, n_instructions=12)
+    >>> program = "x: .word 20\n y: .word 22\n add x, y"
+    >>> display = MachineTraceDisplay.from_machine(machine, program)
+    >>> display.memory[-1, :2].tolist(), display.counter.tolist()
+    ([20, 42], [0, 1, 2])
+    """
+
+    def __init__(
+        self,
+        *,
+        memory: ArrayLike,
+        counter: ArrayLike,
+        written: ArrayLike,
+        cell_names: Sequence[str] | None = None,
+        machine: Machine | None = None,
+        program: Program | None = None,
+    ) -> None:
+        self.memory, self.counter = np.asarray(memory), np.asarray(counter)
+        self.written = np.asarray(written)
+        n_steps = len(self.counter)
+        if self.memory.ndim != 2 or len(self.memory) != n_steps + 1 or len(self.written) != n_steps:
+            raise ValueError(
+                f"Got memory of shape {self.memory.shape}, {n_steps} instructions and "
+                f"{len(self.written)} addresses, but expected memory of shape (n_steps + 1, "
+                "n_cells) and one instruction and one address a step."
+            )
+        n_cells = self.memory.shape[1]
+        self.cell_names = list(map(str, range(n_cells))) if cell_names is None else list(cell_names)
+        if len(self.cell_names) != n_cells:
+            raise ValueError(f"Got {len(self.cell_names)} names for {n_cells} cells.")
+        self.machine, self.program = machine, program
+
+    @classmethod
+    def from_machine(
+        cls,
+        machine: Machine,
+        program: Program | str,
+        *,
+        max_loops: int = 1000,
+        entry: int = 0,
+        ax: Any = None,
+    ) -> "MachineTraceDisplay":
+        """Run a program with a trace and draw it.
+
+        Parameters
+        ----------
+        machine : SubleqMachine or FleqMachine
+        program : Program or str
+            Assembled program, or its text.
+        max_loops : int, default=1000
+            Cap on the steps, as in `Machine.run`.
+        entry : int, default=0
+            Entry of the cells' vectors that is drawn, for a `FleqMachine`.
+        ax : sequence of two matplotlib Axes, default=None
+            For the program counter and the memory. None: those of a new figure.
+
+        Returns
+        -------
+        MachineTraceDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `machine` is no machine.
+        ValueError
+            If the program does not fit the machine, does nothing, or has no such entry.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the program has not halted after `max_loops` steps.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_machine")
+        if not isinstance(machine, Machine):
+            raise TypeError(
+                f"Got {type(machine).__name__}, but expected a SubleqMachine or a FleqMachine."
+            )
+        program = machine.assemble(program) if isinstance(program, str) else program
+        trace = machine.run(program, max_loops, trace=True).trace
+        display = cls.from_trace(trace, program, entry=entry, ax=ax)
+        display.machine = machine
+        return display
+
+    @classmethod
+    def from_trace(
+        cls, trace: pd.DataFrame | None, program: Program, *, entry: int = 0, ax: Any = None
+    ) -> "MachineTraceDisplay":
+        """Draw the trace of a run.
+
+        Parameters
+        ----------
+        trace : DataFrame
+            `RunResult.trace` of a run from the program's own start.
+        program : Program
+            What ran.
+        entry : int, default=0
+            Entry of the cells' vectors that is drawn, for a `FleqMachine`.
+        ax : sequence of two matplotlib Axes, default=None
+            For the program counter and the memory. None: those of a new figure.
+
+        Returns
+        -------
+        MachineTraceDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If the trace is empty, or the cells have no such entry.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_trace")
+        if trace is None or trace.empty:
+            raise ValueError(
+                "Got no trace, or one of no steps. Run a program of at least one instruction "
+                "with trace=True."
+            )
+        writes = [next(iter(cells.items())) for cells in trace["writes"]]
+        written = np.array([address for address, _ in writes])
+        _check_entry(entry, writes[0][1])
+        n_cells = max(len(program.cells), int(written.max()) + 1)
+        vectors = isinstance(writes[0][1], Cell)
+        cells = [_number(as_cell(cell) if vectors else cell, entry) for cell in program.cells]
+        cells += [0] * (n_cells - len(cells))  # a store may go to cells behind the program's
+        memory = [list(cells)]
+        for address, contents in writes:
+            cells[address] = _number(contents, entry)
+            memory.append(list(cells))
+        display = cls(
+            memory=memory,
+            counter=trace["pc"].to_numpy(),
+            written=written,
+            cell_names=cell_names(program, n_cells),
+            program=program,
+        )
+        return display.plot(ax)
+
+    def plot(self, ax: Any = None) -> "MachineTraceDisplay":
+        """Draw memory and program counter by step.
+
+        Up to 32 steps the numbers written stand in the picture; of more, a mark says where.
+
+        Parameters
+        ----------
+        ax : sequence of two matplotlib Axes, default=None
+            For the program counter and the memory. None: those of a new figure.
+
+        Returns
+        -------
+        MachineTraceDisplay
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the Axes are not two.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+        from matplotlib.ticker import MaxNLocator
+
+        n_steps, n_cells = len(self.counter), self.memory.shape[1]
+        if ax is None:
+            height = float(np.clip(0.3 * n_cells, 2, 10))
+            size = float(np.clip(2.5 + 0.42 * n_steps, 6.4, 14)), height + 2.2
+            _, ax = plt.subplots(
+                2, figsize=size, layout="constrained", height_ratios=(1.2, height), sharex=True
+            )
+        axes = list(np.ravel(np.asarray(ax, dtype=object)))
+        if len(axes) != 2:
+            raise ValueError(f"Got {len(axes)} Axes, but expected two: for counter and memory.")
+        self.counter_ax_, self.ax_ = axes
+        self.figure_ = self.ax_.figure
+        steps = range(1, n_steps + 1)
+        [self.counter_line_] = self.counter_ax_.step(
+            steps, self.counter, where="mid", color=BLUE, marker=".", linewidth=1.2
+        )
+        self.counter_ax_.set(ylabel="Instruction")
+        self.counter_ax_.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        self._draw_memory()
+        return self
+
+    def _draw_memory(self) -> None:
+        from matplotlib.colors import AsinhNorm
+        from matplotlib.ticker import MaxNLocator
+
+        low = float(self.memory.min())
+        high = max(float(self.memory.max()), low + 1)
+        norm = AsinhNorm(1, vmin=low, vmax=high)
+        contents = self.memory.T.astype(float)
+        self.image_ = self.ax_.imshow(
+            contents, cmap=COLOUR_MAP, aspect="auto", norm=norm, interpolation="nearest"
+        )
+        ticks = _ticks(low, high)
+        self.colorbar_ = self.figure_.colorbar(
+            self.image_, ax=self.ax_, label="Contents", ticks=ticks, format="{x:.4g}"
+        )
+        self.colorbar_.minorticks_off()
+        steps = range(1, len(self.counter) + 1)
+        if len(steps) <= MAX_WRITTEN_OUT:
+            self._write_out(norm)
+        else:
+            self.ax_.plot(steps, self.written, ".", color=VERMILION, label="written")
+            self.ax_.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+        label_ticks(self.ax_.yaxis, self.cell_names)
+        self.ax_.set(xlabel="Step (0: before the first)", ylabel="Memory cell")
+        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
+
+    def _write_out(self, norm: Any) -> None:
+        """Write the first contents of every cell, and what each step wrote."""
+        places = [(0, address) for address in range(self.memory.shape[1])]
+        places += list(enumerate(self.written.tolist(), 1))
+        for step, address in places:
+            value = self.memory[step, address]
+            colour = "white" if norm(float(value)) < 0.5 else "black"
+            text = f"{value:.4g}" if isinstance(value, np.floating) else str(value)
+            self.ax_.text(
+                step, address, text, ha="center", va="center", color=colour, fontsize="small",
+                weight="bold" if step else "normal",
+            )  # fmt: skip
+
+    def plot_attention(
+        self, *, step: int = 1, layer: int = 0, ax: Sequence[Any] | None = None
+    ) -> "MachineTraceDisplay":
+        """Draw the attention of a layer's heads in one step.
+
+        The program runs up to the step again. A head is drawn on the tokens on which it can act;
+        on all others its output is 0.
+
+        Parameters
+        ----------
+        step : int, default=1
+            From 1 to the number of steps.
+        layer : int, default=0
+            Layer of the loop body.
+        ax : sequence of matplotlib Axes, default=None
+            One for each head of the layer. None: those of a new figure.
+
+        Returns
+        -------
+        MachineTraceDisplay
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If the display was made without a machine, there is no such step or layer, or the
+            number of Axes is not that of the heads.
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot_attention")
+        if self.machine is None or self.program is None:
+            raise ValueError(
+                "Got no machine to compute attention with; make the display with from_machine."
+            )
+        n_layers = len(self.machine.transformer.layers)
+        check_scalar(step, "step", Integral, min_val=1, max_val=len(self.counter))
+        check_scalar(layer, "layer", Integral, min_val=0, max_val=n_layers - 1)
+        maps = attention_maps(self.machine, self.program, step, layer)
+        self.attention_ = [each.weights for each in maps]
+        axes, self.attention_images_ = draw_maps(maps, token_names(self.machine, self.program), ax)
+        self.attention_axes_ = axes
+        return self
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return the ends of a range, and within it 0 and the powers of ten not next to an end."""
+    powers = 10.0 ** np.arange(16)
+    within = [x for x in (*-powers, 0.0, *powers) if low < x < high]
+    far = [x for x in within if x == 0 or (2 * x > low if x < 0 else 2 * x < high)]
+    return [low, *far, high]
+
+
+def _check_entry(entry: int, contents: Any) -> None:
+    n_entries = len(contents.values) if isinstance(contents, Cell) else 1
+    check_scalar(entry, "entry", Integral, min_val=0, max_val=n_entries - 1)
+
+
+def _number(contents: Any, entry: int) -> Any:
+    """Return a cell's number: an integer of SUBLEQ's, or an entry of FLEQ's vector."""
+    if not isinstance(contents, Cell):
+        return contents
+    return contents.values[entry] if entry < len(contents.values) else 0.0

@@ -1,0 +1,115 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_looped import LoopedICLRegressor
+from sklearn_looped import __main__ as program
+from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
+from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+
+
+@pytest.fixture
+def tables(tmp_path, rng):
+    paths = []
+    for name, n_rows in (("a", 40), ("b", 24)):
+        table = pd.DataFrame(
+            {"size": rng.normal(size=n_rows), "kind": rng.choice(list("abc"), n_rows)}
+        )
+        table["price"] = 2 * table["size"] + (table["kind"] == "a")
+        paths.append(tmp_path / f"{name}.csv")
+        table.to_csv(paths[-1], index=False)
+    return paths
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A small network to begin from."""
+    path = tmp_path / "start.safetensors"
+    save_checkpoint(LoopedNetwork(NetworkConfig(n_features=4, width=16, n_heads=2)), path)
+    return path
+
+
+def train(*arguments):
+    program.main(["train", *map(str, arguments)])
+
+
+def test_weights_of_a_prior_load_by_path_and_a_stopped_run_goes_on(tmp_path, diabetes, capsys):
+    X, y = diabetes
+    path, folder = tmp_path / "linear.safetensors", tmp_path / "run"
+    run = (path, "--prior", "linear", "--columns", 2, "--rows", 64, "--steps", 2, "--seed", 3)
+    train(*run, "--folder", folder)
+    out = capsys.readouterr().out
+    assert f"{path}: 2 steps" in out
+    assert f"LoopedICLRegressor(weights={str(path)!r})" in out
+    checkpoint = load_checkpoint(path)
+    assert checkpoint.network.config.n_features == 2
+    assert (checkpoint.training["recipe"]["n_steps"], checkpoint.training["recipe"]["seed"]) == (
+        2,
+        3,
+    )
+    model = LoopedICLRegressor(weights=path).fit(X[:30, :2], y[:30])
+    assert np.isfinite(model.predict(X[30:40, :2])).all()
+
+    path.unlink()
+    train(*run, "--folder", folder)  # a finished run returns at once, with the same weights
+    assert load_checkpoint(path).digest == checkpoint.digest
+
+
+def test_tables_of_ones_own_begin_from_weights(tmp_path, tables, start, capsys):
+    path = tmp_path / "mine.safetensors"
+    pairs = [part for table in tables for part in ("--table", table, "price")]
+    train(path, *pairs, "--start", start, "--steps", 2)
+    mine = load_checkpoint(path)
+    assert mine.network.config == load_checkpoint(start).network.config
+    assert mine.digest != load_checkpoint(start).digest
+    assert mine.training["prior"].startswith("OwnTables(2 data sets")
+    # The shorter table has 24 rows: 6 are queries, 18 the largest support.
+    assert mine.training["recipe"]["n_support"] == [8, 18]
+    assert mine.training["recipe"]["n_query"] == 6
+
+
+def error_of(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        train(*arguments)
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_wrong_arguments_are_one_line_before_any_work(tmp_path, tables, capsys, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("sklearn_looped.learned.metatrain.meta_train", refuse)
+    out, table = tmp_path / "w.safetensors", ("--table", tables[0], "price")
+    cases = [
+        ((out,), "one of the arguments --prior --table is required"),
+        ((out, "--prior", "sines"), "invalid choice: 'sines'"),
+        ((out, "--prior", "linear", *table), "not allowed with argument"),
+        ((tmp_path / "no" / "w", "--prior", "linear"), "there is no folder"),
+        ((tmp_path, "--prior", "linear"), "is a folder; give the name of a file"),
+        ((out, "--prior", "linear", "--steps", "0"), "a whole number of at least 1"),
+        ((out, "--prior", "linear", "--columns", "33"), "a network reads 32 at most"),
+        ((out, "--prior", "linear", "--device", "tpu"), "tpu"),
+        ((out, "--prior", "linear", "--start", "none"), "there is no such file"),
+        ((out, "--prior", "linear", "--start", "tabular-classifier"), "are a classifier's"),
+        ((out, *table, "--columns", "3"), "--columns and --rows go with --prior"),
+        ((out, "--table", tables[0], "cost"), "no column 'cost'"),
+        ((out, "--table", tmp_path / "none.csv", "y"), "No such file"),
+    ]
+    for arguments, message in cases:
+        assert message in error_of(capsys, *arguments)
+
+
+def test_a_stop_from_the_keyboard_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt("Stopped after 1 of 2 steps.")
+
+    monkeypatch.setattr("sklearn_looped.learned.metatrain.meta_train", stop)
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(SystemExit) as ended:
+        train(path, "--prior", "linear", "--folder", tmp_path / "run")
+    assert ended.value.code == 130
+    assert "Stopped after 1 of 2 steps. Nothing is written; the same command goes on." in (
+        capsys.readouterr().err
+    )
+    assert not path.exists()

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from sklearn.datasets import make_friedman1
+
+from sklearn_looped import LoopedICLRegressor, LoopedICLRegressorCV
+from sklearn_looped.learned.conformal import conformal_levels, reached_levels
+from sklearn_looped.learned.readout import quantile_levels
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_conformal_intervals_cover_what_they_say(noise):
+    X, y = make_friedman1(900, noise=noise, random_state=0)
+    model = LoopedICLRegressor(n_estimators=1).fit(X[:300], y[:300])
+
+    def covered(conformal):
+        low, high = model.predict_quantiles(X[300:], [0.1, 0.9], conformal=conformal).T
+        return np.mean((low <= y[300:]) & (y[300:] <= high))
+
+    # Two standard errors of 300 and 600 rows; a fit to all of the support is a little better than
+    # one to four fifths, which counts where there is no noise.
+    assert -0.05 < covered(True) - 0.8 < (0.05 if noise else 0.07)
+    assert noise or covered(False) > 0.87  # too wide where there is no noise
+
+
+def test_each_target_has_levels_of_its_own(rng):
+    X, y = make_friedman1(120, noise=0.0, random_state=0)
+    Y = np.column_stack([y, rng.standard_t(2, size=120)])
+    both = LoopedICLRegressor(n_estimators=1).fit(X, Y)
+    quantiles = both.predict_quantiles(X[:5], conformal=True)
+    for i in (0, 1):
+        alone = LoopedICLRegressor(n_estimators=1).fit(X, Y[:, i])
+        expected = alone.predict_quantiles(X[:5], conformal=True)
+        # Folds are dealt in the order of rows, which the other target may change.
+        assert quantiles[:, i].shape == expected.shape
+        assert np.abs(quantiles[:, i] - expected).max() < 0.5 * Y[:, i].std()
+
+
+def test_conformal_quantiles_do_not_depend_on_order_or_repetition(rng):
+    X, y = make_friedman1(60, noise=1.0, random_state=0)
+    weights = rng.integers(1, 4, size=60)
+    model = LoopedICLRegressor(n_estimators=1).fit(X, y, weights)
+    order = rng.permutation(np.repeat(np.arange(60), weights))
+    repeated = LoopedICLRegressor(n_estimators=1).fit(X[order], y[order])
+    expected = model.predict_quantiles(X[:7], conformal=True)
+    np.testing.assert_allclose(
+        repeated.predict_quantiles(X[:7], conformal=True), expected, rtol=1e-6
+    )
+
+
+def test_loops_and_rules_hold_for_conformal_quantiles_too(rng):
+    X, y = make_friedman1(80, noise=1.0, random_state=0)
+    model = LoopedICLRegressor(n_estimators=1).fit(X, y)
+    default = model.predict_quantiles(X[:5], conformal=True)
+    assert not np.array_equal(
+        model.set_params(n_loops=1).predict_quantiles(X[:5], conformal=True), default
+    )
+    chosen = LoopedICLRegressorCV(n_loops=[1, 8], n_estimators=1, cv=2).fit(X, y)
+    same = LoopedICLRegressor(n_loops=chosen.n_loops_, n_estimators=1).fit(X, y)
+    assert np.array_equal(
+        chosen.predict_quantiles(X[:5], conformal=True),
+        same.predict_quantiles(X[:5], conformal=True),
+    )
+
+
+def test_few_rows_are_refused(rng):
+    X = rng.normal(size=(19, 2))
+    model = LoopedICLRegressor().fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="conformal=True needs at least 20"):
+        model.predict_quantiles(X, conformal=True)
+
+
+def test_levels_are_those_of_the_empirical_distribution(rng):
+    levels = quantile_levels(31).numpy().astype(float)
+    target = rng.normal(size=(1, 500))
+    quantiles = np.quantile(target, levels)  # one predicted distribution for all, the true one
+    reached = reached_levels(np.broadcast_to(quantiles, (1, 500, 31)), target)
+    np.testing.assert_allclose(
+        conformal_levels(reached[0], None, np.array([0.1, 0.5, 0.9])), [0.1, 0.5, 0.9], atol=0.01
+    )
+    weights = rng.integers(1, 4, size=500)
+    np.testing.assert_allclose(
+        conformal_levels(reached[0], weights, levels),
+        conformal_levels(reached[0].repeat(weights), None, levels),
+    )
