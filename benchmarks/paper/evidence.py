@@ -11,10 +11,10 @@ from scipy.stats import bootstrap
 
 sys.path.append(str(Path(__file__).parents[1]))  # where these two serve all benchmarks
 
-from pictures import draw_errors  # noqa: E402
-from report import print_table, write  # noqa: E402
+from pictures import draw_errors
+from report import print_table, write
 
-from sklearn_looped.cli.arguments import picture_file  # noqa: E402
+from sklearn_looped.cli.arguments import picture_file
 
 __all__ = [
     "claim",
