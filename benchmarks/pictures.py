@@ -104,13 +104,18 @@ def draw_loops(r2: pd.DataFrame, trained: int, path: Path) -> None:
 
 
 def draw_errors(
-    panels: dict[str, pd.DataFrame], ours: str, xlabel: str, path: Path, lowest: float = 1e-5
+    panels: dict[str, pd.DataFrame],
+    ours: str,
+    xlabel: str,
+    path: Path,
+    lowest: float = 1e-5,
+    ylabel: str = "squared error, share of E[y²]",
 ) -> None:
     """Draw errors on a log axis, cut off at `lowest`: a panel a table with a row a point.
 
     Its columns are x, method, value, and low and high, the ends of the interval.
     """
-    n_columns = min(len(panels), 3)
+    n_columns = 2 if len(panels) == 4 else min(len(panels), 3)
     n_rows = -(-len(panels) // n_columns)
     figure = _figure(4.2 * n_columns, 3.6 * n_rows + 0.6)
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
@@ -132,7 +137,7 @@ def draw_errors(
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
-    grid[0, 0].set_ylabel("squared error, share of E[y²]")
+    grid[0, 0].set_ylabel(ylabel)
     place = {"loc": "outside lower center", "ncols": min(4, n_columns + 1), "frameon": False}
     figure.legend(labelled.values(), labelled.keys(), fontsize=9, **place)
     _save(figure, path)

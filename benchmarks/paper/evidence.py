@@ -11,8 +11,10 @@ from scipy.stats import bootstrap
 
 sys.path.append(str(Path(__file__).parents[1]))  # where these two serve all benchmarks
 
-from pictures import draw_errors, picture_file
+from pictures import draw_errors
 from report import print_table, write
+
+from sklearn_looped.cli.arguments import picture_file
 
 __all__ = [
     "claim",

@@ -8,10 +8,13 @@ for each of its loops or iterations.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from sklearn.base import BaseEstimator, clone
 from torch import Tensor
 
 from sklearn_looped.core.device import seeded_generator
+from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.held_out import HELD_OUT
 from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.priors import NetworkLayersPrior, Prior
@@ -27,11 +30,12 @@ CHUNK = 160  # prompts at a time
 
 @dataclass(frozen=True)
 class Task:
-    """A prior and the sizes it is drawn at."""
+    """A prior, the sizes it is drawn at, and E[y^2]; None: the mean over the prompts."""
 
     prior: Prior
     n_features: int
     n_examples: int
+    mean_square: float | None = None
 
     @property
     def rows_per_example(self) -> int:
@@ -65,6 +69,27 @@ def standardised(method: Method) -> Method:
         scale = Standardiser.fit(X, y)
         model = method(scale.features(X), scale.target(y))
         return lambda queries: scale.undo_target(model(scale.features(queries)))
+
+    return fit
+
+
+def checkpoint(weights: str) -> tuple[Stepped, int]:
+    """Shipped weights by name, or those of a file: the method and the loops it takes by default."""
+    network = load_checkpoint(weights).network
+    return lambda n: standardised(looped(network, n)), network.config.n_loops
+
+
+def fitted(model: BaseEstimator, represent: Callable[[Tensor], Tensor] = lambda X: X) -> Method:
+    """Fit a scikit-learn estimator to each prompt by itself."""
+
+    def fit(X: Tensor, y: Tensor) -> Model:
+        models = [clone(model).fit(a, b) for a, b in zip(represent(X).numpy(), y, strict=True)]
+
+        def predict(queries: Tensor) -> Tensor:
+            rows = zip(models, represent(queries).numpy(), strict=True)
+            return torch.tensor(np.array([m.predict(q) for m, q in rows]))[None].float()
+
+        return predict
 
     return fit
 
@@ -112,4 +137,4 @@ def errors(task: Task, method: Method, n_examples: int, n_prompts: int) -> Tenso
         model = method(X[:, last - size : last], y[:, last - size : last])
         found.append((model(X[:, last:]) - y[:, last:]).square().mean(2))
         squares.append(y[:, last:].square().mean(1))
-    return torch.cat(found, 1) / torch.cat(squares).mean()
+    return torch.cat(found, 1) / (task.mean_square or torch.cat(squares).mean())

@@ -1,0 +1,105 @@
+"""Does the loop go on improving past the trained count? Error by condition number and loop.
+
+``python benchmarks/paper/condition_number.py [--weights linear]`` scores the weights on linear
+functions whose inputs have a covariance of condition number 1 to 10,000 (Gatmiry et al. 2024; the
+paper has inputs of condition number 1 only), after each loop up to four times the trained count b,
+prints the errors and whether the error at 4 b is no more than at b, and writes
+benchmarks/results/paper_condition_number.json. About 2 minutes of one core.
+"""
+
+import argparse
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from evidence import (
+    claim,
+    draw_errors,
+    interval,
+    picture_file,
+    print_claims,
+    print_table,
+    write,
+)
+from prompts import Task, checkpoint, errors, least_squares, linear, ridge
+from tqdm.auto import tqdm
+
+from sklearn_looped.learned.priors import IllConditionedLinearPrior
+
+D, N_EXAMPLES = 20, 40
+CONDITIONS = (1.0, 10.0, 100.0, 1e3, 1e4)
+
+
+def claims(condition: float, by_loop: np.ndarray, n_loops: int) -> list[dict[str, Any]]:
+    """Rows of a condition number; `by_loop` (4 b, prompts)."""
+    trained, last = by_loop[n_loops - 1], by_loop[-1]
+    best = n_loops + int(by_loop[n_loops:].mean(1).argmin())  # the best of the loops past b
+    name = f"condition {condition:g}"
+    at = f"the error at {len(by_loop)} loops is"
+    rows = [
+        claim(f"{name}: {at} no more than at {n_loops}", [last - trained]),
+        claim(
+            f"{name}: past the trained {n_loops} loops the error is less, at {best + 1} the least",
+            [by_loop[best] - trained],
+        ),
+    ]
+    ratio = float(last.mean() / trained.mean())
+    return [row | {"condition": condition, "ratio of means": ratio} for row in rows]
+
+
+def show(rows: list[dict[str, Any]], n_loops: int) -> None:
+    scores = pd.DataFrame([row for row in rows if row["kind"] == "score"])
+    loops = scores[scores["method"] == "looped"]
+    shown = sorted({1, 2, 4, 6, 8, 10, n_loops, *(n_loops * m // 4 for m in range(5, 17))})
+    print(f"Squared error as a share of E[y^2] at {N_EXAMPLES} examples, by loop")
+    table = loops[loops["loop"].isin(shown)]
+    table = table.pivot(index="condition", columns="loop", values="value").reset_index()
+    others = scores[scores["method"] != "looped"]
+    others = others.pivot(index="condition", columns="method", values="value").reset_index()
+    print_table(table.merge(others))
+    print_claims(rows)
+    for row in rows:
+        if "no more" in row.get("claim", ""):
+            print(
+                f"condition {row['condition']:g}: at 4 b {row['ratio of means']:.3g} of that at b"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", default="linear", help="shipped weights or a file")
+    parser.add_argument("--prompts", type=int, default=320, help="held-out prompts")
+    parser.add_argument("--picture", type=picture_file, help=".png or .svg")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    method, n_loops = checkpoint(args.weights)
+    rows: list[dict[str, Any]] = []
+    rivals = {"least squares": linear(least_squares), "ridge": linear(ridge(1.0))}
+    for condition in tqdm(CONDITIONS, desc="conditions"):
+        prior = IllConditionedLinearPrior((condition, condition))
+        task = Task(prior, D, N_EXAMPLES, mean_square=float(D))
+        by_loop = errors(task, method(4 * n_loops), N_EXAMPLES, args.prompts).numpy()
+        of = {"kind": "score", "condition": condition}
+        rows += [
+            {**of, "method": "looped", "loop": t, **interval(e)} for t, e in enumerate(by_loop, 1)
+        ]
+        for name, rival in rivals.items():
+            errs = errors(task, rival, N_EXAMPLES, args.prompts)[-1].numpy()
+            rows.append({**of, "method": name, **interval(errs)})
+        rows += claims(condition, by_loop, n_loops)
+    write("paper_condition_number", rows)
+    show(rows, n_loops)
+    if args.picture:
+        scores = pd.DataFrame([r for r in rows if r["kind"] == "score" and r["method"] == "looped"])
+        scores["method"] = scores["condition"].map("condition {:g}".format)
+        draw_errors(
+            {f"trained: {n_loops} loops": scores.rename(columns={"loop": "x"})},
+            "condition 1",
+            "loop",
+            args.picture,
+        )
+
+
+if __name__ == "__main__":
+    main()
