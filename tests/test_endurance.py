@@ -43,9 +43,9 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path):
 def read_only_cache(tmp_path, monkeypatch):
     """A cache whose weights are read and trained as ever, until `close` makes it read-only."""
     monkeypatch.setenv("SKLEARN_LOOPED_CACHE", str(tmp_path))
-    network, recipe = on_demand.configuration(2, 20)
+    network, recipe = on_demand.configuration("linear", 2, 20)
     short = replace(recipe, n_steps=2, rows_per_step=100)
-    monkeypatch.setattr(on_demand, "configuration", lambda d, n: (network, short))
+    monkeypatch.setattr(on_demand, "configuration", lambda prior, d, n: (network, short))
 
     def refuse(path, *args, **kwargs):
         raise OSError(errno.EROFS, "Read-only file system", str(path))

@@ -12,25 +12,25 @@ runs code by design, and no check here changes that. Load only those that you tr
 import hashlib
 import json
 import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.tensor_files import (
+    CheckpointError,
+    read_tensors,
+    tensor_digest,
+    write_tensors,
+)
 
 FORMAT = 1  # raised when files written here cannot be read by older versions
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint file that cannot be used: the message says which, why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -88,57 +88,6 @@ def _with_weights(config: NetworkConfig, tensors: dict[str, Tensor]) -> LoopedNe
     # Copies: what safetensors maps from a file changes with the file.
     network.load_state_dict({name: t.clone() for name, t in tensors.items()}, assign=True)
     return network.requires_grad_(False).eval()
-
-
-def tensor_digest(config: str, tensors: dict[str, Tensor]) -> str:
-    """Sha256 over the configuration and every tensor's name, type, shape and bytes."""
-    sha = hashlib.sha256(config.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        # A single number may keep any stride, which `view` would refuse.
-        flat = tensor.reshape(-1).clone(memory_format=torch.contiguous_format)
-        sha.update(flat.view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file beside the last one, then move it over that: whole or not at all.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written, as on a full disk; the file that was there before stays.
-    """
-    scratch = path.with_suffix(".partial")
-    try:
-        save_file(tensors, scratch, metadata)
-        os.replace(scratch, path)
-    except (SafetensorError, OSError) as error:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        raise OSError(
-            f"Could not write {path} ({error}). What was there before is untouched. Free space "
-            "there, or give a folder that can be written to."
-        ) from error
-
-
-def read_tensors(path: Path, advice: str) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Return the metadata and tensors of a safetensors file.
-
-    Raises
-    ------
-    CheckpointError
-        If it is none, or not whole; the message ends with the advice.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or no safetensors file ({error}). {advice}"
-        ) from error
 
 
 def save_checkpoint(

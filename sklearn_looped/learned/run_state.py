@@ -14,15 +14,15 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from sklearn_looped.core.processes import Processes
-from sklearn_looped.learned.checkpoints import (
-    Checkpoint,
+from sklearn_looped.learned.checkpoints import Checkpoint
+from sklearn_looped.learned.priors import Prior
+from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.tensor_files import (
     CheckpointError,
     read_tensors,
     tensor_digest,
     write_tensors,
 )
-from sklearn_looped.learned.priors import Prior
-from sklearn_looped.learned.recipe import Recipe
 
 
 def _public(prior: Prior) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sklearn_looped.learned import checkpoints
+from sklearn_looped.learned import checkpoints, tensor_files
 from sklearn_looped.learned.checkpoints import (
     CheckpointError,
     load_checkpoint,
     registry,
     save_checkpoint,
 )
+from sklearn_looped.learned.tensor_files import tensor_digest
 
 
 @pytest.fixture
@@ -88,20 +89,20 @@ def test_a_file_older_than_a_field_of_the_configuration_takes_its_default(path, 
     config = {**tiny_network.config.__dict__}
     del config["n_gate_units"]
     text = json.dumps(config, sort_keys=True)
-    rewrite(path, config=text, digest=checkpoints._digest(text, load_file(path)))
+    rewrite(path, config=text, digest=tensor_digest(text, load_file(path)))
     assert load_checkpoint(path).network.config == tiny_network.config
 
 
 def test_a_field_of_a_later_version_asks_for_that_version(path, tiny_network):
     text = json.dumps({**tiny_network.config.__dict__, "n_experts": 2}, sort_keys=True)
-    rewrite(path, config=text, digest=checkpoints._digest(text, load_file(path)))
+    rewrite(path, config=text, digest=tensor_digest(text, load_file(path)))
     with pytest.raises(CheckpointError, match=r"n_experts.*Use the version that wrote it"):
         load_checkpoint(path)
 
 
 def test_weights_that_do_not_fit_their_configuration_are_refused(path, tiny_network):
     config = json.dumps({**tiny_network.config.__dict__, "width": 64}, sort_keys=True)
-    digest = checkpoints.tensor_digest(config, load_file(path))
+    digest = tensor_digest(config, load_file(path))
     rewrite(path, config=config, digest=digest)
     with pytest.raises(CheckpointError, match="does not describe a network"):
         load_checkpoint(path)
@@ -125,7 +126,7 @@ def test_a_failed_write_leaves_the_old_file(path, tiny_network, monkeypatch):
     def full_disk(*args):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", full_disk)
+    monkeypatch.setattr(tensor_files, "save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(tiny_network, path)
     assert path.read_bytes() == before

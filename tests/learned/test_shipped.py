@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.ensemble import GradientBoostingRegressor
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.core.device import seeded_generator
@@ -15,11 +16,11 @@ N_PROMPTS, N_QUERY = 48, 8
 @pytest.mark.parametrize(
     ("weights", "n_examples", "bound"),
     [
-        # Yang et al. 2024: 7.79e-4, 6.12e-4 and .18 for their looped transformer; gradient
-        # boosting on the trees: .59.
+        # Yang et al. 2024: 7.79e-4, 6.12e-4 and .18 for their looped transformer, of the trees no
+        # number: gradient boosting on the same prompts.
         ("linear", 40, 7.8e-4),
         ("sparse-linear", 40, 6.1e-4),
-        ("decision-tree", 100, 0.59),
+        ("decision-tree", 100, GradientBoostingRegressor(random_state=0)),
         ("relu-network", 100, 0.18),
     ],
 )
@@ -29,5 +30,9 @@ def test_function_classes_are_learned_in_context(weights, n_examples, bound):
     units = 1000 * X.numpy() - 5, 0.01 * y.numpy() + 3  # the estimator undoes units
     tables = [(a[:n_examples], b[:n_examples], a[n_examples:]) for a, b in zip(*units, strict=True)]
     predictions = np.array(predict_many(LoopedICLRegressor(weights=weights), tables))
-    errors = (predictions - units[1][:, n_examples:]) ** 2 / 0.01**2
-    assert errors.mean() / np.square(y.numpy()).mean() <= bound
+    truth = units[1][:, n_examples:]
+    error = np.mean((predictions - truth) ** 2) / 0.01**2 / np.square(y.numpy()).mean()
+    if not isinstance(bound, float):
+        answers = np.array([bound.fit(X, y).predict(queries) for X, y, queries in tables])
+        bound = np.mean((answers - truth) ** 2) / 0.01**2 / np.square(y.numpy()).mean()
+    assert error <= bound
