@@ -166,6 +166,21 @@ def _take_weights(module: nn.Module, start: Checkpoint) -> None:
     )
 
 
+def _check(network: Trainable, recipe: Recipe, processes: Processes) -> None:
+    """Refuse a recipe that the network or the processes cannot follow."""
+    if recipe.n_features[1] > network.n_features:
+        raise ValueError(
+            f"Got a recipe with up to {recipe.n_features[1]} columns, but the network reads "
+            f"{network.n_features}. Lower the recipe's n_features or raise the network's."
+        )
+    fewest = recipe.n_tables(recipe.n_support[1])
+    if fewest < processes.count:
+        raise ValueError(
+            f"Got {processes.count} processes, but a step of the recipe may have no more than "
+            f"{fewest} table(s). Raise rows_per_step or start fewer processes."
+        )
+
+
 class MetaTraining(NamedTuple, Generic[Network]):
     """What `meta_train` returns.
 
@@ -278,18 +293,8 @@ def meta_train(
     >>> len(run.losses)
     3
     """
-    if recipe.n_features[1] > network.n_features:
-        raise ValueError(
-            f"Got a recipe with up to {recipe.n_features[1]} columns, but the network reads "
-            f"{network.n_features}. Lower the recipe's n_features or raise the network's."
-        )
     processes = Processes.joined() if distributed else Processes()
-    fewest = recipe.n_tables(recipe.n_support[1])
-    if fewest < processes.count:
-        raise ValueError(
-            f"Got {processes.count} processes, but a step of the recipe may have no more than "
-            f"{fewest} table(s). Raise rows_per_step or start fewer processes."
-        )
+    _check(network, recipe, processes)
     chosen = choose_device(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
