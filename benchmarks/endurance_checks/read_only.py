@@ -18,9 +18,9 @@ Y = X[:, 0]
 made = on_demand.configuration
 
 
-def short(n_features: int, n_rows: int) -> tuple:
+def short(prior: str, n_features: int, n_rows: int) -> tuple:
     """Return the configuration of `on_demand` with three steps in place of 1,600."""
-    network, recipe = made(n_features, n_rows)
+    network, recipe = made(prior, n_features, n_rows)
     return network, replace(recipe, n_steps=3, rows_per_step=200)
 
 
