@@ -26,6 +26,7 @@ from sklearn_looped.programmed import csgraph, linalg
 
 def learned(X: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     model: LoopedICLRegressor = LoopedICLRegressor(n_estimators=1, random_state=0).fit(X, y)
+    plain: NDArray[np.float32] = model.predict(X)
     mean, std = model.predict(X, return_std=True)
     quantiles = model.predict_quantiles(X, [0.1, 0.9])
     stages: list[NDArray[np.float64]] = [np.asarray(stage) for stage in model.staged_predict(X)]
@@ -33,7 +34,14 @@ def learned(X: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     classifier = LoopedICLClassifier(n_estimators=1).fit(X, y > y.mean())
     labels: NDArray[np.bool_] = classifier.predict(X)
     score: float = chosen.score(X, y)
-    assert mean.shape == std.shape == labels.shape == quantiles[:, 0].shape == stages[0].shape
+    assert (
+        plain.shape
+        == mean.shape
+        == std.shape
+        == labels.shape
+        == quantiles[:, 0].shape
+        == stages[0].shape
+    )
     assert classifier.predict_proba(X).shape == (len(X), 2)
     return score
 

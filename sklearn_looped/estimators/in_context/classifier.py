@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -198,9 +198,11 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         """
         return self._decode(self._run(X)[0])
 
-    def predict(
-        self, X: ArrayLike, return_n_loops: bool = False
-    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[np.intp]]:
+    @overload
+    def predict(self, X: ArrayLike, return_n_loops: Literal[False] = ...) -> NDArray[Any]: ...
+    @overload
+    def predict(self, X: ArrayLike, return_n_loops: bool) -> Any: ...
+    def predict(self, X: ArrayLike, return_n_loops: bool = False) -> Any:
         """Predict the most probable class of each query.
 
         Parameters

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -226,9 +226,13 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             axis=0,
         )
 
+    @overload
     def predict(
-        self, X: ArrayLike, return_std: bool = False, return_n_loops: bool = False
-    ) -> NDArray[Any] | tuple[NDArray[Any], ...]:
+        self, X: ArrayLike, return_std: Literal[False] = ..., return_n_loops: Literal[False] = ...
+    ) -> NDArray[Any]: ...
+    @overload
+    def predict(self, X: ArrayLike, return_std: bool = ..., return_n_loops: bool = ...) -> Any: ...
+    def predict(self, X: ArrayLike, return_std: bool = False, return_n_loops: bool = False) -> Any:
         """Predict the target's mean for each query.
 
         Parameters
