@@ -1,5 +1,7 @@
 """A user's program, run and type-checked strictly against the installed wheel by .ci/release."""
 
+from tempfile import TemporaryDirectory
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,6 +79,7 @@ if __name__ == "__main__":
     draw = np.random.default_rng(0)
     rows = draw.normal(size=(40, 2))
     target: NDArray[np.float64] = rows @ np.array([1.0, -2.0]) + 0.1 * draw.normal(size=40)
-    losses: list[float] = trained("own.safetensors").losses
+    with TemporaryDirectory() as folder:
+        losses: list[float] = trained(f"{folder}/own.safetensors").losses
     print(f"sklearn_looped {__version__}: R2 {learned(rows, target):.2f}, 20 + 22 =", end=" ")
     print(f"{programmed(rows, target)}, loss {losses[-1]:.2f}")
