@@ -27,6 +27,8 @@ def test_each_target_has_levels_of_its_own(rng):
     Y = np.column_stack([y, rng.standard_t(2, size=120)])
     both = LoopedICLRegressor(n_estimators=1).fit(X, Y)
     quantiles = both.predict_quantiles(X[:5], conformal=True)
+    first, second = both._conformal_levels(np.array([0.1, 0.9]))
+    assert np.abs(first - second).max() > 0.02
     for i in (0, 1):
         alone = LoopedICLRegressor(n_estimators=1).fit(X, Y[:, i])
         expected = alone.predict_quantiles(X[:5], conformal=True)
