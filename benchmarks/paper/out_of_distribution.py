@@ -25,6 +25,7 @@ from evidence import (
     print_table,
     write,
 )
+from function_classes import D
 from prompts import (
     N_QUERY,
     Method,
@@ -33,13 +34,12 @@ from prompts import (
     errors,
     least_squares,
     linear,
-    looped,
     ridge,
     standardised,
 )
 from torch import Generator, Tensor
 from tqdm.auto import tqdm
-from unlooped import BUDGETS, N_FEATURES, trained
+from unlooped import BUDGETS, trained
 
 SIZES = (5, 10, 15, 20, 25, 30, 40)
 SHIPPED = "looped, shipped weights"
@@ -105,8 +105,8 @@ class Shift:
 
 SHIFTS = {
     "none": Shift(),
-    "skewed covariance": Shift(with_eigenvalues(1 / torch.arange(1.0, N_FEATURES + 1) ** 2)),
-    "half subspace": Shift(with_eigenvalues((torch.arange(N_FEATURES) < N_FEATURES // 2).float())),
+    "skewed covariance": Shift(with_eigenvalues(1 / torch.arange(1.0, D + 1) ** 2)),
+    "half subspace": Shift(with_eigenvalues((torch.arange(D) < D // 2).float())),
     "noisy targets": Shift(noise=1.0),
     "orthogonal queries": Shift(orthogonal_queries, most=15),
     "queries among the examples": Shift(queries_among_examples),
@@ -121,9 +121,9 @@ Errors = dict[tuple[str, str, int], np.ndarray]  # shift, method, examples -> er
 def methods(weights: str, budget: str) -> dict[str, Method]:
     method, n_loops = checkpoint(weights)
     found = {SHIPPED: method(n_loops)}
-    for name, (run, _) in trained(budget).items():
+    for name, (run, _) in trained("linear", budget).items():
         network = run.network
-        found[name] = standardised(looped(network, network.config.n_loops))
+        found[name] = standardised(network, network.config.n_loops)
     return found | {"least squares": linear(least_squares), "ridge": linear(ridge(1.0))}
 
 
@@ -133,8 +133,8 @@ def measure(found: dict[str, Method], n_prompts: int) -> Errors:
     jobs = [(name, s, k) for name, s in SHIFTS.items() for k in SIZES if k <= s.most]
     jobs += [(name, s, SIZES[-1]) for name, s in SCALED.items()]
     for name, shift, k in tqdm(jobs, desc="shifts"):
-        square = N_FEATURES * (shift.scale_x * shift.scale_y) ** 2
-        task = Task(shift, N_FEATURES, k, mean_square=square)
+        square = D * (shift.scale_x * shift.scale_y) ** 2
+        task = Task(shift, D, k, mean_square=square)
         for method, fit in found.items():
             errs[name, method, k] = errors(task, fit, k, n_prompts)[-1].numpy()
     return errs
@@ -165,7 +165,7 @@ def claims(errs: Errors) -> list[dict[str, Any]]:
     return [
         less(alike, "none", (20, 40), 1.1),
         less(better, "skewed covariance", (10, 20, 40)),
-        less("the looped network's peak at d examples is lower", "noisy targets", (N_FEATURES,)),
+        less("the looped network's peak at d examples is lower", "noisy targets", (D,)),
         less(alike, "half subspace", (10, 20, 40), 1.1),
         less(alike, "support in one orthant", (10, 20, 40), 1.1),
         less(alike, "orthogonal queries", (5, 10, 15), 1.1),

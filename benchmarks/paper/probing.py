@@ -9,7 +9,7 @@ benchmarks/results/paper_probing.json. About 2 minutes of one core after trainin
 It differs from the paper in five ways. Rows have no positions here, so states are averaged over the
 rows, normalised, where the paper learns a weight for each position. The probe is ridge regression,
 where the paper has an MLP of 64 units. The targets are in canonical form, as the network sees them:
-columns standardised, signed and sorted by their correlation with y. Errors are shares of the
+columns scaled, signed and sorted by their correlation with y. Errors are shares of the
 targets' variance, so that 1 is a probe that knows nothing: sorted correlations alone are nearly
 known. Prompts have 40 examples rather than all numbers of them. The control is the paper's: a probe
 that has seen w = 1 only, on prompts of random w.
@@ -33,6 +33,7 @@ from evidence import (
     print_table,
     write,
 )
+from function_classes import D
 from prompts import CHUNK
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
@@ -40,7 +41,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from tqdm.auto import tqdm
-from unlooped import BUDGETS, N_FEATURES, trained
+from unlooped import BUDGETS, trained
 
 from sklearn_looped.core.device import seeded_generator, training_dtype
 from sklearn_looped.learned.checkpoints import load_checkpoint
@@ -55,14 +56,14 @@ SHIPPED = "looped, shipped weights"
 PROBE = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
 
 
-def prompts(stream: int, n_prompts: int) -> Iterator[tuple[Tensor, Tensor]]:
+def prompts(stream: int, n_prompts: int, centre: bool) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield X (B, k, d) and y (B, k) in canonical form; w is 1 in the control's prompts."""
     for chunk, start in enumerate(range(0, n_prompts, CHUNK)):
         generator, n = seeded_generator(HELD_OUT, stream, chunk), min(CHUNK, n_prompts - start)
-        X = torch.randn(n, N_EXAMPLES, N_FEATURES, generator=generator)
-        w = torch.randn(n, N_FEATURES, 1, generator=generator)
+        X = torch.randn(n, N_EXAMPLES, D, generator=generator)
+        w = torch.randn(n, D, 1, generator=generator)
         y = (X @ (torch.ones_like(w) if stream == CONTROL else w)).squeeze(-1)
-        scale = Standardiser.fit(X, y)
+        scale = Standardiser.fit(X, y, centre=centre)
         yield scale.features(X), scale.target(y)
 
 
@@ -85,7 +86,8 @@ def states(network: LoopedNetwork, X: Tensor, y: Tensor) -> Tensor:
 def probed(network: LoopedNetwork, stream: int, n_prompts: int) -> tuple[np.ndarray, np.ndarray]:
     """States (passes, prompts, D) and the targets (2, prompts, d)."""
     inputs, targets = [], []
-    for X, y in tqdm(prompts(stream, n_prompts), total=-(-n_prompts // CHUNK), leave=False):
+    drawn = prompts(stream, n_prompts, network.config.centre)
+    for X, y in tqdm(drawn, total=-(-n_prompts // CHUNK), leave=False):
         with torch.autocast("cpu", training_dtype(torch.device("cpu"))):
             inputs.append(states(network, X, y).float())
         gradient = torch.einsum("bkd,bk->bd", X, y) / N_EXAMPLES
@@ -157,7 +159,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     networks = {SHIPPED: load_checkpoint(args.weights).network}
-    networks |= {name: run.network for name, (run, _) in trained(args.budget).items()}
+    networks |= {name: run.network for name, (run, _) in trained("linear", args.budget).items()}
     n_test = max(2, args.prompts // 5)
     found = {name: probe_errors(net, args.prompts, n_test) for name, net in networks.items()}
     rows: list[dict[str, Any]] = [

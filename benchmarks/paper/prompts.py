@@ -62,11 +62,12 @@ def looped(network: LoopedNetwork, n_loops: int) -> Method:
     return fit
 
 
-def standardised(method: Method) -> Method:
-    """Bring prompts to the canonical form that networks are trained on, and answers back."""
+def standardised(network: LoopedNetwork, n_loops: int) -> Method:
+    """As `looped`, on prompts in the canonical form that the network is trained on."""
+    method, centre = looped(network, n_loops), network.config.centre
 
     def fit(X: Tensor, y: Tensor) -> Model:
-        scale = Standardiser.fit(X, y)
+        scale = Standardiser.fit(X, y, centre=centre)
         model = method(scale.features(X), scale.target(y))
         return lambda queries: scale.undo_target(model(scale.features(queries)))
 
@@ -76,7 +77,7 @@ def standardised(method: Method) -> Method:
 def checkpoint(weights: str) -> tuple[Stepped, int]:
     """Shipped weights by name, or those of a file: the method and the loops it takes by default."""
     network = load_checkpoint(weights).network
-    return lambda n: standardised(looped(network, n)), network.config.n_loops
+    return lambda n: standardised(network, n), network.config.n_loops
 
 
 def fitted(model: BaseEstimator, represent: Callable[[Tensor], Tensor] = lambda X: X) -> Method:

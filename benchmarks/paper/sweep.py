@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from evidence import interval, planned, print_claims
 from pictures import draw_errors, picture_file
-from prompts import Task, errors, looped, standardised
+from prompts import Task, errors, standardised
 from report import RESULTS, print_table, read_rows
 from tqdm.auto import tqdm
 
@@ -166,7 +166,7 @@ def scored(run: Run, folder: Path, n_prompts: int) -> tuple[Scores, dict[str, An
     if not kept.exists():
 
         def found(n_loops: int, size: int) -> np.ndarray:
-            method = standardised(looped(result.network, n_loops))
+            method = standardised(result.network, n_loops)
             return errors(run.task, method, size, n_prompts).numpy()
 
         arrays = {"by_loop": found(run.n_loops, run.task.n_examples)}

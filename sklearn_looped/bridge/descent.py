@@ -100,6 +100,11 @@ class DescentConfig:
         """Loss that meta-training descends."""
         return LogErrorLoss
 
+    @property
+    def centre(self) -> bool:
+        """Prompts in canonical form have their means taken off."""
+        return True
+
     def build(self) -> "DescentNetwork":
         """Network with the weights of the construction."""
         return DescentNetwork(self)

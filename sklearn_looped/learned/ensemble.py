@@ -56,10 +56,10 @@ class SupportEnsemble:
     standardisers: list[Standardiser]
 
     @classmethod
-    def fit(cls, support: Support, views: list[View]) -> "SupportEnsemble":
+    def fit(cls, support: Support, views: list[View], centre: bool) -> "SupportEnsemble":
         """Fit the canonical form of every view."""
         tables = [tables_of(view.support(support)) for view in views]
-        return cls(support, views, [Standardiser.fit(*table) for table in tables])
+        return cls(support, views, [Standardiser.fit(*table, centre=centre) for table in tables])
 
     def remember(self, network: LoopedNetwork, n_loops: int) -> list[SupportMemory]:
         """Run the support through the network, once a view; keep keys and values."""

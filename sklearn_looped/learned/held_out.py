@@ -75,7 +75,8 @@ def score_by_loop(
     """
     scores: list[list[float]] = [[] for _ in range(n_loops)]
     for X, y, n_support in held_out_tables(prior, n_tables, sizes=sizes):
-        scale = Standardiser.fit(X[:, :n_support], y[:, :n_support])
+        support = X[:, :n_support], y[:, :n_support]
+        scale = Standardiser.fit(*support, centre=network.config.centre)
         prompt, target = scale.features(X), scale.target(y)
         outputs = network(prompt, target[:, :n_support], n_loops, window=n_loops)
         for loop, output in enumerate(outputs):

@@ -42,6 +42,10 @@ class Trainable(Protocol[Built]):
     def loss(self) -> type[nn.Module]:
         """Loss of its outputs against the targets (B, q), a mean over tables."""
 
+    @property
+    def centre(self) -> bool:
+        """Whether canonical form takes the means off columns and target."""
+
     def build(self) -> Built:
         """Build the module, with the weights that training starts from."""
 
@@ -50,11 +54,12 @@ class PromptStream(IterableDataset):
     """The prompts of a run from step `start` on, each drawn from (seed, step) alone.
 
     Yields ``({"X": (B, s + q, d), "y": (B, s), "n_loops": (B,)}, target)``, all in canonical
-    form, the target (B, q) clipped; every table of a step takes the same number of loops.
+    form, with means taken off if `centre`, the target (B, q) clipped; every table of a step takes
+    the same number of loops.
     """
 
-    def __init__(self, prior: Prior, recipe: Recipe, start: int) -> None:
-        self.prior, self.recipe, self.start = prior, recipe, start
+    def __init__(self, prior: Prior, recipe: Recipe, start: int, centre: bool = True) -> None:
+        self.prior, self.recipe, self.start, self.centre = prior, recipe, start, centre
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         for step in range(self.start, self.recipe.n_steps):
@@ -71,8 +76,11 @@ class PromptStream(IterableDataset):
             X, y, signal = self.prior.sample_with_signal(generator, n_tables, n_rows, n_features)
         else:
             X, y = self.prior.sample(generator, n_tables, n_rows, n_features)
-        fit = Standardiser.identity if isinstance(self.prior, FixedColumns) else Standardiser.fit
-        scale = fit(X[:, :n_support], y[:, :n_support])
+        support = X[:, :n_support], y[:, :n_support]
+        if isinstance(self.prior, FixedColumns):
+            scale = Standardiser.identity(*support)
+        else:
+            scale = Standardiser.fit(*support, centre=self.centre)
         target = scale.target(y if signal is None else signal)[:, n_support:]
         prompt = {
             "X": scale.features(X),
@@ -322,7 +330,7 @@ def meta_train(
     ).initialize()
     state.load(net)
     if len(state.losses) < recipe.n_steps:
-        net.partial_fit(PromptStream(prior, recipe, len(state.losses)))
+        net.partial_fit(PromptStream(prior, recipe, len(state.losses), network.centre))
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
         raise KeyboardInterrupt(f"Stopped after {len(state.losses)} of {recipe.n_steps} steps.")

@@ -44,6 +44,10 @@ class NetworkConfig:
         Hidden units of the exit gate; 0: no gate.
     n_views : int, default=4
         Views of a table (`views.VIEWS`) that an estimator averages unless told otherwise.
+    centre : bool, default=True
+        Whether canonical form takes the means off columns and target (`Standardiser`). False is
+        for function classes that have their zero points in common, such as lines through the
+        origin.
     """
 
     n_features: int = 32
@@ -57,6 +61,7 @@ class NetworkConfig:
     injection: bool = True
     n_gate_units: int = 0
     n_views: int = 4
+    centre: bool = True
 
     def __post_init__(self) -> None:
         for name, lowest in (

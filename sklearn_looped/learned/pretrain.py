@@ -126,13 +126,20 @@ def _spell(config: Any) -> str:
 
 
 def ship(name: str, folder: Path) -> None:
-    """Copy a finished checkpoint and its card into the package and register its sha256."""
+    """Copy a finished checkpoint, card and curve into the package; register the sha256."""
     for suffix in (".safetensors", ".md"):
         (WEIGHTS_FOLDER / (name + suffix)).write_bytes((folder / (name + suffix)).read_bytes())
+    (WEIGHTS_FOLDER / f"{name}.{CURVE}").write_bytes((folder / CURVE).read_bytes())
     data = (folder / f"{name}.safetensors").read_bytes()
     registered = registry() | {name: hashlib.sha256(data).hexdigest()}
     text = json.dumps(registered, indent=2, sort_keys=True) + "\n"
     (WEIGHTS_FOLDER / "registry.json").write_text(text)
+
+
+def _chain(name: str) -> list[str]:
+    """Pretrainings to run one after another, shipped weights that they begin from left out."""
+    start = PRETRAININGS[name].start
+    return [*([] if start is None or start in registry() else _chain(start)), name]
 
 
 def _place(name: str) -> str:
@@ -198,11 +205,11 @@ def main() -> None:
     seconds = sum(run.seconds for run in runs)
     facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
     save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
-    steps = f" --steps {args.steps}" if args.steps is not None else ""
-    program = "python -m sklearn_looped.learned.pretrain"
-    command = f"{program} {args.name}{steps}"
-    if job.start is not None and job.start not in registry():
-        command = f"{program} {job.start}\n    {command}"
+    command = "\n    ".join(
+        f"python -m sklearn_looped.learned.pretrain {each}" for each in _chain(args.name)
+    )
+    if args.steps is not None:
+        command += f" --steps {args.steps}"
     card = _card(args.name, job, runs, command, folder, args.device)
     (folder / f"{args.name}.md").write_text(card)
     print(card)

@@ -1,6 +1,6 @@
 """The shipped weights: network, prior, recipe and what to compare with, by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
@@ -15,7 +15,16 @@ from sklearn.tree import DecisionTreeRegressor
 
 from sklearn_looped.learned.held_out import SIZES, Sizes
 from sklearn_looped.learned.network import NetworkConfig
-from sklearn_looped.learned.priors import PRIORS, Prior, SyntheticTables, TwoClassTables
+from sklearn_looped.learned.priors import (
+    DecisionTreePrior,
+    IllConditionedLinearPrior,
+    LinearPrior,
+    Prior,
+    ReLUNetworkPrior,
+    SparseLinearPrior,
+    SyntheticTables,
+    TwoClassTables,
+)
 from sklearn_looped.learned.recipe import Recipe
 
 
@@ -40,21 +49,27 @@ class Pretraining:
 
 
 def _function_class(
-    prior: str,
+    prior: Prior,
     n_loops: int,
     recipe: Recipe,
     n_examples: int,
     rivals: dict[str, BaseEstimator],
     start: str | None = None,
+    centre: bool = False,
 ) -> Pretraining:
-    """Weights for one of the four function classes of Yang et al. 2024, d = 20."""
+    """Weights for one of the four function classes of Yang et al. 2024, d = 20.
+
+    All have their zero points in common: inputs are about zero, lines go through the origin, trees
+    ask for signs. Centring would hide these, and costs about one example.
+    """
     low, high = recipe.n_support
+    zero = "" if centre else " Zero points count: neither columns nor target are centred."
     return Pretraining(
-        NetworkConfig(n_features=20, n_loops=n_loops, n_views=1),
-        PRIORS[prior],
+        NetworkConfig(n_features=20, n_loops=n_loops, n_views=1, centre=centre),
+        prior,
         recipe,
         f"Only for functions of this class on tables of 20 standard normal columns and {low} to "
-        f"{high} support rows: nothing else was seen, and errors grow fast outside.",
+        f"{high} support rows: nothing else was seen, and errors grow fast outside.{zero}",
         rivals,
         start,
         sizes=((n_examples, 20),),
@@ -63,6 +78,20 @@ def _function_class(
 
 
 D20 = (20, 20)
+LONG_LOOPS = Recipe(
+    700, D20, n_query=24, n_loops=(8, 48), n_grad_loops=8, lr=5e-4, muon_lr=5e-3, decay=0.8
+)
+RELU_NETWORK = Recipe(3000, D20, (16, 104), 40, (4, 10), lr=5e-4, muon_lr=5e-3, decay=0.8)
+LINEAR_RIVALS: dict[str, BaseEstimator] = {"OLS": LinearRegression(fit_intercept=False)}
+SPARSE_RIVALS = LINEAR_RIVALS | {"LassoCV": LassoCV(fit_intercept=False)}
+TREE_RIVALS = {
+    "decision tree": DecisionTreeRegressor(random_state=0),
+    "gradient boosting": GradientBoostingRegressor(random_state=0),
+}
+RELU_RIVALS = {
+    "RidgeCV": RidgeCV([10.0**k for k in range(-3, 4)]),
+    "gradient boosting": GradientBoostingRegressor(random_state=0),
+}
 TABLE_SIZES = (
     "Tables of up to 32 columns and 512 support rows were seen in training; more rows are "
     "handled, but untrained. Nothing but synthetic tables was seen. "
@@ -94,55 +123,75 @@ PRETRAININGS = {
         start="tabular",
         score="accuracy",
     ),
-    "linear-start": _function_class(  # not shipped: where the next begin
-        "linear", 12, Recipe(3000, D20, (16, 44), 24, (6, 16)), 40, {"OLS": LinearRegression()}
+    # The "-start" and "-centred" runs are not shipped: the others begin where they end.
+    "linear-start": _function_class(
+        LinearPrior(), 12, Recipe(3000, D20, (16, 44), 24, (6, 16)), 40, LINEAR_RIVALS, centre=True
     ),
-    "linear": _function_class(
-        "linear",
-        12,
-        Recipe(
-            700,
-            D20,
-            (16, 44),
-            24,
-            (8, 48),
-            n_grad_loops=8,
-            lr=5e-4,
-            muon_lr=5e-3,
-            decay=0.8,
-            seed=1,
-        ),
-        40,
-        {"OLS": LinearRegression()},
-        start="linear-start",
-    ),
-    "sparse-linear": _function_class(
-        "sparse-linear",
+    "sparse-linear-centred": _function_class(
+        SparseLinearPrior(),
         12,
         Recipe(3000, D20, (6, 44), 24, (4, 12), seed=2),
         40,
-        {"OLS": LinearRegression(), "LassoCV": LassoCV()},
+        SPARSE_RIVALS,
         start="linear-start",
+        centre=True,
     ),
-    "decision-tree": _function_class(
-        "decision-tree",
+    "sparse-linear": _function_class(
+        SparseLinearPrior(),
+        12,
+        Recipe(4000, D20, (4, 44), 16, (4, 12), seed=4),
+        40,
+        SPARSE_RIVALS,
+        start="sparse-linear-centred",
+    ),
+    "decision-tree-centred": _function_class(
+        DecisionTreePrior(),
         8,
         Recipe(4500, D20, (24, 104), 40, (5, 9)),
         100,
-        {
-            "decision tree": DecisionTreeRegressor(random_state=0),
-            "gradient boosting": GradientBoostingRegressor(random_state=0),
-        },
+        TREE_RIVALS,
+        centre=True,
+    ),
+    "decision-tree": _function_class(
+        DecisionTreePrior(),
+        8,
+        Recipe(4200, D20, (24, 104), 40, (5, 9), seed=5),
+        100,
+        TREE_RIVALS,
+        start="decision-tree-centred",
+    ),
+    "linear-centred": _function_class(
+        LinearPrior(),
+        12,
+        replace(LONG_LOOPS, n_steps=700, n_support=(16, 44), seed=1),
+        40,
+        LINEAR_RIVALS,
+        start="linear-start",
+        centre=True,
+    ),
+    "linear": _function_class(
+        IllConditionedLinearPrior((1.0, 100.0)),
+        12,
+        replace(LONG_LOOPS, n_steps=1000, n_support=(10, 44), seed=6),
+        40,
+        LINEAR_RIVALS,
+        start="linear-centred",
+    ),
+    "relu-network-centred": _function_class(
+        ReLUNetworkPrior(),
+        8,
+        replace(RELU_NETWORK, n_steps=3000, seed=3),
+        100,
+        RELU_RIVALS,
+        start="linear-start",
+        centre=True,
     ),
     "relu-network": _function_class(
-        "relu-network",
+        ReLUNetworkPrior(),
         8,
-        Recipe(3000, D20, (16, 104), 40, (4, 10), lr=5e-4, muon_lr=5e-3, decay=0.8, seed=3),
+        replace(RELU_NETWORK, n_steps=1000, seed=7),
         100,
-        {
-            "RidgeCV": RidgeCV([10.0**k for k in range(-3, 4)]),
-            "gradient boosting": GradientBoostingRegressor(random_state=0),
-        },
-        start="linear-start",
+        RELU_RIVALS,
+        start="relu-network-centred",
     ),
 }

@@ -38,6 +38,10 @@ class Standardiser:
     column, ``c * y + e`` and any order of columns lead to the same numbers, for every nonzero
     `a` and `c`, and the network need not learn it.
 
+    Without centring, means stay and all moments are about zero: units, signs and order of columns
+    still do not matter, the zero points of columns and target do. A mean over the support is
+    itself an estimate and costs about one support row.
+
     Attributes
     ----------
     mean, scale : Tensor of shape (B, 1, d)
@@ -55,7 +59,9 @@ class Standardiser:
     target_scale: Tensor
 
     @classmethod
-    def fit(cls, X: Tensor, y: Tensor, weights: Tensor | None = None) -> "Standardiser":
+    def fit(
+        cls, X: Tensor, y: Tensor, weights: Tensor | None = None, *, centre: bool = True
+    ) -> "Standardiser":
         """Fit to the support.
 
         Parameters
@@ -65,6 +71,8 @@ class Standardiser:
         y : Tensor of shape (B, s)
         weights : Tensor of shape (B, s), default=None
             How often each row counts. None: once.
+        centre : bool, default=True
+            Whether means are taken off.
 
         Returns
         -------
@@ -79,7 +87,7 @@ class Standardiser:
         tensor([[[3.]]])
         """
         w = torch.ones_like(y) if weights is None else weights.to(y)
-        target_mean = _mean(y, w)
+        target_mean = _mean(y, w) if centre else torch.zeros_like(y[:, :1])
         centred = y - target_mean
         target_scale = _root_mean_square(centred, w)
         skewness = _mean((centred / target_scale).pow(3), w)
@@ -87,7 +95,9 @@ class Standardiser:
 
         present = ~X.isnan()
         cell_weights = torch.where(present, w[..., None].to(X), 0)  # (B, s, d)
-        mean = _mean(torch.where(present, X, 0), cell_weights)
+        mean = torch.zeros_like(X[:, :1])
+        if centre:
+            mean = _mean(torch.where(present, X, 0), cell_weights)
         columns = torch.where(present, X - mean, 0)
         scale = _root_mean_square(columns, cell_weights)
         with_target = (columns / scale) * (centred / target_scale)[..., None]

@@ -183,6 +183,18 @@ def test_prompts_are_in_canonical_form_and_depend_on_seed_and_step_alone():
     torch.testing.assert_close(support.square().mean(1), torch.ones(len(target), support.shape[2]))
 
 
+def test_prompts_of_a_network_that_does_not_centre_keep_their_zero_points():
+    prompt, target = PromptStream(LinearPrior(), RECIPE, 0, centre=False).prompt(7)
+    n_support = prompt["y"].shape[1]
+    assert (prompt["y"].mean(1).abs() > 1e-3).all()
+    # The target is still linear in the columns, without an intercept: more rows than columns.
+    X, y = prompt["X"].double(), prompt["y"].double()
+    w = torch.linalg.lstsq(X[:, :n_support], y[..., None]).solution
+    residual = (X[:, n_support:] @ w).squeeze(-1) - target
+    assert n_support > X.shape[2]
+    assert residual.abs().median() < 1e-4
+
+
 def test_sizes_cover_their_ranges_and_the_curriculum_grows_them():
     flat = Recipe(1000, n_features=(2, 9), n_support=(10, 99), n_loops=(3, 7))
     grown = replace(flat, curriculum=0.5)

@@ -8,7 +8,7 @@ from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.estimators.in_context import predict_many
 from sklearn_looped.learned.held_out import HELD_OUT
-from sklearn_looped.learned.pretrainings import PRETRAININGS
+from sklearn_looped.learned.priors import PRIORS
 
 N_PROMPTS, N_QUERY = 48, 8
 
@@ -25,9 +25,10 @@ N_PROMPTS, N_QUERY = 48, 8
     ],
 )
 def test_function_classes_are_learned_in_context(weights, n_examples, bound):
-    prior = PRETRAININGS[weights].prior
-    X, y = prior.sample(seeded_generator(HELD_OUT, 99), N_PROMPTS, n_examples + N_QUERY, 20)
-    units = 1000 * X.numpy() - 5, 0.01 * y.numpy() + 3  # the estimator undoes units
+    X, y = PRIORS[weights].sample(
+        seeded_generator(HELD_OUT, 99), N_PROMPTS, n_examples + N_QUERY, 20
+    )
+    units = 1000 * X.numpy(), 0.01 * y.numpy()  # the estimator undoes units
     tables = [(a[:n_examples], b[:n_examples], a[n_examples:]) for a, b in zip(*units, strict=True)]
     predictions = np.array(predict_many(LoopedICLRegressor(weights=weights), tables))
     truth = units[1][:, n_examples:]

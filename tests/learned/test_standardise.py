@@ -38,8 +38,25 @@ def test_units_signs_and_order_of_columns_do_not_matter(table):
     torch.testing.assert_close(one.target(y), other.target(target), rtol=1e-6, atol=1e-9)
 
 
-def test_undo_returns_to_the_units_of_y(table):
-    scale = Standardiser.fit(*table)
+def test_without_centring_zero_stays_zero_and_units_still_do_not_matter(table):
+    X, y = table
+    a = torch.tensor([2.0, -3.0, 0.1, -1e4, 7.0], dtype=torch.float64)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    moved, target = (a * X)[..., order], -3 * y
+    one, other = (Standardiser.fit(*t, centre=False) for t in (table, (moved, target)))
+    torch.testing.assert_close(one.features(X), other.features(moved), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(one.target(y), other.target(target), rtol=1e-6, atol=1e-9)
+    assert (one.features(torch.zeros_like(X)) == 0).all()
+    assert (one.target(torch.zeros_like(y)) == 0).all()
+    # Offsets do matter: what is shifted is another table.
+    assert not torch.allclose(one.features(X), Standardiser.fit(X + 5, y, centre=False).features(X))
+    torch.testing.assert_close(one.features(X).square().mean(1), torch.ones(3, 5).double())
+    torch.testing.assert_close(one.target(y).square().mean(1), torch.ones(3).double())
+
+
+@pytest.mark.parametrize("centre", [True, False])
+def test_undo_returns_to_the_units_of_y(table, centre):
+    scale = Standardiser.fit(*table, centre=centre)
     torch.testing.assert_close(scale.undo_target(scale.target(table[1])), table[1])
 
 

@@ -110,9 +110,9 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         self.n_loops_ = len(self._memories[0].loops)
 
     def _fit_ensemble(self, support: Support, rng: np.random.RandomState) -> SupportEnsemble:
-        width = self._checkpoint.network.config.n_features
-        views = fit_views(support, self._count_members(), width, self.max_support, rng)
-        return SupportEnsemble.fit(support, views)
+        config = self._checkpoint.network.config
+        views = fit_views(support, self._count_members(), config.n_features, self.max_support, rng)
+        return SupportEnsemble.fit(support, views, config.centre)
 
     def _start(self, device: torch.device) -> None:
         """Put the network on the device and run the support through it."""

@@ -1,0 +1,38 @@
+"""Errors of the function-class weights by processor time of their training.
+
+``python benchmarks/paper/curves.py [--picture PATH]`` prints the held-out errors that `pretrain`
+kept while it trained the shipped weights (32 prompts, the paper's number of examples), from where
+their last stage began: the stages before, `NAME-centred` and `linear-start`, are on their cards.
+"""
+
+import argparse
+
+import pandas as pd
+from evidence import draw_errors, picture_file, print_table
+from function_classes import CLASSES
+
+from sklearn_looped.learned.checkpoints import WEIGHTS_FOLDER
+from sklearn_looped.learned.curve import read_curve
+from sklearn_looped.learned.pretrain import CURVE
+
+N_SHOWN = 12  # points of a curve in the table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--picture", type=picture_file, help=".png or .svg")
+    args = parser.parse_args()
+    panels = {}
+    for name in CLASSES:
+        curve = pd.DataFrame(read_curve(WEIGHTS_FOLDER / f"{name}.{CURVE}"))
+        print(f"\n{name}: squared error as a share of E[y^2] by processor seconds")
+        print_table(curve.iloc[:: -(-len(curve) // N_SHOWN)])
+        curve["x"], curve["method"] = curve["cpu_seconds"] / 60, "looped"
+        curve["value"] = curve["low"] = curve["high"] = curve["score"]
+        panels[name] = curve
+    if args.picture:
+        draw_errors(panels, "looped", "processor minutes", args.picture)
+
+
+if __name__ == "__main__":
+    main()
