@@ -1,13 +1,16 @@
-"""How many loops to train with? Fig. 2 left, 3, 4, 12 and 17 of Yang et al. 2024, linear functions.
+"""How many loops to train with? Fig. 2 left, 3, 4, 9, 12, 13 and 17 of Yang et al. 2024.
 
 ``python benchmarks/paper/loops.py [--budget laptop|paper] [--seed 0] [--picture FILE]`` meta-trains
-looped networks for b loops with the loss on the last T of them, with and without input injection,
-with and without the schedule that grows b, scores each at up to 100 loops on the same held-out
-prompts, appends the rows to benchmarks/results/paper_loops.jsonl, and prints them with what they
-say of the paper's claims. `laptop`, the default, takes about 3 minutes of one core; `paper` has the
-paper's sizes, 500,000 steps a network, and wants an accelerator.
+looped networks on each function class for b loops with the loss on the last T of them, with and
+without the schedule that grows b, and on linear functions with and without input injection, scores
+each at up to 100 loops on the same held-out prompts, appends the rows to
+benchmarks/results/paper_loops.jsonl, and prints them with what they say of the paper's claims.
+`laptop`, the default, takes about 10 minutes of one core; `paper` has the paper's sizes, 500,000
+steps a network, and wants an accelerator.
 """
 
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -27,9 +30,38 @@ from sweep import (
     run_sweep,
 )
 
-from sklearn_looped.learned.priors import LinearPrior
+from sklearn_looped.learned.priors import (
+    DecisionTreePrior,
+    LinearPrior,
+    ReLUNetworkPrior,
+    SparseLinearPrior,
+)
 
-BUDGETS = {"laptop": Budget(5, 20, n_steps=200, **LAPTOP), "paper": Budget(20, 40, **PAPER)}
+
+@dataclass(frozen=True)
+class Sizes(Budget):
+    """Sizes of a sweep, and of the functions that are not linear."""
+
+    sparsity: int = 3
+    depth: int = 4
+    n_hidden: int = 100
+    n_many: int = 100  # examples of trees and ReLU networks
+
+    def tasks(self) -> dict[str, Task]:
+        """Give the function classes by what their names add to a figure's."""
+        d, k = self.n_features, self.n_examples
+        return {
+            "": Task(LinearPrior(), d, k),
+            " sparse": Task(SparseLinearPrior(self.sparsity), d, k),
+            " tree": Task(DecisionTreePrior(self.depth), d, self.n_many),
+            " ReLU": Task(ReLUNetworkPrior(self.n_hidden), d, self.n_many),
+        }
+
+
+BUDGETS: dict[str, Budget] = {
+    "laptop": Sizes(5, 20, n_steps=200, **LAPTOP, sparsity=2, depth=2, n_hidden=10, n_many=20),
+    "paper": Sizes(20, 40, **PAPER),
+}
 LOOPS, WINDOWS = (12, 20, 30), (5, 10, 15)  # b, T
 N_LOOPS = 100  # scored
 EARLY = 8  # the loop at which speeds are compared
@@ -45,11 +77,11 @@ def stays(scores: Scores, last: int) -> Any:
     return scores.at(last) - CLOSE * scores.final
 
 
-def grid_claims(found: dict[str, Scores]) -> Rows:
-    """List what Fig. 2 left, 4 and 12 say of the error by b and T."""
+def grid_claims(of: str, found: dict[str, Scores]) -> Rows:
+    """List what Fig. 2 left, 4, 9, 12 and 13 say of the error by b and T."""
     rows = []
     for T in WINDOWS:
-        few, *_, many = (found[name(b, T)] for b in LOOPS)
+        few, *_, many = (found[name(b, T, of)] for b in LOOPS)
         rows += [
             claim(
                 f"T={T}: trained with b={many.trained}, the error stays to {N_LOOPS} loops",
@@ -70,17 +102,15 @@ def grid_claims(found: dict[str, Scores]) -> Rows:
             ),
         ]
     for b in LOOPS:
-        short, *_, long = (found[name(b, T)] for T in WINDOWS)
+        by_window = [found[name(b, T, of)] for T in WINDOWS]
+        short, *_, long = by_window
         rows += [
             claim(
                 f"b={b}: T={WINDOWS[-1]} errs less than T={WINDOWS[0]}", [long.final - short.final]
             ),
             claim(
                 f"b={b}: the error has settled, to 10 %, by three quarters of b (every T)",
-                [
-                    found[name(b, T)].at(3 * b // 4) - CLOSE * found[name(b, T)].final
-                    for T in WINDOWS
-                ],
+                [each.at(3 * b // 4) - CLOSE * each.final for each in by_window],
             ),
         ]
     return rows
@@ -106,34 +136,44 @@ def injection_claims(found: dict[str, Scores]) -> Rows:
     return rows
 
 
-def schedule_claims(found: dict[str, Scores]) -> Rows:
-    """List what Fig. 17 says of linear functions."""
+def schedule_claims(of: str, found: dict[str, Scores]) -> Rows:
+    """List what Fig. 17 says: no difference, but for trees, where the schedule helps."""
     rows = []
     for b in LOOPS[1:]:
-        fixed, grown = found[name(b, 15)].final, found[name(b, 15, " scheduled")].final
+        fixed, grown = found[name(b, 15, of)].final, found[name(b, 15, of + " scheduled")].final
+        if of == " tree":
+            rows.append(claim(f"b={b}: with the schedule the error is less", [grown - fixed]))
         text = f"b={b}: with and without the schedule the errors are within 10 % of each other"
         rows.append(claim(text, [grown - CLOSE * fixed, fixed - CLOSE * grown]))
     return rows
 
 
+def class_figures(budget: Sizes, of: str, task: Task, seed: int) -> dict[str, Figure]:
+    sized = replace(budget, n_examples=task.n_examples)
+
+    def run(b: int, T: int, schedule: float = 0.0, injection: bool = True) -> Run:
+        trained = recipe(sized, b, T, seed, schedule=schedule)
+        sizes = tuple(task.sizes[1:])
+        return Run(sized.config(injection=injection), task, trained, N_LOOPS, sizes)
+
+    grid = {name(b, T, of): run(b, T) for T in WINDOWS for b in LOOPS}
+    made = {"b and T" + of: Figure(grid, partial(grid_claims, of))}
+    if of == "":
+        injected = {name(b, 10): grid[name(b, 10)] for b in LOOPS}
+        tied = {name(b, 10, " tied"): run(b, 10, injection=False) for b in LOOPS}
+        made["injection"] = Figure(injected | tied, injection_claims)
+    fixed = {name(b, 15, of): grid[name(b, 15, of)] for b in LOOPS[1:]}
+    grown = {name(b, 15, of + " scheduled"): run(b, 15, SCHEDULE) for b in LOOPS[1:]}
+    made["schedule" + of] = Figure(fixed | grown, partial(schedule_claims, of))
+    return made
+
+
 def figures(budget: Budget, seed: int) -> dict[str, Figure]:
-    task = Task(LinearPrior(), budget.n_features, budget.n_examples)
-
-    def run(b: int, T: int, schedule: float = 0.0, **changes: Any) -> Run:
-        config = budget.config(**changes)
-        trained = recipe(budget, b, T, seed, schedule=schedule)
-        return Run(config, task, trained, N_LOOPS, tuple(task.sizes[1:]))
-
-    grid = {name(b, T): run(b, T) for T in WINDOWS for b in LOOPS}
-    tied = {name(b, 10, " tied"): run(b, 10, injection=False) for b in LOOPS}
-    scheduled = {name(b, 15, " scheduled"): run(b, 15, SCHEDULE) for b in LOOPS[1:]}
-    injected = {name(b, 10): grid[name(b, 10)] for b in LOOPS}
-    fixed = {name(b, 15): grid[name(b, 15)] for b in LOOPS[1:]}
-    return {
-        "b and T": Figure(grid, grid_claims),
-        "injection": Figure(injected | tied, injection_claims),
-        "schedule": Figure(fixed | scheduled, schedule_claims),
-    }
+    assert isinstance(budget, Sizes)
+    made: dict[str, Figure] = {}
+    for of, task in budget.tasks().items():
+        made |= class_figures(budget, of, task, seed)
+    return made
 
 
 def by_window(name: str, rows: Rows) -> dict[str, pd.DataFrame]:

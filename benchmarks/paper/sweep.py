@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from evidence import interval, planned, print_claims
-from pictures import draw_errors, picture_file
+from evidence import draw_errors, interval, picture_file, planned, print_claims
 from prompts import Task, errors, standardised
 from report import RESULTS, print_table, read_rows
 from tqdm.auto import tqdm
