@@ -172,7 +172,16 @@ PRETRAININGS = {
     "linear": _function_class(
         IllConditionedLinearPrior((1.0, 100.0)),
         12,
-        replace(LONG_LOOPS, n_steps=1000, n_support=(10, 44), seed=6),
+        replace(
+            LONG_LOOPS,
+            n_steps=1200,
+            n_support=(10, 44),
+            rows_per_step=2048,
+            lr=1e-3,
+            muon_lr=0.01,
+            decay=0.6,
+            seed=6,
+        ),
         40,
         LINEAR_RIVALS,
         start="linear-centred",

@@ -1,5 +1,7 @@
 """The shipped weights do on raw data what their cards say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingRegressor
@@ -7,10 +9,29 @@ from sklearn.ensemble import GradientBoostingRegressor
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.estimators.in_context import predict_many
+from sklearn_looped.learned.checkpoints import load_checkpoint, registry
 from sklearn_looped.learned.held_out import HELD_OUT
+from sklearn_looped.learned.pretrainings import PRETRAININGS
 from sklearn_looped.learned.priors import PRIORS
 
 N_PROMPTS, N_QUERY = 48, 8
+
+
+@pytest.mark.parametrize("name", registry())
+def test_weights_are_of_the_network_that_their_pretraining_makes(name):
+    config = load_checkpoint(name).network.config
+    gated = PRETRAININGS[name].gate is not None
+    assert (config.n_gate_units > 0) == gated
+    assert replace(config, n_gate_units=0) == PRETRAININGS[name].network
+
+
+@pytest.mark.parametrize("name", PRETRAININGS)
+def test_pretrainings_begin_from_random_weights_in_the_end(name):
+    seen = []
+    while name is not None:
+        assert name not in seen
+        seen.append(name)
+        name = PRETRAININGS[name].start
 
 
 @pytest.mark.parametrize(
