@@ -5,7 +5,7 @@ meta-trains both on each of the four function classes with the same code, prompt
 rates, about as many block passes a step, and prints their errors by number of examples (Fig. 2
 right, 10) and, of sparse functions, by sparsity (Fig. 11), with what they say of the paper's
 claims; results in benchmarks/results/paper_unlooped.json. Training goes on where it was killed (its
-state lies in runs/). `laptop`, the default: 400 steps each, about 20 minutes of one core; `paper`:
+state lies in runs/). `laptop`, the default: 500 steps each, about 30 minutes of one core; `paper`:
 500,000 steps of about 64 prompts, which wants an accelerator.
 """
 
