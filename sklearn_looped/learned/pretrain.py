@@ -98,7 +98,9 @@ def _card(
         score=job.score,
         sizes=", ".join(f"{rows} x {columns}" for rows, columns in job.sizes),
         curve=_spell_curve(folder),
-        start=f"; started from the weights `{job.start}`" if job.start else "",
+        start=f"; started from the weights `{job.start}`, whose cost comes on top"
+        if job.start
+        else "",
         gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
         parameters=sum(p.numel() for p in network.parameters()),
         network=_spell(job.network),

@@ -136,13 +136,21 @@ PRETRAININGS = {
         start="linear-start",
         centre=True,
     ),
-    "sparse-linear": _function_class(
+    "sparse-linear-short": _function_class(
         SparseLinearPrior(),
         12,
         Recipe(4000, D20, (4, 44), 16, (4, 12), seed=4),
         40,
         SPARSE_RIVALS,
         start="sparse-linear-centred",
+    ),
+    "sparse-linear": _function_class(
+        SparseLinearPrior(),
+        16,
+        Recipe(1000, D20, (6, 44), 10, (12, 20), n_grad_loops=8, decay=0.8, seed=8),
+        40,
+        SPARSE_RIVALS,
+        start="sparse-linear-short",
     ),
     "decision-tree-centred": _function_class(
         DecisionTreePrior(),
