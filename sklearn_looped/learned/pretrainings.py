@@ -206,7 +206,7 @@ PRETRAININGS = {
     "relu-network": _function_class(
         ReLUNetworkPrior(),
         8,
-        replace(RELU_NETWORK, n_steps=1000, seed=7),
+        replace(RELU_NETWORK, n_steps=600, seed=7),
         100,
         RELU_RIVALS,
         start="relu-network-centred",
