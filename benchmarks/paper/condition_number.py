@@ -4,10 +4,11 @@
 functions whose inputs have a covariance of condition number 1 to 10,000 (Gatmiry et al. 2024; the
 paper has inputs of condition number 1 only), after each loop up to four times the trained count b,
 prints the errors and whether the error at 4 b is no more than at b, and writes
-benchmarks/results/paper_condition_number.json. About 2 minutes of one core.
+benchmarks/results/paper_condition_number_WEIGHTS.json. About 6 minutes of one core.
 """
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def main() -> None:
             errs = errors(task, rival, N_EXAMPLES, args.prompts)[-1].numpy()
             rows.append({**of, "method": name, **interval(errs)})
         rows += claims(condition, by_loop, n_loops)
-    write("paper_condition_number", rows)
+    write(f"paper_condition_number_{Path(args.weights).stem}", rows)
     show(rows, n_loops)
     if args.picture:
         scores = pd.DataFrame([r for r in rows if r["kind"] == "score" and r["method"] == "looped"])

@@ -57,10 +57,10 @@ def _function_class(
     start: str | None = None,
     centre: bool = False,
 ) -> Pretraining:
-    """Weights for one of the four function classes of Yang et al. 2024, d = 20.
+    """Weights for one of the four function classes of Yang et al. 2024, d = 20, or for like ones.
 
     All have their zero points in common: inputs are about zero, lines go through the origin, trees
-    ask for signs. Centring would hide these, and costs about one example.
+    ask for signs. Centring hides these, and costs about one example.
     """
     low, high = recipe.n_support
     zero = "" if centre else " Zero points count: neither columns nor target are centred."
@@ -68,8 +68,8 @@ def _function_class(
         NetworkConfig(n_features=20, n_loops=n_loops, n_views=1, centre=centre),
         prior,
         recipe,
-        f"Only for functions of this class on tables of 20 standard normal columns and {low} to "
-        f"{high} support rows: nothing else was seen, and errors grow fast outside.{zero}",
+        f"Only for functions of this prior in 20 columns, from {low} to {high} support rows: "
+        f"nothing else was seen, and errors grow fast outside.{zero}",
         rivals,
         start,
         sizes=((n_examples, 20),),
@@ -123,7 +123,7 @@ PRETRAININGS = {
         start="tabular",
         score="accuracy",
     ),
-    # The "-start" and "-centred" runs are not shipped: the others begin where they end.
+    # The "-start", "-centred" and "-short" runs are not shipped: others begin where they end.
     "linear-start": _function_class(
         LinearPrior(), 12, Recipe(3000, D20, (16, 44), 24, (6, 16)), 40, LINEAR_RIVALS, centre=True
     ),
@@ -168,7 +168,7 @@ PRETRAININGS = {
         TREE_RIVALS,
         start="decision-tree-centred",
     ),
-    "linear-centred": _function_class(
+    "linear": _function_class(
         LinearPrior(),
         12,
         replace(LONG_LOOPS, n_steps=700, n_support=(16, 44), seed=1),
@@ -177,7 +177,7 @@ PRETRAININGS = {
         start="linear-start",
         centre=True,
     ),
-    "linear": _function_class(
+    "ill-conditioned-linear": _function_class(
         IllConditionedLinearPrior((1.0, 100.0)),
         12,
         replace(
@@ -192,7 +192,7 @@ PRETRAININGS = {
         ),
         40,
         LINEAR_RIVALS,
-        start="linear-centred",
+        start="linear",
     ),
     "relu-network-centred": _function_class(
         ReLUNetworkPrior(),

@@ -12,7 +12,7 @@ from sklearn_looped.estimators.in_context import predict_many
 from sklearn_looped.learned.checkpoints import load_checkpoint, registry
 from sklearn_looped.learned.held_out import HELD_OUT
 from sklearn_looped.learned.pretrainings import PRETRAININGS
-from sklearn_looped.learned.priors import PRIORS
+from sklearn_looped.learned.priors import PRIORS, IllConditionedLinearPrior
 
 N_PROMPTS, N_QUERY = 48, 8
 
@@ -32,6 +32,21 @@ def test_pretrainings_begin_from_random_weights_in_the_end(name):
         assert name not in seen
         seen.append(name)
         name = PRETRAININGS[name].start
+
+
+def test_more_loops_help_on_ill_conditioned_inputs():
+    prior = IllConditionedLinearPrior((100.0, 100.0))
+    X, y = (part.numpy() for part in prior.sample(seeded_generator(HELD_OUT, 99), 48, 48, 20))
+    tables = [(a[:40], b[:40], a[40:]) for a, b in zip(X, y, strict=True)]
+
+    def error(weights, n_loops):
+        model = LoopedICLRegressor(weights=weights, n_loops=n_loops)
+        return np.mean((np.array(predict_many(model, tables)) - y[:, 40:]) ** 2) / 20
+
+    after = {n_loops: error("ill-conditioned-linear", n_loops) for n_loops in (8, 24, 48)}
+    assert after[24] < after[8]
+    assert after[48] < after[8]
+    assert after[24] < 0.2 * error("linear", 24)
 
 
 @pytest.mark.parametrize(

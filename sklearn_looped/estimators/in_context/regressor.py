@@ -38,16 +38,18 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
 
     Columns and target are standardised by the support, their signs and the order of columns made
     canonical: ``a * X + b`` column by column and ``c * y + e`` change the predictions only by
-    those maps. The weights of a function class take no means off, because its functions have
+    those maps. Most weights of function classes take no means off, because their functions have
     their zero points in common: for them b and e are 0, and data with offsets are other data.
 
     Parameters
     ----------
     weights : str, path or None, default="tabular"
-        Name of shipped weights ("tabular"; of the function classes of [1]_ in 20 columns
-        "linear", "sparse-linear", "decision-tree" and "relu-network"), path of a checkpoint file,
-        or None: weights are meta-trained on `prior` for the table's size at the first `fit` and
-        cached on disk (minutes; see `sklearn_looped.learned.on_demand`).
+        Name of shipped weights, path of a checkpoint file, or None: weights are meta-trained on
+        `prior` for the table's size at the first `fit` and cached on disk (minutes; see
+        `sklearn_looped.learned.on_demand`). Shipped are "tabular" and, for function classes in
+        20 columns, most of them those of [1]_, "linear", "ill-conditioned-linear",
+        "sparse-linear", "decision-tree" and "relu-network"; their cards, beside them, say whether
+        means are taken off.
     n_loops : int, "auto" or None, default=None
         Loops a prediction takes. None: as many as the weights were made for. "auto": as many as
         `exit_rule` asks for, that number at most. Read at `predict` too: changing it needs no
