@@ -1,8 +1,8 @@
-"""Does the loop go on improving past the trained count? Error by condition number and loop.
+"""Does the loop go on improving past its own count? Error by condition number and loop.
 
 ``python benchmarks/paper/condition_number.py [--weights linear]`` scores the weights on linear
 functions whose inputs have a covariance of condition number 1 to 10,000 (Gatmiry et al. 2024; the
-paper has inputs of condition number 1 only), after each loop up to four times the trained count b,
+paper has inputs of condition number 1 only), after each loop up to four times their own count b,
 prints the errors and whether the error at 4 b is no more than at b, and writes
 benchmarks/results/paper_condition_number_WEIGHTS.json. About 6 minutes of one core.
 """
@@ -41,7 +41,7 @@ def claims(condition: float, by_loop: np.ndarray, n_loops: int) -> list[dict[str
     rows = [
         claim(f"{name}: {at} no more than at {n_loops}", [last - trained]),
         claim(
-            f"{name}: past the trained {n_loops} loops the error is less, at {best + 1} the least",
+            f"{name}: past {n_loops} loops the error is less, at {best + 1} the least",
             [by_loop[best] - trained],
         ),
     ]
@@ -95,7 +95,7 @@ def main() -> None:
         scores = pd.DataFrame([r for r in rows if r["kind"] == "score" and r["method"] == "looped"])
         scores["method"] = scores["condition"].map("condition {:g}".format)
         draw_errors(
-            {f"trained: {n_loops} loops": scores.rename(columns={"loop": "x"})},
+            {f"{args.weights}, {n_loops} loops by default": scores.rename(columns={"loop": "x"})},
             "condition 1",
             "loop",
             args.picture,
