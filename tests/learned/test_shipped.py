@@ -46,7 +46,7 @@ def test_more_loops_help_on_ill_conditioned_inputs():
     after = {n_loops: error("ill-conditioned-linear", n_loops) for n_loops in (8, 24, 48)}
     assert after[24] < after[8]
     assert after[48] < after[8]
-    assert after[24] < 0.2 * error("linear", 24)
+    assert after[24] < 0.5 * error("linear", 24)
 
 
 @pytest.mark.parametrize(
