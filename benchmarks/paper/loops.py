@@ -179,7 +179,10 @@ def figures(budget: Budget, seed: int) -> dict[str, Figure]:
 def by_window(name: str, rows: Rows) -> dict[str, pd.DataFrame]:
     """Make the panels of a picture: a figure's errors by loop, those of a T in one."""
     points = by_loop(name, rows)[name]
-    parts = points["method"].str.extract(r"(?P<b>b=\d+) (?P<T>T=\d+)(?P<more>.*)")
+    # The class is in the title: a b has the same colour in all panels.
+    parts = points["method"].str.extract(
+        r"(?P<b>b=\d+) (?P<T>T=\d+)(?: sparse| tree| ReLU)?(?P<more>.*)"
+    )
     points["method"] = parts["b"] + parts["more"]
     return {f"{name}, {T}": part for T, part in points.groupby(parts["T"], sort=False)}
 
