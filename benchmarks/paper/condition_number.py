@@ -4,7 +4,7 @@
 functions whose inputs have a covariance of condition number 1 to 10,000 (Gatmiry et al. 2024; the
 paper has inputs of condition number 1 only), after each loop up to four times their own count b,
 prints the errors and whether the error at 4 b is no more than at b, and writes
-benchmarks/results/paper_condition_number_WEIGHTS.json. About 6 minutes of one core.
+benchmarks/results/paper_condition_number_WEIGHTS.json. About 2 minutes of one core.
 """
 
 import argparse

@@ -102,15 +102,15 @@ def grid_claims(of: str, found: dict[str, Scores]) -> Rows:
             ),
         ]
     for b in LOOPS:
-        by_window = [found[name(b, T, of)] for T in WINDOWS]
-        short, *_, long = by_window
+        windows = [found[name(b, T, of)] for T in WINDOWS]
+        short, *_, long = windows
         rows += [
             claim(
                 f"b={b}: T={WINDOWS[-1]} errs less than T={WINDOWS[0]}", [long.final - short.final]
             ),
             claim(
                 f"b={b}: the error has settled, to 10 %, by three quarters of b (every T)",
-                [each.at(3 * b // 4) - CLOSE * each.final for each in by_window],
+                [each.at(3 * b // 4) - CLOSE * each.final for each in windows],
             ),
         ]
     return rows
