@@ -61,9 +61,11 @@ class Block(nn.Module):
         D, the size of a token.
     n_heads : int
         Attention heads; divides `width`.
+    feed_forward : int, default=4
+        Hidden units of the feed-forward layer over `width`.
     """
 
-    def __init__(self, width: int, n_heads: int) -> None:
+    def __init__(self, width: int, n_heads: int, feed_forward: int = 4) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.attention_norm = nn.LayerNorm(width, bias=False)
@@ -72,12 +74,12 @@ class Block(nn.Module):
         self.temperature = nn.Parameter(torch.full((n_heads,), 1 / math.log(TYPICAL_SUPPORT)))
         self.from_heads = nn.Linear(width, width, bias=False)
         self.feed_forward_norm = nn.LayerNorm(width, bias=False)
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width, bias=False)
+        self.up = nn.Linear(width, feed_forward * width)
+        self.down = nn.Linear(feed_forward * width, width, bias=False)
         for layer in (self.to_query, self.to_key_value, self.up):
             nn.init.normal_(layer.weight, std=width**-0.5)
         nn.init.normal_(self.from_heads.weight, std=0.5 * width**-0.5)
-        nn.init.normal_(self.down.weight, std=0.5 * (4 * width) ** -0.5)
+        nn.init.normal_(self.down.weight, std=0.5 * (feed_forward * width) ** -0.5)
         nn.init.zeros_(self.up.bias)
 
     def _split_heads(self, x: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from sklearn_looped.learned.encoding import Array, Support
 from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
+from sklearn_looped.learned.opinions import Opinions
+from sklearn_looped.learned.reader import Reader
 from sklearn_looped.learned.standardise import Standardiser
 from sklearn_looped.learned.views import View
 
@@ -36,9 +38,35 @@ class Outcome(NamedTuple):
 ByLoop = Generator[Outcome, NDArray[np.bool_] | None, None]
 
 
+class Member(NamedTuple):
+    """What one member knows of the support.
+
+    Attributes
+    ----------
+    view : View
+    reader : Reader
+        Fitted on what the view shows of the support, for T tables.
+    memory : SupportMemory
+    """
+
+    view: View
+    reader: Reader
+    memory: SupportMemory
+
+    def first(self, n_loops: int) -> "Member":
+        """Return the member with the memory of the first loops only."""
+        return self._replace(memory=self.memory.first(n_loops))
+
+    def queries(self, X: Array, device: torch.device) -> tuple[Tensor, Opinions | None]:
+        """Bring queries (q, d) to what its network reads: T tables of cells, and opinions."""
+        table = torch.tensor(self.view.query(X)).expand(len(self.reader.scale.mean), -1, -1)
+        cells, opinions = self.reader.queries(table)
+        return cells.to(device), None if opinions is None else opinions.to(device)
+
+
 @dataclass
 class SupportEnsemble:
-    """Views of one support, each with its canonical form; a target is a table of a batch.
+    """Views of one support; a target is a table of a batch.
 
     Networks passed in are those of `load_checkpoint`, whose weights ask for no gradients.
 
@@ -47,73 +75,67 @@ class SupportEnsemble:
     support : Support
         Encoded, with T targets.
     views : list of View
-    standardisers : list of Standardiser
-        One a view, fitted on what it sees of the support, for T tables.
     """
 
     support: Support
     views: list[View]
-    standardisers: list[Standardiser]
 
-    @classmethod
-    def fit(cls, support: Support, views: list[View], centre: bool) -> "SupportEnsemble":
-        """Fit the canonical form of every view."""
-        tables = [tables_of(view.support(support)) for view in views]
-        return cls(support, views, [Standardiser.fit(*table, centre=centre) for table in tables])
+    def read(self, network: LoopedNetwork) -> list[Reader]:
+        """Fit canonical form and experts of every view."""
+        return [
+            Reader.fit(*tables_of(view.support(self.support)), config=network.config)
+            for view in self.views
+        ]
 
-    def remember(self, network: LoopedNetwork, n_loops: int) -> list[SupportMemory]:
+    def remember(
+        self, network: LoopedNetwork, n_loops: int, readers: list[Reader] | None = None
+    ) -> list[Member]:
         """Run the support through the network, once a view; keep keys and values."""
         device = next(network.parameters()).device
-        memories = []
-        for view, scale in zip(self.views, self.standardisers, strict=True):
+        members = []
+        for view, reader in zip(self.views, readers or self.read(network), strict=True):
             X, y, weights = tables_of(view.support(self.support))
-            memories.append(
-                network.encode_support(
-                    scale.features(X).float().to(device),
-                    scale.target(y).float().to(device),
-                    n_loops,
-                    None if weights is None else weights.float().to(device),
-                )
+            cells, opinions = reader.support(X)
+            memory = network.encode_support(
+                cells.to(device),
+                reader.scale.target(y).float().to(device),
+                n_loops,
+                None if weights is None else weights.float().to(device),
+                None if opinions is None else opinions.to(device),
             )
-        return memories
+            members.append(Member(view, reader, memory))
+        return members
 
-    def predict_by_loop(
-        self, network: LoopedNetwork, memories: list[SupportMemory], X: Array
-    ) -> ByLoop:
+    def predict_by_loop(self, network: LoopedNetwork, members: list[Member], X: Array) -> ByLoop:
         """Yield after every loop the members' average for queries (q, d).
 
         ``send(staying)``, a mask (q,), lets the other queries leave the loop.
         """
         device = next(network.parameters()).device
         runs = []
-        for view, scale, memory in zip(self.views, self.standardisers, memories, strict=True):
-            runs.append(network.predict_queries(_queries(view, scale, X).to(device), memory))
+        for member in members:
+            cells, opinions = member.queries(X, device)
+            runs.append(network.predict_queries(cells, member.memory, opinions))
         staying = None
-        for _ in memories[0].loops:
+        for _ in members[0].memory.loops:
             steps = [run.send(staying) for run in runs]
-            members = [
-                decode(step.output.cpu().double(), scale, network.config.classifies)
-                for step, scale in zip(steps, self.standardisers, strict=True)
+            outputs = [
+                decode(step.output.cpu().double(), m.reader.scale, network.config.classifies)
+                for step, m in zip(steps, members, strict=True)
             ]
             exits = [step.exit.sigmoid() for step in steps if step.exit is not None]
             leaving = torch.stack(exits).mean((0, 1)).cpu().numpy() if exits else None
-            kept = yield Outcome(torch.stack(members).mean(0).numpy(), leaving)
+            kept = yield Outcome(torch.stack(outputs).mean(0).numpy(), leaving)
             staying = None if kept is None else torch.from_numpy(kept)
 
     def attention_by_loop(
-        self, network: LoopedNetwork, memories: list[SupportMemory], X: Array, member: int
+        self, network: LoopedNetwork, members: list[Member], X: Array, member: int
     ) -> Iterator[Array]:
         """Yield for every loop the weights (T, h, q, s) of queries (q, d) on a member's support."""
         device = next(network.parameters()).device
-        queries = _queries(self.views[member], self.standardisers[member], X).to(device)
-        for weights in network.attention_by_loop(queries, memories[member]):
+        cells, opinions = members[member].queries(X, device)
+        for weights in network.attention_by_loop(cells, members[member].memory, opinions):
             yield weights.cpu().double().numpy()
-
-
-def _queries(view: View, scale: Standardiser, X: Array) -> Tensor:
-    """Bring queries (q, d) to what a member's network reads, (T, q, d') in float32."""
-    table = torch.tensor(view.query(X)).expand(len(scale.mean), -1, -1)
-    return scale.features(table).float()
 
 
 def tables_of(support: Support) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sklearn_looped.learned.network import Step
-from sklearn_looped.learned.readout import DistributionLoss
+from sklearn_looped.learned.readout import DistributionLoss, Target
 
 ENTROPY_WEIGHT = 0.05  # beta of Ouro's stage I, its later value
 LEAST_IMPROVEMENT = 0.002  # gamma of stage II, in variances of the target
@@ -48,12 +48,13 @@ class OuroLoss(nn.Module):
     >>> import torch
     >>> from sklearn_looped.learned.gate_losses import OuroLoss
     >>> from sklearn_looped.learned.network import Step
+    >>> from sklearn_looped.learned.readout import Target
     >>> even = Step(torch.zeros(2, 1, 3, 4), torch.zeros(2, 1, 3))  # log 2 of entropy
-    >>> OuroLoss()(even, torch.zeros(1, 3))
+    >>> OuroLoss()(even, Target.of(torch.zeros(1, 3)))
     tensor(-0.0347)
     """
 
-    def forward(self, steps: Step, target: Tensor) -> Tensor:
+    def forward(self, steps: Step, target: Target) -> Tensor:
         """Score steps of outputs (L, B, q, 1 + n_quantiles) and exits (L, B, q)."""
         assert steps.exit is not None
         p = exit_distribution(steps.exit)
@@ -75,10 +76,10 @@ class GateLoss(nn.Module):
     R.-J. Zhu et al., "Scaling Latent Reasoning via Looped Language Models", 2025, Section 3.
     """
 
-    def forward(self, steps: Step, target: Tensor) -> Tensor:
+    def forward(self, steps: Step, target: Target) -> Tensor:
         """Score steps of outputs (L, B, q, 1 + n_quantiles) and exits (L, B, q)."""
         assert steps.exit is not None
-        error = (steps.output[..., 0].detach() - target).square()
+        error = (steps.output[..., 0].detach() - target.signal).square()
         improvement = error[:-1] - error[1:]
         go_on = torch.sigmoid(SHARPNESS * (improvement - LEAST_IMPROVEMENT))
         return F.binary_cross_entropy_with_logits(steps.exit[1:], 1 - go_on)

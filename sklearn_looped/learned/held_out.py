@@ -12,7 +12,7 @@ from torch import Tensor
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.priors import Prior
-from sklearn_looped.learned.standardise import Standardiser
+from sklearn_looped.learned.reader import Reader
 
 HELD_OUT = 2**31  # a seed no recipe uses: held-out tables are never met in training
 Sizes = tuple[tuple[int, int], ...]  # support rows and columns of tables
@@ -76,9 +76,10 @@ def score_by_loop(
     scores: list[list[float]] = [[] for _ in range(n_loops)]
     for X, y, n_support in held_out_tables(prior, n_tables, sizes=sizes):
         support = X[:, :n_support], y[:, :n_support]
-        scale = Standardiser.fit(*support, centre=network.config.centre)
-        prompt, target = scale.features(X), scale.target(y)
-        outputs = network(prompt, target[:, :n_support], n_loops, window=n_loops)
+        reader = Reader.fit(*support, config=network.config)
+        cells, opinions = reader.table(X)
+        scale, target = reader.scale, reader.scale.target(y)
+        outputs = network(cells, target[:, :n_support], n_loops, window=n_loops, opinions=opinions)
         for loop, output in enumerate(outputs):
             if network.config.classifies:
                 scores[loop] += score(target[:, n_support:], output[..., 0]).tolist()

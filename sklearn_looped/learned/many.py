@@ -12,6 +12,7 @@ from torch import Tensor
 from sklearn_looped.learned.encoding import Array
 from sklearn_looped.learned.ensemble import SupportEnsemble, decode, tables_of
 from sklearn_looped.learned.network import LoopedNetwork
+from sklearn_looped.learned.opinions import Opinions
 from sklearn_looped.learned.standardise import Standardiser
 
 ROWS = 16_384  # rows of a batch, support and queries, that bound its memory
@@ -25,6 +26,8 @@ class _Member(NamedTuple):
     y: Tensor  # (B, s)
     weights: Tensor  # (B, s)
     queries: Tensor  # (B, q, d)
+    of_support: Opinions | None
+    of_queries: Opinions | None
     scale: Standardiser
 
     def n_rows(self) -> int:
@@ -46,7 +49,7 @@ def predict_tables(
     members = [
         member
         for index, (ensemble, X) in enumerate(zip(ensembles, queries, strict=True))
-        for member in _members(index, ensemble, X)
+        for member in _members(network, index, ensemble, X)
     ]
     members.sort(key=lambda m: (m.X.shape[2], m.X.shape[1], m.queries.shape[1]))
     outputs: list[list[Tensor]] = [[] for _ in ensembles]
@@ -56,18 +59,24 @@ def predict_tables(
     return [torch.stack(each).mean(0).numpy() for each in outputs]
 
 
-def _members(index: int, ensemble: SupportEnsemble, X: Array) -> list[_Member]:
+def _members(
+    network: LoopedNetwork, index: int, ensemble: SupportEnsemble, X: Array
+) -> list[_Member]:
     members = []
-    for view, scale in zip(ensemble.views, ensemble.standardisers, strict=True):
+    for view, reader in zip(ensemble.views, ensemble.read(network), strict=True):
         rows, y, weights = tables_of(view.support(ensemble.support))
+        cells, of_support = reader.support(rows)
+        queries, of_queries = reader.queries(torch.tensor(view.query(X)).expand(len(y), -1, -1))
         members.append(
             _Member(
                 index,
-                scale.features(rows).float(),
-                scale.target(y).float(),
+                cells,
+                reader.scale.target(y).float(),
                 torch.ones_like(y).float() if weights is None else weights.float(),
-                scale.features(torch.tensor(view.query(X)).expand(len(y), -1, -1)).float(),
-                scale,
+                queries,
+                of_support,
+                of_queries,
+                reader.scale,
             )
         )
     return members
@@ -99,13 +108,29 @@ def _run(network: LoopedNetwork, batch: list[_Member], n_loops: int) -> list[Ten
         ]
         return torch.cat(padded).to(device)
 
+    def joined_opinions(parts: list[Opinions | None], n_rows: int) -> Opinions | None:
+        heard = [part for part in parts if part is not None]
+        if not heard:
+            return None
+        return Opinions(
+            joined([part.prediction for part in heard], n_rows),
+            joined([part.std for part in heard], n_rows),
+            torch.cat([part.error for part in heard]).to(device),
+            torch.cat([part.gate for part in heard]).to(device),
+        )
+
     weights = joined([member.weights for member in batch], n_support)
     memory = network.encode_support(
         joined([member.X for member in batch], n_support),
         joined([member.y for member in batch], n_support),
         n_loops,
         None if bool((weights == 1).all()) else weights,
+        joined_opinions([member.of_support for member in batch], n_support),
     )
-    *_, last = network.predict_queries(joined([m.queries for m in batch], n_query), memory)
+    *_, last = network.predict_queries(
+        joined([m.queries for m in batch], n_query),
+        memory,
+        joined_opinions([member.of_queries for member in batch], n_query),
+    )
     outputs = last.output.cpu().double().split([len(member.y) for member in batch])
     return [o[:, : m.queries.shape[1]] for o, m in zip(outputs, batch, strict=True)]

@@ -8,22 +8,28 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, GradientNormClipping
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.utils.data import IterableDataset
 
 from sklearn_looped.core.device import choose_device, seeded_generator, training_dtype
+from sklearn_looped.core.kernel_machine import LENGTHS, Search
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
+from sklearn_looped.learned.experts import Experts, silenced
 from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss
 from sklearn_looped.learned.network import CLIP, NetworkConfig, Step
+from sklearn_looped.learned.opinions import N_EXPERTS, Opinions
 from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
-from sklearn_looped.learned.readout import DistributionLoss
+from sklearn_looped.learned.priors.mechanisms import integer
+from sklearn_looped.learned.readout import DistributionLoss, Target
 from sklearn_looped.learned.recipe import Recipe
 from sklearn_looped.learned.run_state import RunState
 from sklearn_looped.learned.standardise import Standardiser
 
 Network = TypeVar("Network", bound=nn.Module)
 Built = TypeVar("Built", bound=nn.Module, covariant=True)
+
+SILENCE = 0.1  # probability that an expert is not heard in a table
 
 
 class Trainable(Protocol[Built]):
@@ -53,47 +59,74 @@ class Trainable(Protocol[Built]):
 class PromptStream(IterableDataset):
     """The prompts of a run from step `start` on, each drawn from (seed, step) alone.
 
-    Yields ``({"X": (B, s + q, d), "y": (B, s), "n_loops": (B,)}, target)``, all in canonical
-    form, with means taken off if `centre`, the target (B, q) clipped; every table of a step takes
-    the same number of loops.
+    Yields ``({"X": (B, s + q, d), "y": (B, s), "n_loops": (B,), ...}, target)``: this process's
+    share of a step's tables in canonical form, with means taken off if `centre`, the target
+    clipped. With `expert_columns` the parts of the experts' `Opinions` too, and no more columns
+    than that. Every table of a step takes the same number of loops.
     """
 
-    def __init__(self, prior: Prior, recipe: Recipe, start: int, centre: bool = True) -> None:
-        self.prior, self.recipe, self.start, self.centre = prior, recipe, start, centre
+    def __init__(
+        self,
+        prior: Prior,
+        recipe: Recipe,
+        start: int,
+        centre: bool = True,
+        expert_columns: int = 0,
+        processes: Processes | None = None,
+    ) -> None:
+        self.prior, self.recipe, self.start = prior, recipe, start
+        self.centre, self.expert_columns = centre, expert_columns
+        self.processes = processes or Processes()
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Target]]:
         for step in range(self.start, self.recipe.n_steps):
             yield self.prompt(step)
 
-    def prompt(self, step: int) -> tuple[dict[str, Tensor], Tensor]:
+    def prompt(self, step: int) -> tuple[dict[str, Tensor], Target]:
         """Draw the prompt of one step."""
-        recipe = self.recipe
+        recipe, share = self.recipe, self.processes.share
         generator = seeded_generator(recipe.seed, step)
         n_features, n_support, n_loops = recipe.draw_sizes(step, generator)
-        n_rows, n_tables = n_support + recipe.n_query, recipe.n_tables(n_support)
-        signal = None
-        if recipe.loss == "gate" and isinstance(self.prior, KnowsSignal):
-            X, y, signal = self.prior.sample_with_signal(generator, n_tables, n_rows, n_features)
+        size = (recipe.n_tables(n_support), n_support + recipe.n_query, n_features)
+        if isinstance(self.prior, KnowsSignal):
+            X, y, signal = map(share, self.prior.sample_with_signal(generator, *size))
         else:
-            X, y = self.prior.sample(generator, n_tables, n_rows, n_features)
+            X, y = map(share, self.prior.sample(generator, *size))
+            signal = y
         support = X[:, :n_support], y[:, :n_support]
         if isinstance(self.prior, FixedColumns):
             scale = Standardiser.identity(*support)
         else:
             scale = Standardiser.fit(*support, centre=self.centre)
-        target = scale.target(y if signal is None else signal)[:, n_support:]
-        prompt = {
-            "X": scale.features(X),
-            "y": scale.target(y[:, :n_support]),
-            "n_loops": torch.full((n_tables,), n_loops),
-        }
-        return prompt, target.clamp(-CLIP, CLIP)
+        X, asked = scale.features(X), slice(n_support, None)
+        prompt = {"y": scale.target(support[1]), "n_loops": torch.full((len(X),), n_loops)}
+        targets = (scale.target(part)[:, asked].clamp(-CLIP, CLIP) for part in (y, signal))
+        target = Target.of(*targets)
+        if self.expert_columns:
+            search = _draw_search(generator)
+            experts = Experts.fit(
+                X[:, :n_support], prompt["y"], max_columns=self.expert_columns, search=search
+            )
+            silent = share(torch.rand(size[0], N_EXPERTS, generator=generator) < SILENCE)
+            opinions = silenced(experts.of_all(X), silent)
+            X = experts.read(X)
+            prompt |= {name: part.float() for name, part in opinions._asdict().items()}
+            target = target._replace(unit=opinions.unit().sqrt()[:, None].float())
+        return {"X": X, **prompt}, target
+
+
+def _draw_search(generator: Generator) -> Search:
+    """Draw a search for the experts that costs little: worse ones are met too."""
+    order = torch.randperm(len(LENGTHS), generator=generator)[: integer(generator, 2, 4)]
+    lengths = tuple(LENGTHS[place] for place in order.tolist())
+    n_loops, n_rows = integer(generator, 0, 3), integer(generator, 48, 160)
+    return Search(lengths=lengths, n_loops=n_loops, n_rows=n_rows, refine=False)
 
 
 class _Trainer(NeuralNet):
     """skorch's training loop for a looped network: two optimisers, bfloat16, losses by loop.
 
-    Each process takes its share of a step's tables and all move by the same gradient, the mean
+    Each process has its share of a step's tables and all move by the same gradient, the mean
     over all tables. skorch's AccelerateMixin does not fit: it wraps the module so that only
     `forward` works, and weighs processes alike whatever their number of tables. Overlapping the
     exchange with the backward pass would bring nothing: a looped block's gradient is complete
@@ -126,25 +159,28 @@ class _Trainer(NeuralNet):
         own, dtype = next(self.module_.parameters()).dtype, training_dtype(device)
         X, y, n_loops = x["X"].to(device, own), x["y"].to(device, own), int(x["n_loops"][0])
         autocast = dtype is not torch.float32 and own is torch.float32
+        rest: dict[str, Any] = {}
+        if "error" in x:
+            parts = (x[name].to(device) for name in Opinions._fields)
+            rest["opinions"] = Opinions(*parts)
         with torch.autocast(device.type, dtype, enabled=autocast):
             if recipe.loss != "window":
-                steps = self.module_.trajectory(X, y, n_loops)
+                steps = self.module_.trajectory(X, y, n_loops, **rest)
                 return Step(steps.output.float(), steps.exit.float())
-            return self.module_(X, y, n_loops, recipe.window, recipe.n_grad_loops).to(own)
+            window = recipe.window, recipe.n_grad_loops
+            return self.module_(X, y, n_loops, *window, **rest).to(own)
 
-    def get_loss(self, y_pred: Any, y_true: Tensor, *_: Any, **__: Any) -> Tensor:
-        return self.criterion_(y_pred, y_true.to(self.device))
+    def get_loss(self, y_pred: Any, y_true: Target, *_: Any, **__: Any) -> Tensor:
+        return self.criterion_(y_pred, y_true.map(lambda part: part.to(self.device)))
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         # skorch would run the model once for each of the two optimisers.
         self._zero_grad_optimizer()
-        prompt, target = batch
-        share = self.processes.share
-        own = {key: share(part) for key, part in prompt.items()}, share(target)
-        step = self.train_step_single(own, **fit_params)
+        step = self.train_step_single(batch, **fit_params)
         step["loss"] = step["loss"].detach()
         gradients = [p.grad for p in self.module_.parameters() if p.grad is not None]
-        self.processes.average([step["loss"], *gradients], len(own[1]) / len(target))
+        n_tables = sum(self.processes.gather(len(batch[1].y)))
+        self.processes.average([step["loss"], *gradients], len(batch[1].y) / n_tables)
         self.notify(
             "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch
         )
@@ -176,12 +212,13 @@ def _take_weights(module: nn.Module, start: Checkpoint) -> None:
 
 def _check(network: Trainable, recipe: Recipe, processes: Processes) -> None:
     """Refuse a recipe that the network or the processes cannot follow."""
-    if recipe.n_features[1] > network.n_features:
+    hears = isinstance(network, NetworkConfig) and network.experts
+    if recipe.n_features[1] > network.n_features and not hears:
         raise ValueError(
             f"Got a recipe with up to {recipe.n_features[1]} columns, but the network reads "
             f"{network.n_features}. Lower the recipe's n_features or raise the network's."
         )
-    fewest = recipe.n_tables(recipe.n_support[1])
+    fewest = recipe.n_tables(max(recipe.n_support[1], (recipe.late_support or (0, 0))[1]))
     if fewest < processes.count:
         raise ValueError(
             f"Got {processes.count} processes, but a step of the recipe may have no more than "
@@ -330,7 +367,11 @@ def meta_train(
     ).initialize()
     state.load(net)
     if len(state.losses) < recipe.n_steps:
-        net.partial_fit(PromptStream(prior, recipe, len(state.losses), network.centre))
+        hears = isinstance(network, NetworkConfig) and network.experts
+        columns = network.n_features if hears else 0
+        net.partial_fit(
+            PromptStream(prior, recipe, len(state.losses), network.centre, columns, processes)
+        )
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
         raise KeyboardInterrupt(f"Stopped after {len(state.losses)} of {recipe.n_steps} steps.")

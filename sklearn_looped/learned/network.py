@@ -15,7 +15,14 @@ from torch import Tensor, nn
 
 from sklearn_looped.core.loop import run_loop
 from sklearn_looped.learned.blocks import Block, KeysValues
-from sklearn_looped.learned.readout import DistributionLoss, ExitGate, LogLoss, Readout
+from sklearn_looped.learned.opinions import N_OPINION_FEATURES, Opinions, opinion_features
+from sklearn_looped.learned.readout import (
+    DistributionLoss,
+    ExitGate,
+    ExpertReadout,
+    LogLoss,
+    Readout,
+)
 
 CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
 
@@ -48,6 +55,13 @@ class NetworkConfig:
         Whether canonical form takes the means off columns and target (`Standardiser`). False is
         for function classes that have their zero points in common, such as lines through the
         origin.
+    experts : bool, default=False
+        Whether tokens carry what closed-form experts say of their rows (`experts.Opinions`). The
+        prediction is then the experts' plus the network's correction.
+    feed_forward : int, default=4
+        Hidden units of a block's feed-forward layer, as a multiple of the width.
+    n_bases : int, default=0
+        Radial basis functions of each cell in the read-in, beside the cell itself.
     """
 
     n_features: int = 32
@@ -62,12 +76,15 @@ class NetworkConfig:
     n_gate_units: int = 0
     n_views: int = 4
     centre: bool = True
+    experts: bool = False
+    feed_forward: int = 4
+    n_bases: int = 0
 
     def __post_init__(self) -> None:
         for name, lowest in (
             ("n_features", 1), ("width", 2), ("n_heads", 1), ("n_loop_blocks", 1),
             ("n_pre_blocks", 0), ("n_post_blocks", 0), ("n_loops", 1), ("n_quantiles", 0),
-            ("n_gate_units", 0), ("n_views", 1),
+            ("n_gate_units", 0), ("n_views", 1), ("feed_forward", 1), ("n_bases", 0),
         ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int) or value < lowest:
@@ -175,14 +192,21 @@ class LoopedNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed_features = nn.Linear(3 * config.n_features, config.width, bias=False)
+        n_channels = 3 + config.experts + config.n_bases
+        self.embed_features = nn.Linear(n_channels * config.n_features, config.width, bias=False)
         self.embed_target = nn.Linear(2, config.width)
+        self.embed_opinions = (
+            nn.Linear(N_OPINION_FEATURES, config.width, bias=False) if config.experts else None
+        )
         self.state_norm = nn.LayerNorm(config.width, bias=False)
         self.pre, self.loop, self.post = (
-            nn.ModuleList(Block(config.width, config.n_heads) for _ in range(n_blocks))
+            nn.ModuleList(
+                Block(config.width, config.n_heads, config.feed_forward) for _ in range(n_blocks)
+            )
             for n_blocks in (config.n_pre_blocks, config.n_loop_blocks, config.n_post_blocks)
         )
-        self.readout = Readout(config.width, config.n_quantiles)
+        readout = ExpertReadout if config.experts else Readout
+        self.readout = readout(config.width, config.n_quantiles)
         self.gate = ExitGate(config.width, config.n_gate_units) if config.n_gate_units else None
 
     def matrices(self) -> list[nn.Parameter]:
@@ -190,28 +214,52 @@ class LoopedNetwork(nn.Module):
         blocks = nn.ModuleList([self.pre, self.loop, self.post])
         return [p for p in blocks.parameters() if p.ndim == 2]
 
-    def _read_in(self, X: Tensor) -> Tensor:
+    def _read_in(self, X: Tensor, opinions: Opinions | None) -> Tensor:
         """Embed rows, (B, n, d) -> (B, n, D); NaN marks a missing cell."""
         n_features, d = self.config.n_features, X.shape[-1]
         missing = X.isnan()
         cells = torch.where(missing, 0, X).clamp(-CLIP, CLIP)
-        channels = torch.stack([cells, torch.tanh(cells), missing.to(X.dtype)], -2)  # (B, n, 3, d)
+        channels = [cells, torch.tanh(cells), missing.to(X.dtype)]
+        if opinions is not None:
+            channels.append(cells * opinions.gate[:, None])
+        if self.config.n_bases:
+            centres = torch.linspace(-2, 2, self.config.n_bases).to(X)
+            bumps = torch.exp(-2 * (cells[..., None] - centres).square()) * ~missing[..., None]
+            channels += bumps.unbind(-1)
+        stacked = torch.stack(channels, -2)  # (B, n, n_channels, d)
         # The root keeps the token's size the same for one column and for all of them.
-        padded = F.pad(channels * math.sqrt(n_features / d), (0, n_features - d))
+        padded = F.pad(stacked * math.sqrt(n_features / d), (0, n_features - d))
         return self.embed_features(padded.flatten(-2))
 
-    def _prompt(self, X: Tensor, y: Tensor) -> Tensor:
+    def _prompt(self, X: Tensor, y: Tensor, opinions: Opinions | None) -> Tensor:
         """Tokens (B, n, D) of a table: the target is added on the first s rows."""
+        rows = self._read_in(X, opinions)
+        if opinions is not None and self.embed_opinions is not None:
+            rows = rows + self.embed_opinions(opinion_features(opinions, y))
+        if not y.shape[1]:
+            return rows
         y = y.clamp(-CLIP, CLIP)
         target = self.embed_target(torch.stack([y, torch.tanh(y)], -1))  # (B, s, D)
-        return self._read_in(X) + F.pad(target, (0, 0, 0, X.shape[1] - y.shape[1]))
+        return rows + F.pad(target, (0, 0, 0, X.shape[1] - y.shape[1]))
+
+    def _read_out(self, state: Tensor, opinions: Opinions | None) -> Tensor:
+        """Predictions (B, q, 1 + n_quantiles) from the queries' last state."""
+        if opinions is None:
+            return self.readout(state)
+        return self.readout(state, opinions)
 
     def _inject(self, state: Tensor, prompt: Tensor) -> Tensor:
         """Input injection with a norm on the state, which keeps it bounded over many loops."""
         return self.state_norm(state) + prompt
 
     def forward(
-        self, X: Tensor, y: Tensor, n_loops: int, window: int = 1, n_grad_loops: int | None = None
+        self,
+        X: Tensor,
+        y: Tensor,
+        n_loops: int,
+        window: int = 1,
+        n_grad_loops: int | None = None,
+        opinions: Opinions | None = None,
     ) -> Tensor:
         """Predict the queries of a batch of tables, as meta-training does.
 
@@ -228,13 +276,16 @@ class LoopedNetwork(nn.Module):
         n_grad_loops : int, default=None
             Gradients flow through the last loops only (truncated backpropagation through time,
             as in the paper's code). None: through all.
+        opinions : Opinions, default=None
+            What the experts say of the n rows, if the network listens to them.
 
         Returns
         -------
         Tensor of shape (min(window, n_loops), B, q, 1 + n_quantiles)
         """
         n_support = y.shape[1]
-        prompt, _ = _pass_and_keep(self.pre, self._prompt(X, y), n_support)
+        prompt, _ = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support)
+        asked = None if opinions is None else opinions.rows(slice(n_support, None))
         inject = self._inject if self.config.injection else None
 
         def block(state: Tensor) -> Tensor:
@@ -250,21 +301,33 @@ class LoopedNetwork(nn.Module):
         for loop, rows in enumerate(states, n_frozen + 1):
             if loop > n_loops - window:
                 final, _ = _pass_and_keep(self.post, rows, n_support)
-                outputs.append(self.readout(final[:, n_support:]))
+                outputs.append(self._read_out(final[:, n_support:], asked))
         return torch.stack(outputs)
 
-    def trajectory(self, X: Tensor, y: Tensor, n_loops: int) -> Step:
+    def trajectory(
+        self, X: Tensor, y: Tensor, n_loops: int, opinions: Opinions | None = None
+    ) -> Step:
         """Predict the queries of a batch of tables after every loop, with the gate's logits.
 
         As `forward` with a window of all loops; the results have a first dimension more.
         """
-        memory = self.encode_support(X[:, : y.shape[1]], y, n_loops)
-        steps = list(self.predict_queries(X[:, y.shape[1] :], memory))
+        known = asked = None
+        if opinions is not None:
+            known, asked = (
+                opinions.rows(part) for part in (slice(y.shape[1]), slice(y.shape[1], None))
+            )
+        memory = self.encode_support(X[:, : y.shape[1]], y, n_loops, opinions=known)
+        steps = list(self.predict_queries(X[:, y.shape[1] :], memory, asked))
         exits = [step.exit for step in steps if step.exit is not None]
         return Step(torch.stack([step.output for step in steps]), torch.stack(exits))
 
     def encode_support(
-        self, X: Tensor, y: Tensor, n_loops: int, weights: Tensor | None = None
+        self,
+        X: Tensor,
+        y: Tensor,
+        n_loops: int,
+        weights: Tensor | None = None,
+        opinions: Opinions | None = None,
     ) -> SupportMemory:
         """Run the support alone and keep its keys and values at every loop.
 
@@ -272,7 +335,7 @@ class LoopedNetwork(nn.Module):
         a row of weight w, (B, s), counts as w rows.
         """
         n_support = y.shape[1]
-        prompt, pre = _pass_and_keep(self.pre, self._prompt(X, y), n_support, weights)
+        prompt, pre = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support, weights)
         memory = SupportMemory(pre, [], [])
 
         def block(state: Tensor) -> Tensor:
@@ -286,14 +349,14 @@ class LoopedNetwork(nn.Module):
         return memory
 
     def predict_queries(
-        self, X: Tensor, memory: SupportMemory
+        self, X: Tensor, memory: SupportMemory, opinions: Opinions | None = None
     ) -> Generator[Step, Tensor | None, None]:
         """Yield what is known of queries (B, q, d) after every loop.
 
         ``send(staying)``, a mask (q,), lets the other queries leave the loop: what follows is
         computed and yielded for those that stay.
         """
-        prompt = _pass_queries(self.pre, self._read_in(X), memory.pre)
+        prompt = _pass_queries(self.pre, self._prompt(X, X[:, :0, 0], opinions), memory.pre)
         keys_values = iter(memory.loops)  # the support's part of each loop, computed before
 
         def block(state: Tensor) -> Tensor:
@@ -304,19 +367,22 @@ class LoopedNetwork(nn.Module):
         last: Tensor | None = None
         for loop, post in enumerate(memory.post, 1):
             [state] = run_loop(block, prompt, 1, state=state, inject=inject)
-            output = self.readout(_pass_queries(self.post, state, post))
+            output = self._read_out(_pass_queries(self.post, state, post), opinions)
             staying = yield Step(output, self._exit(state, output, last, loop))
             last = output
             if staying is not None:
                 prompt, state, last = (rows[:, staying] for rows in (prompt, state, last))
+                opinions = None if opinions is None else opinions.rows(staying)
 
-    def attention_by_loop(self, X: Tensor, memory: SupportMemory) -> Iterator[Tensor]:
+    def attention_by_loop(
+        self, X: Tensor, memory: SupportMemory, opinions: Opinions | None = None
+    ) -> Iterator[Tensor]:
         """Yield for every loop the weights (B, h, q, s) of queries (B, q, d) on the support.
 
         They are those of `predict_queries`, which does not keep them; of several blocks in the
         loop the heads come one block after another.
         """
-        prompt = _pass_queries(self.pre, self._read_in(X), memory.pre)
+        prompt = _pass_queries(self.pre, self._prompt(X, X[:, :0, 0], opinions), memory.pre)
         keys_values = iter(memory.loops)
         weights: list[Tensor] = []
 

@@ -164,6 +164,7 @@ def _train(
         n_loops, measure = job.network.n_loops, SCORES[job.score]
         return score_by_loop(network, job.prior, n_loops, 32, job.sizes, measure)[-1]
 
+    every = max(100, job.recipe.n_steps // 100)
     runs = []
     for network, recipe, place in stages:
         if recipe is None:
@@ -176,7 +177,7 @@ def _train(
             folder=place,
             device=device,
             verbose=1,
-            callbacks=[HeldOutCurve(folder / CURVE, score)] if place == folder else [],
+            callbacks=[HeldOutCurve(folder / CURVE, score, every)] if place == folder else [],
         )
         processes = Processes.joined()
         if processes.rank == 0:

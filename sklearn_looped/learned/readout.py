@@ -1,12 +1,15 @@
 """The readout: from a query's state to a predictive distribution of its standardised target."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from sklearn_looped.learned.opinions import N_EXPERTS, Opinions
 
 
 def quantile_levels(n_quantiles: int) -> Tensor:
@@ -64,6 +67,39 @@ class Readout(nn.Module):
         return self.output(F.relu(self.hidden(self.norm(state))))
 
 
+class ExpertReadout(nn.Module):
+    r"""From a query's state and the experts' opinions to a prediction: theirs plus a correction.
+
+    .. math:: \hat y = \sum_e w_e p_e + s\, c, \qquad
+        w = \mathrm{softmax}_e(-a \log s_e + g_e), \quad s = \min_e s_e,
+
+    where expert e predicts :math:`p_e` with leave-one-out error :math:`s_e`, and the network says
+    c, for the mean and for each quantile, and g. The prediction passes by the network, which
+    would not carry it precisely; what is added has the size of the experts' errors: that of the
+    target where they know nothing, next to nothing where they are right.
+
+    Parameters
+    ----------
+    width : int
+        D, the size of a token.
+    n_quantiles : int
+        Quantiles predicted beside the mean, at `quantile_levels`.
+    """
+
+    def __init__(self, width: int, n_quantiles: int) -> None:
+        super().__init__()
+        self.correction = Readout(width, n_quantiles + N_EXPERTS)
+        self.sharpness = nn.Parameter(torch.tensor(8.0))  # a
+
+    def forward(self, state: Tensor, opinions: Opinions) -> Tensor:
+        """Map states (B, q, D) and opinions of q rows to (B, q, 1 + n_quantiles)."""
+        raw = self.correction(state).to(opinions.error.dtype)
+        correction, preference = raw[..., :-N_EXPERTS], raw[..., -N_EXPERTS:]
+        trust = torch.softmax(preference - self.sharpness * opinions.error.log()[:, None], -1)
+        expected = (trust * opinions.prediction).sum(-1, keepdim=True)
+        return expected + opinions.unit()[:, None, None] * correction
+
+
 class ExitGate(nn.Module):
     r"""Probability that a query's loop ends here, from its state and its last two predictions.
 
@@ -97,30 +133,59 @@ class ExitGate(nn.Module):
         return self.output(F.relu(self.hidden(features))).squeeze(-1)
 
 
+class Target(NamedTuple):
+    """What predictions of B tables are scored against.
+
+    Attributes
+    ----------
+    y : Tensor of shape (B, q)
+        Targets in canonical form.
+    signal : Tensor of shape (B, q)
+        Targets without their noise, where the prior knows them; else as `y`.
+    unit : Tensor of shape (B, 1)
+        Errors of size `unit` count alike in all tables.
+    """
+
+    y: Tensor
+    signal: Tensor
+    unit: Tensor
+
+    @classmethod
+    def of(cls, y: Tensor, signal: Tensor | None = None, unit: Tensor | None = None) -> "Target":
+        """Target whose signal is y itself and whose unit is 1 unless given."""
+        unit = torch.ones_like(y[:, :1]) if unit is None else unit
+        return cls(y, y if signal is None else signal, unit)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Target":
+        """Apply a function to all parts."""
+        return Target(*(function(part) for part in self))
+
+
 class DistributionLoss(nn.Module):
     """Squared error of the mean plus twice the pinball loss of the quantiles, averaged.
 
-    Both are proper scores: their minimisers are the conditional mean and quantiles.
+    Both are proper scores: their minimisers are the conditional mean and quantiles. The mean is
+    scored against the signal, whose conditional mean is the same but varies less.
 
     Examples
     --------
     >>> import torch
-    >>> from sklearn_looped.learned.readout import DistributionLoss
-    >>> DistributionLoss()(torch.zeros(5, 1 + 3), torch.zeros(5))
+    >>> from sklearn_looped.learned.readout import DistributionLoss, Target
+    >>> DistributionLoss()(torch.zeros(2, 5, 1 + 3), Target.of(torch.zeros(2, 5)))
     tensor(0.)
     """
 
-    def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Score outputs (..., 1 + n_quantiles) against targets (...), which broadcast."""
+    def forward(self, output: Tensor, target: Target) -> Tensor:
+        """Score outputs (..., B, q, 1 + n_quantiles)."""
         return self.of_each(output, target).mean()
 
-    def of_each(self, output: Tensor, target: Tensor) -> Tensor:
-        """Score each output by itself, (...)."""
-        squared = (output[..., 0] - target).square()
-        excess = target[..., None] - output[..., 1:]
+    def of_each(self, output: Tensor, target: Target) -> Tensor:
+        """Score each output by itself, (..., B, q)."""
+        squared = (output[..., 0] - target.signal).square()
+        excess = target.y[..., None] - output[..., 1:]
         levels = quantile_levels(excess.shape[-1]).to(excess)
         pinball = torch.maximum(levels * excess, (levels - 1) * excess).mean(-1)
-        return squared + 2 * pinball
+        return squared / target.unit.square() + 2 * pinball / target.unit
 
 
 class LogLoss(nn.Module):
@@ -129,12 +194,12 @@ class LogLoss(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_looped.learned.readout import LogLoss
-    >>> LogLoss()(torch.zeros(5, 1), torch.tensor([-1.0, -1.0, 1.0, 1.0, 1.0]))
+    >>> from sklearn_looped.learned.readout import LogLoss, Target
+    >>> LogLoss()(torch.zeros(1, 5, 1), Target.of(torch.tensor([[-1.0, -1.0, 1.0, 1.0, 1.0]])))
     tensor(0.6931)
     """
 
-    def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Score outputs (..., 1) against targets (...), which broadcast."""
-        label = (target > 0).to(output).expand_as(output[..., 0])
+    def forward(self, output: Tensor, target: Target) -> Tensor:
+        """Score outputs (..., B, q, 1)."""
+        label = (target.y > 0).to(output).expand_as(output[..., 0])
         return F.binary_cross_entropy_with_logits(output[..., 0], label)

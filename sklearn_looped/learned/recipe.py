@@ -7,6 +7,7 @@ from torch import Generator
 from sklearn_looped.learned.priors.mechanisms import uniform
 
 Range = tuple[int, int]
+LATE = 0.1  # share of a run at its end
 LOSSES = ("window", "ouro", "gate")
 
 
@@ -22,6 +23,8 @@ class Recipe:
         Range of d, the columns of a table; small ones are drawn more often.
     n_support : tuple of int, default=(8, 512)
         Range of k, the support rows; drawn log-uniformly.
+    late_support : tuple of int, default=None
+        Range of k in the last tenth of the run, where that is to be another.
     n_query : int, default=64
         Query rows of a table.
     n_loops : tuple of int, default=(4, 10)
@@ -58,6 +61,7 @@ class Recipe:
     n_steps: int
     n_features: Range = (1, 32)
     n_support: Range = (8, 512)
+    late_support: Range | None = None
     n_query: int = 64
     n_loops: Range = (4, 10)
     window: int = 4
@@ -78,8 +82,10 @@ class Recipe:
         for name in ("n_steps", "n_query", "window", "rows_per_step"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Got {name}={getattr(self, name)!r}, but expected at least 1.")
-        for name, lowest in (("n_features", 1), ("n_support", 2), ("n_loops", 1)):
-            low, high = getattr(self, name)
+        for name, lowest in (
+            ("n_features", 1), ("n_support", 2), ("late_support", 2), ("n_loops", 1)
+        ):  # fmt: skip
+            low, high = getattr(self, name) or (lowest, lowest)
             if not lowest <= low <= high:
                 raise ValueError(
                     f"Got {name}=({low}, {high}), but expected {lowest} <= low <= high."
@@ -107,11 +113,13 @@ class Recipe:
         def upper(low: int, high: int) -> float:
             return low + grown * (high - low) + 1
 
-        (d, _), (k, _), (b, _) = self.n_features, self.n_support, self.n_loops
+        late = self.late_support if step >= (1 - LATE) * self.n_steps else None
+        n_support = late or self.n_support
+        (d, _), (k, _), (b, _) = self.n_features, n_support, self.n_loops
         u = uniform(generator, 3).tolist()
         return (
             int(d + (upper(*self.n_features) - d) * u[0] ** 1.5),
-            int(k * (upper(*self.n_support) / k) ** u[1]),
+            int(k * (upper(*n_support) / k) ** u[1]),
             int(b + (upper(*self.n_loops) - b) * u[2]),
         )
 

@@ -105,7 +105,11 @@ class View:
 
 
 def fit_views(
-    support: Support, n_views: int, max_columns: int, max_rows: int, rng: np.random.RandomState
+    support: Support,
+    n_views: int,
+    max_columns: int | None,
+    max_rows: int,
+    rng: np.random.RandomState,
 ) -> list[View]:
     """Choose and fit what each ensemble member sees.
 
@@ -120,7 +124,9 @@ def fit_views(
     ----------
     support : Support
         Encoded, NaN for missing cells.
-    n_views, max_columns, max_rows : int
+    n_views, max_rows : int
+    max_columns : int or None
+        None: every member sees all columns.
     rng : RandomState
 
     Returns
@@ -128,6 +134,7 @@ def fit_views(
     list of View
     """
     n_rows, columns = len(support.X), _varying_columns(support.X)
+    max_columns = max_columns or len(columns)
     if n_rows <= max_rows and len(columns) <= max_columns:
         n_views = min(n_views, len(VIEWS))
     dealer = _ColumnDealer(support, columns, max_columns, rng)

@@ -19,7 +19,7 @@ from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
 from sklearn_looped.learned.encoding import Array, Support, TableEncoder
-from sklearn_looped.learned.ensemble import CHUNK, ByLoop, SupportEnsemble
+from sklearn_looped.learned.ensemble import CHUNK, ByLoop, Member, SupportEnsemble
 from sklearn_looped.learned.halting import (
     ExitRule,
     Gate,
@@ -28,7 +28,7 @@ from sklearn_looped.learned.halting import (
     leave_by_rule,
     thriftiest_loop,
 )
-from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
+from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.views import fit_views
 
 
@@ -107,17 +107,19 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         self._held_out_loop = None
         if self.n_loops == "auto" and self.exit_rule == "holdout":
             self._held_out_loop = self._choose_loop()
-        self.n_loops_ = len(self._memories[0].loops)
+        self.n_loops_ = len(self._members[0].memory.loops)
 
     def _fit_ensemble(self, support: Support, rng: np.random.RandomState) -> SupportEnsemble:
         config = self._checkpoint.network.config
-        views = fit_views(support, self._count_members(), config.n_features, self.max_support, rng)
-        return SupportEnsemble.fit(support, views, config.centre)
+        # Experts see all columns and choose those that the network reads.
+        max_columns = None if config.experts else config.n_features
+        views = fit_views(support, self._count_members(), max_columns, self.max_support, rng)
+        return SupportEnsemble(support, views)
 
     def _start(self, device: torch.device) -> None:
         """Put the network on the device and run the support through it."""
         self._network: LoopedNetwork = network_on(device, self._checkpoint)
-        self._memories = self._ensemble.remember(self._network, self._count_loops())
+        self._members = self._ensemble.remember(self._network, self._count_loops())
 
     def _count_members(self) -> int:
         """Members that `n_estimators` asks for at most."""
@@ -133,8 +135,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         """Loop that part of the support, taken as queries, asks for."""
         support, queries = hold_out(self._ensemble.support)
         ensemble = self._fit_ensemble(support, check_random_state(0))
-        memories = ensemble.remember(self._network, self._count_loops())
-        by_loop = ensemble.predict_by_loop(self._network, memories, queries.X)
+        members = ensemble.remember(self._network, self._count_loops())
+        by_loop = ensemble.predict_by_loop(self._network, members, queries.X)
         return thriftiest_loop([self._losses(outcome.output, queries) for outcome in by_loop])
 
     def _losses(self, output: Array, queries: Support) -> Array:
@@ -144,7 +146,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be rebuilt: the memory of the support, and shipped weights."""
         state = super().__getstate__().copy()
-        for name in ("_memories", "_network"):
+        for name in ("_members", "_network"):
             state.pop(name, None)
         return state
 
@@ -157,20 +159,21 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
                 device = torch.device("cpu")
             self._start(device)
 
-    def _memories_for(self, n_loops: int) -> list[SupportMemory]:
-        """Return the support's memory for some loops; run the support again if more than in fit."""
-        if n_loops > len(self._memories[0].loops):
-            return self._ensemble.remember(self._network, n_loops)
-        return [memory.first(n_loops) for memory in self._memories]
+    def _members_for(self, n_loops: int) -> list[Member]:
+        """Return the members for some loops; run the support again if more than in fit."""
+        if n_loops > len(self._members[0].memory.loops):
+            readers = [member.reader for member in self._members]
+            return self._ensemble.remember(self._network, n_loops, readers)
+        return [member.first(n_loops) for member in self._members]
 
     def _by_chunk(self, X: ArrayLike, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the validated queries, its run by loop and its size."""
         Z = self._encoder.transform(validate_table(self, X, reset=False))
-        memories = self._memories_for(n_loops)
+        members = self._members_for(n_loops)
         size = max(1, CHUNK // self._ensemble.support.Y.shape[1])
         for start in range(0, len(Z), size):
             chunk = Z[start : start + size]
-            yield self._ensemble.predict_by_loop(self._network, memories, chunk), len(chunk)
+            yield self._ensemble.predict_by_loop(self._network, members, chunk), len(chunk)
 
     def _run(self, X: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
         """Output (T, q, n_outputs) of queries and the loop, (q,), that each was taken from."""
@@ -207,9 +210,9 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         parts = []
         for fold in range(folds.max() + 1):
             ensemble = self._fit_ensemble(support.take(folds != fold), check_random_state(0))
-            memories = ensemble.remember(self._network, n_loops)
+            members = ensemble.remember(self._network, n_loops)
             queries = support.X[folds == fold]
-            by_loop = ensemble.predict_by_loop(self._network, memories, queries)
+            by_loop = ensemble.predict_by_loop(self._network, members, queries)
             parts.append(self._take(by_loop, len(queries), n_loops)[0])
         output = np.empty((len(parts[0]), len(folds), parts[0].shape[2]))
         for fold, part in enumerate(parts):
@@ -244,8 +247,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         check_is_fitted(self, "n_loops_")
         self._validate_params()
         Z = self._encoder.transform(validate_table(self, X, reset=False))
-        memories = self._memories_for(self._count_loops())
-        yield from self._ensemble.attention_by_loop(self._network, memories, Z, member)
+        members = self._members_for(self._count_loops())
+        yield from self._ensemble.attention_by_loop(self._network, members, Z, member)
 
 
 def network_on(device: torch.device, checkpoint: Checkpoint) -> LoopedNetwork:

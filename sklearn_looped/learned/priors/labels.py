@@ -58,7 +58,15 @@ class TwoClassTables(SyntheticTables):
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
         """Draw X (B, n, d), NaN where a cell is missing, and labels y (B, n)."""
+        X, y, _ = self.sample_with_signal(generator, n_tables, n_rows, n_features)
+        return X, y
+
+    def sample_with_signal(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw X (B, n, d) and labels y (B, n), twice: a label has no part without its noise."""
         X, y = super().sample(generator, n_tables, n_rows, n_features)
         ordered = torch.rand(n_tables, 1, generator=generator) < 0.7
         above, within = _above_a_quantile(generator, y), _some_parts(generator, y)
-        return X, torch.where(ordered, above, within).float()
+        label = torch.where(ordered, above, within).float()
+        return X, label, label

@@ -128,6 +128,56 @@ def trees(generator: Generator, X: Tensor) -> Tensor:
     return values.gather(1, index.flatten(1)).view(leaf.shape).sum(-1)
 
 
+PAIRS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    lambda a, b: a * b,
+    torch.maximum,
+    torch.minimum,
+    lambda a, b: a * (b > 0),
+    lambda a, b: torch.sin(a + b),
+    lambda a, b: (a + b).square(),
+    lambda a, b: a / (0.3 + b.abs()),
+    lambda a, b: torch.sqrt(a.square() + b.square()),
+    lambda a, b: a * torch.exp(-b.square()),
+)
+
+
+def formula(generator: Generator, X: Tensor) -> Tensor:
+    """Sum one to six terms, each a function of one column or of a pair, as in written formulas.
+
+    Columns enter shifted and scaled, so that products have main effects too.
+    """
+    n_tables, n_rows, d = X.shape
+    y = torch.zeros(n_tables, n_rows)
+    for _ in range(integer(generator, 1, 6)):
+        pair = torch.randint(d, (n_tables, 1, 2), generator=generator)
+        scale = log_uniform(generator, n_tables, 1, 2, low=0.3, high=2.0)
+        shift = torch.randn(n_tables, 1, 2, generator=generator)
+        a, b = (scale * X.gather(2, pair.expand(-1, n_rows, -1)) + shift).unbind(-1)
+        if chance(generator, 0.5):
+            term = ACTIVATIONS[integer(generator, 0, len(ACTIVATIONS) - 1)](a)
+        else:
+            term = PAIRS[integer(generator, 0, len(PAIRS) - 1)](a, b)
+        y = y + torch.randn(n_tables, 1, generator=generator) * standard(term)
+    return y
+
+
+def lookup(generator: Generator, X: Tensor) -> Tensor:
+    """Sum one to three tables of random values, looked up by the levels of one to three columns."""
+    n_tables, n_rows, d = X.shape
+    y = torch.zeros(n_tables, n_rows)
+    for _ in range(integer(generator, 1, 3)):
+        cell = torch.zeros(n_tables, n_rows, dtype=torch.long)
+        n_cells = 1
+        for _ in range(integer(generator, 1, min(3, d))):
+            n_levels = integer(generator, 2, 5)
+            column = torch.randint(d, (n_tables, 1, 1), generator=generator)
+            values = standard(X.gather(2, column.expand(-1, n_rows, -1)))[..., 0]
+            level = (torch.special.ndtr(values) * n_levels).long().clamp(max=n_levels - 1)
+            cell, n_cells = cell * n_levels + level, n_cells * n_levels
+        y = y + torch.randn(n_tables, n_cells, generator=generator).gather(1, cell)
+    return y
+
+
 def _layer(generator: Generator, x: Tensor, width: int, density: Tensor) -> Tensor:
     """One layer of a causal model: sparse weights, a bias, activations that differ by unit."""
     n_tables, _, d = x.shape

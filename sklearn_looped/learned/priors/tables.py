@@ -12,9 +12,11 @@ from sklearn_looped.learned.priors.mechanisms import (
     causal_model,
     chance,
     draw_features,
+    formula,
     integer,
     linear,
     log_uniform,
+    lookup,
     smooth,
     standard,
     trees,
@@ -22,7 +24,7 @@ from sklearn_looped.learned.priors.mechanisms import (
 )
 
 GROUP = 4  # tables that share structural choices: fewer mix better, more are faster to draw
-FUNCTIONS = (linear, smooth, trees)
+FUNCTIONS = (linear, smooth, smooth, trees, formula, lookup)
 
 
 def _some_columns(generator: Generator, X: Tensor, probability: float) -> Tensor:
@@ -58,6 +60,20 @@ def _add_irrelevant(generator: Generator, X: Tensor) -> Tensor:
     )
 
 
+def _repeat_rows(generator: Generator, n_tables: int, n_rows: int) -> Tensor:
+    """Draw for each row (B, n) the row that it copies, itself but for some of the last quarter.
+
+    The last rows are the queries: some have been seen. Copies within the support are rare, as
+    they are where equal rows are joined before they are read.
+    """
+    source = torch.arange(n_rows).repeat(n_tables, 1)
+    share = uniform(generator, n_tables, 1)
+    copies = torch.rand(n_tables, n_rows, generator=generator) < share
+    copies[:, : 3 * n_rows // 4] = False
+    copied = torch.randint(max(1, n_rows // 2), source.shape, generator=generator)
+    return torch.where(copies, copied, source)
+
+
 def _hide_cells(generator: Generator, X: Tensor) -> Tensor:
     """In 15 % of calls mark up to 40 % of the cells of half the columns missing (NaN).
 
@@ -89,12 +105,12 @@ def _change_target(generator: Generator, y: Tensor) -> Tensor:
 
 
 def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
-    """Label noise from none (20 % of tables) to three times the signal.
+    """Label noise from none (25 % of tables) to three times the signal.
 
     Heavy-tailed in 15 % of calls, growing with the first column in another 15 %.
     """
-    size = log_uniform(generator, y.shape[0], 1, low=0.02, high=3.0)
-    size = size * (torch.rand(y.shape[0], 1, generator=generator) > 0.2)
+    size = log_uniform(generator, y.shape[0], 1, low=0.01, high=3.0)
+    size = size * (torch.rand(y.shape[0], 1, generator=generator) > 0.25)
     noise = torch.randn(y.shape, generator=generator)
     kind = float(uniform(generator, 1))
     if kind < 0.15:
@@ -105,18 +121,37 @@ def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
     return y + size * noise
 
 
+def _design(generator: Generator, X: Tensor) -> Tensor:
+    """Bring every column to two to eight evenly spaced levels, as in a designed experiment."""
+    n_levels = torch.randint(2, 9, (X.shape[0], 1, X.shape[2]), generator=generator)
+    return (torch.special.ndtr(standard(X)) * n_levels).floor().minimum(n_levels - 1)
+
+
+def _few_columns(generator: Generator, X: Tensor) -> Tensor:
+    """One to six of the columns, the same number in every table of a call."""
+    kept = integer(generator, 1, min(6, X.shape[2]))
+    chosen = torch.rand(X.shape[0], X.shape[2], generator=generator).argsort(1)[:, None, :kept]
+    return X.gather(2, chosen.expand(-1, X.shape[1], -1))
+
+
 def _function_of_features(
     generator: Generator, n_tables: int, n_rows: int, n_features: int
 ) -> tuple[Tensor, Tensor]:
     """Draw columns, then a function of them, or in 30 % of calls a weighted sum of two.
 
-    The function sees the columns before their marginals change in half of the calls.
+    In 12 % of calls all columns take few levels; in 30 % of calls the function sees up to six of
+    the columns. It sees them before their marginals change in half of the calls.
     """
     inputs = draw_features(generator, n_tables, n_rows, n_features)
-    X = _change_marginals(generator, inputs)
-    if chance(generator, 0.5):
-        inputs = standard(X).clamp(-6, 6)
-    first, second = (FUNCTIONS[integer(generator, 0, 2)] for _ in range(2))
+    if chance(generator, 0.12):
+        X = inputs = standard(_design(generator, inputs))
+    else:
+        X = _change_marginals(generator, inputs)
+        if chance(generator, 0.5):
+            inputs = standard(X).clamp(-6, 6)
+    if chance(generator, 0.3):
+        inputs = _few_columns(generator, inputs)
+    first, second = (FUNCTIONS[integer(generator, 0, len(FUNCTIONS) - 1)] for _ in range(2))
     y = standard(first(generator, inputs))
     if chance(generator, 0.3):
         weight = uniform(generator, n_tables, 1, low=0.1)
@@ -129,10 +164,11 @@ class SyntheticTables:
     """Tables of many kinds, in the spirit of the priors of prior-fitted networks.
 
     For every four tables one family is drawn: a structural causal model, a linear function, a
-    smooth function (random Fourier features), a sum of oblivious trees, or a sum of two
-    functions. Columns are normal, uniform, clustered or heavy-tailed; independent or driven by
-    common factors; then discretised, coded, skewed; some replaced by irrelevant ones; some cells
-    missing. The target is skewed, rounded or left as it is, and carries noise from none to three
+    smooth function (random Fourier features), a sum of oblivious trees, a formula of single
+    columns and pairs, a table of values looked up by levels, or a sum of two functions. Columns
+    are normal, uniform, clustered or heavy-tailed; independent or driven by common factors; then
+    discretised, coded, skewed; some replaced by irrelevant ones; some cells missing; some rows
+    repeated. The target is skewed, rounded or left as it is, and carries noise from none to three
     times the signal. The functions' docstrings in `mechanisms` and `tables` give the
     distributions.
 
@@ -179,4 +215,12 @@ class SyntheticTables:
         X = _add_irrelevant(generator, X)
         signal = _change_target(generator, y)
         y = _add_noise(generator, X, signal)
-        return _hide_cells(generator, X), y, signal
+        X = _hide_cells(generator, X)
+        if chance(generator, 0.08):
+            source = _repeat_rows(generator, n_tables, n_rows)
+            X, signal = X.gather(1, source[..., None].expand_as(X)), signal.gather(1, source)
+            if chance(generator, 0.5):  # the same thing measured once more
+                return X, _add_noise(generator, X.nan_to_num(), signal), signal
+            y = y.gather(1, source)  # the same entry: its noise is known
+            signal = torch.where(source == torch.arange(n_rows), signal, y)
+        return X, y, signal
