@@ -23,8 +23,6 @@ class Recipe:
         Range of d, the columns of a table; small ones are drawn more often.
     n_support : tuple of int, default=(8, 512)
         Range of k, the support rows; drawn log-uniformly.
-    late_support : tuple of int, default=None
-        Range of k in the last tenth of the run, where that is to be another.
     n_query : int, default=64
         Query rows of a table.
     n_loops : tuple of int, default=(4, 10)
@@ -54,6 +52,8 @@ class Recipe:
         network that stays as it is (`gate_losses.GateLoss`). The last two take all loops.
     average : float, default=0.999
         Decay of the exponential moving average of the weights, which is what is kept.
+    late_support : tuple of int, default=None
+        Range of k in the last tenth of the run, where that is to be another.
     seed : int, default=0
         Seeds the initial weights and every step's tables.
     """
@@ -61,7 +61,6 @@ class Recipe:
     n_steps: int
     n_features: Range = (1, 32)
     n_support: Range = (8, 512)
-    late_support: Range | None = None
     n_query: int = 64
     n_loops: Range = (4, 10)
     window: int = 4
@@ -76,6 +75,7 @@ class Recipe:
     max_norm: float = 1.0
     loss: str = "window"
     average: float = 0.999
+    late_support: Range | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
