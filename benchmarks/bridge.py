@@ -191,7 +191,7 @@ def measure(networks: dict[str, DescentNetwork]) -> list[dict[str, Any]]:
         X, y = prompt["X"].double().numpy(), prompt["y"].double().numpy()
         support = X[:, :S].transpose(0, 2, 1) / S
         C, b = support @ X[:, :S], np.einsum("bds,bs->bd", support, y)
-        p = Problems(C, b, X[:, S:], target.double().numpy())
+        p = Problems(C, b, X[:, S:], target.y.double().numpy())
         measured = float(np.median(np.linalg.cond(C)))
         for name, network in networks.items():
             loops, steps = loops_of_network(p, network, prompt), network.config.n_steps

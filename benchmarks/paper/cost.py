@@ -48,7 +48,7 @@ def our_step(dtype: torch.dtype) -> Callable[[], int]:
         with torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
             output = network(prompt["X"], prompt["y"], 12, OURS.window).float()
         loss(output, target).backward()
-        return len(target)
+        return len(target.y)
 
     return step
 

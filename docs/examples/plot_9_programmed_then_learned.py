@@ -48,7 +48,7 @@ for name, network in networks.items():
 
 test = Recipe(**{**vars(recipe), "n_steps": 1, "seed": 1, "rows_per_step": 40 * 80})
 prompt, target = PromptStream(prior, test, 0).prompt(0)
-target = target.double()
+target = target.y.double()
 figure, axes = plt.subplots(figsize=(7, 3.8), layout="constrained")
 for name, network in networks.items():
     with torch.inference_mode():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sklearn_looped.bridge.layers import AffineLayers
 from sklearn_looped.core.loop import run_loop
+from sklearn_looped.learned.readout import Target
 from sklearn_looped.programmed.descent import NEWTON, Step, chebyshev_steps, descent_machine
 from sklearn_looped.programmed.linalg import Machine
 
@@ -31,15 +32,16 @@ class LogErrorLoss(nn.Module):
     --------
     >>> import torch
     >>> from sklearn_looped.bridge.descent import LogErrorLoss
-    >>> target = torch.tensor([[3.0, 1.0]])
-    >>> LogErrorLoss()(0.9 * target[None, ..., None], target)
+    >>> from sklearn_looped.learned.readout import Target
+    >>> y = torch.tensor([[3.0, 1.0]])
+    >>> LogErrorLoss()(0.9 * y[None, ..., None], Target.of(y))
     tensor(-2.0000)
     """
 
-    def forward(self, output: Tensor, target: Tensor) -> Tensor:
-        """Score outputs (T, B, q, 1) against targets (B, q)."""
-        error = (output[..., 0] - target).square().sum(-1)
-        return torch.log10(error / target.square().sum(-1) + FLOOR).mean()
+    def forward(self, output: Tensor, target: Target) -> Tensor:
+        """Score outputs (T, B, q, 1)."""
+        error = (output[..., 0] - target.y).square().sum(-1)
+        return torch.log10(error / target.y.square().sum(-1) + FLOOR).mean()
 
 
 @dataclass(frozen=True)

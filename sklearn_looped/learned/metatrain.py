@@ -179,8 +179,9 @@ class _Trainer(NeuralNet):
         step = self.train_step_single(batch, **fit_params)
         step["loss"] = step["loss"].detach()
         gradients = [p.grad for p in self.module_.parameters() if p.grad is not None]
-        n_tables = sum(self.processes.gather(len(batch[1].y)))
-        self.processes.average([step["loss"], *gradients], len(batch[1].y) / n_tables)
+        n_tables, n_support = batch[0]["y"].shape
+        share = n_tables / self.recipe.n_tables(n_support)
+        self.processes.average([step["loss"], *gradients], share)
         self.notify(
             "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch
         )

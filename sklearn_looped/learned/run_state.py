@@ -85,7 +85,7 @@ class RunState(Callback):
 
     def on_batch_begin(self, net: NeuralNet, batch: Any, **_: Any) -> None:
         """Set the step's learning rates."""
-        self.n_tables += sum(self.processes.gather(len(batch[1].y)))
+        self.n_tables += self.recipe.n_tables(batch[0]["y"].shape[1])
         share = self.recipe.learning_rate(len(self.losses))
         for optimizer, peak in (
             (net.optimizer_, self.recipe.lr),

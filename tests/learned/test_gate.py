@@ -8,7 +8,7 @@ from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss, exit_distribu
 from sklearn_looped.learned.metatrain import PromptStream, meta_train
 from sklearn_looped.learned.network import NetworkConfig, Step
 from sklearn_looped.learned.priors import LinearPrior, SyntheticTables
-from sklearn_looped.learned.readout import DistributionLoss
+from sklearn_looped.learned.readout import DistributionLoss, Target
 from sklearn_looped.learned.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
@@ -24,10 +24,8 @@ def test_the_exit_distribution_is_one(rng):
 
 
 def test_ouros_loss_is_that_of_the_loop_a_sure_gate_takes(rng):
-    output, target = (
-        torch.tensor(rng.normal(size=(3, 2, 4, 8))),
-        torch.tensor(rng.normal(size=(2, 4))),
-    )
+    output = torch.tensor(rng.normal(size=(3, 2, 4, 8)))
+    target = Target.of(torch.tensor(rng.normal(size=(2, 4))))
     sure = torch.full((3, 2, 4), -50.0, dtype=torch.float64)
     sure[1] = 50.0
     loss = OuroLoss()(Step(output, sure), target)
@@ -35,7 +33,7 @@ def test_ouros_loss_is_that_of_the_loop_a_sure_gate_takes(rng):
 
 
 def test_the_gates_loss_is_least_where_it_goes_on_while_it_pays():
-    target = torch.zeros(1, 2)
+    target = Target.of(torch.zeros(1, 2))
     output = torch.tensor([1.0, 0.5, 0.1, 0.1, 0.1])[:, None, None, None].expand(5, 1, 2, 4)
     pays = torch.tensor([0.0, -5, -5, 5, 5])[:, None, None].expand(5, 1, 2)
     losses = [float(GateLoss()(Step(output, s * pays), target)) for s in (1, 0, -1)]
@@ -70,13 +68,14 @@ def test_gate_training_leaves_the_network_as_it_is(tmp_path):
         meta_train(gated, SyntheticTables(), other, start=start, folder=tmp_path / "gate")
 
 
-def test_gates_learn_from_the_target_without_noise():
-    recipe = replace(RECIPE, loss="gate")
-    noisy = PromptStream(SyntheticTables(), replace(recipe, loss="window"), 0).prompt(0)
-    clean = PromptStream(SyntheticTables(), recipe, 0).prompt(0)
-    assert torch.equal(noisy[0]["X"].nan_to_num(), clean[0]["X"].nan_to_num())
-    assert torch.equal(noisy[0]["y"], clean[0]["y"])
-    assert not torch.equal(noisy[1], clean[1])
+def test_means_and_gates_are_scored_against_the_target_without_noise():
+    _, target = PromptStream(SyntheticTables(), RECIPE, 0).prompt(0)
+    assert not torch.equal(target.y, target.signal)
+    exact = torch.cat([target.signal[..., None], target.y[..., None].expand(-1, -1, 3)], -1)
+    assert DistributionLoss()(exact, target) == 0
+    steps = Step(exact.expand(2, *exact.shape), torch.full((2, *target.y.shape), 5.0))
+    other = target._replace(y=target.y + 1)
+    assert GateLoss()(steps, target) == GateLoss()(steps, other)
 
 
 def test_network_and_gate_learn_together():

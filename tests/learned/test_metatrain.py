@@ -175,12 +175,14 @@ def test_prompts_are_in_canonical_form_and_depend_on_seed_and_step_alone():
     prompt, target = stream.prompt(7)
     again, _ = PromptStream(LinearPrior(), RECIPE, start=7).prompt(7)
     assert torch.equal(prompt["X"], again["X"])
-    assert target.shape[1] == RECIPE.n_query
+    assert target.y.shape[1] == RECIPE.n_query
     n_support = prompt["y"].shape[1]
     assert 6 <= n_support <= 24
-    torch.testing.assert_close(prompt["y"].mean(1), torch.zeros(len(target)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(prompt["y"].mean(1), torch.zeros(len(target.y)), atol=1e-5, rtol=0)
     support = prompt["X"][:, :n_support]
-    torch.testing.assert_close(support.square().mean(1), torch.ones(len(target), support.shape[2]))
+    torch.testing.assert_close(
+        support.square().mean(1), torch.ones(len(target.y), support.shape[2])
+    )
 
 
 def test_prompts_of_a_network_that_does_not_centre_keep_their_zero_points():
@@ -190,7 +192,7 @@ def test_prompts_of_a_network_that_does_not_centre_keep_their_zero_points():
     # The target is still linear in the columns, without an intercept: more rows than columns.
     X, y = prompt["X"].double(), prompt["y"].double()
     w = torch.linalg.lstsq(X[:, :n_support], y[..., None]).solution
-    residual = (X[:, n_support:] @ w).squeeze(-1) - target
+    residual = (X[:, n_support:] @ w).squeeze(-1) - target.y
     assert n_support > X.shape[2]
     assert residual.abs().median() < 1e-4
 

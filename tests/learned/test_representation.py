@@ -133,4 +133,4 @@ def test_meta_training_leaves_fixed_columns_as_they_are_and_brings_others_to_can
 
         prompt, target = PromptStream(Spy(), recipe, 0).prompt(0)
         assert torch.equal(prompt["X"], drawn["X"]) == kept
-        assert torch.equal(torch.cat([prompt["y"], target], 1), drawn["y"]) == kept
+        assert torch.equal(torch.cat([prompt["y"], target.y], 1), drawn["y"]) == kept
