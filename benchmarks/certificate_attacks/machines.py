@@ -5,15 +5,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from certificate_attacks.outcome import Outcome
 
+from certificate_attacks.outcome import Outcome
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.assembler import Program
 from sklearn_looped.programmed.certificate import logit_threshold
 from sklearn_looped.programmed.fleq_assembler import OPERATIONS, Cell
 from sklearn_looped.programmed.fleq_assembler import Instruction as FleqInstruction
 from sklearn_looped.programmed.interpreter import interpret_fleq, interpret_subleq
-from sklearn_looped.programmed.layout import sign_code
 from sklearn_looped.programmed.subleq import Instruction
 
 N_STEPS = 30
@@ -98,7 +97,7 @@ def fleq(rng: np.random.Generator) -> Outcome:
 def _one_step(
     instruction: FleqInstruction, pc: int, cells: list[Cell], n_entries: int, dtype: np.dtype
 ) -> tuple[int, list[Cell]] | None:
-    """The interpreter's pc and cells after an instruction; None where the machine is to refuse."""
+    """Interpret one instruction: pc and cells after it, or None where the machine is to refuse."""
     flag = cells[instruction.flag].values[0]
     alone = Program((instruction._replace(target=-1),), tuple(cells), {}, {})
     pointer = cells[instruction.b].pointer

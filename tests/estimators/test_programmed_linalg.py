@@ -267,3 +267,26 @@ def test_bad_data_is_refused(rng, estimator):
 @pytest.mark.parametrize("estimator", ALL, ids=lambda e: type(e).__name__)
 def test_at_most_ten_parameters(estimator):
     assert len(estimator.get_params()) <= 10
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e-80, 1e150, 1e200])
+def test_units_of_features_do_not_matter(unit):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 3))
+    y = X @ [1.0, -2.0, 3.0] + 5
+    ours, theirs = ProgrammedLinearRegression().fit(X * unit, y), LinearRegression().fit(X, y)
+    np.testing.assert_allclose(ours.coef_ * unit, theirs.coef_, rtol=1e-12)
+    np.testing.assert_allclose(ours.predict(X * unit), y, rtol=1e-12)
+    ours = ProgrammedRidge(alpha=1e-300).fit(X * unit, y)
+    assert np.isfinite(ours.coef_).all()
+    if unit == 1e200:
+        with pytest.raises(ValueError, match=r"up to 2\.3e\+200, whose variances are beyond"):
+            ProgrammedPCA(2).fit(X * unit)
+        return
+    pca, theirs = ProgrammedPCA(2).fit(X * unit), PCA(2).fit(X)
+    np.testing.assert_allclose(pca.components_, theirs.components_, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(
+        pca.explained_variance_ratio_, theirs.explained_variance_ratio_, rtol=1e-12
+    )
+    np.testing.assert_allclose(pca.transform(X * unit) / unit, theirs.transform(X), atol=1e-13)
+    assert 0 < pca.certificate_.error_bound <= max(5e-324, 1e-14 * pca.explained_variance_[0])

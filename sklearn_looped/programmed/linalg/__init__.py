@@ -4,7 +4,7 @@ from sklearn_looped.programmed.linalg.moments import Moments, centring, moments
 from sklearn_looped.programmed.linalg.multiply import affine, matmul, transpose
 from sklearn_looped.programmed.linalg.newton import inv, solve
 from sklearn_looped.programmed.linalg.power import EighResult, eigh_power
-from sklearn_looped.programmed.linalg.result import Array, Machine, Result
+from sklearn_looped.programmed.linalg.result import Array, Machine, Result, exponents, scale_back
 
 __all__ = [
     "Array",
@@ -15,9 +15,11 @@ __all__ = [
     "affine",
     "centring",
     "eigh_power",
+    "exponents",
     "inv",
     "matmul",
     "moments",
+    "scale_back",
     "solve",
     "transpose",
 ]
