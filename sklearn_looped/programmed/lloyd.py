@@ -129,7 +129,7 @@ def lloyd(
 def nearest(
     X: Array, centres: Array, *, origin: Array | float = 0.0, unit: int = 0
 ) -> NDArray[np.intp]:
-    """Number of the nearest centre of each row: the first two layers of `lloyd`.
+    """Find the nearest centre of each row: the first two layers of `lloyd`.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def middle(X: Array, origin: Array | float) -> int:
 
 
 def _queries(X: Array, origin: Array | float, unit: int) -> dict[str, Array]:
-    """What samples ask with, in units of their own where they are far."""
+    """Fields that samples ask with, in units of their own where they are far."""
     shift = np.maximum(_reach(X, origin) - unit, 0)[:, None]
     return {
         "asked": np.ldexp(X, -unit - shift),

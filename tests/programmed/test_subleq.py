@@ -6,6 +6,7 @@ import pytest
 import torch
 from random_programs import random_subleq
 from sklearn.exceptions import ConvergenceWarning
+from subleq_runs import fitting, run_both
 
 from sklearn_looped import SubleqMachine
 from sklearn_looped.programmed import programs
@@ -13,55 +14,6 @@ from sklearn_looped.programmed.evaluation import EVALUATIONS
 from sklearn_looped.programmed.interpreter import interpret_subleq
 from sklearn_looped.programmed.paper_subleq import EPSILON
 from sklearn_looped.programmed.subleq import assemble_subleq
-
-
-def fitting(program, **options):
-    return SubleqMachine(len(program.cells), len(program.instructions), **options)
-
-
-def run_both(text, n_bits=16, **data):
-    """Result of the machine, after it was compared with the interpreter's."""
-    program = assemble_subleq(text).with_data(**data)
-    result = fitting(program, n_bits=n_bits).run(program)
-    if result.n_loops:
-        steps = itertools.islice(interpret_subleq(program), result.n_loops - 1, None)
-        assert (result.pc, result.cells) == next(steps)
-    assert result.halted
-    return result
-
-
-# --- programs against plain Python ----------------------------------------------------------
-
-
-@pytest.mark.parametrize(("x", "y"), [(0, 0), (2, 3), (-7, 3), (100, -250)])
-def test_add(x, y):
-    assert run_both(programs.ADD, x=x, y=y)["y"] == x + y
-
-
-@pytest.mark.parametrize(("x", "y"), [(0, 9), (1, 0), (6, 7), (13, -11)])
-def test_multiply(x, y):
-    assert run_both(programs.MULTIPLY, x=x, y=y)["product"] == x * y
-
-
-@pytest.mark.parametrize(("n", "expected"), [(1, 1), (2, 2), (5, 120), (7, 5040)])
-def test_factorial(n, expected):
-    assert run_both(programs.FACTORIAL, n=n)["result"] == expected
-
-
-def test_fibonacci():
-    results = [run_both(programs.FIBONACCI, n=n)["a"] for n in range(13)]
-    assert results == [0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144]
-
-
-@pytest.mark.parametrize("x", [0, 1, 2, 3, 4, 8, 9, 15, 16, 50])
-def test_square_root(x):
-    assert run_both(programs.SQUARE_ROOT, x=x)["root"] == int(np.sqrt(x))
-
-
-@pytest.mark.parametrize("values", [*itertools.permutations([1, 2, 3, 4])][::5])
-def test_sort(values):
-    assert run_both(programs.SORT, list=values).block("list", 4) == [1, 2, 3, 4]
-
 
 # --- exactness ------------------------------------------------------------------------------
 

@@ -30,8 +30,8 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
     data's size. Two differences. Squared distances that differ by less than about
     1e-13 of a sample's squared distance from the medians are ties, and go to the centre of the
     lower number, where scikit-learn leaves them to rounding; data of few digits have such ties.
-    And a centre that loses all its samples stays where it is, with a warning at the end if it never gets any back,
-    where scikit-learn moves it to the sample farthest from its centre.
+    And a centre that loses all its samples stays where it is, with a warning at the end if it
+    never gets any back, where scikit-learn moves it to the sample farthest from its centre.
 
     The transformer does the arithmetic. The host chooses the starts, takes the medians of the
     features as the origin, loads the tapes, in units of powers of two, reads them, and stops the
