@@ -32,7 +32,7 @@ from sklearn_looped.programmed.assembler import Program
 from sklearn_looped.programmed.fleq_assembler import Cell, as_cell
 from sklearn_looped.programmed.machine import Machine
 
-MAX_WIDTH = 14.0  # of a figure, in inches
+MAX_WIDTH = 14.0  # inches
 
 
 class MachineTraceDisplay:
