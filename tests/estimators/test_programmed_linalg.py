@@ -335,3 +335,12 @@ def test_units_of_features_do_not_matter(unit):
     )
     np.testing.assert_allclose(pca.transform(X * unit) / unit, theirs.transform(X), atol=1e-13)
     assert 0 < pca.certificate_.error_bound <= max(5e-324, 1e-14 * pca.explained_variance_[0])
+
+
+@pytest.mark.parametrize("far", [1e8, 1e16, 1e60])
+def test_a_far_sample_changes_no_other_prediction(rng, far):
+    X, y = regression(rng, 30, 2)
+    queries = rng.normal(size=(10, 2))
+    model = ProgrammedKernelRegressor().fit(X, y)
+    other = ProgrammedKernelRegressor().fit(np.vstack([X, [[far, -far]]]), [*y, 1e3])
+    np.testing.assert_allclose(other.predict(queries), model.predict(queries), rtol=1e-12)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-N_CASES = {"MLP": 2, "FLEQ": 5, "inv and solve": 5, "eigh_power": 4, "SUBLEQ, paper layout": 5}
+N_CASES = {"MLP": 2, "FLEQ": 5, "inv and solve": 5, "eigh_power": 4, "SUBLEQ, paper layout": 3}
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def check_graph(csgraph: Any) -> csr_array:
         graph = csgraph_from_masked(np.ma.masked_array(values, np.ma.getmaskarray(matrix)))
     elif sparse:
         graph = check_array(matrix, accept_sparse="csr", input_name="csgraph", **options)
-        if matrix.format in ("bsr", "dia"):
+        if csgraph.format in ("bsr", "dia"):
             graph = graph.copy()
             graph.eliminate_zeros()
     else:

@@ -1,6 +1,6 @@
 """Linear algebra by looped transformers of fixed weights, with numpy's names and shapes."""
 
-from sklearn_looped.programmed.linalg.moments import Moments, centring, moments
+from sklearn_looped.programmed.linalg.moments import Moments, moments
 from sklearn_looped.programmed.linalg.multiply import affine, matmul, transpose
 from sklearn_looped.programmed.linalg.newton import inv, solve
 from sklearn_looped.programmed.linalg.power import EighResult, eigh_power
@@ -13,7 +13,6 @@ __all__ = [
     "Moments",
     "Result",
     "affine",
-    "centring",
     "eigh_power",
     "exponents",
     "inv",
