@@ -167,7 +167,8 @@ def nearest(
 def _reach(X: Array, origin: Array | float) -> NDArray[np.intp]:
     """Exponent of each row's distance from the origin; that of the smallest number for none."""
     halves = np.abs(X / 2 - np.asarray(origin) / 2).max(axis=1)  # the whole may overflow
-    return np.where(halves > 0, np.frexp(halves)[1] + 1, -1074)
+    reach = np.where(np.isfinite(halves), np.frexp(halves)[1] + 1, np.iinfo(np.int32).max)
+    return np.where(halves > 0, reach, -1074)
 
 
 def middle(X: Array, origin: Array | float) -> int:

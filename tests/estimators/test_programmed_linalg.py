@@ -245,6 +245,8 @@ def test_samples_too_far_apart_for_float64_are_refused(rng):
     X = np.concatenate([three_clusters(rng), [[1e300, 0.0]]])
     with pytest.raises(ValueError, match=r"more than 2\*\*200 times as far from the middle"):
         ProgrammedKMeans(2, random_state=0).fit(X)
+    with pytest.raises(ValueError, match="times as far from the middle"):
+        ProgrammedKMeans(2, init=[[1e300, 0.0], [0.0, 0.0]]).fit(X[:-1] * 1e-200)
 
 
 def test_kmeans_refuses_wrong_starts(rng):

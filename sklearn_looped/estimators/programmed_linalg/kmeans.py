@@ -137,7 +137,9 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
         unit = int(exponents(samples))
         X = np.ldexp(samples, -unit)
         origin = np.median(X, axis=0)  # a far sample does not move it
-        start = (X[self._draw(X)] if start is None else np.ldexp(start, -unit)) - origin
+        with np.errstate(over="ignore"):  # `lloyd` refuses starts that are far beyond the data
+            start = X[self._draw(X)] if start is None else np.ldexp(start, -unit)
+        start = start - origin
         stop = _Settled(self.tol * float(np.mean(np.var(X, axis=0))), start)
         steps = list(lloyd(X, start, self.max_iter, origin=origin, until=stop))
         centres = steps[-1].centres
