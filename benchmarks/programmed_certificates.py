@@ -1,7 +1,7 @@
 """Does a certified result ever differ? Random programs and inputs at the limits, by kind.
 
-``python benchmarks/programmed_certificates.py`` makes 2,400 certified runs and prints kind, cases
-tried, what was refused and failures; ``--cases 1200 --jobs 2`` makes more than 10,000. A failure is
+``python benchmarks/programmed_certificates.py`` makes 2,000 certified runs and prints kind, cases
+tried, what was refused and failures; ``--cases 1000 --jobs 2`` makes 10,000. A failure is
 a certified result outside of its bound, or an error where there was a result; its seeds are
 printed, and ``--kind NAME --seed N`` repeats one. Machines run against the interpreters, linear
 algebra against exact fractions, training against numpy and scikit-learn, paths against scipy.
@@ -70,7 +70,7 @@ def attack_kind(kind: str, n_certified: int, parallel: Parallel) -> dict[str, An
 def main() -> None:
     """Attack all kinds, print the table, write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=240, help="certified runs a kind")
+    parser.add_argument("--cases", type=int, default=200, help="certified runs a kind")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--kind", choices=KINDS, help="one kind only")
     parser.add_argument("--seed", type=int, help="one case of the kind")

@@ -15,9 +15,9 @@ from sklearn_looped.programmed.fleq_assembler import Instruction as FleqInstruct
 from sklearn_looped.programmed.interpreter import interpret_fleq, interpret_subleq
 from sklearn_looped.programmed.subleq import Instruction
 
-N_STEPS = 30
+N_STEPS = 20
 DTYPES = ("float64", "float32")
-EVALUATIONS = ("gather", "gather", "cached", "dense")
+EVALUATIONS = ("gather", "gather", "gather", "gather", "cached", "dense")
 
 
 def subleq(rng: np.random.Generator, layout: str) -> Outcome:
