@@ -1,8 +1,8 @@
 """``python -m sklearn_looped``: the looped transformer beside its rivals, and other jobs."""
 
-import argparse
 import sys
 
+from sklearn_looped.cli.arguments import Parser
 from sklearn_looped.cli.evaluate import add_demo, add_evaluate
 from sklearn_looped.cli.run_program import add_run_program
 from sklearn_looped.cli.train import add_train
@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
         Command-line arguments; None: those of the process. Wrong ones end the process with
         status 2 and one line that says what to do.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m sklearn_looped",
         description="Looped transformers as scikit-learn estimators. Without a command: demo.",
         epilog="python -m sklearn_looped COMMAND --help has the options and examples of a command.",

@@ -3,9 +3,18 @@
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.text import printable
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser whose messages show no control characters of what the user gave."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and end with status 2."""
+        super().error(printable(message))
 
 
 def add_parser(commands: Any, name: str, purpose: str, examples: str) -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.cli.arguments import add_parser, picture_file, positive
+from sklearn_looped.core.text import printable
 from sklearn_looped.inspection import MachineTraceDisplay
 from sklearn_looped.inspection.machine_attention import cell_names
 from sklearn_looped.programmed.assembler import Program
@@ -69,14 +70,15 @@ def _run(args: argparse.Namespace) -> None:
         _draw(result.trace, program, args.picture)
     if not result.halted:
         sys.stderr.write(
-            f"{args.program} has not halted after {result.n_loops} loops; raise --max-loops.\n"
+            f"{printable(str(args.program))} has not halted after {result.n_loops} loops; raise "
+            "--max-loops.\n"
         )
         sys.exit(1)
 
 
 def _load(args: argparse.Namespace) -> tuple[Program, Machine]:
     """Program and the smallest machine that holds it."""
-    text = args.program.read_text(encoding="utf-8")
+    text = args.program.read_text(encoding="utf-8-sig")
     if args.machine == "subleq":
         program = SubleqMachine.assemble(text)
         size = len(program.cells), len(program.instructions)

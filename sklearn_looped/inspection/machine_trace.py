@@ -16,12 +16,23 @@ from sklearn_looped.inspection.machine_attention import (
     draw_maps,
     token_names,
 )
+from sklearn_looped.inspection.machine_numbers import (
+    MAX_WRITTEN_OUT,
+    check_entry,
+    contents_label,
+    fits,
+    number,
+    thin,
+    ticks_between,
+    width_of,
+    written_out,
+)
 from sklearn_looped.inspection.style import BLUE, COLOUR_MAP, VERMILION, label_ticks
 from sklearn_looped.programmed.assembler import Program
 from sklearn_looped.programmed.fleq_assembler import Cell, as_cell
 from sklearn_looped.programmed.machine import Machine
 
-MAX_WRITTEN_OUT = 32  # steps up to which the numbers written stand in the picture
+MAX_WIDTH = 14.0  # inches
 
 
 class MachineTraceDisplay:
@@ -39,6 +50,8 @@ class MachineTraceDisplay:
         Address that each step wrote to.
     cell_names : sequence of str, length n_cells, default=None
         None: the addresses.
+    label : str, default="Contents"
+        What the numbers are, beside the colour bar.
     machine, program : Machine and Program, default=None
         What ran, for `plot_attention`.
 
@@ -78,6 +91,7 @@ class MachineTraceDisplay:
         counter: ArrayLike,
         written: ArrayLike,
         cell_names: Sequence[str] | None = None,
+        label: str = "Contents",
         machine: Machine | None = None,
         program: Program | None = None,
     ) -> None:
@@ -94,7 +108,7 @@ class MachineTraceDisplay:
         self.cell_names = list(map(str, range(n_cells))) if cell_names is None else list(cell_names)
         if len(self.cell_names) != n_cells:
             raise ValueError(f"Got {len(self.cell_names)} names for {n_cells} cells.")
-        self.machine, self.program = machine, program
+        self.label, self.machine, self.program = label, machine, program
 
     @classmethod
     def from_machine(
@@ -185,20 +199,21 @@ class MachineTraceDisplay:
             )
         writes = [next(iter(cells.items())) for cells in trace["writes"]]
         written = np.array([address for address, _ in writes])
-        _check_entry(entry, writes[0][1])
+        check_entry(entry, writes[0][1])
         n_cells = max(len(program.cells), int(written.max()) + 1)
         vectors = isinstance(writes[0][1], Cell)
-        cells = [_number(as_cell(cell) if vectors else cell, entry) for cell in program.cells]
+        cells = [number(as_cell(cell) if vectors else cell, entry) for cell in program.cells]
         cells += [0] * (n_cells - len(cells))  # a store may go to cells behind the program's
         memory = [list(cells)]
         for address, contents in writes:
-            cells[address] = _number(contents, entry)
+            cells[address] = number(contents, entry)
             memory.append(list(cells))
         display = cls(
             memory=memory,
             counter=trace["pc"].to_numpy(),
             written=written,
             cell_names=cell_names(program, n_cells),
+            label=contents_label(entry, writes[0][1]),
             program=program,
         )
         return display.plot(ax)
@@ -206,7 +221,8 @@ class MachineTraceDisplay:
     def plot(self, ax: Any = None) -> "MachineTraceDisplay":
         """Draw memory and program counter by step.
 
-        Up to 32 steps the numbers written stand in the picture; of more, a mark says where.
+        Up to 32 steps the numbers written stand in the picture where they fit; otherwise a mark
+        says where a step wrote.
 
         Parameters
         ----------
@@ -230,7 +246,8 @@ class MachineTraceDisplay:
         n_steps, n_cells = len(self.counter), self.memory.shape[1]
         if ax is None:
             height = float(np.clip(0.3 * n_cells, 2, 10))
-            size = float(np.clip(2.5 + 0.42 * n_steps, 6.4, 14)), height + 2.2
+            column = max(0.42, 0.1 + width_of(self.memory))
+            size = float(np.clip(2.5 + column * n_steps, 6.4, MAX_WIDTH)), height + 2.2
             _, ax = plt.subplots(
                 2, figsize=size, layout="constrained", height_ratios=(1.2, height), sharex=True
             )
@@ -241,9 +258,11 @@ class MachineTraceDisplay:
         self.figure_ = self.ax_.figure
         steps = range(1, n_steps + 1)
         [self.counter_line_] = self.counter_ax_.step(
-            steps, self.counter, where="mid", color=BLUE, marker=".", linewidth=1.2
-        )
-        self.counter_ax_.set(ylabel="Instruction")
+            steps, self.counter, where="mid", color=BLUE, linewidth=thin(1.2, n_steps),
+            marker="." if n_steps <= 10 * MAX_WRITTEN_OUT else None,
+        )  # fmt: skip
+        ends = self.counter.min() - 0.5, self.counter.max() + 0.5
+        self.counter_ax_.set(ylabel="Instruction", ylim=ends)
         self.counter_ax_.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         self._draw_memory()
         return self
@@ -252,23 +271,27 @@ class MachineTraceDisplay:
         from matplotlib.colors import AsinhNorm
         from matplotlib.ticker import MaxNLocator
 
-        low = float(self.memory.min())
-        high = max(float(self.memory.max()), low + 1)
-        norm = AsinhNorm(1, vmin=low, vmax=high)
+        low, high = float(self.memory.min()), float(self.memory.max())
+        high = high if high > low else low + max(1.0, abs(low))
+        smallest = min(1.0, max(abs(low), abs(high)) / 100)  # below, colours are linear
+        norm = AsinhNorm(smallest, vmin=low, vmax=high)
         contents = self.memory.T.astype(float)
         self.image_ = self.ax_.imshow(
             contents, cmap=COLOUR_MAP, aspect="auto", norm=norm, interpolation="nearest"
         )
-        ticks = _ticks(low, high)
+        ticks = ticks_between(low, high)
         self.colorbar_ = self.figure_.colorbar(
-            self.image_, ax=self.ax_, label="Contents", ticks=ticks, format="{x:.4g}"
+            self.image_, ax=self.ax_, label=self.label, ticks=ticks, format="{x:.4g}"
         )
         self.colorbar_.minorticks_off()
         steps = range(1, len(self.counter) + 1)
-        if len(steps) <= MAX_WRITTEN_OUT:
+        if fits(self.memory, self.ax_):
             self._write_out(norm)
         else:
-            self.ax_.plot(steps, self.written, ".", color=VERMILION, label="written")
+            self.ax_.plot(
+                steps, self.written, ".", color=VERMILION, label="written",
+                markersize=thin(6.0, len(steps)),
+            )  # fmt: skip
             self.ax_.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
         label_ticks(self.ax_.yaxis, self.cell_names)
         self.ax_.set(xlabel="Step (0: before the first)", ylabel="Memory cell")
@@ -281,10 +304,9 @@ class MachineTraceDisplay:
         for step, address in places:
             value = self.memory[step, address]
             colour = "white" if norm(float(value)) < 0.5 else "black"
-            text = f"{value:.4g}" if isinstance(value, np.floating) else str(value)
             self.ax_.text(
-                step, address, text, ha="center", va="center", color=colour, fontsize="small",
-                weight="bold" if step else "normal",
+                step, address, written_out(value), ha="center", va="center", color=colour,
+                fontsize="small", weight="bold" if step else "normal",
             )  # fmt: skip
 
     def plot_attention(
@@ -328,23 +350,3 @@ class MachineTraceDisplay:
         axes, self.attention_images_ = draw_maps(maps, token_names(self.machine, self.program), ax)
         self.attention_axes_ = axes
         return self
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Return the ends of a range, and within it 0 and the powers of ten not next to an end."""
-    powers = 10.0 ** np.arange(16)
-    within = [x for x in (*-powers, 0.0, *powers) if low < x < high]
-    far = [x for x in within if x == 0 or (2 * x > low if x < 0 else 2 * x < high)]
-    return [low, *far, high]
-
-
-def _check_entry(entry: int, contents: Any) -> None:
-    n_entries = len(contents.values) if isinstance(contents, Cell) else 1
-    check_scalar(entry, "entry", Integral, min_val=0, max_val=n_entries - 1)
-
-
-def _number(contents: Any, entry: int) -> Any:
-    """Return a cell's number: an integer of SUBLEQ's, or an entry of FLEQ's vector."""
-    if not isinstance(contents, Cell):
-        return contents
-    return contents.values[entry] if entry < len(contents.values) else 0.0

@@ -1,6 +1,7 @@
 """Text assembler: labels, data, constants and macros, shared by both machines.
 
-One statement a line, ``label: operation operand, operand  ; comment``:
+One statement a line, ``label: operation operand, operand  ; comment``; a line ends with a line
+feed, a carriage return or both, and control characters are refused outside of comments:
 
 - ``x: .word 6`` or ``list: .word 3, 1, 2`` reserves memory cells;
 - ``#5`` as an operand names a constant cell with that value, made on first use;
@@ -13,7 +14,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+from unicodedata import category
 
+_LINE_END = re.compile(r"\r\n|\r|\n")  # what editors show as one; not U+2028, form feed, ...
 _STATEMENT = re.compile(r"(?:(?P<label>[#\w.@-]+)\s*:)?\s*(?P<operation>[.\w]+)?\s*(?P<rest>.*)")
 END = "end"
 MAX_USES = 100_000  # of macros, by one program: a few that use each other twice grow beyond any
@@ -182,8 +185,14 @@ def _known(labels: Mapping[str, int]) -> str:
 
 
 def _parse(text: str) -> Iterator[Statement]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_LINE_END.split(text), 1):
         code = line.partition(";")[0].strip()
+        for character in code:
+            if not (character.isprintable() or character == "\t" or category(character) == "Zs"):
+                raise ValueError(
+                    f"Line {number}: got the character {character!a} outside of a comment; "
+                    "it is not shown in an editor, remove it or end the line."
+                )
         match = _STATEMENT.fullmatch(code)
         if match is None or (match["rest"] and not match["operation"]):
             raise ValueError(f"Line {number}: got {code!r}, expected 'label: operation operands'.")

@@ -18,7 +18,7 @@ from sklearn_looped.programmed.fleq_assembler import (
     assemble_fleq,
     write_fleq,
 )
-from sklearn_looped.programmed.fleq_layers import REALS, flag_limit, fleq_fields, fleq_layers
+from sklearn_looped.programmed.fleq_layers import REALS, fleq_fields, fleq_layers, smallest_flag
 from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
 from sklearn_looped.programmed.machine import DTYPES, SCRATCH, Machine, check_sizes
 
@@ -50,9 +50,8 @@ class FleqMachine(Machine):
     transformer : LoopedTransformer
         The fixed weights.
     certificate : Certificate
-        Why addresses and branches are exact. Flags keep their sign from 2**-511 to 2**511 in
-        float64, from 2**-63 to 2**63 in float32; closer to 0 they count as 0 or
-        raise, larger ones raise.
+        Why addresses and branches are exact. Flags that are positive but below the smallest
+        normal number, 2**-1022 in float64 and 2**-126 in float32, raise.
 
     Notes
     -----
@@ -162,11 +161,10 @@ class FleqMachine(Machine):
         return [int(sign_value(c)) - first if c.any() else None for c in codes.numpy()]
 
     def _check(self, state: Tensor) -> None:
-        exact = (np.abs(self._read(state, SCRATCH, "pc")) == 1).all()
-        if not (exact and np.isfinite(self._read(state, SCRATCH, "positive")).all()):
+        if not (np.abs(self._read(state, SCRATCH, "pc")) == 1).all():
             raise ValueError(
-                "Got a branch flag too close to 0 or too large to be compared; flags keep their "
-                f"sign from {1 / flag_limit(self.dtype):.3g} to {flag_limit(self.dtype):.3g}."
+                "Got a branch flag too close to 0 to be compared: a positive one is at least "
+                f"{smallest_flag(self.dtype):.3g} in {self.certificate.dtype}; scale the data up."
             )
         if not np.isfinite(self._read(state, SCRATCH, "result")).all():
             raise ValueError(

@@ -1,7 +1,5 @@
 """The three layers of the FLEQ machine."""
 
-import math
-
 import torch
 
 from sklearn_looped.programmed.fleq_assembler import OPERATIONS
@@ -52,8 +50,8 @@ def fleq_layers(fields: Layout, dtype: torch.dtype) -> list[Layer]:
 
     return [
         Layer(_write_and_fetch(fields, dtype), net(_advance(fields))),
-        Layer(_read(fields, dtype), net(_route(fields, dtype))),
-        Layer(_load(fields, dtype), net(_apply(fields))),
+        Layer(_read(fields, dtype), net(_route(fields))),
+        Layer(_load(fields, dtype), net(_apply(fields, dtype))),
     ]
 
 
@@ -92,18 +90,18 @@ def _read_cell(fields: Layout, at: str, copy: dict[str, str], dtype: torch.dtype
     return match_read(fields, at, copy, rows=ON, keys=("memory",), dtype=dtype)
 
 
-def flag_limit(dtype: torch.dtype) -> float:
-    """Root of the largest number: flags from its inverse up to itself keep their sign."""
-    return 2.0 ** (math.log2(torch.finfo(dtype).max) // 2)
+def smallest_flag(dtype: torch.dtype) -> float:
+    """Smallest normal number; flags from it on are told from 0."""
+    return torch.finfo(dtype).tiny
 
 
-def _route(fields: Layout, dtype: torch.dtype) -> list[Unit]:
-    """Gate the operands to the function of the opcode.
+def _route(fields: Layout) -> list[Unit]:
+    """Gate the operands to the function of the opcode, each by itself.
 
-    The flag is blown up by `flag_limit`, so that 0 < flag becomes >= 1.
+    A gate of two operands could overflow where its opcode is off, and 0 times infinity is nan.
     """
     at = fields.at
-    units = [Unit({at("vf"): flag_limit(dtype)}, {at("positive"): 1.0})]
+    units = [Unit({at("vf"): 1.0}, {at("positive"): 1.0})]
 
     def send(operations: tuple[str, ...], source: str, target: str, sign: float = 1.0) -> None:
         for operation in operations:
@@ -116,16 +114,15 @@ def _route(fields: Layout, dtype: torch.dtype) -> list[Unit]:
     send(("scratch",), "rc", "destination")
     send(("store",), "rc", "destination", -1.0)
     send(("store",), "pb", "destination")
-    send(("move", "store", "increment"), "va", "result")
+    send(("move", "store", "increment", "add", "subtract"), "va", "result")
+    send(("add",), "vb", "result")
+    send(("subtract",), "vb", "result", -1.0)
     send(("dot", "multiply"), "va", "u")
     send(("dot",), "vb", "v")
     send(("multiply", "scale"), "vb", "w")
     send(("sigmoid",), "va", "z")
     for i in range(fields.size("value")):
-        a, b, result = at("va", i), at("vb", i), at("result", i)
         units += gate(at("scale"), {at("va"): 1.0}, at("u", i))
-        units += gate(at("add"), {a: 1.0, b: 1.0}, result)
-        units += gate(at("subtract"), {a: 1.0, b: -1.0}, result)
     return units + clear(fields, "va", "vb", "vf", "pa", "pb", "ra", "rb", "rc", "rflag")
 
 
@@ -142,15 +139,18 @@ def _load(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
     )
 
 
-def _apply(fields: Layout) -> list[Unit]:
+def _apply(fields: Layout, dtype: torch.dtype) -> list[Unit]:
     r"""Products, pointer increment, branch.
 
-    With h = relu(steep * flag) and code bits b in {-1, +1},
+    With h = relu(flag) / `smallest_flag` and code bits b in {-1, +1},
 
     .. math:: [f \le 0 \wedge b = 1] = \mathrm{relu}(1 - h - (1 - b) / 2), \qquad
         [f > 0 \wedge b = 1] = \mathrm{relu}((1 + b) / 2) - \mathrm{relu}(1 - h - (1 - b) / 2).
+
+    h is formed inside the units, whose relu turns minus infinity into 0, so no flag is too large.
     """
     at, on = fields.at, fields.at("scratch")
+    steep = 1 / smallest_flag(dtype)
     units = []
     for i in range(fields.size("u")):
         units += product({at("u", i): 1.0}, {at("v", i): 1.0}, at("result"))
@@ -160,7 +160,7 @@ def _apply(fields: Layout) -> list[Unit]:
     units += clear(fields, "pc")
     for i, bit in enumerate(fields.index("pc")):
         target, following = at("rtarget", i), at("next", i)
-        not_positive = {on: 0.5, at("positive"): -1.0}
+        not_positive = {on: 0.5, at("positive"): -steep}
         units += [
             Unit({**not_positive, target: 0.5}, {bit: 2.0}),
             Unit({on: 0.5, following: 0.5}, {bit: 2.0}),

@@ -2,10 +2,12 @@
 
 from functools import lru_cache
 
+import numpy as np
+
 from sklearn_looped.programmed.layers import FeedForward, Layer
 from sklearn_looped.programmed.layout import Layout
-from sklearn_looped.programmed.linalg import Array, Machine, centring
-from sklearn_looped.programmed.primitives import make_head, product
+from sklearn_looped.programmed.linalg import Array, Machine
+from sklearn_looped.programmed.primitives import add, make_head, product
 
 _FAR = 2.0**500  # below every score, above which nothing may be
 
@@ -15,10 +17,12 @@ def smooth(X: Array, y: Array, queries: Array) -> Array:
 
     With lengths in units of the bandwidth, :math:`-\|q - x\|^2 / 2` is, up to a constant of the
     query, the score :math:`q^\top x - \|x\|^2 / 2`, so attention with the query q and the key
-    :math:`(x, -\|x\|^2 / 2)` is the smoother, exactly. One loop: two layers take the mean of the
-    samples off, for accuracy; gated units compute the squared norms; one softmax head reads.
+    :math:`(x, -\|x\|^2 / 2)` is the smoother, exactly. One loop: one layer takes the medians of the
+    samples off, for accuracy that a far sample does not spoil; gated units compute the squared
+    norms; one softmax head reads.
     The largest score of a query is taken off before the exponential, so far queries get the
-    target of their nearest sample and never 0 / 0. The host loads and reads the tape.
+    target of their nearest sample and never 0 / 0. The host takes the medians, and loads and reads
+    the tape.
 
     Parameters
     ----------
@@ -41,21 +45,26 @@ def smooth(X: Array, y: Array, queries: Array) -> Array:
     array([2., 4.])
     """
     (n, d), m = X.shape, len(queries)
-    machine = _smoother_machine(d)
-    tokens = Layout(scratch=1, null=1, sample=n, query=m)
-    state = machine.load(tokens, sample={"x": X, "y": y[:, None]}, query={"x": queries})
+    machine, tokens = _smoother_machine(d), Layout(null=1, sample=n, query=m)
+    origin = np.median(X, axis=0)
+    state = machine.load(
+        tokens,
+        sample={"x": X, "origin": origin, "y": y[:, None]},
+        query={"x": queries, "origin": origin},
+    )
     (end,) = machine.transformer(tokens).run(state, 1, evaluation="masked")
     return machine.read(end, tokens, "query", "prediction")[:, 0]
 
 
 @lru_cache(maxsize=8)
 def _smoother_machine(d: int) -> Machine:
-    fields = Layout(one=1, scratch=1, null=1, sample=1, query=1, x=d, shift=d)
+    fields = Layout(one=1, null=1, sample=1, query=1, x=d, origin=d)
     fields = fields.extend(half_square=1, y=1, prediction=1)
-    mean, subtract = centring(fields, "sample", ("sample", "query"))
+    rows = ("sample", "query")
+    subtract = FeedForward(add(fields, {"origin": "x"}, -1.0), fields.width, rows)
     half = fields.at("half_square")
     squares = [u for i in fields.index("x") for u in product({i: 1.0}, {i: 1.0}, half, 0.5)]
-    net = FeedForward(squares, fields.width, ("sample", "query"), fields.at("one"))
+    norms = FeedForward(squares, fields.width, rows, fields.at("one"))
     # Query dimensions d and d + 1: 1 on queries, and 1 elsewhere, where the null token is read.
     Wq = {(i, j): 1.0 for j, i in enumerate(fields.index("x"))}
     Wq |= {(fields.at("query"), d): 1.0, (fields.at("one"), d + 1): 1.0}
@@ -73,4 +82,4 @@ def _smoother_machine(d: int) -> Machine:
         rows=("query",),
         keys=("sample",),
     )
-    return Machine(fields, [mean, Layer(subtract.heads, net), Layer((read,))])
+    return Machine(fields, [Layer((), subtract), Layer((), norms), Layer((read,))])

@@ -1,12 +1,10 @@
 """SUBLEQ machine: subtract and branch if less than or equal to zero, two layers an instruction."""
 
-from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_looped.programmed.assembler import Program
@@ -14,7 +12,7 @@ from sklearn_looped.programmed.certificate import certify, integer_limit
 from sklearn_looped.programmed.evaluation import LoopedTransformer
 from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
 from sklearn_looped.programmed.machine import DTYPES, Machine, check_sizes
-from sklearn_looped.programmed.paper_subleq import paper_fields, paper_layers, sufficient_margin
+from sklearn_looped.programmed.paper_subleq import paper_fields, paper_layers
 from sklearn_looped.programmed.subleq_assembler import Instruction, assemble_subleq, write_subleq
 from sklearn_looped.programmed.subleq_layers import subleq_fields, subleq_layers
 
@@ -42,10 +40,11 @@ class SubleqMachine(Machine):
     paper_layout : bool, default=False
         The paper's own form with ten layers: reads that tie with the scratchpad, buffers, a
         subtraction of three layers and an error correction with a fixed epsilon. Needs
-        ``cells="bits"`` and is exact to `certificate.error_bound`, not to the last bit: codes are
-        rounded when they are read out, never in the loop.
+        ``cells="bits"``. Its ties are exact from a temperature of their own on, see
+        `sklearn_looped.programmed.paper_subleq`.
     temperature : float or None, default=None
-        Factor of the attention scores, above 0. None: the bound, from size and dtype.
+        Factor of the attention scores, above 0. None: the smallest power of two that makes
+        every read exact in `dtype`.
 
     Attributes
     ----------
@@ -87,7 +86,6 @@ class SubleqMachine(Machine):
         _check_sizes(n_memory, n_instructions, n_bits, cells, dtype, paper_layout)
         _check_temperature(temperature, DTYPES[dtype])
         self.n_bits, self.dtype, self._bits = n_bits, DTYPES[dtype], cells == "bits"
-        self._paper = paper_layout
         null = {} if paper_layout else {"null": 1}
         self.tokens = Layout(scratch=1, **null, memory=n_memory, program=n_instructions)
         n_tokens = self.tokens.width
@@ -95,7 +93,7 @@ class SubleqMachine(Machine):
         if paper_layout:
             self.pending = ()  # the paper's form writes in the same loop
             self.fields = paper_fields(n_code, n_bits)
-            layers = paper_layers(self.fields, n_tokens, temperature, self.dtype)
+            layers = paper_layers(self.fields, temperature, self.dtype)
         else:
             self.fields = subleq_fields(n_code, n_bits if self._bits else 1)
             layers = subleq_layers(self.fields, n_bits, self._bits, self.dtype, temperature)
@@ -105,13 +103,6 @@ class SubleqMachine(Machine):
             bounds |= dict.fromkeys(("value", "va", "vb", "delta"), largest)
         self.transformer = LoopedTransformer(layers, self.tokens)
         self.certificate = certify(layers, self.fields, bounds, self.dtype)
-        if paper_layout:
-            self.certificate = replace(
-                self.certificate,
-                logit_margin=2 * layers[0].heads[0].temperature,
-                logit_threshold=sufficient_margin(n_tokens, n_bits),
-                error_bound=4 * torch.finfo(self.dtype).eps,
-            ).check()
 
     assemble = staticmethod(assemble_subleq)
     pending: tuple[str, ...] = ("wp", "delta")
@@ -143,8 +134,14 @@ class SubleqMachine(Machine):
             tape[rows, fields[f"i{name}"]] = torch.as_tensor(codes)
         return tape.to(self.dtype)
 
+    @property
+    def _range(self) -> tuple[int, int]:
+        """Smallest and largest integer of a cell."""
+        half = 1 << (self.n_bits - 1)
+        return -half, half - 1
+
     def _check_values(self, program: Program) -> None:
-        low, high = -(1 << (self.n_bits - 1)), (1 << (self.n_bits - 1)) - 1
+        low, high = self._range
         for address, value in enumerate(program.cells):
             if not (isinstance(value, int | np.integer) and low <= value <= high):
                 raise ValueError(
@@ -168,20 +165,15 @@ class SubleqMachine(Machine):
             return sign_value(values, signed=True).tolist()
         return [int(value) for value in values[:, 0]]
 
-    def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
-        values = super()._read(state, rows, field)
-        # The paper's form is exact to its error bound only: what is read is rounded, not the state.
-        return values.round() if self._paper else values
-
     def _check(self, state: Tensor) -> None:
         if self._bits:
             return
-        values = state.numpy()[self.tokens["memory"], self.fields["value"]]
-        limit = 1 << (self.n_bits - 1)
-        if np.abs(values).max() > limit:
+        values = self._read(state, self.tokens["memory"], "value")
+        low, high = self._range
+        if (bad := (values < low) | (values > high)).any():
             raise ValueError(
-                f"Got a result of {np.abs(values).max():.0f}, but integer cells of "
-                f"n_bits={self.n_bits} are exact to {limit}; declare more bits, or cells='bits'."
+                f"Got a result of {values[bad][0]:.0f}, but cells of n_bits={self.n_bits} hold "
+                f"integers from {low} to {high}; declare more bits, or cells='bits' to wrap around."
             )
 
     def _describe(

@@ -15,9 +15,11 @@ MACROS = """
     subleq #0, y
     subleq #0, #0
 .end
-.macro move x, y            ; y <- x
+.macro move x, y            ; y <- x, also where both are one cell
+    subleq x, #0
     subleq y, y
-    add x, y
+    subleq #0, y
+    subleq #0, #0
 .end
 .macro jump target
     subleq #0, #0, target

@@ -59,6 +59,25 @@ def test_a_program_that_does_not_halt_ends_with_status_one(assembly, capsys):
     assert "memory after 7 loops" in captured.out
 
 
+@pytest.mark.parametrize("text", ["loop: jump loop", "x: .word 5 ; \x1b[31m red\x1b[0m\n jump a"])
+def test_escape_codes_do_not_reach_the_terminal(tmp_path, capsys, text):
+    path = tmp_path / "red\x1b[31m.asm"
+    path.write_text(text)
+    for name in (path, tmp_path / "none\x1b[31m.asm"):
+        with pytest.raises(SystemExit):
+            program.main(["run-program", str(name), "--max-loops", "3"])
+        captured = capsys.readouterr()
+        assert "\x1b" not in captured.out + captured.err
+    assert r"none\x1b[31m.asm" in captured.err
+
+
+def test_a_byte_order_mark_is_no_part_of_the_program(tmp_path, capsys):
+    path = tmp_path / "mark.asm"
+    path.write_bytes(b"\xef\xbb\xbfx: .word 5\n clear x")
+    program.main(["run-program", str(path)])
+    assert memory_of(capsys.readouterr().out)["x"] == "0"
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [

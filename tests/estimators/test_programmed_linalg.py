@@ -190,7 +190,7 @@ def test_max_iter_stops_kmeans_where_lloyds_stops():
     X = load_iris().data
     ours = ProgrammedKMeans(3, init=X[:3], max_iter=2, tol=0).fit(X)
     theirs = KMeans(3, init=X[:3], n_init=1, max_iter=2, tol=0).fit(X)
-    assert (ours.n_iter_, ours.n_loops_) == (theirs.n_iter_, 4)
+    assert (ours.n_iter_, ours.n_loops_) == (theirs.n_iter_, 3)
     np.testing.assert_array_equal(ours.labels_, theirs.labels_)
 
 
@@ -200,6 +200,53 @@ def test_an_empty_cluster_stays_and_is_told(rng):
     with pytest.warns(ConvergenceWarning, match="1 of n_clusters=2 clusters have no samples"):
         model = ProgrammedKMeans(2, init=init).fit(X)
     np.testing.assert_allclose(model.cluster_centers_, [X.mean(axis=0), init[1]], atol=1e-13)
+
+
+def three_clusters(rng):
+    return np.concatenate([rng.normal(size=(20, 2)) + c for c in ([0, 0], [8, 0], [0, 8])])
+
+
+@pytest.mark.parametrize("far", [1e4, 1e8, 1e30, 1e300, -1.7e308])
+def test_a_query_changes_no_other_label(rng, far):
+    X = three_clusters(rng)
+    model = ProgrammedKMeans(3, random_state=0).fit(X)
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+    labels = model.predict(np.concatenate([X, [[far, far / 2]]]))
+    np.testing.assert_array_equal(labels[:-1], model.labels_)
+    if abs(far) > 1e6:  # the centre farthest along the query's direction
+        assert labels[-1] == (model.cluster_centers_ @ [1, 0.5] * np.sign(far)).argmax()
+
+
+@pytest.mark.parametrize("far", [1e5, 1e10, 1e50])
+def test_a_far_sample_spoils_no_other_cluster(rng, far):
+    X = three_clusters(rng)
+    init = np.array([X[0], X[20], X[40], [far, far]])
+    plain = ProgrammedKMeans(3, init=init[:3], tol=0).fit(X)
+    model = ProgrammedKMeans(4, init=init, tol=0).fit(np.concatenate([X, [[far, far]]]))
+    np.testing.assert_array_equal(model.labels_, [*plain.labels_, 3])
+    np.testing.assert_allclose(
+        model.cluster_centers_, [*plain.cluster_centers_, [far, far]], rtol=1e-13
+    )
+    assert model.inertia_ == pytest.approx(plain.inertia_, rel=1e-12)
+
+
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**-500, 2.0**500, 2.0**1000])
+def test_units_do_not_change_clusters(rng, unit):
+    X = three_clusters(rng)
+    plain = ProgrammedKMeans(3, random_state=0).fit(X)
+    model = ProgrammedKMeans(3, random_state=0).fit(X * unit)
+    np.testing.assert_array_equal(model.cluster_centers_, plain.cluster_centers_ * unit)
+    np.testing.assert_array_equal(model.predict(X * unit), plain.labels_)
+    with np.errstate(over="ignore"):
+        assert model.inertia_ == plain.inertia_ * unit * unit
+
+
+def test_samples_too_far_apart_for_float64_are_refused(rng):
+    X = np.concatenate([three_clusters(rng), [[1e300, 0.0]]])
+    with pytest.raises(ValueError, match=r"more than 2\*\*200 times as far from the middle"):
+        ProgrammedKMeans(2, random_state=0).fit(X)
+    with pytest.raises(ValueError, match="times as far from the middle"):
+        ProgrammedKMeans(2, init=[[1e300, 0.0], [0.0, 0.0]]).fit(X[:-1] * 1e-200)
 
 
 def test_kmeans_refuses_wrong_starts(rng):
@@ -267,3 +314,35 @@ def test_bad_data_is_refused(rng, estimator):
 @pytest.mark.parametrize("estimator", ALL, ids=lambda e: type(e).__name__)
 def test_at_most_ten_parameters(estimator):
     assert len(estimator.get_params()) <= 10
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e-80, 1e150, 1e200])
+def test_units_of_features_do_not_matter(unit):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 3))
+    y = X @ [1.0, -2.0, 3.0] + 5
+    ours, theirs = ProgrammedLinearRegression().fit(X * unit, y), LinearRegression().fit(X, y)
+    np.testing.assert_allclose(ours.coef_ * unit, theirs.coef_, rtol=1e-12)
+    np.testing.assert_allclose(ours.predict(X * unit), y, rtol=1e-12)
+    ours = ProgrammedRidge(alpha=1e-300).fit(X * unit, y)
+    assert np.isfinite(ours.coef_).all()
+    if unit == 1e200:
+        with pytest.raises(ValueError, match=r"up to 2\.3e\+200, whose variances are beyond"):
+            ProgrammedPCA(2).fit(X * unit)
+        return
+    pca, theirs = ProgrammedPCA(2).fit(X * unit), PCA(2).fit(X)
+    np.testing.assert_allclose(pca.components_, theirs.components_, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(
+        pca.explained_variance_ratio_, theirs.explained_variance_ratio_, rtol=1e-12
+    )
+    np.testing.assert_allclose(pca.transform(X * unit) / unit, theirs.transform(X), atol=1e-13)
+    assert 0 < pca.certificate_.error_bound <= max(5e-324, 1e-14 * pca.explained_variance_[0])
+
+
+@pytest.mark.parametrize("far", [1e8, 1e16, 1e60])
+def test_a_far_sample_changes_no_other_prediction(rng, far):
+    X, y = regression(rng, 30, 2)
+    queries = rng.normal(size=(10, 2))
+    model = ProgrammedKernelRegressor().fit(X, y)
+    other = ProgrammedKernelRegressor().fit(np.vstack([X, [[far, -far]]]), [*y, 1e3])
+    np.testing.assert_allclose(other.predict(queries), model.predict(queries), rtol=1e-12)

@@ -58,6 +58,32 @@ def test_a_long_run_has_marks_in_place_of_numbers(subleq):
     assert display.memory[-1, 2] == 42
 
 
+def test_a_single_instruction_has_a_whole_axis(subleq):
+    display = MachineTraceDisplay.from_machine(subleq, "x: .word 5\n clear x")
+    assert display.counter_ax_.get_ylim() == (-0.5, 0.5)
+    assert len(display.ax_.texts) == 4  # three cells before, one number after
+
+
+def test_numbers_too_long_for_the_picture_have_marks_in_their_place(axes):
+    machine = SubleqMachine(8, 12, n_bits=48)
+    program = machine.assemble(MULTIPLY).with_data(x=3, y=10**13)
+    trace = machine.run(program, trace=True).trace
+    assert not MachineTraceDisplay.from_trace(trace, program, ax=axes(2)).ax_.texts
+
+
+def test_small_numbers_have_colours_of_their_own_and_vectors_name_their_entry():
+    machine = FleqMachine(n_memory=8, n_instructions=4, n_entries=2)
+    text = "x: .vector 0.001 0.002\n y: .vector 0 0.004\n add x, y, y"
+    display = MachineTraceDisplay.from_machine(machine, text, entry=0)
+    assert display.colorbar_.ax.get_ylabel() == "Contents, entry 0 of 0 to 1"
+    norm = (
+        MachineTraceDisplay(memory=[[0.001, 0.002], [0.001, 0.004]], counter=[0], written=[1])
+        .plot()
+        .image_.norm
+    )
+    assert norm(0.004) - norm(0.001) == 1
+
+
 @pytest.mark.parametrize(("step", "layer"), [(1, 0), (2, 1), (4, 0)])
 def test_attention_is_what_the_layer_computes(subleq, step, layer):
     program = subleq.assemble(MULTIPLY)

@@ -62,3 +62,24 @@ def test_round_trip_of_fleq_data():
     program = assemble_fleq(text)
     again = assemble_fleq(write_fleq(program.instructions, program.cells))
     assert (again.instructions, again.cells) == (program.instructions, program.cells)
+
+
+ODD = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1b", "\x07", "\u202e", "\u200b"]
+
+
+@pytest.mark.parametrize("character", ODD)
+def test_only_line_ends_end_a_comment(character):
+    program = assemble_subleq(
+        f"x: .word 5 ; harmless{character} clear x\r\n\ty: .word 6\r add x, y"
+    )
+    assert (program.labels["y"], len(program.instructions)) == (1, 4)
+    assert assemble_fleq(f"x: .word 5 ; harmless{character} move #0, x").halt == 0
+
+
+@pytest.mark.parametrize("assemble", [assemble_subleq, assemble_fleq])
+@pytest.mark.parametrize("character", ODD)
+def test_control_characters_outside_of_comments_are_refused_and_not_shown(assemble, character):
+    with pytest.raises(ValueError, match=r"Line 2: got the character .* remove it") as error:
+        assemble(f"x: .word 5\n y{character}: .word 6")
+    assert str(error.value).isascii()
+    assert str(error.value).isprintable()

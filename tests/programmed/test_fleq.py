@@ -124,7 +124,9 @@ def test_all_evaluations_give_the_same_bits(seed, dtype):
             assert torch.equal(dense.view(integer), other.view(integer))
 
 
-@pytest.mark.parametrize("flag", [-1e100, -0.3, 0.0, 2.0**-511, 1e-9, 0.7, 1e100])
+@pytest.mark.parametrize(
+    "flag", [-1.7e308, -1e100, -5e-324, 0.0, 2.0**-1022, 1e-155, 1e-9, 0.7, 1e100, 1.7e308]
+)
 def test_branches_compare_real_flags_with_zero(flag):
     text = "f: .word 0\n x: .word 1\n branch f, end\n move #2, x"
     assert run_both(text, f=flag)["x"].values[0] == (1 if flag <= 0 else 2)
@@ -132,7 +134,7 @@ def test_branches_compare_real_flags_with_zero(flag):
 
 def test_flags_too_close_to_zero_raise():
     with pytest.raises(ValueError, match="branch flag too close to 0"):
-        FleqMachine(4, 4).run("f: .word 1e-155\n branch f, end\n clear: move #0, f")
+        FleqMachine(4, 4).run("f: .word 1e-310\n branch f, end\n clear: move #0, f")
 
 
 def test_results_overwrite_exactly():
@@ -275,6 +277,18 @@ def test_pointers_out_of_range_raise(text, message, trace):
         FleqMachine(3, 2).run(text, trace=trace)
 
 
-def test_flags_too_large_raise_at_the_last_instruction_too():
+def test_flags_too_close_to_zero_raise_at_the_last_instruction_too():
     with pytest.raises(ValueError, match="branch flag"):
-        FleqMachine(4, 2).run("f: .word 1e200\n x: .word 1\n move x, x, f, end")
+        FleqMachine(4, 2).run("f: .word 1e-310\n x: .word 1\n move x, x, f, end")
+
+
+@pytest.mark.parametrize(("dtype", "largest"), [("float64", 1.7e308), ("float32", 3e38)])
+def test_operands_at_the_end_of_the_range(dtype, largest):
+    machine = FleqMachine(8, 8, dtype=dtype)
+    stored = float(np.dtype(dtype).type(largest))
+    data = f"x: .word {largest}\n y: .word -{largest}\n z: .word 0\n"
+    for code, expected in (("subtract x, x, z", 0.0), ("add x, y, z", 0.0), ("move y, z", -stored)):
+        assert machine.run(data + code)["z"].values == (expected,)
+    for code in ("add x, x, z", "subtract x, y, z", "multiply x, x, z"):
+        with pytest.raises(ValueError, match=f"beyond the range of {dtype}"):
+            machine.run(data + code)

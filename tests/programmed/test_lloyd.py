@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sklearn_looped.programmed.layout import Layout
-from sklearn_looped.programmed.lloyd import _lloyd_machine, lloyd
+from sklearn_looped.programmed.lloyd import _lloyd_machine, lloyd, nearest
 from sklearn_looped.programmed.smoother import _smoother_machine, smooth
 
 
@@ -39,6 +39,24 @@ def test_ties_go_to_the_lower_number_and_empty_centres_stay():
     np.testing.assert_array_equal(step.centres[[2, 3]], centres[[2, 3]])
 
 
+@pytest.mark.parametrize("n_equal", [2, 3, 7])
+def test_equal_centres_share_no_samples(rng, n_equal):
+    X = rng.normal(size=(20, 2))
+    centres = np.concatenate([np.repeat(X[:1], n_equal, axis=0), X[1:2]])
+    (step,) = lloyd(X, centres, 1)
+    taken = step.membership.argmax(axis=1)
+    np.testing.assert_array_equal(step.membership, np.eye(n_equal + 1)[taken])
+    assert set(taken) == {0, n_equal}
+
+
+def test_nearest_is_the_assignment_of_a_step(rng):
+    X, centres, origin = rng.normal(size=(30, 3)), rng.normal(size=(4, 3)), rng.normal(size=3)
+    (step,) = lloyd(X, centres, 1, origin=origin)
+    expected = step.membership.argmax(axis=1)
+    for unit in (-3, 0, 3):
+        np.testing.assert_array_equal(nearest(X, centres, origin=origin, unit=unit), expected)
+
+
 def test_origin_is_subtracted_once(rng):
     X, origin = rng.normal(size=(20, 2)), np.array([3.0, -1.0])
     shifted = list(lloyd(X + origin, X[:2], 3, origin=origin))
@@ -64,7 +82,10 @@ def test_evaluations_agree_in_every_bit(rng):
         (
             _lloyd_machine(2, 2),
             lloyd_tokens,
-            {"sample": {"x": x}, "centre": {"c": x[:2], "unit": np.eye(2)}},
+            {
+                "sample": {"x": x, "asked": x, "share": 1.0},
+                "centre": {"c": x[:2], "unit": np.eye(2)},
+            },
         ),
         (
             _smoother_machine(2),

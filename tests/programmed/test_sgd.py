@@ -225,3 +225,14 @@ def test_visiting_order_is_that_of_scikit_learn(seed):
     data._shuffle_py(seed)
     expected = [data._next_py()[3] for _ in range(n)]
     assert visiting_order(n, seed).tolist() == expected
+
+
+@pytest.mark.parametrize("changes", [{"score": 5.0}, {"step": 5.0}])
+def test_linearised_products_refuse_factors_beyond_their_bound(changes):
+    block = SGDBlock(1, 10, "huber", product="softmax")
+    samples = Samples.targets(np.ones((1, 1)), np.zeros(1), fit_intercept=True)
+    memory = new_memory(block, threshold=1.0, w=np.array([changes.get("score", 3.0)]))
+    lane = Lane(memory, np.array([0]), {"eta": np.array([changes.get("step", 0.1)])})
+    card = punch(block, samples, [lane])
+    with pytest.raises(ValueError, match="Got factors above 4"):
+        run_lanes(block, card, [lane])

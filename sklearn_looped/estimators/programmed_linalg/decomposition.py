@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 from warnings import warn
 
 import numpy as np
+from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
@@ -20,7 +21,14 @@ from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
-from sklearn_looped.programmed.linalg import Array, affine, eigh_power, moments
+from sklearn_looped.programmed.linalg import (
+    Array,
+    affine,
+    eigh_power,
+    exponents,
+    moments,
+    scale_back,
+)
 
 
 class ProgrammedPCA(
@@ -39,9 +47,9 @@ class ProgrammedPCA(
     matrix, so close eigenvalues take :math:`\log_2` of their relative gap loops more, few, but
     they cost digits; the estimator warns when fewer than `tol` are left.
 
-    The transformer does the arithmetic. The host loads the tapes, copies results from one to the
-    next, divides the eigenvalues by ``n_samples - 1`` and by their sum, chooses the signs, stops
-    the loops, and computes the certificate.
+    The transformer does the arithmetic. The host loads the tapes, in units of a power of two,
+    copies results from one to the next, divides the eigenvalues by ``n_samples - 1`` and by their
+    sum, chooses the signs, stops the loops, and computes the certificate.
 
     Parameters
     ----------
@@ -121,7 +129,8 @@ class ProgrammedPCA(
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, before any work.
+            If the data or a parameter is not valid, before any work; if variances are beyond the
+            range of float64.
 
         Warns
         -----
@@ -133,19 +142,28 @@ class ProgrammedPCA(
         k = min(n, d) if self.n_components is None else self.n_components
         if k > min(n, d):
             raise ValueError(f"Got n_components={k}, but min(n_samples, n_features)={min(n, d)}.")
-        self.mean_, _, gram = moments(samples)
+        unit = int(exponents(samples))  # of lengths; variances are in its square
+        mean, _, gram = moments(np.ldexp(samples, -unit))
         if not gram.any():
             raise ValueError("Got features that are all constant, so there are no components.")
         asked = min(k + 1, d)  # one more, for the gap behind the last component
         result = eigh_power(gram, asked, max_loops=self.max_loops)
         variances = result.value.eigenvalues[::-1] / (n - 1)
+        bound = result.certificate.error_bound / (n - 1)
+        largest = np.maximum(variances[:k], 0)
+        try:
+            explained, error = scale_back(largest, bound, 2 * unit)
+        except LinAlgError:
+            raise ValueError(
+                f"Got features up to {np.abs(samples).max():.1e}, whose variances are beyond the "
+                "range of float64; measure them in another unit."
+            ) from None
         vectors = result.value.eigenvectors[:, ::-1][:, :k]
         _, self.components_ = svd_flip(None, vectors.T, u_based_decision=False)
-        self.explained_variance_ = np.maximum(variances[:k], 0)
-        self.explained_variance_ratio_ = self.explained_variance_ * (n - 1) / np.trace(gram)
+        self.mean_, self.explained_variance_ = np.ldexp(mean, unit), explained
+        self.explained_variance_ratio_ = largest * (n - 1) / np.trace(gram)
         self.n_components_, self.n_loops_ = k, result.n_loops + 1
-        bound = result.certificate.error_bound / (n - 1)
-        self.certificate_ = replace(result.certificate, error_bound=bound)
+        self.certificate_ = replace(result.certificate, error_bound=error)
         self._check_gaps(variances, k, bound)
         return self
 

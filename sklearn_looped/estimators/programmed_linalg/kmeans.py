@@ -14,8 +14,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
-from sklearn_looped.programmed.linalg import Array, moments
-from sklearn_looped.programmed.lloyd import LloydStep, lloyd
+from sklearn_looped.programmed.linalg import Array, exponents
+from sklearn_looped.programmed.lloyd import LloydStep, lloyd, middle, nearest
 
 
 class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
@@ -28,13 +28,15 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
     It is :class:`~sklearn.cluster.KMeans` with ``algorithm="lloyd"`` and ``n_init=1``: the same
     starts for the same `random_state`, the same labels, and centres to about 1e-14 of the
     data's size. Two differences. Squared distances that differ by less than about
-    1e-13 of the data's squared size are ties, and go to the centre of the lower number, where
-    scikit-learn leaves them to rounding; data of few digits have such ties. And a centre that
-    loses all its samples stays where it is, with a warning at the end if it never gets any back,
-    where scikit-learn moves it to the sample farthest from its centre.
+    1e-13 of a sample's squared distance from the medians are ties, and go to the centre of the
+    lower number, where scikit-learn leaves them to rounding; data of few digits have such ties.
+    And a centre that loses all its samples stays where it is, with a warning at the end if it
+    never gets any back, where scikit-learn moves it to the sample farthest from its centre.
 
-    The transformer does the arithmetic. The host chooses the starts, loads the tapes, in
-    units of a power of two, reads them, and stops the loops.
+    The transformer does the arithmetic. The host chooses the starts, takes the medians of the
+    features as the origin, loads the tapes, in units of powers of two, reads them, and stops the
+    loops. A sample far from all others has units of its own, so it changes neither the precision
+    of the others nor, in `predict`, anything but its own label.
 
     Parameters
     ----------
@@ -57,11 +59,12 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
     labels_ : ndarray of shape (n_samples,)
         Cluster of each sample.
     inertia_ : float
-        Sum of squared distances of the samples to their centres.
+        Sum of squared distances of the samples to their centres; infinite or 0 where it is
+        beyond the range of float64.
     n_iter_ : int
         Steps run.
     n_loops_ : int
-        Loops run: one to take the means off, the steps, and one for the final labels.
+        Loops run: the steps, and one for the final labels.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -119,7 +122,8 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, before any work.
+            If the data or a parameter is not valid, before any work; or if a sample is 2**200
+            times as far from the medians as half of the samples are.
 
         Warns
         -----
@@ -130,16 +134,23 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
         if len(samples) < self.n_clusters:
             raise ValueError(f"n_samples={len(samples)} should be >= n_clusters={self.n_clusters}.")
         start = self._check_init(samples)
-        self._mean, centred, _ = moments(samples)
-        start = centred[self._draw(samples)] if start is None else start - self._mean
-        stop = _Settled(self.tol * float(np.mean(np.var(samples, axis=0))), start)
-        steps = list(lloyd(centred, start, self.max_iter, until=stop))
-        self._centres = steps[-1].centres
-        (last,) = lloyd(centred, self._centres, 1)
+        unit = int(exponents(samples))
+        X = np.ldexp(samples, -unit)
+        origin = np.median(X, axis=0)  # a far sample does not move it
+        with np.errstate(over="ignore"):  # `lloyd` refuses starts that are far beyond the data
+            start = X[self._draw(X)] if start is None else np.ldexp(start, -unit)
+        start = start - origin
+        stop = _Settled(self.tol * float(np.mean(np.var(X, axis=0))), start)
+        steps = list(lloyd(X, start, self.max_iter, origin=origin, until=stop))
+        centres = steps[-1].centres
+        (last,) = lloyd(X, centres, 1, origin=origin)
         self.labels_ = last.membership.argmax(axis=1).astype(np.int32)
-        self.cluster_centers_ = self._centres + self._mean
-        self.inertia_, self.n_iter_ = last.inertia, len(steps)
-        self.n_loops_ = self.n_iter_ + 2
+        self.cluster_centers_ = np.ldexp(centres + origin, unit)
+        with np.errstate(over="ignore", under="ignore"):
+            self.inertia_ = float(np.ldexp(last.inertia, 2 * unit))
+        self.n_iter_, self.n_loops_ = len(steps), len(steps) + 1
+        self._unit = middle(X, origin) + unit
+        self._origin, self._centres = np.ldexp(origin, unit), np.ldexp(centres, unit)
         n_found = len(np.unique(self.labels_))
         if n_found < self.n_clusters:
             warn(
@@ -185,8 +196,8 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
         """
         check_is_fitted(self)
         samples: Array = validate_data(self, X, dtype=np.float64, reset=False)
-        (step,) = lloyd(samples, self._centres, 1, origin=self._mean)
-        return step.membership.argmax(axis=1).astype(np.int32)
+        labels = nearest(samples, self._centres, origin=self._origin, unit=self._unit)
+        return labels.astype(np.int32)
 
 
 class _Settled:

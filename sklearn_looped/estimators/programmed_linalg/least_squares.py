@@ -1,5 +1,6 @@
 """Linear and ridge regression: normal equations and Newton's inverse in a looped transformer."""
 
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar, Self
 
@@ -11,7 +12,14 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
-from sklearn_looped.programmed.linalg import Array, affine, moments, solve
+from sklearn_looped.programmed.linalg import (
+    Array,
+    affine,
+    exponents,
+    moments,
+    scale_back,
+    solve,
+)
 
 
 class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
@@ -62,16 +70,21 @@ class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
         samples, targets = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         table = np.column_stack([samples, targets])
         d = samples.shape[1]
-        penalty = np.append(np.full(d, self._penalty), 0.0)
+        unit = exponents(table, 0)  # of each column; a penalty counts in squares of these
+        if self._penalty:
+            unit[:d] = np.maximum(unit[:d], np.frexp(np.sqrt(self._penalty))[1])
+        penalty = np.append(np.ldexp(self._penalty, -2 * unit[:d]), 0.0)
+        table = np.ldexp(table, -unit)
         mean, _, gram = moments(table, centre=self.fit_intercept, penalty=penalty)
         if self._penalty == 0:
-            self._check_rank(samples, gram)
+            self._check_rank(table[:, :d], gram)
         result = solve(gram[:d, :d], gram[:d, d], tol=self.tol, max_loops=self.max_loops)
-        self.coef_ = result.value
+        scale = unit[d] - unit[:d]
+        self.coef_, bound = scale_back(result.value, result.certificate.error_bound, scale)
         self.n_loops_ = result.n_loops + 1
-        self.certificate_ = result.certificate
-        at_zero = affine(np.zeros((1, d)), self.coef_[:, None], mean[:d], mean[d:])
-        self.intercept_ = float(at_zero[0, 0]) if self.fit_intercept else 0.0
+        self.certificate_ = replace(result.certificate, error_bound=bound)
+        at_zero = affine(np.zeros((1, d)), result.value[:, None], mean[:d], mean[d:])
+        self.intercept_ = float(np.ldexp(at_zero[0, 0], unit[d])) if self.fit_intercept else 0.0
         return self
 
     def _check_rank(self, X: Array, gram: Array) -> None:
@@ -130,7 +143,8 @@ class ProgrammedLinearRegression(_LeastSquares):
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     tol : float, default=1e-8
-        Error relative to the largest coefficient that the certificate is to promise.
+        Error relative to the largest coefficient that the certificate is to promise, with each
+        feature in units of the power of two above it.
     max_loops : int, default=128
         Cap on the number of loops; about twice the binary logarithm of the condition number of
         the normal equations is needed.
@@ -187,7 +201,8 @@ class ProgrammedRidge(_LeastSquares):
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     tol : float, default=1e-8
-        Error relative to the largest coefficient that the certificate is to promise.
+        Error relative to the largest coefficient that the certificate is to promise, with each
+        feature in units of the power of two above it.
     max_loops : int, default=128
         Cap on the number of loops.
 

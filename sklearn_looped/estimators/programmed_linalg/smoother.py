@@ -28,10 +28,11 @@ class ProgrammedKernelRegressor(RegressorMixin, DocumentationLink, BaseEstimator
     learned but the samples themselves. Queries far from all samples get the target of the nearest
     one, the limit of the formula, where evaluating it as written gives 0 / 0.
 
-    The samples' means are taken off inside the transformer, so an offset of the data costs
-    no accuracy but that of the data; scores are accurate to about 1e-16 times the squared size
-    of the data in units of h. All features share one bandwidth: scale them first. The host
-    divides by the bandwidth, loads the tapes, a batch of queries at a time, and reads them.
+    The samples' medians are taken off inside the transformer, so an offset of the data or a far
+    sample costs no accuracy but that of the data; scores are accurate to about 1e-16 times the
+    squared distance of query and sample from the medians in units of h. All features share one
+    bandwidth: scale them first. The host divides by the bandwidth, loads the tapes, a batch of
+    queries at a time, and reads them.
 
     Parameters
     ----------

@@ -69,8 +69,8 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     product : {"gated", "linear", "softmax"}, default="gated"
         How the transformer forms products: by gated hidden units or linear attention, which round
         as floating-point arithmetic does, or by a linearised softmax as in the paper, with the
-        error bound of the certificate as long as scores are of order 1: standardise features
-        and target.
+        error bound of the certificate; predictions, derivatives or step sizes above 4 raise, so
+        standardise features and target.
     keep_trace : bool, default=False
         Whether to keep `trace_`.
 

@@ -15,7 +15,8 @@ def check_graph(csgraph: Any) -> csr_array:
 
     As in scipy, infinite entries of a dense array and zeros, to within 1e-8, are no edges, and all
     entries that a sparse matrix stores, or that a masked array does not mask, are, also zeros.
-    Unlike in scipy, NaN is no way to say that there is no edge.
+    Unlike in scipy, NaN is no way to say that there is no edge, nor are the zeros edges that fill
+    up the blocks of a BSR and the diagonals of a DIA matrix.
 
     Parameters
     ----------
@@ -45,6 +46,9 @@ def check_graph(csgraph: Any) -> csr_array:
         graph = csgraph_from_masked(np.ma.masked_array(values, np.ma.getmaskarray(matrix)))
     elif sparse:
         graph = check_array(matrix, accept_sparse="csr", input_name="csgraph", **options)
+        if csgraph.format in ("bsr", "dia"):
+            graph = graph.copy()
+            graph.eliminate_zeros()
     else:
         values = check_array(matrix, input_name="csgraph", **options)
         _refuse(np.isnan(values), "NaN", "0 or infinity")

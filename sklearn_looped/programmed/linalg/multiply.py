@@ -9,11 +9,15 @@ from sklearn_looped.programmed.layers import Layer
 from sklearn_looped.programmed.layout import Layout
 from sklearn_looped.programmed.linalg.result import (
     Array,
+    Exponents,
     Machine,
     Result,
     check_matrix,
     check_options,
+    exponents,
     rounding_of_product,
+    row_exponents,
+    scale_back,
 )
 from sklearn_looped.programmed.primitives import (
     AttentionKind,
@@ -34,7 +38,7 @@ def transpose(a: ArrayLike, *, product: AttentionKind = "linear") -> Result[Arra
     a : array-like of shape (m, n)
     product : {"linear", "softmax"}, default="linear"
         Linear attention, exact here; or the linearised softmax of the paper, which errs by at most
-        ``product_error()``, 4.4e-12, times the power of two above :math:`\max |a|`.
+        ``product_error()``, 4.4e-12, times the power of two above the largest entry of a row.
 
     Returns
     -------
@@ -57,15 +61,16 @@ def transpose(a: ArrayLike, *, product: AttentionKind = "linear") -> Result[Arra
     """
     check_options(product=product)
     a = check_matrix(a, "a")
-    (m, n), unit = a.shape, _power_of_two(a)
+    m, n = a.shape
+    # Linear attention only copies; the linearised softmax takes rows of a declared size.
+    unit = exponents(a, 1) if product == "softmax" else np.zeros(m, dtype=int)
     machine = _transpose_machine(m, n, product)
     tokens = Layout(null=1, column=n, row=m)
-    state = machine.load(
-        tokens, row={"a": a / unit, "out_unit": np.eye(m)}, column={"unit": np.eye(n)}
-    )
+    rows = {"a": np.ldexp(a, -unit[:, None]), "out_unit": np.eye(m)}
+    state = machine.load(tokens, row=rows, column={"unit": np.eye(n)})
     (end,) = machine.transformer(tokens).run(state, 1, evaluation="masked")
-    bound = product_error() * unit if product == "softmax" else 0.0
-    value = machine.read(end, tokens, "column", "out") * unit
+    error = product_error() if product == "softmax" else 0.0
+    value, bound = scale_back(machine.read(end, tokens, "column", "out"), error, unit)
     return Result(value, 1, 0.0, machine.certify(bound))
 
 
@@ -74,8 +79,9 @@ def matmul(x1: ArrayLike, x2: ArrayLike, *, product: AttentionKind = "linear") -
 
     Tokens hold the rows :math:`a_i` of `x1`, others the rows :math:`b_j` of `x2` beside unit
     vectors, and attention computes :math:`\sum_j (a_i^\top e_j)\, b_j`: one layer and one loop
-    where Giannou et al. 2023, Lemma 6 and Table 1, take two layers. The host loads the tape,
-    `x1` in units of a power of two, and reads the result off it.
+    where Giannou et al. 2023, Lemma 6 and Table 1, take two layers. The host loads the tape and
+    reads the result off it, both in units of powers of two: one for each row of `x1` and each
+    column of `x2`, so that neither large nor small operands leave the range of float64.
 
     Parameters
     ----------
@@ -83,9 +89,9 @@ def matmul(x1: ArrayLike, x2: ArrayLike, *, product: AttentionKind = "linear") -
     x2 : array-like of shape (k, n)
     product : {"linear", "softmax"}, default="linear"
         Linear attention errs by at most :math:`\gamma_k |A| |B|`, the rounding of a sum of
-        k products. The linearised softmax of the paper errs by
+        k products, and by underflow. The linearised softmax of the paper errs by
         :math:`p\, \epsilon_k \sum_j |b_j|` more, with :math:`\epsilon_k` of `product_error`,
-        4.4e-12 and a little more for long sums, and the power of two p above :math:`\max |A|`.
+        4.4e-12 and a little more for long sums, and the power of two p above :math:`|a_i|`.
 
     Returns
     -------
@@ -95,7 +101,7 @@ def matmul(x1: ArrayLike, x2: ArrayLike, *, product: AttentionKind = "linear") -
     Raises
     ------
     numpy.linalg.LinAlgError
-        If one is not 2-D.
+        If one is not 2-D, or the product, or terms that cancel in it, are beyond float64.
     ValueError
         If the shapes do not fit, one is not finite and real, or `product` is unknown.
 
@@ -112,14 +118,29 @@ def matmul(x1: ArrayLike, x2: ArrayLike, *, product: AttentionKind = "linear") -
             f"Got x1 of shape {x1.shape} and x2 of shape {x2.shape}, but the columns of x1 must "
             "be as many as the rows of x2."
         )
-    k = len(x2)
-    unit = _power_of_two(x1)
-    value = unit * _multiply(x1 / unit, x2, np.zeros(k), np.zeros(x2.shape[1]), product)
-    bound = rounding_of_product(x1, x2).max()
+    k, n = x2.shape
+    left, right, unit = _in_units(x1, x2)
+    value = _multiply(left, right, np.zeros(k), np.zeros(n), product)
+    errors = rounding_of_product(left, right)
     if product == "softmax":
-        bound += unit * product_error(k) * np.abs(x2).sum(axis=0).max()
-    machine = _multiply_machine(k, x2.shape[1], product)
-    return Result(value, 1, 0.0, machine.certify(float(bound)))
+        errors += product_error(k) * np.abs(right).sum(axis=0)
+    value, bound = scale_back(value, errors, unit)
+    return Result(value, 1, 0.0, _multiply_machine(k, n, product).certify(bound))
+
+
+def _in_units(x1: Array, x2: Array) -> tuple[Array, Array, Exponents]:
+    """Scale operands to entries below 1; exponents of the product's entries.
+
+    First the columns of `x1` are balanced with the rows of `x2`, then each row of `x1` and each
+    column of `x2` is measured in a power of two.
+    """
+    inner = (exponents(x2, 1) - exponents(x1, 0)) // 2
+    meets = np.logical_and(x1.any(axis=0), x2.any(axis=1))  # other products are all 0
+    x1, x2 = np.where(meets, x1, 0.0), np.where(meets[:, None], x2, 0.0)
+    shift1, shift2 = row_exponents(x1, inner), row_exponents(x2.T, -inner)
+    left = np.ldexp(x1, inner - shift1[:, None])
+    right = np.ldexp(x2, -inner[:, None] - shift2)
+    return left, right, shift1[:, None] + shift2
 
 
 def affine(X: Array, W: Array, origin: Array, offset: Array) -> Array:
@@ -183,8 +204,3 @@ def _transpose_machine(m: int, n: int, product: AttentionKind) -> Machine:
         product, fields, "unit", "a", {"out_unit": "out"}, rows=("column",), keys=("row",)
     )
     return Machine(fields, [Layer(tuple(heads))])
-
-
-def _power_of_two(a: Array) -> float:
-    """Power of two above all entries: what is divided by it is below 1 and as exact."""
-    return float(2.0 ** np.frexp(np.abs(a).max())[1])

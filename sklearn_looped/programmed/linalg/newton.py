@@ -13,12 +13,15 @@ from sklearn_looped.programmed.layout import Layout
 from sklearn_looped.programmed.linalg.result import (
     UNIT_ROUNDOFF,
     Array,
+    Exponents,
     Machine,
     Result,
     check_matrix,
     check_options,
     check_square,
     rounding_of_product,
+    row_exponents,
+    scale_back,
 )
 from sklearn_looped.programmed.primitives import (
     AttentionKind,
@@ -78,7 +81,8 @@ def inv(
     Raises
     ------
     numpy.linalg.LinAlgError
-        If `a` is not square, singular to the precision of the products, or needs more loops.
+        If `a` is not square, singular to the precision of the products, or needs more loops, or
+        the result is beyond the range of float64.
     ValueError
         If `a` is not finite and real, or an option is not valid.
 
@@ -105,10 +109,10 @@ def inv(
     a = check_square(a)
     system = _System.load(a, np.empty((len(a), 0)))
     run = _run(system, product, max_loops)
-    value = system.columns[:, None] * run.inverse * system.rows
-    bound = (system.columns[:, None] * (run.trusted @ run.residual) * system.rows).max()
+    unit = system.columns[:, None] + system.rows
+    value, bound = scale_back(run.inverse, run.trusted @ run.residual, unit)
     machine = _newton_machine(len(value), 0, product)
-    result = Result(value, run.n_loops, tol, machine.certify(float(bound)))
+    result = Result(value, run.n_loops, tol, machine.certify(bound))
     result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(run.condition))
     return result
 
@@ -167,26 +171,23 @@ def solve(
         raise ValueError(f"Got 'b' of {len(b)} rows, but 'a' has {len(a)}; they must be as many.")
     system = _System.load(a, b)
     run = _run(system, product, max_loops)
-    value = system.columns[:, None] * run.solution
-    bound = (system.columns[:, None] * (run.trusted @ run.left)).max()
+    unit = system.columns[:, None] + system.targets
+    value, bound = scale_back(run.solution, run.trusted @ run.left, unit)
     machine = _newton_machine(*b.shape, product)
-    result = Result(
-        value[:, 0] if vector else value, run.n_loops, tol, machine.certify(float(bound))
-    )
-    result.warn_if_above_tol(
-        max(np.abs(value).max(), np.finfo(float).tiny), _ADVICE.format(run.condition)
-    )
+    result = Result(value[:, 0] if vector else value, run.n_loops, tol, machine.certify(bound))
+    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(run.condition))
     return result
 
 
 @dataclass(frozen=True)
 class _System:
-    """A system in units of powers of two: ``rows * a * columns`` has entries of order 1."""
+    """A system in units of powers of two, given by exponents: entries are of order 1."""
 
     a: Array
     b: Array
-    rows: Array
-    columns: Array
+    rows: Exponents
+    columns: Exponents
+    targets: Exponents  # of the columns of b
 
     @classmethod
     def load(cls, a: Array, b: Array) -> "_System":
@@ -194,11 +195,13 @@ class _System:
             if (empty := ~a.any(axis=axis)).any():
                 raise LinAlgError(f"Singular matrix: {name} {int(np.argmax(empty))} is 0.")
         rows, columns = _units(a)
-        return cls(a * rows[:, None] * columns, b * rows[:, None], rows, columns)
+        targets = row_exponents(b.T, rows)
+        scaled = np.ldexp(b, rows[:, None] - targets)
+        return cls(np.ldexp(a, rows[:, None] + columns), scaled, rows, columns, targets)
 
 
-def _units(a: Array) -> tuple[Array, Array]:
-    """Powers of two that make the largest entry of all rows and columns about 1 (Ruiz 2001)."""
+def _units(a: Array) -> tuple[Exponents, Exponents]:
+    """Exponents that make the largest entry of all rows and columns about 1 (Ruiz 2001)."""
     with np.errstate(divide="ignore"):
         logs = np.log2(np.abs(a))
     rows, columns = np.zeros(len(a)), np.zeros(len(a))
@@ -206,7 +209,7 @@ def _units(a: Array) -> tuple[Array, Array]:
         balanced = logs + rows[:, None] + columns
         rows -= balanced.max(axis=1) / 2
         columns -= balanced.max(axis=0) / 2
-    return 2.0 ** np.round(rows), 2.0 ** np.round(columns)
+    return np.round(rows).astype(int), np.round(columns).astype(int)
 
 
 @dataclass(frozen=True)
@@ -239,7 +242,7 @@ def _run(system: _System, product: AttentionKind, max_loops: int) -> _Run:
     y, q = (machine.read(end, tokens, "row", f) if k else b for f in ("y", "q"))
     with np.errstate(over="ignore", invalid="ignore"):  # X of a singular matrix may overflow
         residual = np.abs(r) + rounding_of_product(a, x) + UNIT_ROUNDOFF
-        left = np.abs(q) + rounding_of_product(a, y) + UNIT_ROUNDOFF * np.abs(b)
+        left = np.abs(q) + rounding_of_product(a, y) + UNIT_ROUNDOFF * (np.abs(b) + np.abs(q))
         if product == "softmax":
             residual += product_error()
             left += product_error(n) * np.abs(y).sum(axis=0)

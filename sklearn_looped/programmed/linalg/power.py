@@ -13,12 +13,15 @@ from torch import Tensor
 from sklearn_looped.programmed.layers import FeedForward, Layer, Unit
 from sklearn_looped.programmed.layout import Layout
 from sklearn_looped.programmed.linalg.result import (
+    UNIT_ROUNDOFF,
     Array,
     Machine,
     Result,
     check_options,
     check_square,
+    exponents,
     rounding_of_product,
+    scale_back,
 )
 from sklearn_looped.programmed.primitives import (
     AttentionKind,
@@ -62,7 +65,8 @@ def eigh_power(
        inverse square root;
     3. :math:`M \leftarrow M - (v^\top M v)\, v v^\top`, once, and on with B = M.
 
-    The host loads :math:`M = (A + \sigma I) / 2^p`, positive definite with
+    The host measures A in a power of two and loads :math:`M = (A + \sigma I) / 2^p`, positive
+    definite with
     :math:`\sigma \ge 2 \|A\|_\infty`, picks the row of the largest diagonal entry, copies v and M
     from one tape to the next, stops the loops, and subtracts the shift from the eigenvalues.
 
@@ -92,7 +96,7 @@ def eigh_power(
     Raises
     ------
     numpy.linalg.LinAlgError
-        If `a` is not square or not symmetric.
+        If `a` is not square or not symmetric, or an eigenvalue is beyond the range of float64.
     ValueError
         If `a` is not finite and real, or an option is not valid.
 
@@ -110,11 +114,13 @@ def eigh_power(
            [0.707107, 0.707107]]))
     """
     check_options(tol=tol, product=product, max_loops=max_loops)
-    a = _check_symmetric(a)
+    a = check_square(a)
+    scale = int(exponents(a))
+    a = _check_symmetric(np.ldexp(a, -scale))
     n = len(a)
     k = n if n_components is None else n_components
     check_scalar(k, "n_components", Integral, min_val=1, max_val=n)
-    size = max(np.abs(a).sum(axis=1).max(), np.finfo(np.float64).tiny)
+    size = np.abs(a).sum(axis=1).max() or 1.0
     shift = 2.0 ** (np.frexp(size)[1] + 1)
     unit = 2.0 ** np.frexp(np.trace(a) + n * shift)[1]
     m = (a + shift * np.eye(n)) / unit
@@ -126,15 +132,15 @@ def eigh_power(
         values[i], vectors[:, i] = value * unit - shift, v
         n_loops += n_squarings + n_steps + 1
     order = np.argsort(values)
-    found = EighResult(values[order], vectors[:, order])
-    certificate = _square_machine(n, product).certify(_error_bound(a, *found))
-    result = Result(found, n_loops, tol, certificate)
-    result.warn_if_above_tol(size, _ADVICE)
+    values, vectors = values[order], vectors[:, order]
+    values, bound = scale_back(values, _error_bound(a, values, vectors), scale)
+    certificate = _square_machine(n, product).certify(bound)
+    result = Result(EighResult(values, vectors), n_loops, tol, certificate)
+    result.warn_if_above_tol(float(np.ldexp(size, scale)), _ADVICE)
     return result
 
 
-def _check_symmetric(a: ArrayLike) -> Array:
-    a = check_square(a)
+def _check_symmetric(a: Array) -> Array:
     asymmetry = np.abs(a - a.T).max()
     if asymmetry > 1e-10 * np.abs(a).max():
         raise LinAlgError(
@@ -145,7 +151,9 @@ def _check_symmetric(a: ArrayLike) -> Array:
 
 
 def _error_bound(a: Array, values: Array, vectors: Array) -> float:
-    left = np.abs(a @ vectors - vectors * values) + rounding_of_product(a, vectors)
+    images = vectors * values
+    left = np.abs(a @ vectors - images)
+    left += rounding_of_product(a, vectors) + UNIT_ROUNDOFF * (np.abs(images) + left)
     smallest = np.linalg.svd(vectors, compute_uv=False)[-1]
     return float(np.sqrt(2) * np.linalg.norm(left) / smallest)
 

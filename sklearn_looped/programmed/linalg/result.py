@@ -20,7 +20,9 @@ from sklearn_looped.programmed.layers import Layer
 from sklearn_looped.programmed.layout import Layout
 
 Array = NDArray[np.float64]
+Exponents = NDArray[np.intp]
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
+SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 Value = TypeVar("Value")
 
 
@@ -49,8 +51,9 @@ class Result(NamedTuple, Generic[Value]):
         """Give a ConvergenceWarning if the certificate does not promise `tol` times `scale`."""
         bound = self.certificate.error_bound
         if bound > self.tol * scale:
+            relative = bound / max(scale, SMALLEST)
             warn(
-                f"The result is certified to a relative error of {bound / scale:.1e} only, after "
+                f"The result is certified to a relative error of {relative:.1e} only, after "
                 f"{self.n_loops} loops, but tol={self.tol:g}. {advice}",
                 ConvergenceWarning,
                 stacklevel=3,
@@ -122,6 +125,54 @@ def check_square(a: ArrayLike, name: str = "a") -> Array:
 
 
 def rounding_of_product(left: Array, right: Array) -> Array:
-    """Bound on the rounding of ``left @ right``, entry by entry: Higham 2002, Equation 3.13."""
-    terms = left.shape[-1] * UNIT_ROUNDOFF
-    return terms / (1 - terms) * (np.abs(left) @ np.abs(right))
+    """Bound on the error of ``left @ right``, entry by entry.
+
+    Rounding of the sum (Higham 2002, Equation 3.13) and of this bound itself; and what underflow
+    takes from each product, and took from each entry when the operands were scaled.
+    """
+    n = left.shape[-1]
+    terms = n * UNIT_ROUNDOFF
+    lefts, rights = np.abs(left), np.abs(right)
+    lost = n + lefts.sum(axis=1, keepdims=True) + rights.sum(axis=0, keepdims=True)
+    return terms / (1 - 4 * terms) * (lefts @ rights) + 2 * SMALLEST * lost
+
+
+def exponents(a: Array, axis: int | None = None) -> Exponents:
+    """Exponents e of the powers of two above all entries: ``2**(e - 1) <= max |a| < 2**e``.
+
+    0 where all entries are 0. Dividing by these powers with :func:`numpy.ldexp` is exact but for
+    underflow, and needs no power that float64 does not hold.
+    """
+    return np.frexp(np.abs(a).max(axis=axis, initial=0.0))[1].astype(np.intp)
+
+
+def row_exponents(a: Array, shift: Exponents) -> Exponents:
+    """Exponents of the rows of ``a * 2**shift``, which may be beyond float64; 0 of empty rows."""
+    own = np.where(a != 0, np.frexp(a)[1] + shift, np.iinfo(np.int32).min)
+    return np.where(a.any(axis=1), own.max(axis=1), 0)
+
+
+def scale_back(value: Array, bound: Array | float, exponent: ArrayLike) -> tuple[Array, float]:
+    """Multiply a result and the bounds on its error by powers of two.
+
+    Returns
+    -------
+    value : ndarray
+    bound : float
+        The largest one, with what underflow takes from a value.
+
+    Raises
+    ------
+    LinAlgError
+        If a value, or the bound on its error, is beyond the range of float64.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(value, exponent)
+        lost = (np.ldexp(scaled, -np.asarray(exponent)) != value) | (np.asarray(bound) > 0)
+        bounds = np.ldexp(bound, exponent) + SMALLEST * lost
+    if not (np.isfinite(scaled).all() and np.isfinite(bounds).all()):
+        raise LinAlgError(
+            "Got a result, or terms that cancel in it, beyond the range of float64; measure the "
+            "operands in other units."
+        )
+    return scaled, float(bounds.max(initial=0.0))

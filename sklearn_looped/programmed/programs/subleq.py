@@ -58,20 +58,34 @@ last:    subleq #-1, x, end     ; x was < 0: the last odd number did not fit
 """
 
 SORT = """
-; Bubble sort of four cells. Memory is addressed by number only, so the program is unrolled.
-.macro order p, q               ; afterwards p <= q
-         move p, gap
+; Bubble sort of four cells, in three passes. Memory is addressed by number only, so a pass is
+; unrolled. Two cells are subtracted only where the difference does not overflow.
+.macro order p, q               ; afterwards p <= q, and gap is 0 as before
+         subleq #0, p, p_low
+         subleq #0, q, swap     ; q <= 0 < p
+         jump compare
+p_low:   subleq #0, q, low
+         jump sorted            ; p <= 0 < q
+low:     subleq #-1, p, p_below
+         subleq #1, p, swap     ; p was 0, and is again: q <= p
+p_below: subleq #1, p
+compare: add p, gap
          subleq q, gap, sorted  ; nothing to do when p - q <= 0
+swap:    clear gap
+         subleq q, gap
+         subleq p, #0
+         subleq p, p
          subleq gap, p          ; p <- q
-         add gap, q             ; q <- p
-sorted:  subleq gap, gap
+         subleq q, q
+         subleq #0, q           ; q <- p
+         subleq #0, #0
+sorted:  clear gap
 .end
 list:    .word 4, 1, 3, 2
 gap:     .word 0
-         order list, list+1
+passes:  .word -2               ; counts up to 1
+pass:    order list, list+1
          order list+1, list+2
          order list+2, list+3
-         order list, list+1
-         order list+1, list+2
-         order list, list+1
+         subleq #-1, passes, pass
 """

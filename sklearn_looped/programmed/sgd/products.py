@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Unit
 from sklearn_looped.programmed.layout import Layout
 from sklearn_looped.programmed.primitives import (
@@ -14,6 +17,7 @@ from sklearn_looped.programmed.primitives import (
 
 ProductKind = Literal["gated", "linear", "softmax"]
 MODEL = "model"  # the kind of token that computes
+MAX_FACTOR = 4.0  # of linearised products
 
 
 class Product(NamedTuple):
@@ -67,12 +71,22 @@ def build_layers(layout: Layout, stages: Sequence[Stage], kind: ProductKind) -> 
 
 
 def error_bound(kind: ProductKind) -> float:
-    r"""Error of one product of factors :math:`|left \cdot right| \le 4`, per unit of the value.
+    r"""Error of one product of factors up to `MAX_FACTOR`, per unit of the value.
 
     0 for gated units and linear attention, which round as floating-point arithmetic does. The
     linearised softmax has that of `primitives.product_error`.
     """
-    return product_error() if kind == "softmax" else 0.0
+    return product_error(bound=MAX_FACTOR) if kind == "softmax" else 0.0
+
+
+def check_factors(kind: ProductKind, *factors: ArrayLike) -> None:
+    """Raise where factors went beyond what the error bound of linearised products is for."""
+    if kind == "softmax" and not all((np.abs(each) <= MAX_FACTOR).all() for each in factors):
+        raise ValueError(
+            f"Got factors above {MAX_FACTOR:g}, for which linearised products are not declared: "
+            "predictions, derivatives or step sizes; scale features and target, or take "
+            "product='linear' or 'gated'."
+        )
 
 
 def _gated_units(layout: Layout, p: Product) -> list[Unit]:
@@ -93,5 +107,6 @@ def _heads(layout: Layout, p: Product, kind: AttentionKind) -> list[Head]:
     """Let the model attend to itself: see `primitives.attention_product`."""
     model = (MODEL,)
     return attention_product(
-        kind, layout, p.left, p.right, p.copy, rows=model, keys=model, scale=p.scale
-    )
+        kind, layout, p.left, p.right, p.copy, rows=model, keys=model, scale=p.scale,
+        bound=MAX_FACTOR,
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_looped.programmed.layout import Layout, sign_code
 from sklearn_looped.programmed.sgd.block import SGDBlock
+from sklearn_looped.programmed.sgd.products import check_factors
 
 Array = NDArray[np.float64]
 
@@ -175,6 +176,11 @@ def run_lanes(
     records : list of Record
         One for each lane.
 
+    Raises
+    ------
+    ValueError
+        If a linearised product was asked for more than its error bound is for.
+
     Examples
     --------
     One step of size 1/2 from w = 0, b = 0 towards y = 3 at x = 2:
@@ -203,14 +209,21 @@ def run_lanes(
             for row in ends.get(loop, ()):
                 memories[row] = state[row].numpy().copy()
     tape = state[tokens["tape"]].numpy()
+    targets = state[tokens["data"], fields.at("y")].numpy()
     records, first = [], 1
     for row, n in enumerate(lengths):
         seen = tape[first : first + n]  # (n, width)
         columns = fields.index("seen_w", "seen_b")
         score, derivative = (seen[:, fields.at(f"seen_{x}")] for x in ("score", "derivative"))
+        _check_products(block, lanes[row], score + targets[lanes[row].order], derivative)
         records.append(Record(memories[row], score, derivative, seen[:, columns]))
         first += n + 1
     return records
+
+
+def _check_products(block: SGDBlock, lane: Lane, dots: Array, derivative: Array) -> None:
+    factors = [values for name, values in lane.steps.items() if name != "l1"]
+    check_factors(block.product, dots, derivative, *factors)
 
 
 def score_samples(

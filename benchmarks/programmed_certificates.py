@@ -1,0 +1,89 @@
+"""Does a certified result ever differ? Random programs and inputs at the limits, by kind.
+
+``python benchmarks/programmed_certificates.py`` makes 2,000 certified runs and prints kind, cases
+tried, what was refused and failures; ``--cases 1000 --jobs 2`` makes 10,000. A failure is
+a certified result outside of its bound, or an error where there was a result; its seeds are
+printed, and ``--kind NAME --seed N`` repeats one. Machines run against the interpreters, linear
+algebra against exact fractions, training against numpy and scikit-learn, paths against scipy.
+"""
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from certificate_attacks import linalg, machines, training
+from certificate_attacks.outcome import Outcome
+from joblib import Parallel, delayed
+from report import report
+from sklearn.exceptions import ConvergenceWarning
+
+KINDS: dict[str, Callable[[np.random.Generator], Outcome]] = {
+    "SUBLEQ, bits": partial(machines.subleq, layout="bits"),
+    "SUBLEQ, integer cells": partial(machines.subleq, layout="integer"),
+    "SUBLEQ, paper layout": partial(machines.subleq, layout="paper"),
+    "FLEQ": machines.fleq,
+    "matmul and transpose": linalg.product,
+    "inv and solve": linalg.system,
+    "eigh_power": linalg.eigenvalues,
+    "SGD step": training.sgd,
+    "MLP": training.mlp,
+    "Dijkstra": training.paths,
+}
+BATCH = 10
+
+
+def attack(kind: str, seed: int) -> Outcome:
+    """Outcome of one case; a seed names it."""
+    torch.set_num_threads(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # tells what was not reached
+        return KINDS[kind](np.random.default_rng([seed, list(KINDS).index(kind)]))
+
+
+def attack_kind(kind: str, n_certified: int, parallel: Parallel) -> dict[str, Any]:
+    """Row of the table: attack until so many cases were certified or wrong."""
+    start, tried, refused = time.perf_counter(), 0, 0
+    failures: list[int] = []
+    for first in count(step=BATCH):
+        seeds = range(first, first + BATCH)
+        outcomes = parallel(delayed(attack)(kind, seed) for seed in seeds)
+        tried += len(seeds)
+        refused += outcomes.count(Outcome.REFUSED)
+        pairs = zip(seeds, outcomes, strict=True)
+        failures += [seed for seed, outcome in pairs if outcome is Outcome.WRONG]
+        if tried - refused >= n_certified:
+            break
+    seconds = time.perf_counter() - start
+    return {
+        "kind": kind, "tried": tried, "refused": refused, "certified": tried - refused,
+        "failures": len(failures), "seconds": seconds, "seeds": failures[:5] or "",
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Attack all kinds, print the table, write the file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=200, help="certified runs a kind")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--kind", choices=KINDS, help="one kind only")
+    parser.add_argument("--seed", type=int, help="one case of the kind")
+    args = parser.parse_args()
+    if args.seed is not None:
+        print(attack(args.kind, args.seed))
+        return
+    with Parallel(args.jobs) as parallel:
+        kinds = [args.kind] if args.kind else list(KINDS)
+        rows = [attack_kind(kind, args.cases, parallel) for kind in kinds]
+    report("programmed_certificates", rows)
+    sys.exit(any(row["failures"] for row in rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Runs of SUBLEQ programs on a machine that just holds them."""
+
+import itertools
+
+from sklearn_looped import SubleqMachine
+from sklearn_looped.programmed.interpreter import interpret_subleq
+from sklearn_looped.programmed.subleq import assemble_subleq
+
+
+def fitting(program, **options):
+    return SubleqMachine(len(program.cells), len(program.instructions), **options)
+
+
+def run_both(text, n_bits=16, **data):
+    """Result of the machine, after it was compared with the interpreter's."""
+    program = assemble_subleq(text).with_data(**data)
+    result = fitting(program, n_bits=n_bits).run(program)
+    if result.n_loops:
+        steps = itertools.islice(interpret_subleq(program), result.n_loops - 1, None)
+        assert (result.pc, result.cells) == next(steps)
+    assert result.halted
+    return result

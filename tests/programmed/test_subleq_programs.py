@@ -1,0 +1,62 @@
+"""Programs of the SUBLEQ machine against plain Python, and its macros."""
+
+import itertools
+
+import numpy as np
+import pytest
+from subleq_runs import fitting, run_both
+
+from sklearn_looped import SubleqMachine
+from sklearn_looped.programmed import programs
+from sklearn_looped.programmed.subleq import assemble_subleq
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (2, 3), (-7, 3), (100, -250)])
+def test_add(x, y):
+    assert run_both(programs.ADD, x=x, y=y)["y"] == x + y
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 9), (1, 0), (6, 7), (13, -11)])
+def test_multiply(x, y):
+    assert run_both(programs.MULTIPLY, x=x, y=y)["product"] == x * y
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, 1), (2, 2), (5, 120), (7, 5040)])
+def test_factorial(n, expected):
+    assert run_both(programs.FACTORIAL, n=n)["result"] == expected
+
+
+def test_fibonacci():
+    results = [run_both(programs.FIBONACCI, n=n)["a"] for n in range(13)]
+    assert results == [0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144]
+
+
+@pytest.mark.parametrize("x", [0, 1, 2, 3, 4, 8, 9, 15, 16, 50])
+def test_square_root(x):
+    assert run_both(programs.SQUARE_ROOT, x=x)["root"] == int(np.sqrt(x))
+
+
+@pytest.mark.parametrize("values", [*itertools.permutations([1, 2, 3, 4])][::5])
+def test_sort(values):
+    assert run_both(programs.SORT, list=values).block("list", 4) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("n_bits", [2, 3, 16])
+@pytest.mark.parametrize("seed", range(4))
+def test_sort_over_the_whole_range(n_bits, seed):
+    half = 1 << (n_bits - 1)
+    edges = np.unique([-half, 1 - half, -1, 0, 1, half - 2, half - 1]).tolist()
+    values = np.random.default_rng(seed).choice(edges, size=4).tolist()
+    program = assemble_subleq(programs.SORT).with_data(list=values)
+    assert fitting(program, n_bits=n_bits).run(program).block("list", 4) == sorted(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("move x, x", 5), ("add x, x", 10), ("clear x", 0), ("move #0, x", 0), ("subleq x, x", 0)],
+)
+@pytest.mark.parametrize("options", [{}, {"cells": "integer"}, {"paper_layout": True}], ids=str)
+def test_macros_take_one_operand_twice(text, expected, options):
+    result = SubleqMachine(8, 12, **options).run(f"x: .word 5\n {text}")
+    assert (result["x"], result.halted) == (expected, True)
+    assert "#0" not in result.labels or result["#0"] == 0
