@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset
 from sklearn_looped.core.device import choose_device, seeded_generator, training_dtype
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
+from sklearn_looped.learned.folders import folder_of_one_run
 from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss
 from sklearn_looped.learned.network import CLIP, NetworkConfig, Step
 from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
@@ -249,7 +250,7 @@ def meta_train(
         readout where a regressor becomes a classifier, begins anew. None: random weights.
     folder : path, default=None
         Where the state of the run is kept. A run that was killed goes on from there; a finished
-        one returns at once. None: nothing is kept.
+        one returns at once. One run holds it at a time. None: nothing is kept.
     save_every : float, default=30.0
         Seconds between saves: what a kill loses at most.
     device : str, default="auto"
@@ -276,7 +277,8 @@ def meta_train(
         it holds a run with another network, prior, recipe or start, or a damaged one.
     OSError
         If the state cannot be saved, as on a full disk; the last one is untouched, and the same
-        call goes on from there once there is room.
+        call goes on from there once there is room. Before any step, if another run holds the
+        folder: the message says which process.
     FloatingPointError
         If the loss stops being finite.
     KeyboardInterrupt
@@ -328,9 +330,10 @@ def meta_train(
         recipe=recipe,
         processes=processes,
     ).initialize()
-    state.load(net)
-    if len(state.losses) < recipe.n_steps:
-        net.partial_fit(PromptStream(prior, recipe, len(state.losses), network.centre))
+    with folder_of_one_run(state.path, processes):
+        state.load(net)
+        if len(state.losses) < recipe.n_steps:
+            net.partial_fit(PromptStream(prior, recipe, len(state.losses), network.centre))
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
         raise KeyboardInterrupt(f"Stopped after {len(state.losses)} of {recipe.n_steps} steps.")

@@ -15,14 +15,21 @@ from torch import Tensor, nn
 
 from sklearn_looped.core.loop import run_loop
 from sklearn_looped.learned.blocks import Block, KeysValues
+from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS, check_flags, check_whole
 from sklearn_looped.learned.readout import DistributionLoss, ExitGate, LogLoss, Readout
 
 CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
+# What a configuration may ask for, also one that comes with a file.
+LIMITS = {
+    "n_features": (1, 4096), "width": (2, 4096), "n_heads": (1, 256), "n_loop_blocks": (1, 128),
+    "n_pre_blocks": (0, 128), "n_post_blocks": (0, 128), "n_loops": (1, MAX_LOOPS),
+    "n_quantiles": (0, 10_000), "n_gate_units": (0, 4096), "n_views": (1, MAX_VIEWS),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Shape of a `LoopedNetwork`; saved with the weights.
+    """Shape of a `LoopedNetwork`; saved with the weights. `LIMITS` bounds every number.
 
     Parameters
     ----------
@@ -64,14 +71,8 @@ class NetworkConfig:
     centre: bool = True
 
     def __post_init__(self) -> None:
-        for name, lowest in (
-            ("n_features", 1), ("width", 2), ("n_heads", 1), ("n_loop_blocks", 1),
-            ("n_pre_blocks", 0), ("n_post_blocks", 0), ("n_loops", 1), ("n_quantiles", 0),
-            ("n_gate_units", 0), ("n_views", 1),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < lowest:
-                raise ValueError(f"Got {name}={value!r}, but expected an integer >= {lowest}.")
+        check_whole(self, LIMITS)
+        check_flags(self, ("injection", "centre"))
         if self.width % self.n_heads:
             raise ValueError(
                 f"Got width={self.width}, but expected a multiple of n_heads={self.n_heads}."
