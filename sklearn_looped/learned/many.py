@@ -100,7 +100,7 @@ def _run(network: LoopedNetwork, batch: list[_Member], n_loops: int) -> list[Ten
         return torch.cat(padded).to(device)
 
     weights = joined([member.weights for member in batch], n_support)
-    memory = network.encode_support(
+    memory = network.stream_support(
         joined([member.X for member in batch], n_support),
         joined([member.y for member in batch], n_support),
         n_loops,

@@ -5,6 +5,7 @@ D width.
 """
 
 import math
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, cast
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from sklearn_looped.core.loop import run_loop
 from sklearn_looped.learned.blocks import Block, KeysValues
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS, check_flags, check_whole
+from sklearn_looped.learned.memory import SupportMemory
 from sklearn_looped.learned.readout import DistributionLoss, ExitGate, LogLoss, Readout
 
 CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
@@ -114,18 +116,6 @@ class Step(NamedTuple):
 
     output: Tensor
     exit: Tensor | None
-
-
-class SupportMemory(NamedTuple):
-    """Keys and values of the support at every block of every loop: all that a query needs."""
-
-    pre: list[KeysValues]
-    loops: list[list[KeysValues]]
-    post: list[list[KeysValues]]
-
-    def first(self, n_loops: int) -> "SupportMemory":
-        """Return the memory of the first loops only."""
-        return SupportMemory(self.pre, self.loops[:n_loops], self.post[:n_loops])
 
 
 def _pass_and_keep(
@@ -272,19 +262,30 @@ class LoopedNetwork(nn.Module):
         Exact, because support rows never attend to queries. Shapes as in `forward`, with n = s;
         a row of weight w, (B, s), counts as w rows.
         """
+        pre, loops, post = self.stream_support(X, y, n_loops, weights)
+        kept = list(zip(post, loops, strict=False))  # `post` goes first
+        return SupportMemory(pre, [loop for _, loop in kept], [after for after, _ in kept])
+
+    def stream_support(
+        self, X: Tensor, y: Tensor, n_loops: int, weights: Tensor | None = None
+    ) -> SupportMemory:
+        """As `encode_support`, for one pass of queries that keeps no loop but the last.
+
+        The memory's `loops` and `post` are iterators: a loop is computed when `post` is asked.
+        """
         n_support = y.shape[1]
         prompt, pre = _pass_and_keep(self.pre, self._prompt(X, y), n_support, weights)
-        memory = SupportMemory(pre, [], [])
+        last: deque[list[KeysValues]] = deque(maxlen=1)
 
         def block(state: Tensor) -> Tensor:
             state, kept = _pass_and_keep(self.loop, state, n_support, weights)
-            memory.loops.append(kept)
+            last.append(kept)
             return state
 
         inject = self._inject if self.config.injection else None
-        for state in run_loop(block, prompt, n_loops, inject=inject):
-            memory.post.append(_pass_and_keep(self.post, state, n_support, weights)[1])
-        return memory
+        states = run_loop(block, prompt, n_loops, inject=inject)
+        post = (_pass_and_keep(self.post, state, n_support, weights)[1] for state in states)
+        return SupportMemory(pre, iter(last.pop, None), post)
 
     def predict_queries(
         self, X: Tensor, memory: SupportMemory
@@ -331,7 +332,7 @@ class LoopedNetwork(nn.Module):
             return state
 
         inject = self._inject if self.config.injection else None
-        for _ in run_loop(block, prompt, len(memory.loops), inject=inject):
+        for _ in run_loop(block, prompt, len(list(memory.post)), inject=inject):
             yield torch.cat(weights, 1)
 
     def _exit(self, state: Tensor, output: Tensor, last: Tensor | None, loop: int) -> Tensor | None:

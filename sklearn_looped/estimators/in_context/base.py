@@ -19,7 +19,8 @@ from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
 from sklearn_looped.learned.encoding import Array, Support, TableEncoder
-from sklearn_looped.learned.ensemble import CHUNK, ByLoop, SupportEnsemble
+from sklearn_looped.learned.ensemble import ByLoop, SupportEnsemble
+from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
 from sklearn_looped.learned.halting import (
     ExitRule,
     Gate,
@@ -28,7 +29,8 @@ from sklearn_looped.learned.halting import (
     leave_by_rule,
     thriftiest_loop,
 )
-from sklearn_looped.learned.network import LoopedNetwork, SupportMemory
+from sklearn_looped.learned.memory import Memories
+from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.views import fit_views
 
 
@@ -36,10 +38,10 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     """Base of the in-context estimators: `fit` keeps the support, nothing is trained."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_loops": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "n_loops": [Interval(Integral, 1, MAX_LOOPS, closed="both"), StrOptions({"auto"}), None],
         "exit_rule": [StrOptions({"settled", "gate", "holdout"})],
         "exit_quantile": [Interval(Real, 0, 1, closed="neither")],
-        "n_estimators": [Interval(Integral, 1, None, closed="left"), None],
+        "n_estimators": [Interval(Integral, 1, MAX_VIEWS, closed="both"), None],
         "max_support": [Interval(Integral, 2, None, closed="left")],
         "device": [str],
         "random_state": ["random_state"],
@@ -107,7 +109,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         self._held_out_loop = None
         if self.n_loops == "auto" and self.exit_rule == "holdout":
             self._held_out_loop = self._choose_loop()
-        self.n_loops_ = len(self._memories[0].loops)
+        self.n_loops_ = self._memories.n_loops
 
     def _fit_ensemble(self, support: Support, rng: np.random.RandomState) -> SupportEnsemble:
         config = self._checkpoint.network.config
@@ -157,17 +159,17 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
                 device = torch.device("cpu")
             self._start(device)
 
-    def _memories_for(self, n_loops: int) -> list[SupportMemory]:
+    def _memories_for(self, n_loops: int) -> Memories:
         """Return the support's memory for some loops; run the support again if more than in fit."""
-        if n_loops > len(self._memories[0].loops):
+        if n_loops > self._memories.n_loops:
             return self._ensemble.remember(self._network, n_loops)
-        return [memory.first(n_loops) for memory in self._memories]
+        return self._memories.first(n_loops)
 
     def _by_chunk(self, X: ArrayLike, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the validated queries, its run by loop and its size."""
         Z = self._encoder.transform(validate_table(self, X, reset=False))
         memories = self._memories_for(n_loops)
-        size = max(1, CHUNK // self._ensemble.support.Y.shape[1])
+        size = self._ensemble.queries_at_once(self._network, memories)
         for start in range(0, len(Z), size):
             chunk = Z[start : start + size]
             yield self._ensemble.predict_by_loop(self._network, memories, chunk), len(chunk)
