@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.tensor_files import (
     CheckpointError,
@@ -74,6 +75,7 @@ def _load_same(name: str, digest: str) -> Checkpoint:
     return checkpoint
 
 
+@in_own_modes
 def _from_bytes(name: str, digest: str, config: NetworkConfig, data: bytes) -> Checkpoint:
     """Rebuild weights that travelled in a pickle."""
     return Checkpoint(name, digest, _with_weights(config, load(data)), {})
@@ -152,6 +154,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 @lru_cache(maxsize=8)
+@in_own_modes
 def _load(path: Path, name: str, stamp: tuple[int, int]) -> Checkpoint:
     """Load a file; `stamp` (size, time of change) makes a changed file load anew."""
     metadata, tensors = _read(path)

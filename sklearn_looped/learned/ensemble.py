@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.encoding import Array, Support
 from sklearn_looped.learned.memory import (
     KEPT,
@@ -66,10 +67,12 @@ class SupportEnsemble:
     standardisers: list[Standardiser]
 
     @classmethod
+    @in_own_modes
     def fit(cls, support: Support, views: list[View], centre: bool) -> "SupportEnsemble":
         """Fit the canonical form of every view."""
         return cls(support, views, [_fit_canonical(v.support(support), centre) for v in views])
 
+    @in_own_modes
     def remember(self, network: LoopedNetwork, n_loops: int) -> Memories:
         """Run the support through the network, once a view; keep keys and values if they are few.
 
@@ -97,6 +100,7 @@ class SupportEnsemble:
             return queries_at_once(network, n_targets, memories.n_loops)
         return max(1, CHUNK // n_targets)
 
+    @in_own_modes
     def predict_by_loop(self, network: LoopedNetwork, memories: Memories, X: Array) -> ByLoop:
         """Yield after every loop the members' average for queries (q, d).
 
@@ -123,6 +127,7 @@ class SupportEnsemble:
             kept = yield Outcome(torch.stack(members).mean(0).numpy(), leaving)
             staying = None if kept is None else torch.from_numpy(kept)
 
+    @in_own_modes
     def attention_by_loop(
         self, network: LoopedNetwork, memories: Memories, X: Array, member: int
     ) -> Iterator[Array]:

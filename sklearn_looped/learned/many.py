@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.encoding import Array
 from sklearn_looped.learned.ensemble import SupportEnsemble, decode, tables_of
 from sklearn_looped.learned.network import LoopedNetwork
@@ -31,6 +32,7 @@ class _Member(NamedTuple):
         return len(self.y) * (self.X.shape[1] + self.queries.shape[1])
 
 
+@in_own_modes
 def predict_tables(
     network: LoopedNetwork, ensembles: list[SupportEnsemble], queries: list[Array], n_loops: int
 ) -> list[Array]:
