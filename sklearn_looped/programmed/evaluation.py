@@ -160,6 +160,10 @@ class LoopedTransformer:
             adjacency = torch.as_tensor(adjacency.toarray(), dtype=state.dtype)
         return lambda x: self(x, adjacency), state
 
+    def acting(self, head: Head) -> tuple[list[int], list[int]]:
+        """Rows on which a head can act, and those that they can attend to."""
+        return self.tokens.index(*head.rows), self.tokens.index(*_key_kinds(head, self.tokens))
+
     @cached_property
     def changing(self) -> dict[str, set[int]]:
         """Columns that some layer may write to, by kind of token; all others never change."""
@@ -223,7 +227,7 @@ def _head_step(
     pointer = head.pointer if evaluation == "gather" else None
     if pointer is not None and _pointers_name_rows(transformer, head, pointer, state):
         return compile_pointer_head(head, pointer, tokens, state.numpy(), matrix)
-    rows, keys = acting(head, tokens)
+    rows, keys = transformer.acting(head)
     kinds, cached = _key_kinds(head, tokens), evaluation != "masked"
     if evaluation == "gather" and head.kind != "graph" and head.margin is None:
         queries_fixed = _is_fixed(transformer, head.rows, head.Wq)
@@ -304,11 +308,6 @@ def _pointers_name_rows(
 def _key_kinds(head: Head, tokens: Layout) -> list[str]:
     """Kinds of token a head attends to: those it names and the null token, in token order."""
     return [kind for kind in tokens.names if kind in head.keys or kind == "null"]
-
-
-def acting(head: Head, tokens: Layout) -> tuple[list[int], list[int]]:
-    """Rows on which a head can act, and those that they can attend to."""
-    return tokens.index(*head.rows), tokens.index(*_key_kinds(head, tokens))
 
 
 def _feed_forward_step(

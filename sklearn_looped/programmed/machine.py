@@ -18,7 +18,7 @@ from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.programmed.assembler import Program
 from sklearn_looped.programmed.certificate import Certificate
-from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer, acting
+from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
 from sklearn_looped.programmed.layout import Layout, sign_code, sign_value
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -134,7 +134,7 @@ class Machine(ABC):
             for head in self.transformer.layers[0].heads:
                 if head.pointer is not None and head.pointer.held_by == "key":
                     # Only the rows and keys that can act: of a long program all are too many.
-                    rows, keys = acting(head, self.tokens)
+                    rows, keys = self.transformer.acting(head)
                     output = head.attend(
                         head.Wq(state[rows]), head.Wk(state[keys]), head.Wv(state[keys])
                     )
