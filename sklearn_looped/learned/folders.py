@@ -66,6 +66,8 @@ def _hold(state: Path) -> Any:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
         lock.acquire(timeout=0)
+    except NotImplementedError:  # a file system without locks, and an older filelock
+        return None
     except (Timeout, RuntimeError) as error:  # held by another process, or by this very thread
         raise BlockingIOError(
             f"Another training holds the folder {folder} ({_holder(folder)}). Wait for its end, "
