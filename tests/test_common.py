@@ -3,6 +3,7 @@
 import inspect
 from pathlib import Path
 
+import pytest
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -63,14 +64,21 @@ def test_no_tag_excuses_an_estimator():
 
 def test_the_html_representation_links_to_the_api_reference(monkeypatch):
     reference = (Path(__file__).parents[1] / "docs" / "api" / "estimators.rst").read_text()
-    monkeypatch.delenv("SKLEARN_LOOPED_DOCS", raising=False)
+    monkeypatch.setenv("SKLEARN_LOOPED_DOCS", "https://example.org/{docs}/")
     for estimator in ESTIMATORS:
         name = type(estimator).__name__
         page = f"generated/sklearn_looped.{name}.html"
-        assert f'href="docs/_build/html/{page}"' in estimator._repr_html_()
+        assert f'href="https://example.org/{{docs}}/{page}"' in estimator._repr_html_()
         assert f"\n   {name}\n" in reference  # the page is there
-    monkeypatch.setenv("SKLEARN_LOOPED_DOCS", "https://example.org/{docs}/")
-    assert f'href="https://example.org/{{docs}}/{page}"' in estimator._repr_html_()
+
+
+@pytest.mark.parametrize("address", [None, ""])
+def test_without_documentation_the_html_representation_has_no_link(monkeypatch, address):
+    monkeypatch.delenv("SKLEARN_LOOPED_DOCS", raising=False)
+    if address is not None:
+        monkeypatch.setenv("SKLEARN_LOOPED_DOCS", address)
+    for estimator in ESTIMATORS:
+        assert "href=" not in estimator._repr_html_()
 
 
 def test_a_pipeline_links_each_step_to_its_own_documentation(monkeypatch):

@@ -96,7 +96,7 @@ def refused(path: Path, full: Callable[[Path], Any], job: Callable[[], Any]) -> 
                 return f"unclear: {error}"
         else:
             return "no error"
-        if path.with_suffix(".partial").exists():
+        if list(path.parent.glob("*.partial")) + list(path.parent.glob(".*.partial")):
             return "a partial file stays"
     return "" if path.read_bytes() == before else "the file changed"
 

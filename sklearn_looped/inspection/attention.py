@@ -212,7 +212,7 @@ class AttentionDisplay:
         ]
         label_ticks(ax.xaxis, names, rotation=90, fontsize="small")
         label_ticks(ax.yaxis, [str(loop) for loop in range(1, n_loops + 1)])
-        ax.set(xlabel="Support row: its target", ylabel="Loop")
+        ax.set(xlabel="Support row: its target, sorted by target", ylabel="Loop")
         if n_drawn < n_support:
             share = 100 * weights[-1, self.drawn_].sum()
             ax.set_title(

@@ -184,7 +184,7 @@ class PredictionIntervalDisplay:
             x[~covered], y_true[~covered], "x", color=VERMILION, markersize=size + 1,
             label=f"observed, outside: {len(order) - n_covered}",
         )  # fmt: skip
-        xlabel = "Queries in order of their prediction" if kind == "sorted" else "Predicted median"
+        xlabel = "Query, sorted by its predicted median" if kind == "sorted" else "Predicted median"
         ax.set(xlabel=xlabel, ylabel="Target")
         ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
         return self

@@ -53,7 +53,11 @@ class LoopCurveDisplay:
     line_ : matplotlib Line2D
         Mean over folds.
     fill_between_ : matplotlib PolyCollection or None
-        One standard deviation over folds to each side; None with one fold.
+        One standard deviation over folds to each side, and no farther than the scores of the
+        folds; None with one fold. Most of it is what some folds are easier than others.
+    differences_ : matplotlib PolyCollection or None
+        The same of the differences, fold by fold, to the score after `n_loops` loops, or after
+        the most if that is not among `loops`: what counts where loops are compared.
     n_loops_line_ : matplotlib Line2D or None
         The mark.
 
@@ -197,21 +201,23 @@ class LoopCurveDisplay:
 
         self.ax_ = ax = axes_of(ax, (7, 4.4))
         self.figure_ = ax.figure
-        mean, std = self.scores.mean(axis=1), self.scores.std(axis=1)
+        mean = self.scores.mean(axis=1)
         n_folds = self.scores.shape[1]
         style = {"color": BLUE, "marker": "o", "label": "score" if n_folds == 1 else "mean"}
         [self.line_] = ax.plot(self.loops, mean, **{**style, **(line_kw or {})})
-        self.fill_between_ = self.n_loops_line_ = None
+        self.fill_between_ = self.differences_ = self.n_loops_line_ = None
         if n_folds > 1:
+            band = {"color": self.line_.get_color(), "linewidth": 0}
+            label = f"± standard deviation, {n_folds} folds"
             self.fill_between_ = ax.fill_between(
-                self.loops,
-                mean - std,
-                mean + std,
-                color=self.line_.get_color(),
-                alpha=0.2,
-                linewidth=0,
-                label=f"± standard deviation, {n_folds} folds",
+                self.loops, *self._band(self.scores), **band, alpha=0.2, label=label
             )
+            place = self._reference()
+            label = f"± that of the difference to {self.loops[place]} loops"
+            self.differences_ = ax.fill_between(
+                self.loops, *self._band(self.scores - self.scores[place]), **band, alpha=0.35,
+                label=label,
+            )  # fmt: skip
         if self.n_loops is not None:
             label = f"taken: {self.n_loops} loops"
             self.n_loops_line_ = ax.axvline(
@@ -219,8 +225,22 @@ class LoopCurveDisplay:
             )
         ax.set(xlabel="Loops", ylabel=self.score_name or "Score")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=12))
-        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
+        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
         return self
+
+    def _reference(self) -> int:
+        """Place of the count that the others are compared with: the one taken, else the last."""
+        places = np.flatnonzero(self.loops == self.n_loops)
+        return int(places[0]) if len(places) else len(self.loops) - 1
+
+    def _band(self, varying: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the mean score minus and plus a spread over folds, among the scores seen.
+
+        Beyond them a band may promise what no score can be, such as an accuracy above one.
+        """
+        mean, std = self.scores.mean(axis=1), varying.std(axis=1)
+        low, high = self.scores.min(axis=1), self.scores.max(axis=1)
+        return np.clip(mean - std, low, high), np.clip(mean + std, low, high)
 
 
 def _score_name(scoring: Scoring, negate: bool) -> str:

@@ -4,6 +4,7 @@ Shapes: B tables, n rows, s support rows, D width, h heads, c = D / h.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TYPICAL_SUPPORT = 64  # rows at which the logits' scale starts at one
+WORKSPACE = 2**24  # logits and hidden units that a block holds at a time: 64 MB in float32
 
 
 class KeysValues(NamedTuple):
@@ -26,6 +28,14 @@ class KeysValues(NamedTuple):
     keys: Tensor
     values: Tensor
     weights: Tensor | None = None
+
+    def split(self, n_tables: int) -> list["KeysValues"]:
+        """Cut into so many tables each; the last part may have fewer."""
+        keys, values = self.keys.split(n_tables), self.values.split(n_tables)
+        weights: Sequence[Tensor | None] = [None] * len(keys)
+        if self.weights is not None:
+            weights = self.weights.split(n_tables)
+        return [KeysValues(*part) for part in zip(keys, values, weights, strict=True)]
 
 
 def attention_weights(queries: Tensor, keys: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -95,7 +105,8 @@ class Block(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Return queries (B, h, n, c), scaled, and the bias (B, 1, 1, s) of their logits."""
         queries = self._split_heads(self.to_query(self.attention_norm(rows)))  # (B, h, n, c)
-        bias, log_rows = None, torch.tensor(math.log(1 + keys.shape[-2]), device=rows.device)
+        log_support = math.log(1 + keys.shape[-2])
+        bias, log_rows = None, torch.tensor(log_support, dtype=torch.float32, device=rows.device)
         if weights is not None:
             bias = weights.log()[:, None, None]
             log_rows = torch.log1p(weights.sum(1))[:, None, None, None]
@@ -109,7 +120,23 @@ class Block(nn.Module):
         return attention_weights(queries, keys, bias)
 
     def forward(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
-        """Update rows (B, n, D), which attend to the support behind `keys_values`."""
+        """Update rows (B, n, D), which attend to the support behind `keys_values`.
+
+        Rows do not see each other, so that many of them are updated some at a time.
+        """
+        n_tables, n_rows, width = rows.shape
+        n_support = keys_values.keys.shape[-2]
+        most = max(1, WORKSPACE // (self.n_heads * n_support + 4 * width))  # rows at a time
+        if n_tables * n_rows <= most:
+            return self._update(rows, keys_values)
+        if n_tables == 1:
+            parts = rows.split(most, 1)
+            return torch.cat([self._update(part, keys_values) for part in parts], 1)
+        n_together = max(1, most // n_rows)
+        tables = zip(rows.split(n_together), keys_values.split(n_together), strict=True)
+        return torch.cat([self.forward(part, support) for part, support in tables])
+
+    def _update(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
         keys, values, weights = keys_values
         queries, bias = self._queries(rows, keys, weights)
         heads = attend(queries, keys, values, bias)

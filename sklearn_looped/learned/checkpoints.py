@@ -21,11 +21,13 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.tensor_files import (
     CheckpointError,
     read_tensors,
     tensor_digest,
+    unreadable,
     write_tensors,
 )
 
@@ -73,6 +75,7 @@ def _load_same(name: str, digest: str) -> Checkpoint:
     return checkpoint
 
 
+@in_own_modes
 def _from_bytes(name: str, digest: str, config: NetworkConfig, data: bytes) -> Checkpoint:
     """Rebuild weights that travelled in a pickle."""
     return Checkpoint(name, digest, _with_weights(config, load(data)), {})
@@ -151,12 +154,13 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 @lru_cache(maxsize=8)
+@in_own_modes
 def _load(path: Path, name: str, stamp: tuple[int, int]) -> Checkpoint:
     """Load a file; `stamp` (size, time of change) makes a changed file load anew."""
     metadata, tensors = _read(path)
     try:
         network = _with_weights(NetworkConfig(**json.loads(metadata["config"])), tensors)
-        training = json.loads(metadata["training"])
+        training = dict(json.loads(metadata["training"]))
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(
             f"{path} does not describe a network that this version of sklearn_looped knows "
@@ -193,7 +197,8 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If the name is unknown, or the file missing, damaged, foreign or of a newer format.
+        If the name is unknown, or the file missing, one that you have no right to read, damaged,
+        foreign, of a newer format, or asking for a network beyond the limits of `NetworkConfig`.
 
     Examples
     --------
@@ -205,12 +210,15 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     registered = registry()
     shipped = name in registered
     path = WEIGHTS_FOLDER / f"{name}.safetensors" if shipped else Path(name)
-    if not path.is_file():
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # or no path at all
         raise CheckpointError(
             f"Got weights={name!r}, but there is no such file and the shipped weights are "
             f"{', '.join(sorted(registered)) or 'none'}. Give one of these names or a path."
-        )
-    status = path.stat()
+        ) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
     stamp = (status.st_size, status.st_mtime_ns)
     if shipped and _file_sha256(path, stamp) != registered[name]:
         raise CheckpointError(
@@ -222,4 +230,7 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
 
 @lru_cache(maxsize=8)
 def _file_sha256(path: Path, stamp: tuple[int, int]) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from error

@@ -9,31 +9,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.encoding import Array
-from sklearn_looped.learned.ensemble import SupportEnsemble, decode, tables_of
+from sklearn_looped.learned.ensemble import SupportEnsemble
+from sklearn_looped.learned.members import Member
 from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.opinions import Opinions
-from sklearn_looped.learned.standardise import Standardiser
 
 ROWS = 16_384  # rows of a batch, support and queries, that bound its memory
 
 
-class _Member(NamedTuple):
-    """What one member of one ensemble adds to a batch, all in canonical form."""
+class _Table(NamedTuple):
+    """What one member of one ensemble adds to a batch, a table a target."""
 
     ensemble: int
-    X: Tensor  # (B, s, d)
-    y: Tensor  # (B, s)
-    weights: Tensor  # (B, s)
-    queries: Tensor  # (B, q, d)
-    of_support: Opinions | None
-    of_queries: Opinions | None
-    scale: Standardiser
+    member: Member
+    queries: Tensor  # (T, q, d)
+    opinions: Opinions | None  # of the queries
 
     def n_rows(self) -> int:
-        return len(self.y) * (self.X.shape[1] + self.queries.shape[1])
+        return len(self.queries) * (self.member.y.shape[1] + self.queries.shape[1])
+
+    def size(self) -> tuple[int, int, int]:
+        """Columns, support rows and queries."""
+        return self.queries.shape[2], self.member.y.shape[1], self.queries.shape[1]
 
 
+@in_own_modes
 def predict_tables(
     network: LoopedNetwork, ensembles: list[SupportEnsemble], queries: list[Array], n_loops: int
 ) -> list[Array]:
@@ -46,61 +48,42 @@ def predict_tables(
     -------
     list of ndarray of shape (T, q, n_outputs)
     """
-    members = [
-        member
-        for index, (ensemble, X) in enumerate(zip(ensembles, queries, strict=True))
-        for member in _members(network, index, ensemble, X)
-    ]
-    members.sort(key=lambda m: (m.X.shape[2], m.X.shape[1], m.queries.shape[1]))
+    config = network.config
+    tables = []
+    for index, (ensemble, X) in enumerate(zip(ensembles, queries, strict=True)):
+        for view in ensemble.views:
+            member = Member.fit(view, ensemble.support, config)
+            read = member.queries(X)
+            tables.append(_Table(index, member.without_experts(), *read))
+    tables.sort(key=_Table.size)
     outputs: list[list[Tensor]] = [[] for _ in ensembles]
-    for batch in _batches(members):
-        for member, output in zip(batch, _run(network, batch, n_loops), strict=True):
-            outputs[member.ensemble].append(decode(output, member.scale, network.config.classifies))
+    for batch in _batches(tables):
+        for table, output in zip(batch, _run(network, batch, n_loops), strict=True):
+            decoded = table.member.decode(output, config.classifies)
+            outputs[table.ensemble].append(decoded)
     return [torch.stack(each).mean(0).numpy() for each in outputs]
 
 
-def _members(
-    network: LoopedNetwork, index: int, ensemble: SupportEnsemble, X: Array
-) -> list[_Member]:
-    members = []
-    for view, reader in zip(ensemble.views, ensemble.read(network), strict=True):
-        rows, y, weights = tables_of(view.support(ensemble.support))
-        cells, of_support = reader.support(rows)
-        queries, of_queries = reader.queries(torch.tensor(view.query(X)).expand(len(y), -1, -1))
-        members.append(
-            _Member(
-                index,
-                cells,
-                reader.scale.target(y).float(),
-                torch.ones_like(y).float() if weights is None else weights.float(),
-                queries,
-                of_support,
-                of_queries,
-                reader.scale,
-            )
-        )
-    return members
-
-
-def _batches(members: list[_Member]) -> list[list[_Member]]:
-    """Cut the sorted members where the width changes or a batch is full."""
-    batches: list[list[_Member]] = []
+def _batches(tables: list[_Table]) -> list[list[_Table]]:
+    """Cut the sorted tables where the width changes or a batch is full."""
+    batches: list[list[_Table]] = []
     n_rows = 0
-    for member in members:
-        new = not batches or batches[-1][-1].X.shape[2] != member.X.shape[2]
-        if new or n_rows + member.n_rows() > ROWS:
+    for table in tables:
+        new = not batches or batches[-1][-1].queries.shape[2] != table.queries.shape[2]
+        if new or n_rows + table.n_rows() > ROWS:
             batches.append([])
             n_rows = 0
-        batches[-1].append(member)
-        n_rows += member.n_rows()
+        batches[-1].append(table)
+        n_rows += table.n_rows()
     return batches
 
 
-def _run(network: LoopedNetwork, batch: list[_Member], n_loops: int) -> list[Tensor]:
-    """Return outputs (T, q, n_outputs) of each member, in float64 on the CPU."""
+def _run(network: LoopedNetwork, batch: list[_Table], n_loops: int) -> list[Tensor]:
+    """Return outputs (T, q, n_outputs) of each member."""
     device = next(network.parameters()).device
-    n_support = max(member.X.shape[1] for member in batch)
-    n_query = max(member.queries.shape[1] for member in batch)
+    members = [table.member for table in batch]
+    n_support = max(member.y.shape[1] for member in members)
+    n_query = max(table.queries.shape[1] for table in batch)
 
     def joined(parts: list[Tensor], n_rows: int) -> Tensor:
         padded = [
@@ -119,18 +102,20 @@ def _run(network: LoopedNetwork, batch: list[_Member], n_loops: int) -> list[Ten
             torch.cat([part.gate for part in heard]).to(device),
         )
 
-    weights = joined([member.weights for member in batch], n_support)
-    memory = network.encode_support(
-        joined([member.X for member in batch], n_support),
-        joined([member.y for member in batch], n_support),
+    weights = joined(
+        [torch.ones_like(m.y) if m.weights is None else m.weights for m in members], n_support
+    )
+    memory = network.stream_support(
+        joined([member.cells for member in members], n_support),
+        joined([member.y for member in members], n_support),
         n_loops,
         None if bool((weights == 1).all()) else weights,
-        joined_opinions([member.of_support for member in batch], n_support),
+        joined_opinions([member.opinions for member in members], n_support),
     )
     *_, last = network.predict_queries(
-        joined([m.queries for m in batch], n_query),
+        joined([table.queries for table in batch], n_query),
         memory,
-        joined_opinions([member.of_queries for member in batch], n_query),
+        joined_opinions([table.opinions for table in batch], n_query),
     )
-    outputs = last.output.cpu().double().split([len(member.y) for member in batch])
-    return [o[:, : m.queries.shape[1]] for o, m in zip(outputs, batch, strict=True)]
+    outputs = last.output.split([len(member.y) for member in members])
+    return [o[:, : t.queries.shape[1]] for o, t in zip(outputs, batch, strict=True)]

@@ -16,6 +16,7 @@ from sklearn_looped.core.kernel_machine import LENGTHS, Search
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.experts import Experts, silenced
+from sklearn_looped.learned.folders import folder_of_one_run
 from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss
 from sklearn_looped.learned.network import CLIP, NetworkConfig, Step
 from sklearn_looped.learned.opinions import N_EXPERTS, Opinions
@@ -287,7 +288,7 @@ def meta_train(
         readout where a regressor becomes a classifier, begins anew. None: random weights.
     folder : path, default=None
         Where the state of the run is kept. A run that was killed goes on from there; a finished
-        one returns at once. None: nothing is kept.
+        one returns at once. One run holds it at a time. None: nothing is kept.
     save_every : float, default=30.0
         Seconds between saves: what a kill loses at most.
     device : str, default="auto"
@@ -314,7 +315,8 @@ def meta_train(
         it holds a run with another network, prior, recipe or start, or a damaged one.
     OSError
         If the state cannot be saved, as on a full disk; the last one is untouched, and the same
-        call goes on from there once there is room.
+        call goes on from there once there is room. Before any step, if another run holds the
+        folder: the message says which process.
     FloatingPointError
         If the loss stops being finite.
     KeyboardInterrupt
@@ -366,13 +368,14 @@ def meta_train(
         recipe=recipe,
         processes=processes,
     ).initialize()
-    state.load(net)
-    if len(state.losses) < recipe.n_steps:
-        hears = isinstance(network, NetworkConfig) and network.experts
-        columns = network.n_features if hears else 0
-        net.partial_fit(
-            PromptStream(prior, recipe, len(state.losses), network.centre, columns, processes)
-        )
+    with folder_of_one_run(state.path, processes):
+        state.load(net)
+        if len(state.losses) < recipe.n_steps:
+            hears = isinstance(network, NetworkConfig) and network.experts
+            columns = network.n_features if hears else 0
+            net.partial_fit(
+                PromptStream(prior, recipe, len(state.losses), network.centre, columns, processes)
+            )
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
         raise KeyboardInterrupt(f"Stopped after {len(state.losses)} of {recipe.n_steps} steps.")

@@ -5,6 +5,7 @@ D width.
 """
 
 import math
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, cast
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from sklearn_looped.core.loop import run_loop
 from sklearn_looped.learned.blocks import Block, KeysValues
+from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS, check_flags, check_whole
+from sklearn_looped.learned.memory import SupportMemory
 from sklearn_looped.learned.opinions import N_OPINION_FEATURES, Opinions, opinion_features
 from sklearn_looped.learned.readout import (
     DistributionLoss,
@@ -25,11 +28,18 @@ from sklearn_looped.learned.readout import (
 )
 
 CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
+# What a configuration may ask for, also one that comes with a file.
+LIMITS = {
+    "n_features": (1, 4096), "width": (2, 4096), "n_heads": (1, 256), "n_loop_blocks": (1, 128),
+    "n_pre_blocks": (0, 128), "n_post_blocks": (0, 128), "n_loops": (1, MAX_LOOPS),
+    "n_quantiles": (0, 10_000), "n_gate_units": (0, 4096), "n_views": (1, MAX_VIEWS),
+    "feed_forward": (1, 64), "n_bases": (0, 256),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Shape of a `LoopedNetwork`; saved with the weights.
+    """Shape of a `LoopedNetwork`; saved with the weights. `LIMITS` bounds every number.
 
     Parameters
     ----------
@@ -81,14 +91,8 @@ class NetworkConfig:
     n_bases: int = 0
 
     def __post_init__(self) -> None:
-        for name, lowest in (
-            ("n_features", 1), ("width", 2), ("n_heads", 1), ("n_loop_blocks", 1),
-            ("n_pre_blocks", 0), ("n_post_blocks", 0), ("n_loops", 1), ("n_quantiles", 0),
-            ("n_gate_units", 0), ("n_views", 1), ("feed_forward", 1), ("n_bases", 0),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < lowest:
-                raise ValueError(f"Got {name}={value!r}, but expected an integer >= {lowest}.")
+        check_whole(self, LIMITS)
+        check_flags(self, ("injection", "centre", "experts"))
         if self.width % self.n_heads:
             raise ValueError(
                 f"Got width={self.width}, but expected a multiple of n_heads={self.n_heads}."
@@ -130,18 +134,6 @@ class Step(NamedTuple):
 
     output: Tensor
     exit: Tensor | None
-
-
-class SupportMemory(NamedTuple):
-    """Keys and values of the support at every block of every loop: all that a query needs."""
-
-    pre: list[KeysValues]
-    loops: list[list[KeysValues]]
-    post: list[list[KeysValues]]
-
-    def first(self, n_loops: int) -> "SupportMemory":
-        """Return the memory of the first loops only."""
-        return SupportMemory(self.pre, self.loops[:n_loops], self.post[:n_loops])
 
 
 def _pass_and_keep(
@@ -223,7 +215,7 @@ class LoopedNetwork(nn.Module):
         if opinions is not None:
             channels.append(cells * opinions.gate[:, None])
         if self.config.n_bases:
-            centres = torch.linspace(-2, 2, self.config.n_bases).to(X)
+            centres = torch.linspace(-2, 2, self.config.n_bases, dtype=X.dtype, device=X.device)
             bumps = torch.exp(-2 * (cells[..., None] - centres).square()) * ~missing[..., None]
             channels += bumps.unbind(-1)
         stacked = torch.stack(channels, -2)  # (B, n, n_channels, d)
@@ -334,19 +326,35 @@ class LoopedNetwork(nn.Module):
         Exact, because support rows never attend to queries. Shapes as in `forward`, with n = s;
         a row of weight w, (B, s), counts as w rows.
         """
+        pre, loops, post = self.stream_support(X, y, n_loops, weights, opinions)
+        kept = list(zip(post, loops, strict=False))  # `post` goes first
+        return SupportMemory(pre, [loop for _, loop in kept], [after for after, _ in kept])
+
+    def stream_support(
+        self,
+        X: Tensor,
+        y: Tensor,
+        n_loops: int,
+        weights: Tensor | None = None,
+        opinions: Opinions | None = None,
+    ) -> SupportMemory:
+        """As `encode_support`, for one pass of queries that keeps no loop but the last.
+
+        The memory's `loops` and `post` are iterators: a loop is computed when `post` is asked.
+        """
         n_support = y.shape[1]
         prompt, pre = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support, weights)
-        memory = SupportMemory(pre, [], [])
+        last: deque[list[KeysValues]] = deque(maxlen=1)
 
         def block(state: Tensor) -> Tensor:
             state, kept = _pass_and_keep(self.loop, state, n_support, weights)
-            memory.loops.append(kept)
+            last.append(kept)
             return state
 
         inject = self._inject if self.config.injection else None
-        for state in run_loop(block, prompt, n_loops, inject=inject):
-            memory.post.append(_pass_and_keep(self.post, state, n_support, weights)[1])
-        return memory
+        states = run_loop(block, prompt, n_loops, inject=inject)
+        post = (_pass_and_keep(self.post, state, n_support, weights)[1] for state in states)
+        return SupportMemory(pre, iter(last.pop, None), post)
 
     def predict_queries(
         self, X: Tensor, memory: SupportMemory, opinions: Opinions | None = None
@@ -396,7 +404,7 @@ class LoopedNetwork(nn.Module):
             return state
 
         inject = self._inject if self.config.injection else None
-        for _ in run_loop(block, prompt, len(memory.loops), inject=inject):
+        for _ in run_loop(block, prompt, len(list(memory.post)), inject=inject):
             yield torch.cat(weights, 1)
 
     def _exit(self, state: Tensor, output: Tensor, last: Tensor | None, loop: int) -> Tensor | None:

@@ -21,7 +21,7 @@ def quantile_levels(n_quantiles: int) -> Tensor:
     >>> quantile_levels(4)
     tensor([0.1250, 0.3750, 0.6250, 0.8750])
     """
-    return (torch.arange(n_quantiles) + 0.5) / n_quantiles
+    return (torch.arange(n_quantiles, dtype=torch.float32, device="cpu") + 0.5) / n_quantiles
 
 
 def interpolate_quantiles(known: NDArray[Any], wanted: NDArray[np.float64]) -> NDArray[Any]:

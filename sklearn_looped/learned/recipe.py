@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Generator
 
+from sklearn_looped.learned.fields import MAX_LOOPS, check_whole
 from sklearn_looped.learned.priors.mechanisms import uniform
 
 Range = tuple[int, int]
@@ -79,17 +80,20 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("n_steps", "n_query", "window", "rows_per_step"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"Got {name}={getattr(self, name)!r}, but expected at least 1.")
-        for name, lowest in (
-            ("n_features", 1), ("n_support", 2), ("late_support", 2), ("n_loops", 1)
+        positive = (1, None)
+        check_whole(
+            self,
+            {
+                "n_steps": positive, "n_query": positive, "window": positive,
+                "rows_per_step": positive, "seed": (0, None),
+                **({} if self.n_grad_loops is None else {"n_grad_loops": positive}),
+            },
+        )  # fmt: skip
+        for name, lowest, highest in (
+            ("n_features", 1, None), ("n_support", 2, None), ("n_loops", 1, MAX_LOOPS),
+            *([] if self.late_support is None else [("late_support", 2, None)]),
         ):  # fmt: skip
-            low, high = getattr(self, name) or (lowest, lowest)
-            if not lowest <= low <= high:
-                raise ValueError(
-                    f"Got {name}=({low}, {high}), but expected {lowest} <= low <= high."
-                )
+            _check_range(name, getattr(self, name), lowest, highest)
         for name in ("curriculum", "warmup", "decay", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Got {name}={getattr(self, name)!r}, but expected 0 to 1.")
@@ -147,3 +151,11 @@ class Recipe:
         rise = (step + 1) / max(1, self.warmup * self.n_steps)
         fall = (self.n_steps - step) / max(1, self.decay * self.n_steps)
         return min(1.0, rise, fall)
+
+
+def _check_range(name: str, ends: Range, lowest: int, highest: int | None) -> None:
+    """Refuse ends that are not two integers in order, within the limits."""
+    whole = len(ends) == 2 and all(type(end) is int for end in ends)
+    if not whole or not lowest <= ends[0] <= ends[1] <= (highest or ends[1]):
+        upper = "" if highest is None else f" <= {highest}"
+        raise ValueError(f"Got {name}={ends}, but expected {lowest} <= low <= high{upper}.")

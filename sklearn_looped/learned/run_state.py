@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import MISSING, asdict, fields
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -137,7 +138,6 @@ class RunState(Callback):
         """Go on from the saved state, if there is one; refuse the state of another run."""
         if self.path is None:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
             self._restore(net, self.path)
         steps = self.processes.gather(len(self.losses))
@@ -153,14 +153,31 @@ class RunState(Callback):
         digest = metadata.pop("digest", None)
         if digest not in (None, tensor_digest(json.dumps(metadata, sort_keys=True), tensors)):
             raise CheckpointError(f"{path} is damaged: it does not match its digest. {anew}")
-        if not self.identity.keys() <= metadata.keys():
-            raise CheckpointError(f"{path} is no state of a meta-training run. {anew}")
-        self._check_identity(metadata)
+        try:
+            theirs = {key: dict(json.loads(metadata[key])) for key in self.identity}
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path} is no state of a meta-training run. {anew}") from error
+        self._check_identity(theirs)
+        try:
+            self._take(net, tensors)
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise CheckpointError(
+                f"{path} is no whole state of a run ({' '.join(str(error).split())}). {anew}"
+            ) from error
+        self.bar.update(len(self.losses))
+
+    def _take(self, net: NeuralNet, tensors: dict[str, Tensor]) -> None:
+        """Take over weights, optimisers, losses and cost."""
 
         def part(prefix: str) -> dict[str, Tensor]:
             start = prefix + "."
             return {k.removeprefix(start): t for k, t in tensors.items() if k.startswith(start)}
 
+        losses, (n_tables, seconds) = tensors["losses"].tolist(), tensors["cost"].tolist()
+        if not len(losses) <= self.recipe.n_steps or not 0 <= n_tables < inf > seconds >= 0:
+            raise ValueError(
+                f"{len(losses)} of {self.recipe.n_steps} steps, {n_tables} tables, {seconds} s"
+            )
         net.module_.load_state_dict(part("module"))
         self.average.load_state_dict(part("average"))
         for kind in ("optimizer", "muon"):
@@ -171,14 +188,12 @@ class RunState(Callback):
             optimizer = getattr(net, kind + "_")
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self.losses = tensors["losses"].tolist()
-        self.n_tables, self.seconds = int(tensors["cost"][0]), float(tensors["cost"][1])
-        self.bar.update(len(self.losses))
+        self.losses, self.n_tables, self.seconds = losses, int(n_tables), seconds
 
-    def _check_identity(self, metadata: dict[str, str]) -> None:
+    def _check_identity(self, saved: dict[str, dict[str, Any]]) -> None:
         for key, ours in self.identity.items():
             # A field that came after the state was written has had its default.
-            theirs = self.defaults[key] | json.loads(metadata[key])
+            theirs = self.defaults[key] | saved[key]
             ours = json.loads(json.dumps(ours))
             if theirs != ours:
                 names = {**ours, **theirs}

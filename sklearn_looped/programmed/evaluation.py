@@ -21,6 +21,7 @@ from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
 from sklearn_looped.core.loop import Block, run_loop
+from sklearn_looped.core.modes import disturbed, in_own_modes
 from sklearn_looped.programmed.certificate import logit_threshold
 from sklearn_looped.programmed.gather import (
     compile_feed_forward,
@@ -143,14 +144,25 @@ class LoopedTransformer:
                 f"Got an adjacency matrix of shape {tuple(adjacency.shape)}, "
                 f"but there are {len(state)} tokens."
             )
+        block, state = self._start(state, evaluation, adjacency)
+        loop = in_own_modes(run_loop) if disturbed() else run_loop
+        return loop(block, state, n_loops, until=until)
+
+    @in_own_modes
+    def _start(
+        self, state: Tensor, evaluation: str, adjacency: csr_array | Tensor | None
+    ) -> tuple[Block, Tensor]:
+        """Loop body for an evaluation, and the copy of the tape that it begins from."""
         state = state.clone()
-        if evaluation == "dense":
-            if isinstance(adjacency, csr_array):
-                adjacency = torch.as_tensor(adjacency.toarray(), dtype=state.dtype)
-            block: Block = lambda x: self(x, adjacency)  # noqa: E731
-        else:
-            block = _sparse_block(self, state, evaluation, adjacency)
-        return run_loop(block, state, n_loops, until=until)
+        if evaluation != "dense":
+            return _sparse_block(self, state, evaluation, adjacency), state
+        if isinstance(adjacency, csr_array):
+            adjacency = torch.as_tensor(adjacency.toarray(), dtype=state.dtype)
+        return lambda x: self(x, adjacency), state
+
+    def acting(self, head: Head) -> tuple[list[int], list[int]]:
+        """Rows on which a head can act, and those that they can attend to."""
+        return self.tokens.index(*head.rows), self.tokens.index(*_key_kinds(head, self.tokens))
 
     @cached_property
     def changing(self) -> dict[str, set[int]]:
@@ -215,7 +227,7 @@ def _head_step(
     pointer = head.pointer if evaluation == "gather" else None
     if pointer is not None and _pointers_name_rows(transformer, head, pointer, state):
         return compile_pointer_head(head, pointer, tokens, state.numpy(), matrix)
-    rows, keys = tokens.index(*head.rows), _key_rows(head, tokens)
+    rows, keys = transformer.acting(head)
     kinds, cached = _key_kinds(head, tokens), evaluation != "masked"
     if evaluation == "gather" and head.kind != "graph" and head.margin is None:
         queries_fixed = _is_fixed(transformer, head.rows, head.Wq)
@@ -296,10 +308,6 @@ def _pointers_name_rows(
 def _key_kinds(head: Head, tokens: Layout) -> list[str]:
     """Kinds of token a head attends to: those it names and the null token, in token order."""
     return [kind for kind in tokens.names if kind in head.keys or kind == "null"]
-
-
-def _key_rows(head: Head, tokens: Layout) -> list[int]:
-    return tokens.index(*_key_kinds(head, tokens))
 
 
 def _feed_forward_step(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 Terms = Mapping[int, float]
+SCORES = 2**23  # that a head holds at a time: 64 MB in float64
 
 
 class Projection:
@@ -127,7 +128,11 @@ class Head:
         -------
         output : Tensor of shape (r, c)
         """
-        return self._product(self.attention(queries, keys), values)
+        n_rows = max(1, SCORES // max(1, len(keys)))  # at a time; each row is summed by itself
+        if len(queries) <= n_rows:
+            return self._product(self.attention(queries, keys), values)
+        parts = queries.split(n_rows)
+        return torch.cat([self._product(self.attention(part, keys), values) for part in parts])
 
     def attention(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Weights of the values: (r, q), (k, q) -> (r, k); softmax rows sum to one."""

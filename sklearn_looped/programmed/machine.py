@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from sklearn_looped.core.memory import check_memory
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.programmed.assembler import Program
 from sklearn_looped.programmed.certificate import Certificate
 from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
 from sklearn_looped.programmed.layout import Layout, sign_code, sign_value
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
+TAPES = 6  # that a run holds at a time, about
 SCRATCH = 0  # row of the scratchpad, which holds the program counter
 TRACE_COLUMNS = ["step", "pc", "instruction", "reads", "writes", "flag"]
 
@@ -119,6 +122,7 @@ class Machine(ABC):
     def cells(self, state: Tensor) -> list[Any]:
         """Memory cells of a settled state."""
 
+    @in_own_modes
     def settle(self, state: Tensor) -> Tensor:
         """State with the last result written to its cell.
 
@@ -129,7 +133,12 @@ class Machine(ABC):
         if self.pending:
             for head in self.transformer.layers[0].heads:
                 if head.pointer is not None and head.pointer.held_by == "key":
-                    settled[:, list(head.targets)] += head(state)
+                    # Only the rows and keys that can act: of a long program all are too many.
+                    rows, keys = self.transformer.acting(head)
+                    output = head.attend(
+                        head.Wq(state[rows]), head.Wk(state[keys]), head.Wv(state[keys])
+                    )
+                    settled[torch.tensor(rows)[:, None], list(head.targets)] += output
         for name in self.pending:
             settled[SCRATCH, self.fields[name]] = 0
         return settled
@@ -196,6 +205,8 @@ class Machine(ABC):
         ValueError
             If the program does not fit the machine, a parameter or the state is not one of this
             machine's, or a value leaves its exact range.
+        MemoryError
+            If the tape of a machine of this size needs more memory than there is.
 
         Warns
         -----
@@ -258,6 +269,11 @@ class Machine(ABC):
         """Return a tape with indicators, positions and program counter, once the sizes fit."""
         fields, tokens = self.fields, self.tokens
         self._check_sizes(program)
+        check_memory(
+            TAPES * 8 * tokens.width * fields.width,
+            f"The tape of {tokens.width:,} tokens",
+            "Declare a smaller machine.",
+        )
         tape = fields.pack(tokens.width, one=1)
         for kind in ("scratch", "null"):
             if kind in tokens:

@@ -197,7 +197,7 @@ def test_prediction_leaves_torchs_modes_alone_and_builds_no_graph(fitted, split)
     next(stages)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-    keys = fitted._members[0].memory.loops[0][0].keys
+    keys = fitted._memories.members[0][1].loops[0][0].keys
     assert not keys.requires_grad
 
 
@@ -209,7 +209,7 @@ def test_queries_are_taken_in_chunks_that_do_not_show(fitted, split, monkeypatch
         sizes.append(len(X))
         return predict_by_loop(ensemble, network, memories, X)
 
-    monkeypatch.setattr("sklearn_looped.estimators.in_context.base.CHUNK", 25)
+    monkeypatch.setattr("sklearn_looped.learned.ensemble.CHUNK", 25)
     monkeypatch.setattr(type(fitted._ensemble), "predict_by_loop", recording)
     assert relative(fitted.predict(split[2]), whole) < 1e-5
     assert sizes == [25, 25, 10]

@@ -21,6 +21,14 @@ def drawn(display):
     return display.line_.get_xydata().T
 
 
+def ends(band):
+    """Lower and upper end of a band at each count."""
+    vertices = band.get_paths()[0].vertices
+    counts = np.unique(vertices[:, 0])
+    parts = [vertices[vertices[:, 0] == count, 1] for count in counts]
+    return np.array([[part.min(), part.max()] for part in parts]).T
+
+
 def test_the_line_is_the_mean_score_of_every_stage_over_folds(small):
     X, y = small
     model = LoopedICLRegressor(n_estimators=1)
@@ -35,11 +43,35 @@ def test_the_line_is_the_mean_score_of_every_stage_over_folds(small):
     loops, line = drawn(display)
     np.testing.assert_array_equal(loops, np.arange(1, 9))
     np.testing.assert_array_equal(line, expected.mean(axis=1))
-    band = display.fill_between_.get_paths()[0].vertices
-    assert band[:, 1].max() == pytest.approx((expected.mean(1) + expected.std(1)).max())
-    assert band[:, 1].min() == pytest.approx((expected.mean(1) - expected.std(1)).min())
+    low, high = ends(display.fill_between_)
+    np.testing.assert_allclose(
+        low, np.maximum(expected.mean(1) - expected.std(1), expected.min(1)), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        high, np.minimum(expected.mean(1) + expected.std(1), expected.max(1)), rtol=1e-9
+    )
     assert display.n_loops_line_.get_xdata()[0] == 8
     assert display.ax_.get_ylabel() == "R2"
+
+
+def test_bands_stay_among_the_scores_and_show_differences_between_loops():
+    """Folds of unlike difficulty, of which each gains .01 a loop, give or take."""
+    gains = np.outer(np.arange(4), [0.01, 0.01, 0.01, 0.012])
+    scores = np.array([0.96, 0.95, 0.96, 0.4]) + gains
+    display = LoopCurveDisplay(loops=[1, 2, 4, 8], scores=scores, n_loops=2).plot()
+    low, high = ends(display.fill_between_)
+    assert (scores.mean(1) + scores.std(1) > 1).any()
+    np.testing.assert_array_equal(high, scores.max(1))
+    np.testing.assert_allclose(low, scores.mean(1) - scores.std(1))
+    low, high = ends(display.differences_)
+    spread = (scores - scores[1]).std(1)
+    np.testing.assert_allclose(high - low, 2 * spread, atol=1e-12)
+    assert high[1] == low[1]
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert "± that of the difference to 2 loops" in labels
+    unmarked = LoopCurveDisplay(loops=[1, 2, 4, 8], scores=scores).plot()
+    low, high = ends(unmarked.differences_)
+    assert high[3] == low[3]
 
 
 def test_a_fitted_regressor_is_scored_as_it_is_beyond_its_own_loops(small):

@@ -1,7 +1,12 @@
+import errno
 import json
+import os
 import pickle
 import re
+import shutil
 import struct
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +19,10 @@ from sklearn_looped.learned.checkpoints import (
     registry,
     save_checkpoint,
 )
+from sklearn_looped.learned.metatrain import meta_train
+from sklearn_looped.learned.network import LIMITS, NetworkConfig
+from sklearn_looped.learned.priors import LinearPrior
+from sklearn_looped.learned.recipe import Recipe
 from sklearn_looped.learned.tensor_files import tensor_digest
 
 
@@ -124,12 +133,128 @@ def test_a_failed_write_leaves_the_old_file(path, tiny_network, monkeypatch):
     before = path.read_bytes()
 
     def full_disk(*args):
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tensor_files, "save_file", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(tensor_files.os, "replace", full_disk)
+    with pytest.raises(OSError, match=r"No space left.*untouched\. Free space"):
         save_checkpoint(tiny_network, path)
     assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_files_have_the_mode_that_the_umask_asks_for(tmp_path, tiny_network, umask):
+    previous = os.umask(umask)
+    try:
+        recipe = Recipe(1, n_features=(2, 2), n_support=(4, 4), n_query=2, rows_per_step=16)
+        meta_train(NetworkConfig(2, 8, 2), LinearPrior(), recipe, folder=tmp_path / "run")
+        save_checkpoint(tiny_network, tmp_path / "mine.safetensors")
+    finally:
+        os.umask(previous)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.name for path in files} >= {"state.safetensors", "mine.safetensors"}
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o666 & ~umask}
+
+
+def test_no_file_of_the_users_is_taken_for_a_scratch_file(tmp_path, tiny_network):
+    notes = [tmp_path / name for name in ("mine.partial", ".mine.safetensors.partial")]
+    for note in notes:
+        note.write_text("keep me")
+    save_checkpoint(tiny_network, tmp_path / "mine.safetensors")
+    tensor_files.remove_scratch(tmp_path / "mine.safetensors")
+    assert [note.read_text() for note in notes] == ["keep me"] * 2
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path, tiny_network, monkeypatch):
+    path = tmp_path / "mine.safetensors"
+    monkeypatch.setattr(tensor_files.os, "replace", lambda *_: None)  # killed before the move
+    save_checkpoint(tiny_network, path)
+    assert len(list(tmp_path.iterdir())) == 1
+    tensor_files.remove_scratch(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def unprivileged():
+    """A folder of one's own, as a user who is not root."""
+    folder = Path(tempfile.mkdtemp())
+    root = os.geteuid() == 0
+    if root:
+        os.chown(folder, 65534, -1)
+        os.seteuid(65534)
+    yield folder
+    if root:
+        os.seteuid(0)
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def test_a_missing_right_is_not_taken_for_damage(tiny_network, unprivileged):
+    path = unprivileged / "mine.safetensors"
+    save_checkpoint(tiny_network, path)
+    path.chmod(0)
+    with pytest.raises(CheckpointError, match=r"Permission denied\)\. You have no right to read"):
+        load_checkpoint(path)
+    path.chmod(0o600)
+    unprivileged.chmod(0o500)
+    with pytest.raises(OSError, match=r"Permission denied.*no right to write there"):
+        save_checkpoint(tiny_network, path)
+    recipe = Recipe(1, n_features=(2, 2), n_support=(4, 4), n_query=2, rows_per_step=16)
+    with pytest.raises(OSError, match=r"Could not keep a run .*no right to write there"):
+        meta_train(NetworkConfig(2, 8, 2), LinearPrior(), recipe, folder=unprivileged)
+    unprivileged.chmod(0)
+    with pytest.raises(CheckpointError, match=r"Permission denied\)\. You have no right to read"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", ["missing/mine.safetensors", "mine\0", "."])
+def test_a_path_of_no_file_says_so(tmp_path, tiny_network, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=r"there is no such file|Is a directory"):
+        load_checkpoint(name)
+
+
+def test_a_missing_folder_is_named(tmp_path, tiny_network):
+    with pytest.raises(OSError, match=r"There is no such folder: make it"):
+        save_checkpoint(tiny_network, tmp_path / "none" / "mine.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((name, 10**9) for name in LIMITS),
+        *((name, 10**4000) for name in ("n_loops", "n_views")),
+        ("n_loops", True), ("n_loops", "8"), ("n_views", 4.0), ("n_views", None),
+        ("centre", "no"), ("injection", 0), ("n_loops", "x" * 10**6),
+    ],
+    ids=lambda value: str(value)[:12],
+)  # fmt: skip
+def test_a_configuration_beyond_the_limits_is_refused_by_name(path, tiny_network, field, value):
+    config = json.dumps({**tiny_network.config.__dict__, field: value}, sort_keys=True)
+    rewrite(path, config=config, digest=tensor_digest(config, load_file(path)))
+    with pytest.raises(CheckpointError, match=f"Got {field}=") as caught:
+        load_checkpoint(path)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "[" * 100_000,
+        "[]",
+        "8",
+        "null",
+        '"x"',
+        "{",
+        '{"n_loops": NaN}',
+        f'{{"n_loops": {"9" * 5000}}}',
+    ],
+    ids=range(8),
+)
+def test_a_header_that_is_no_configuration_is_refused(path, header):
+    rewrite(path, config=header, digest=tensor_digest(header, load_file(path)))
+    with pytest.raises(CheckpointError, match="does not describe a network"):
+        load_checkpoint(path)
 
 
 def test_unpickled_shipped_weights_must_be_the_same(monkeypatch):

@@ -1,6 +1,9 @@
 import json
 import multiprocessing
+import os
 import random
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sklearn_looped import LoopedICLRegressor
-from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
+from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from sklearn_looped.learned.curve import HeldOutCurve, read_curve
 from sklearn_looped.learned.held_out import score_by_loop, squared_error
 from sklearn_looped.learned.metatrain import PromptStream, meta_train
@@ -126,6 +129,77 @@ def test_the_state_of_another_run_is_refused_by_name(tmp_path):
         )
 
 
+@pytest.mark.parametrize("pool", [None, ThreadPoolExecutor])
+def test_a_second_run_in_a_folder_is_refused_and_told_who_holds_it(tmp_path, pool):
+    refusals = []
+
+    class Nosy(LinearPrior):
+        def sample(self, generator, n_tables, n_rows, n_features):
+            try:
+                if pool is None:  # in the thread that holds it
+                    second()
+                else:
+                    with pool() as threads:
+                        threads.submit(second).result()
+            except BlockingIOError as error:
+                refusals.append(str(error))
+            return super().sample(generator, n_tables, n_rows, n_features)
+
+    def second():
+        meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+
+    recipe = replace(RECIPE, n_steps=2)
+    Nosy.__qualname__ = "LinearPrior"
+    meta_train(NETWORK, Nosy(), recipe, folder=tmp_path)
+    assert len(refusals) == 2
+    message = (
+        rf"Another training holds the folder {tmp_path} \(process {os.getpid()} on .*, since 20"
+    )
+    assert all(re.match(message, refusal) for refusal in refusals)
+    assert (
+        len(meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path).losses) == 2
+    )  # free again
+
+
+def test_a_run_that_fails_lets_go_of_its_folder(tmp_path):
+    class Broken(LinearPrior):
+        def sample(self, generator, n_tables, n_rows, n_features):
+            raise InterruptedError
+
+    recipe = replace(RECIPE, n_steps=2)
+    with pytest.raises(InterruptedError):
+        meta_train(NETWORK, Broken(), recipe, folder=tmp_path)
+    assert len(meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path).losses) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda header, state: header.pop("recipe"), "no state of a meta-training run"),
+        (lambda header, state: header.update(network="[1]"), "no state of a meta-training run"),
+        (lambda header, state: header.update(network="[" * 99_999), "no state of a meta-training"),
+        (lambda header, state: state.pop("cost"), r"no whole state of a run \('cost'\)"),
+        (lambda header, state: state.update(losses=torch.zeros(10**6)), "1000000 of 2 steps"),
+        (lambda header, state: state.update(cost=torch.tensor([torch.inf, 0])), "inf tables"),
+        (lambda header, state: state.update(cost=torch.tensor([1, torch.nan])), "nan s"),
+        (lambda header, state: state.pop("module.embed_target.bias"), "no whole state.*embed_targ"),
+        (lambda header, state: state.update({"muon.x.y": torch.zeros(1)}), "no whole state of"),
+    ],
+)
+def test_a_state_without_sense_is_refused_by_name(tmp_path, change, message):
+    recipe = replace(RECIPE, n_steps=2)
+    meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+    path = tmp_path / "state.safetensors"
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del header["digest"]  # as states from before it have none
+    change(header, tensors)
+    save_file(tensors, path, header)
+    with pytest.raises(CheckpointError, match=message):
+        meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+
+
 def test_a_damaged_state_is_refused_by_name(tmp_path):
     recipe = replace(RECIPE, n_steps=2)
     meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
@@ -219,6 +293,10 @@ def test_sizes_cover_their_ranges_and_the_curriculum_grows_them():
         ({"n_loops": (0, 4)}, r"n_loops=\(0, 4\)"),
         ({"decay": 1.5}, "decay=1.5"),
         ({"window": 0}, "window=0"),
+        ({"n_steps": 10.0}, r"n_steps=10\.0"),
+        ({"rows_per_step": "many"}, "rows_per_step='many'"),
+        ({"n_loops": (1, 10**9)}, r"n_loops=\(1, 1000000000\)"),
+        ({"n_features": (1, 2.5)}, r"n_features=\(1, 2\.5\)"),
     ],
 )
 def test_impossible_recipes_are_refused(fields, message):

@@ -85,7 +85,7 @@ def test_token_size_does_not_depend_on_the_number_of_features():
     network = LoopedNetwork(NetworkConfig(n_features=32)).requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     sizes = [
-        float(network._read_in(torch.randn(1, 2000, d, generator=generator)).square().mean())
+        float(network._read_in(torch.randn(1, 2000, d, generator=generator), None).square().mean())
         for d in (1, 4, 32)
     ]
     assert max(sizes) / min(sizes) < 1.3

@@ -5,8 +5,9 @@ import torch
 from random_programs import random_fleq, random_subleq
 
 from sklearn_looped import FleqMachine, SubleqMachine
+from sklearn_looped.programmed import layers
 from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
-from sklearn_looped.programmed.layers import FeedForward, Layer
+from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Projection
 from sklearn_looped.programmed.layout import Layout, sign_code
 from sklearn_looped.programmed.primitives import add, linear_product, match_read
 
@@ -127,3 +128,38 @@ def test_linear_attention_gives_the_same_bits(size, changing, dtype):
     for states in zip(*runs, strict=True):
         for other in states[1:]:
             assert torch.equal(states[0].view(kind), other.view(kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "margin"), [("softmax", 2.0), ("softmax", None), ("linear", None)]
+)
+def test_rows_taken_some_at_a_time_have_the_same_bits(kind, margin, monkeypatch, rng):
+    X = torch.as_tensor(sign_code(rng.permutation(40), 6))
+    eye = Projection(torch.eye(6, dtype=torch.float64))
+    values = Projection(torch.as_tensor(rng.normal(size=(6, 2))))
+    head = Head(kind, eye, eye, values, (0, 1), ("a",), ("a",), 1000.0, margin)
+    whole = head(X)
+    monkeypatch.setattr(layers, "SCORES", 7 * 40)
+    assert torch.equal(head(X), whole)
+
+
+def test_a_machine_that_the_memory_does_not_hold_is_refused(monkeypatch):
+    for machine in (SubleqMachine(8, 10**9), FleqMachine(10**9, 8)):
+        with pytest.raises(
+            MemoryError, match=r"tape of 1,000,000,01\d tokens needs .*smaller machine"
+        ):
+            machine.run("")
+
+
+def test_the_last_write_of_a_long_program_looks_at_few_rows(monkeypatch):
+    """All rows against all keys would be 3.2 GB."""
+    machine, largest = SubleqMachine(4, 20_000), []
+    attention = Head.attention
+
+    def recording(head, queries, keys):
+        largest.append(len(queries) * len(keys))
+        return attention(head, queries, keys)
+
+    monkeypatch.setattr(Head, "attention", recording)
+    assert machine.run("x: .word 20\n y: .word 22\n add x, y")["y"] == 42
+    assert 0 < max(largest) <= 10

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Iterator
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -19,7 +20,8 @@ from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
 from sklearn_looped.learned.encoding import Array, Support, TableEncoder
-from sklearn_looped.learned.ensemble import CHUNK, ByLoop, Member, SupportEnsemble
+from sklearn_looped.learned.ensemble import ByLoop, SupportEnsemble
+from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
 from sklearn_looped.learned.halting import (
     ExitRule,
     Gate,
@@ -28,18 +30,21 @@ from sklearn_looped.learned.halting import (
     leave_by_rule,
     thriftiest_loop,
 )
+from sklearn_looped.learned.members import Memories
 from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.views import fit_views
+
+MADE_ON_USE = ("_network", "_memories")  # of the fitted attributes, once after unpickling
 
 
 class InContextEstimator(DocumentationLink, BaseEstimator):
     """Base of the in-context estimators: `fit` keeps the support, nothing is trained."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_loops": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"}), None],
+        "n_loops": [Interval(Integral, 1, MAX_LOOPS, closed="both"), StrOptions({"auto"}), None],
         "exit_rule": [StrOptions({"settled", "gate", "holdout"})],
         "exit_quantile": [Interval(Real, 0, 1, closed="neither")],
-        "n_estimators": [Interval(Integral, 1, None, closed="left"), None],
+        "n_estimators": [Interval(Integral, 1, MAX_VIEWS, closed="both"), None],
         "max_support": [Interval(Integral, 2, None, closed="left")],
         "device": [str],
         "random_state": ["random_state"],
@@ -89,25 +94,31 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         self._checkpoint = checkpoint
         if self.n_loops == "auto":
             self._check_gate()
-        if len(support.X) > self.max_support:
-            warnings.warn(
-                f"Got {len(support.X)} rows, more than max_support={self.max_support}: each of "
-                f"the {self._count_members()} members sees a random subsample. Raise max_support "
-                "to use more rows; time grows with its square.",
-                stacklevel=4,
-            )
         self._ensemble = self._fit_ensemble(support, rng)
         self._spread = _spread(support)
         self.weights_digest_ = checkpoint.digest
 
+    def _warn_of_subsamples(self, stacklevel: int) -> None:
+        """Say that members see a part of the rows only, if it is so."""
+        n_rows = len(self._ensemble.support.X)
+        if n_rows > self.max_support:
+            warnings.warn(
+                f"Got {n_rows} rows, more than max_support={self.max_support}: each of "
+                f"the {self._count_members()} members sees a random subsample. Raise max_support "
+                "to use more rows; time grows with its square.",
+                stacklevel=stacklevel,
+            )
+
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Keep the support and run it through the network."""
+        for name in MADE_ON_USE:
+            vars(self).pop(name, None)  # an earlier fit's
         self._prepare(X, y, sample_weight)
-        self._start(choose_device(self.device))
+        self._warn_of_subsamples(stacklevel=6)
         self._held_out_loop = None
         if self.n_loops == "auto" and self.exit_rule == "holdout":
             self._held_out_loop = self._choose_loop()
-        self.n_loops_ = len(self._members[0].memory.loops)
+        self.n_loops_ = self._memories.n_loops
 
     def _fit_ensemble(self, support: Support, rng: np.random.RandomState) -> SupportEnsemble:
         config = self._checkpoint.network.config
@@ -116,10 +127,19 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         views = fit_views(support, self._count_members(), max_columns, self.max_support, rng)
         return SupportEnsemble(support, views)
 
-    def _start(self, device: torch.device) -> None:
-        """Put the network on the device and run the support through it."""
-        self._network: LoopedNetwork = network_on(device, self._checkpoint)
-        self._members = self._ensemble.remember(self._network, self._count_loops())
+    @cached_property
+    def _network(self) -> LoopedNetwork:
+        """The network on its device."""
+        try:
+            device = choose_device(self.device)
+        except ValueError:  # pickled where there was a GPU, loaded where there is none
+            device = torch.device("cpu")
+        return network_on(device, self._checkpoint)
+
+    @cached_property
+    def _memories(self) -> Memories:
+        """What is kept of the support; made at the first prediction after unpickling."""
+        return self._ensemble.remember(self._network, self._count_loops())
 
     def _count_members(self) -> int:
         """Members that `n_estimators` asks for at most."""
@@ -135,8 +155,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         """Loop that part of the support, taken as queries, asks for."""
         support, queries = hold_out(self._ensemble.support)
         ensemble = self._fit_ensemble(support, check_random_state(0))
-        members = ensemble.remember(self._network, self._count_loops())
-        by_loop = ensemble.predict_by_loop(self._network, members, queries.X)
+        memories = ensemble.remember(self._network, self._count_loops())
+        by_loop = ensemble.predict_by_loop(self._network, memories, queries.X)
         return thriftiest_loop([self._losses(outcome.output, queries) for outcome in by_loop])
 
     def _losses(self, output: Array, queries: Support) -> Array:
@@ -144,36 +164,24 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be rebuilt: the memory of the support, and shipped weights."""
-        state = super().__getstate__().copy()
-        for name in ("_members", "_network"):
-            state.pop(name, None)
-        return state
+        """Leave out what can be made again."""
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in MADE_ON_USE}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if hasattr(self, "_checkpoint"):
-            try:
-                device = choose_device(self.device)
-            except ValueError:  # pickled where there was a GPU, loaded where there is none
-                device = torch.device("cpu")
-            self._start(device)
-
-    def _members_for(self, n_loops: int) -> list[Member]:
-        """Return the members for some loops; run the support again if more than in fit."""
-        if n_loops > len(self._members[0].memory.loops):
-            readers = [member.reader for member in self._members]
-            return self._ensemble.remember(self._network, n_loops, readers)
-        return [member.first(n_loops) for member in self._members]
+    def _memories_for(self, n_loops: int) -> Memories:
+        """Return the support's memory for some loops; run the support again if more than in fit."""
+        if n_loops > self._memories.n_loops:
+            return self._ensemble.remember(self._network, n_loops, self._memories)
+        return self._memories.first(n_loops)
 
     def _by_chunk(self, X: ArrayLike, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the validated queries, its run by loop and its size."""
         Z = self._encoder.transform(validate_table(self, X, reset=False))
-        members = self._members_for(n_loops)
-        size = max(1, CHUNK // self._ensemble.support.Y.shape[1])
+        memories = self._memories_for(n_loops)
+        size = self._ensemble.queries_at_once(self._network, memories)
         for start in range(0, len(Z), size):
             chunk = Z[start : start + size]
-            yield self._ensemble.predict_by_loop(self._network, members, chunk), len(chunk)
+            yield self._ensemble.predict_by_loop(self._network, memories, chunk), len(chunk)
 
     def _run(self, X: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
         """Output (T, q, n_outputs) of queries and the loop, (q,), that each was taken from."""
@@ -210,9 +218,9 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         parts = []
         for fold in range(folds.max() + 1):
             ensemble = self._fit_ensemble(support.take(folds != fold), check_random_state(0))
-            members = ensemble.remember(self._network, n_loops)
+            memories = ensemble.remember(self._network, n_loops)
             queries = support.X[folds == fold]
-            by_loop = ensemble.predict_by_loop(self._network, members, queries)
+            by_loop = ensemble.predict_by_loop(self._network, memories, queries)
             parts.append(self._take(by_loop, len(queries), n_loops)[0])
         output = np.empty((len(parts[0]), len(folds), parts[0].shape[2]))
         for fold, part in enumerate(parts):
@@ -247,8 +255,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         check_is_fitted(self, "n_loops_")
         self._validate_params()
         Z = self._encoder.transform(validate_table(self, X, reset=False))
-        members = self._members_for(self._count_loops())
-        yield from self._ensemble.attention_by_loop(self._network, members, Z, member)
+        memories = self._memories_for(self._count_loops())
+        yield from self._ensemble.attention_by_loop(self._network, memories, Z, member)
 
 
 def network_on(device: torch.device, checkpoint: Checkpoint) -> LoopedNetwork:

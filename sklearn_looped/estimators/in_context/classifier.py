@@ -11,11 +11,14 @@ from sklearn.preprocessing import label_binarize
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.memory import check_memory
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
 from sklearn_looped.estimators.validation import validate_labels
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.encoding import Array, Support
 
+ARRAYS = 4  # of one number a row and class, which `fit` makes
 TINY = 1e-7  # probabilities are kept this far from 0 and 1 where their logarithm is taken
 
 
@@ -133,6 +136,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "LoopedICLClassifier":
@@ -166,6 +170,11 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
                 f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
                 "apart."
             )
+        check_memory(
+            ARRAYS * 8 * len(y) * len(self.classes_),
+            f"Telling {len(self.classes_)} classes apart in {len(y)} rows",
+            "Leave rows out or join rare classes; for numbers take LoopedICLRegressor.",
+        )
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         indicators = label_binarize(codes, classes=np.arange(len(self.classes_))).astype(float)
         kind = "binary" if len(self.classes_) == 2 else "multiclass"

@@ -15,8 +15,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
+from sklearn_looped.learned.fields import MAX_LOOPS
 
 
 class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
@@ -110,6 +112,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         return self._regressor().__sklearn_tags__()
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "LoopedICLRegressorCV":
@@ -146,10 +149,10 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
             trained = load_checkpoint(self.weights).network.config.n_loops
             return np.arange(1, 2 * trained + 1)
         counts = list(np.ravel(self.n_loops))
-        valid = Interval(Integral, 1, None, closed="left")
+        valid = Interval(Integral, 1, MAX_LOOPS, closed="both")
         if not counts or not all(valid.is_satisfied_by(count) for count in counts):
             raise ValueError(
-                f"Got n_loops={self.n_loops!r}, but expected whole numbers of at least 1."
+                f"Got n_loops={self.n_loops!r}, but expected whole numbers from 1 to {MAX_LOOPS}."
             )
         return np.unique(counts)
 

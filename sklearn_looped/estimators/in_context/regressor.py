@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
 from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import load_checkpoint
@@ -165,6 +166,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "LoopedICLRegressor":

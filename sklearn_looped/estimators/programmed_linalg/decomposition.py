@@ -21,6 +21,7 @@ from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.linalg import (
     Array,
     affine,
@@ -111,6 +112,7 @@ class ProgrammedPCA(
         self.max_loops = max_loops
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Find the components, inside the transformer.
 
@@ -177,7 +179,7 @@ class ProgrammedPCA(
                 f"they are certain to {min(error, 1.0):.1e} only, but tol={self.tol:g}. Ask for "
                 "fewer components, scale the features, or raise tol.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def transform(self, X: ArrayLike) -> Array:

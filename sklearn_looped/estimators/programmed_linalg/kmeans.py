@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.linalg import Array, exponents
 from sklearn_looped.programmed.lloyd import LloydStep, lloyd, middle, nearest
 
@@ -104,6 +105,7 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Run Lloyd's algorithm inside the transformer.
 
@@ -157,7 +159,7 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
                 f"{self.n_clusters - n_found} of n_clusters={self.n_clusters} clusters have no "
                 "samples; ask for fewer, or give other starting centres.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return self
 

@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.linalg import (
     Array,
     affine,
@@ -39,6 +40,7 @@ class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
         return 0.0
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Form the normal equations and solve them, inside the transformer.
 

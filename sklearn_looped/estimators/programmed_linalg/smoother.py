@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.smoother import smooth
 
 _BATCH = 1024  # queries on one tape; they do not see each other
@@ -72,6 +73,7 @@ class ProgrammedKernelRegressor(RegressorMixin, DocumentationLink, BaseEstimator
         self.bandwidth = bandwidth
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Keep the samples.
 

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.layout import n_code_bits
 from sklearn_looped.programmed.sgd import (
     MIN_BITS,
@@ -58,6 +59,7 @@ class ProgrammedSGD(DocumentationLink, BaseEstimator, ABC):
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Write samples and steps on the punchcard and run the transformer.
 
@@ -129,7 +131,7 @@ class ProgrammedSGD(DocumentationLink, BaseEstimator, ABC):
             warn(
                 f"The loss still fell after {self.max_iter} epochs; raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
     def _query(self, X: Any, sign: float) -> tuple[NDArray, NDArray]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklearn_looped.estimators.fitting import take_over, unfitted_copy
 from sklearn_looped.estimators.programmed_linear.base import ProgrammedSGD, train_together
 
 
@@ -62,9 +63,12 @@ def fit_many(
             "Got estimators that cannot share one block: class, loss, fit_intercept, L1 penalty "
             "and average must agree, and product be 'gated'."
         )
-    for estimator in estimators:
+    fitted: list[ProgrammedSGD] = [unfitted_copy(estimator) for estimator in estimators]
+    for estimator in fitted:
         arrays = estimator._validate_training(X, y)
     everything = np.arange(len(arrays[0]))
-    rows = [everything] * len(estimators) if rows is None else rows
-    train_together(estimators, *arrays, [everything[np.asarray(r)] for r in rows])
+    rows = [everything] * len(fitted) if rows is None else rows
+    train_together(fitted, *arrays, [everything[np.asarray(r)] for r in rows])
+    for estimator, ready in zip(estimators, fitted, strict=True):
+        take_over(estimator, ready)
     return estimators

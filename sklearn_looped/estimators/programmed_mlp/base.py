@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.layout import n_code_bits
 from sklearn_looped.programmed.mlp import (
     Learner,
@@ -78,6 +79,7 @@ class ProgrammedMLP(DocumentationLink, BaseEstimator, ABC):
         self.n_iter_no_change = n_iter_no_change
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Write network and samples on the punchcard and run the transformer.
 
@@ -120,7 +122,7 @@ class ProgrammedMLP(DocumentationLink, BaseEstimator, ABC):
             warn(
                 f"The loss still fell after {self.max_iter} epochs; raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return self
 
