@@ -228,7 +228,7 @@ def _choose(
     """Kernel and penalty (B,) with the least leave-one-out error in a metric."""
     scale = metric.sqrt()[:, None]
     D = torch.cdist(X * scale, X * scale)
-    first, second = torch.triu_indices(*D.shape[1:], 1)
+    first, second = torch.triu_indices(D.shape[1], D.shape[2], 1)
     between = D[:, first, second]
     median = between.median(1).values
     median = torch.where(median > 0, median, between.amax(1)).clamp(min=TOUCHING)

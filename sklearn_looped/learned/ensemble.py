@@ -129,10 +129,13 @@ class SupportEnsemble:
         """Yield for every loop the weights (T, h, q, s) of queries (q, d) on a member's support."""
         if memories.members is None:
             batches = parts.members(self.views[member], self.support, network, memories.n_loops)
-            read = ((each, each.remember(network, memories.n_loops)) for _, each in batches)
+            runs = [
+                each.attention(network, each.remember(network, memories.n_loops), X)
+                for _, each in batches
+            ]
         else:
-            read = iter([memories.members[member]])
-        runs = [each.attention(network, memory, X) for each, memory in read]
+            each, memory = memories.members[member]
+            runs = [each.attention(network, memory, X)]
         for weights in zip(*runs, strict=True):
             yield torch.cat(weights).cpu().double().numpy()
 

@@ -71,12 +71,15 @@ class Member:
         )
 
     def queries(
-        self, X: Array, device: torch.device | str = "cpu"
+        self, X: Array, device: torch.device | None = None
     ) -> tuple[Tensor, Opinions | None]:
         """Bring queries (q, d) to what the network reads: T tables of cells, and opinions."""
         table = torch.tensor(self.view.query(X)).expand(len(self.y), -1, -1)
         cells, opinions = self.reader.queries(table)
-        return cells.to(device), None if opinions is None else opinions.to(device)
+        if device is not None:
+            cells = cells.to(device)
+            opinions = None if opinions is None else opinions.to(device)
+        return cells, opinions
 
     def answer(
         self, network: LoopedNetwork, memory: SupportMemory, X: Array

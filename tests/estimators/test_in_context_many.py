@@ -80,5 +80,5 @@ def test_cross_validation_tries_up_to_twice_the_trained_loops_and_knows_weights(
 
 @pytest.mark.parametrize("n_loops", [[], [0, 1], [1.5], ["many"]])
 def test_impossible_candidates_are_refused(n_loops):
-    with pytest.raises(ValueError, match="expected whole numbers of at least 1"):
+    with pytest.raises(ValueError, match="expected whole numbers from 1 to 1000"):
         LoopedICLRegressorCV(n_loops=n_loops).fit(np.eye(10), np.arange(10))

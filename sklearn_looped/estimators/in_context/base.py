@@ -112,7 +112,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Keep the support and run it through the network."""
         for name in MADE_ON_USE:
-            vars(self).pop(name, None)  # an earlier fit's
+            self.__dict__.pop(name, None)  # an earlier fit's
         self._prepare(X, y, sample_weight)
         self._warn_of_subsamples(stacklevel=6)
         self._held_out_loop = None
