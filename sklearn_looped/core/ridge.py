@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_looped.core.kernel_machine import mean_over_rows
+from sklearn_looped.core.kernel_ridge import mean_over_rows
 
 PENALTIES = tuple(10.0 ** (k / 2) for k in range(-8, 9))  # times the number of rows over 100
 
