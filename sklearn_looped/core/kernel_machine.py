@@ -115,7 +115,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         solution = Solution.of(kernel.radial(r) + kernel.products(X, X), Z, weights, penalty)
         member = Member(kernel, solution, solution.error(weights))
         if loop < search.n_loops:
-            metric = _metric(X, weights, kernel, r, solution.coef)
+            metric = _metric(X, weights, [(kernel, kernel.slopes(r), solution.coef)])
         if loop < 2:
             members.append(member)
         else:
@@ -123,11 +123,21 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
     return members
 
 
-def _metric(X: Tensor, weights: Tensor, kernel: Kernel, r: Tensor, coef: Tensor) -> Tensor:
-    """Columns' weights (B, d) from the predictor's gradients, summed over targets."""
-    squares, slopes = torch.zeros_like(kernel.metric), kernel.slopes(r)
-    for target in coef.split(1, -1):
-        gradients = kernel.gradients(X, slopes, target)
+def _metric(
+    X: Tensor,
+    weights: Tensor,
+    parts: list[tuple[Kernel, Tensor, Tensor]],
+    linear: Tensor | None = None,
+) -> Tensor:
+    """Columns' weights (B, d) from a predictor's gradients, summed over targets.
+
+    `parts` are its kernels, their slopes and coefficients, `linear` (B, d, T) its linear part.
+    """
+    squares = torch.zeros_like(X[:, 0])
+    for t in range(parts[0][2].shape[2]):
+        gradients = torch.zeros_like(X) if linear is None else linear[:, None, :, t]
+        for kernel, slopes, coef in parts:
+            gradients = gradients + kernel.gradients(X, slopes, coef[..., t : t + 1])
         squares += mean_over_rows(gradients.square(), weights)[:, 0]
     mean = squares.mean(1, keepdim=True)
     # Where nothing has a slope all columns weigh the same.
@@ -178,7 +188,7 @@ class KernelMachine:
     >>> from sklearn_looped.core.kernel_machine import KernelMachine
     >>> X = torch.rand(1, 100, 4, dtype=torch.float64, generator=torch.manual_seed(0))
     >>> machine = KernelMachine.fit(X, torch.sin(6 * X[..., :1]))
-    >>> machine.kernel.metric.argmax()  # the first column alone matters
+    >>> machine.metric().argmax()  # the first column alone matters
     tensor(0)
     """
 
@@ -247,6 +257,14 @@ class KernelMachine:
         for kernel, coef in self.parts:
             Z = Z + kernel(Q, self.X) @ coef
         return self.scale.restored(Z), self._std(Q)
+
+    def metric(self) -> Tensor:
+        """Metric that another loop would use, that of the mixture's own gradients, (B, d)."""
+        parts = [
+            (kernel, kernel.slopes(kernel.distances(self.X, self.X)), coef)
+            for kernel, coef in self.parts
+        ]
+        return _metric(self.X, self.weights, parts, self.linear)
 
     def _std(self, Q: Tensor) -> Tensor:
         solution, K = self.solution, self.kernel(Q, self.X)

@@ -12,7 +12,7 @@ from torch import Tensor
 from sklearn_looped.core.kernel_ridge import mean_over_rows
 
 SLACK = 0.5  # of the targets' range: how far beyond it a prediction may lie
-SINGULAR = 1e-9  # share of the members' size that keeps equal members apart
+SINGULAR = 1e-9  # of the sizes of members and targets: keeps equal and empty members at bay
 
 
 class TargetScale(NamedTuple):
@@ -33,9 +33,9 @@ class TargetScale(NamedTuple):
     @classmethod
     def fit(cls, Y: Tensor, weights: Tensor) -> "TargetScale":
         """Fit to targets with weights (B, n)."""
-        mean = mean_over_rows(Y, weights)
-        spread = mean_over_rows((Y - mean).square(), weights).sqrt()
         lowest, highest = Y.amin(1, keepdim=True), Y.amax(1, keepdim=True)
+        mean = torch.where(lowest == highest, lowest, mean_over_rows(Y, weights))  # not rounded
+        spread = mean_over_rows((Y - mean).square(), weights).sqrt()
         slack = SLACK * (highest - lowest)
         return cls(mean, spread, lowest - slack, highest + slack)
 
@@ -78,7 +78,8 @@ def stacking_shares(gains: Tensor, Z: Tensor, weights: Tensor) -> Tensor:
     >>> import torch
     >>> from sklearn_looped.core.stacking import stacking_shares
     >>> Z = torch.tensor([[[1.0], [-1.0]]], dtype=torch.float64)
-    >>> stacking_shares(torch.stack([-Z, Z / 2, Z], -1), Z, torch.ones_like(Z[..., 0]))
+    >>> shares = stacking_shares(torch.stack([-Z, Z / 2, Z], -1), Z, torch.ones_like(Z[..., 0]))
+    >>> shares.round(decimals=3)
     tensor([[[0., 0., 1.]]], dtype=torch.float64)
     """
     share = weights / weights.sum(1, keepdim=True)
@@ -87,7 +88,8 @@ def stacking_shares(gains: Tensor, Z: Tensor, weights: Tensor) -> Tensor:
     n_members = gains.shape[-1]
     subsets = list(itertools.product((0.0, 1.0), repeat=n_members))
     chosen = gram.new_tensor(subsets)  # (2^M, M)
-    size = SINGULAR * gram.diagonal(dim1=-2, dim2=-1).sum(-1) + torch.finfo(gram.dtype).tiny
+    size = gram.diagonal(dim1=-2, dim2=-1).sum(-1) + mean_over_rows(Z.square(), weights)[:, 0]
+    size = SINGULAR * size + torch.finfo(gram.dtype).tiny
     ridge = torch.diag_embed(size[..., None, None] * chosen + (1 - chosen))
     within = gram[..., None, :, :] * chosen[:, None] * chosen[:, :, None]
     shares = torch.linalg.solve(within + ridge, sides[..., None, :] * chosen)  # (B, T, 2^M, M)

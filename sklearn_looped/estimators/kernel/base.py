@@ -102,7 +102,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         """Set the columns' weights in the encoding's order, constant columns zero."""
         self.metric_ = np.zeros(len(self._encoder.sources_))
         order = self._scale.order[0].numpy()[self._varying]
-        self.metric_[order] = self._machine.kernel.metric[0].numpy()
+        self.metric_[order] = self._machine.metric()[0].numpy()
         sums = np.bincount(self._encoder.sources_, self.metric_, self.n_features_in_)
         self.feature_importances_ = sums / max(sums.sum(), np.finfo(float).tiny)
 
@@ -113,16 +113,19 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
 
         Of rows that took no part, of weight zero or beyond `max_rows`, the plain ones.
         """
-        mean, std = self._run(self._encoder.transform(table))
-        assert rows.rows is not None
-        assert merged.rows is not None
-        first = merged.rows[np.cumsum(np.isin(rows.rows, merged.rows)) - 1]  # of equal rows
-        known, place = np.unique(np.asarray(support.rows), return_index=True)
+        numbers, firsts, known = map(np.asarray, (rows.rows, merged.rows, support.rows))
+        first = firsts[np.cumsum(np.isin(numbers, firsts)) - 1]  # of each run of equal rows
+        known, place = np.unique(known, return_index=True)
         used = np.isin(first, known)
         place = place[np.searchsorted(known, first[used])]
-        mean[rows.rows[used]] = self._machine.left_out[0].numpy()[place]
-        std[rows.rows[used]] = self._machine.left_out_std[0].numpy()[place]
-        return mean, std
+        results = np.empty((2, len(table), support.Y.shape[1]))
+        others = np.setdiff1d(np.arange(len(table)), numbers[used])
+        if len(others):
+            results[:, others] = self._run(self._encoder.transform(table)[others])
+        left_out = (self._machine.left_out, self._machine.left_out_std)
+        for result, values in zip(results, left_out, strict=True):
+            result[numbers[used]] = values[0].numpy()[place]
+        return results[0], results[1]
 
     def _run(self, encoded: Array) -> tuple[Array, Array]:
         """Predictions of encoded queries and their standard deviations, (q, T) each."""

@@ -43,8 +43,9 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     Attributes
     ----------
     metric_ : ndarray of shape (n_encoded_columns,)
-        Diagonal of M, of mean 1 over the columns that vary, of the kernel with the least
-        leave-one-out error; in the order of the columns, a nominal one having one or several.
+        Mean squares of the fitted predictor's slopes along the columns, which is the diagonal
+        of M that another loop would use, of mean 1 over the columns that vary; a nominal column
+        has one or several.
     feature_importances_ : ndarray of shape (n_features_in_,)
         The metric summed over the parts of each column, divided by its sum.
     loo_predictions_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
