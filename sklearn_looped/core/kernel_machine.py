@@ -87,7 +87,7 @@ def _choose(
     place = torch.full((len(X),), KINDS.index(kind), device=X.device)
     plain = Kernel(place, torch.ones_like(Z[:, 0, 0]), metric)
     D, linear = plain.distances(X, X), plain.products(X, X)
-    first, second = torch.triu_indices(*D.shape[1:], offset=1, device=X.device)
+    first, second = torch.triu_indices(X.shape[1], X.shape[1], 1, device=X.device)
     between = D[:, first, second]
     median = between.median(1).values
     median = torch.where(median > 0, median, between.amax(1)).clamp(min=TOUCHING)
@@ -232,22 +232,25 @@ class KernelMachine:
         members = [m for kind in search.kinds for m in _path(X, Z, w, kind, search)]
         residuals = [m.solution.residual for m in members]
         left_out = torch.stack([ridge.left_out, *(Z - residual for residual in residuals)], -1)
-        mean = -w[..., None] * Z / (w.sum(1, keepdim=True) - w)[..., None]  # each row left out
+        others = w.sum(1, keepdim=True) - w
+        others = torch.maximum(others, torch.finfo(w.dtype).eps * w)  # one row may have all weight
+        mean = -(w / others)[..., None] * Z  # each row left out
         gains = left_out - mean[..., None]
         shares = stacking_shares(gains, Z - mean, w)[:, None]  # (B, 1, T, M)
         residual = Z - mean - (shares * gains).sum(-1)
-        first, *others = shares.unbind(-1)
-        linear = first * ridge.coef
-        intercept = first * ridge.intercept - ridge.centre @ linear
-        for share, member in zip(others, members, strict=True):
+        of_ridge, *of_members = shares.unbind(-1)
+        linear = of_ridge * ridge.coef
+        intercept = of_ridge * ridge.intercept - ridge.centre @ linear
+        parts = []
+        for share, member in zip(of_members, members, strict=True):
             intercept = intercept + share * member.solution.intercept
+            parts.append((member.kernel, share * member.solution.coef))
         best = functools.reduce(Member.or_better, members)
-        precision = best.solution.inverse.diagonal(dim1=1, dim2=2)[..., None]
+        precision = best.solution.precision
         noise = mean_over_rows(residual.square() * precision, w).sqrt() * scale.spread
         return cls(
-            X, w, best.kernel, best.solution, scale,
-            [(m.kernel, share * m.solution.coef) for share, m in zip(others, members, strict=True)],
-            linear, intercept, mean_over_rows(residual.square(), w)[:, 0].mean(-1),
+            X, w, best.kernel, best.solution, scale, parts, linear, intercept,
+            mean_over_rows(residual.square(), w)[:, 0].mean(-1),
             scale.restored(Z - residual), noise / precision.sqrt(), noise,
         )  # fmt: skip
 

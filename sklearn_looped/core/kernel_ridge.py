@@ -30,6 +30,8 @@ class Solution(NamedTuple):
         lambda.
     inverse : Tensor of shape (B, n, n)
         C.
+    precision : Tensor of shape (B, n, 1)
+        Its diagonal, positive also where one row has all the weight.
     share : Tensor of shape (B, n, 1)
         u / 1'u, each row's share of the intercept.
     total : Tensor of shape (B,)
@@ -42,6 +44,7 @@ class Solution(NamedTuple):
 
     penalty: Tensor
     inverse: Tensor
+    precision: Tensor
     share: Tensor
     total: Tensor
     coef: Tensor
@@ -56,14 +59,20 @@ class Solution(NamedTuple):
         u = inverse.sum(-1, keepdim=True)
         total = u.sum(1, keepdim=True)
         C = inverse - u @ u.mT / total
-        coef = C @ Y
-        residual = coef / C.diagonal(dim1=1, dim2=2)[..., None]
-        share = u / total
-        return cls(penalty, C, share, total[:, 0, 0], coef, share.mT @ Y, residual)
+        precision = _positive(C, inverse)
+        coef, share = C @ Y, u / total
+        intercept, residual = share.mT @ Y, coef / precision
+        return cls(penalty, C, precision, share, total[:, 0, 0], coef, intercept, residual)
 
     def error(self, weights: Tensor) -> Tensor:
         """Mean square of the leave-one-out residuals over rows and targets, (B,)."""
         return mean_over_rows(self.residual.square(), weights)[:, 0].mean(-1)
+
+
+def _positive(C: Tensor, inverse: Tensor) -> Tensor:
+    """Diagonal of C, (B, n, 1), at least the rounding error of the inverse it was taken from."""
+    diagonal, least = (part.diagonal(dim1=1, dim2=2)[..., None] for part in (C, inverse))
+    return torch.maximum(diagonal, torch.finfo(C.dtype).eps * least)
 
 
 def errors_by_penalty(K: Tensor, Y: Tensor, weights: Tensor, penalties: Tensor) -> Tensor:
@@ -80,6 +89,8 @@ def errors_by_penalty(K: Tensor, Y: Tensor, weights: Tensor, penalties: Tensor) 
     u, solved = solved[:, :, :1], solved[:, :, 1:]
     total = (root[..., None] * u).sum(1, keepdim=True)
     means = (u * (root * Y)[..., None]).sum(1, keepdim=True) / total
-    diagonal = vectors.square() @ inverse - u[:, :, 0].square() / total[:, :, 0]
+    before = vectors.square() @ inverse
+    diagonal = before - u[:, :, 0].square() / total[:, :, 0]
+    diagonal = torch.maximum(diagonal, torch.finfo(K.dtype).eps * before)
     residual = (solved - u * means) / diagonal[:, :, None] / root[..., None]
     return mean_over_rows(residual.square().mean(2), weights)[:, 0]

@@ -89,12 +89,16 @@ def stacking_shares(gains: Tensor, Z: Tensor, weights: Tensor) -> Tensor:
     subsets = list(itertools.product((0.0, 1.0), repeat=n_members))
     chosen = gram.new_tensor(subsets)  # (2^M, M)
     size = gram.diagonal(dim1=-2, dim2=-1).sum(-1) + mean_over_rows(Z.square(), weights)[:, 0]
-    size = SINGULAR * size + torch.finfo(gram.dtype).tiny
+    tiny = torch.finfo(gram.dtype).tiny
+    size = SINGULAR * size + tiny
     ridge = torch.diag_embed(size[..., None, None] * chosen + (1 - chosen))
-    within = gram[..., None, :, :] * chosen[:, None] * chosen[:, :, None]
-    shares = torch.linalg.solve(within + ridge, sides[..., None, :] * chosen)  # (B, T, 2^M, M)
-    feasible = (shares >= 0).all(-1)
-    better = torch.where(feasible, (shares * sides[..., None, :]).sum(-1), -1)
-    best = better.argmax(-1)[..., None, None].expand(*better.shape[:2], 1, n_members)
-    shares = shares.gather(2, best)[:, :, 0]
-    return shares / shares.sum(-1, keepdim=True).clamp(min=1)
+    within = gram[..., None, :, :] * chosen[:, None] * chosen[:, :, None] + ridge
+    both = torch.stack([sides[..., None, :] * chosen, chosen.expand(*within.shape[:-1])], -1)
+    free, ones = torch.linalg.solve(within, both).unbind(-1)  # (B, T, 2^M, M)
+    # Where the sum is above one, the minimum with a sum of one is a step along `ones` away.
+    excess = (free.sum(-1, keepdim=True) - 1).clamp(min=0)
+    shares = free - excess * ones / ones.sum(-1, keepdim=True).clamp(min=tiny)
+    falls = shares * (2 * sides[..., None, :] - (gram[..., None, :, :] @ shares[..., None])[..., 0])
+    falls = torch.where((shares >= 0).all(-1), falls.sum(-1), -torch.inf)  # of the squared error
+    best = falls.argmax(-1)[..., None, None].expand(*falls.shape[:2], 1, n_members)
+    return shares.gather(2, best)[:, :, 0].abs()  # no -0

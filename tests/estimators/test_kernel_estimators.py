@@ -93,6 +93,17 @@ def test_a_weight_counts_as_repetition(friedman, rng):
     np.testing.assert_array_equal(weighted.loo_predictions_[unused], weighted.predict(X[unused]))
 
 
+@pytest.mark.parametrize("lightest", [1e-12, 1e-3, 1.0])
+def test_one_row_may_have_nearly_all_weight(lightest, rng):
+    X, y, w = rng.normal(size=(30, 3)), rng.normal(size=30), np.full(30, lightest)
+    w[4] = 1e12
+    model = KernelMachineRegressor().fit(X, y, sample_weight=w)
+    mean, std = model.predict(X, return_std=True)
+    assert np.isfinite(std).all()
+    assert np.isfinite(model.loo_predictions_).all()
+    assert mean[4] == pytest.approx(y[4], abs=1e-3)
+
+
 def test_leave_one_out_predictions_are_in_the_order_of_the_rows(friedman):
     X, y, _ = friedman
     model = KernelMachineRegressor().fit(X, y)

@@ -37,8 +37,8 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     max_rows : int, default=4096
         Different rows used at most; of more, as many, evenly spaced along the target, with a
         warning. Memory is about ten matrices of n^2 numbers of 8 bytes (.1 GB for 1,024 rows,
-        1.3 GB for 4,096); time grows with the cube (below a second for 1,024 rows of 10 columns
-        on one core).
+        1.3 GB for 4,096); time grows with the cube (on one core about a second for 1,024 rows of
+        10 columns, half a minute for 4,096).
 
     Attributes
     ----------
