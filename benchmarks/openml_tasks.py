@@ -69,7 +69,9 @@ def arguments(description: str, tasks: Sequence[int], output: Path) -> argparse.
 
 def _quietly(job: Callable[..., list[dict[str, Any]]], *args: Any) -> list[dict[str, Any]]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # rivals' own: convergence, kernel bounds, categories
+        warnings.simplefilter(
+            "ignore"
+        )  # the baselines' own: convergence, kernel bounds, categories
         return job(*args)
 
 

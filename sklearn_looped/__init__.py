@@ -11,6 +11,8 @@ __version__ = "0.1.0.dev0"
 
 # Public name -> module. Importing the package must not import torch, which takes seconds.
 _PUBLIC = {
+    "KernelMachineClassifier": "sklearn_looped.estimators.kernel",
+    "KernelMachineRegressor": "sklearn_looped.estimators.kernel",
     "LoopedICLClassifier": "sklearn_looped.estimators.in_context",
     "LoopedICLRegressor": "sklearn_looped.estimators.in_context",
     "LoopedICLRegressorCV": "sklearn_looped.estimators.in_context",
@@ -34,6 +36,10 @@ if TYPE_CHECKING:  # the same names, for those who check or complete a user's pr
     from sklearn_looped.estimators.in_context import LoopedICLClassifier as LoopedICLClassifier
     from sklearn_looped.estimators.in_context import LoopedICLRegressor as LoopedICLRegressor
     from sklearn_looped.estimators.in_context import LoopedICLRegressorCV as LoopedICLRegressorCV
+    from sklearn_looped.estimators.kernel import (
+        KernelMachineClassifier as KernelMachineClassifier,
+    )
+    from sklearn_looped.estimators.kernel import KernelMachineRegressor as KernelMachineRegressor
     from sklearn_looped.estimators.programmed_linalg import (
         ProgrammedKernelRegressor as ProgrammedKernelRegressor,
     )

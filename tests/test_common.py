@@ -11,6 +11,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sklearn_looped
 from sklearn_looped import (
+    KernelMachineClassifier,
+    KernelMachineRegressor,
     LoopedICLClassifier,
     LoopedICLRegressor,
     LoopedICLRegressorCV,
@@ -29,6 +31,8 @@ ESTIMATORS = [
     LoopedICLRegressor(),
     LoopedICLClassifier(),
     LoopedICLRegressorCV(n_loops=[1, 3], cv=2),
+    KernelMachineRegressor(n_loops=1),
+    KernelMachineClassifier(n_loops=1),
     ProgrammedMLPRegressor((3,), learning_rate_init=0.1, tol=0.02, n_iter_no_change=1),
     ProgrammedMLPClassifier((3,), learning_rate_init=0.1, tol=0.02, n_iter_no_change=1),
     ProgrammedSGDRegressor(),

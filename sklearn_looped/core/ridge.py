@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_looped.core.kernel_machine import mean_over_rows
+from sklearn_looped.core.kernel_ridge import mean_over_rows
+from sklearn_looped.core.stacking import TargetScale
 
 PENALTIES = tuple(10.0 ** (k / 2) for k in range(-8, 9))  # times the number of rows over 100
 
@@ -61,7 +62,8 @@ class Ridge:
         """Fit to B tables at once; X (B, n, d), Y (B, n, T) in float64, weights (B, n)."""
         w = torch.ones_like(Y[..., 0]) if weights is None else weights
         root = w.sqrt()[..., None]
-        centre, mean = mean_over_rows(X, w), mean_over_rows(Y, w)
+        centre, scale = mean_over_rows(X, w), TargetScale.fit(Y, w)
+        mean = scale.mean
         values, vectors = torch.linalg.eigh((root * (X - centre)).mT @ (root * (X - centre)))
         values = values.clamp(min=0)
         total = w.sum(1)
@@ -83,8 +85,10 @@ class Ridge:
         shrunk = shrunk.gather(2, which[:, None].expand(-1, X.shape[2], -1))  # (B, d, T)
         coef = vectors @ (sides * shrunk)
         noise = mean_over_rows(residual.square() * spare, w).sqrt()
-        variance = mean_over_rows((Y - mean).square(), w)
-        relative = error.gather(2, which[..., None])[..., 0] / variance[:, 0].clamp(min=1e-300)
+        variance = scale.spread[:, 0].square()
+        relative = error.gather(2, which[..., None])[..., 0] / torch.where(
+            variance > 0, variance, 1
+        )
         precision = torch.einsum("bde,bet,bfe->btdf", vectors, shrunk, vectors)
         return cls(
             coef, centre, mean, relative.mean(1), Y - residual, noise / spare.sqrt(), precision,

@@ -1,5 +1,6 @@
 """From a user's table to a numeric array: nominal columns of a DataFrame become numbers."""
 
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +84,11 @@ class TableEncoder:
         What y is. Of several classes each gets a column of the target encoding.
     random_state : int, default=None
         Seeds the folds of the target encoding.
+
+    Attributes
+    ----------
+    sources_ : ndarray of shape (d',)
+        The column of the table that each encoded one comes from.
     """
 
     def __init__(self, target_type: str = "continuous", random_state: int | None = None) -> None:
@@ -92,6 +98,7 @@ class TableEncoder:
     def fit_transform(self, X: ArrayLike | pd.DataFrame, y: Array) -> Array:
         """Learn the encoding from the support and return it encoded, (n, d) -> (n, d')."""
         encoded = self._fit_columns(X, y)
+        self.sources_ = self._find_sources(encoded.shape[1])
         largest = np.fmax.reduce(np.abs(encoded), axis=0, initial=0)
         self.exponents_ = np.frexp(largest)[1]
         return self._scaled(encoded)
@@ -127,6 +134,21 @@ class TableEncoder:
             remainder="passthrough",
         )
         return np.asarray(self.columns_.fit_transform(table, y), dtype=np.float64)
+
+    def _find_sources(self, n_encoded: int) -> NDArray[np.intp]:
+        if self.columns_ is None:
+            return np.arange(n_encoded)
+        sources = np.empty(n_encoded, dtype=np.intp)
+        names = self.columns_.feature_names_in_  # the places, as text
+        for kind, encoder, columns in self.columns_.transformers_:
+            places = [int(names[c] if isinstance(c, Integral) else c) for c in columns]
+            counts = [1] * len(places)
+            if kind == "one_hot" and places:
+                counts = [len(levels) for levels in encoder.categories_]
+            elif kind == "target" and places and self.target_type == "multiclass":
+                counts = [len(encoder.classes_)] * len(places)
+            sources[self.columns_.output_indices_[kind]] = np.repeat(places, counts)
+        return sources
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
         """Encode a table like the one of `fit_transform`."""

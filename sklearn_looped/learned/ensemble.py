@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned import parts
 from sklearn_looped.learned.encoding import Array, Support
-from sklearn_looped.learned.members import Member, Memories
+from sklearn_looped.learned.members import Memories
 from sklearn_looped.learned.memory import (
-    FITTING,
     KEPT,
     check_support,
     memory_of_reader,
@@ -83,13 +82,14 @@ class SupportEnsemble:
         check_support(config, *map(max, zip(*sizes, strict=True)))
         read = [memory_of_reader(config, *size) for size in sizes]
         run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
-        if self.support.Y.shape[1] * max(sum(read) + sum(run), FITTING * max(read)) > KEPT:
+        if self.support.Y.shape[1] * (sum(read) + sum(run)) > KEPT:
             return Memories(n_loops, None)
         if known is None or known.members is None:
-            members = [Member.fit(view, self.support, config) for view in self.views]
+            members = [parts.members(v, self.support, network, n_loops) for v in self.views]
         else:
-            members = [member for member, _ in known.members]
-        return Memories(n_loops, [(each, each.remember(network, n_loops)) for each in members])
+            members = [(part for part, _ in view) for view in known.members]
+        kept = [[(part, part.remember(network, n_loops)) for part in view] for view in members]
+        return Memories(n_loops, kept)
 
     def queries_at_once(self, network: LoopedNetwork, memories: Memories) -> int:
         """Count the queries that one call of `predict_by_loop` is to take, for bounded memory."""
@@ -108,17 +108,18 @@ class SupportEnsemble:
             answers = parts.answers_by_loop(self.views, self.support, network, memories.n_loops, X)
             yield from _replayed(*answers)
             return
-        members = [member for member, _ in memories.members]
-        runs = [member.answer(network, memory, X) for member, memory in memories.members]
-        staying = None
+        runs = [
+            [(part, part.answer(network, kept, X)) for part, kept in view]
+            for view in memories.members
+        ]
+        staying, classifies = None, network.config.classifies
         for _ in range(memories.n_loops):
-            steps = [run.send(staying) for run in runs]
-            outputs = [
-                member.decode(step.output, network.config.classifies)
-                for member, step in zip(members, steps, strict=True)
-            ]
-            exits = [step.exit.sigmoid() for step in steps if step.exit is not None]
-            leaving = torch.stack(exits).mean((0, 1)).cpu().numpy() if exits else None
+            outputs, exits = [], []
+            for view in runs:
+                steps = [(part, run.send(staying)) for part, run in view]
+                outputs.append(torch.cat([part.decode(s.output, classifies) for part, s in steps]))
+                exits += [s.exit.sigmoid() for _, s in steps if s.exit is not None]
+            leaving = torch.cat(exits).mean(0).cpu().numpy() if exits else None
             kept = yield Outcome(torch.stack(outputs).mean(0).numpy(), leaving)
             staying = None if kept is None else torch.from_numpy(kept)
 
@@ -128,14 +129,11 @@ class SupportEnsemble:
     ) -> Iterator[Array]:
         """Yield for every loop the weights (T, h, q, s) of queries (q, d) on a member's support."""
         if memories.members is None:
-            batches = parts.members(self.views[member], self.support, network, memories.n_loops)
-            runs = [
-                each.attention(network, each.remember(network, memories.n_loops), X)
-                for _, each in batches
-            ]
+            found = parts.members(self.views[member], self.support, network, memories.n_loops)
+            known = ((part, part.remember(network, memories.n_loops)) for part in found)
         else:
-            each, memory = memories.members[member]
-            runs = [each.attention(network, memory, X)]
+            known = (part for part in memories.members[member])
+        runs = [part.attention(network, kept, X) for part, kept in known]
         for weights in zip(*runs, strict=True):
             yield torch.cat(weights).cpu().double().numpy()
 

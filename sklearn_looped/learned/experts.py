@@ -1,9 +1,9 @@
-"""Closed-form experts: ridge regression and the kernel machine, fitted to the support.
+"""Closed-form experts: ridge regression and two kernel machines, fitted to the support.
 
 Shapes: B tables, n rows, s support rows, q queries, d columns, E experts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,25 +14,29 @@ from sklearn_looped.learned.opinions import N_EXPERTS, Opinions
 
 CLIP = 8.0  # standard deviations: cells beyond are outliers
 LEAST_ERROR = 1e-4  # of a standard deviation: below, an expert is as good as exact
+STEPS = "manhattan"  # the kernel of the machine for steps; the other machine has the rest
 FEWEST_ROWS = 3  # a left-out row must leave two behind
 
 
 @dataclass(frozen=True)
 class Experts:
-    """Ridge regression and a kernel machine on the supports of B tables in canonical form.
+    """Ridge regression and kernel machines on the supports of B tables in canonical form.
+
+    The machines differ in their kernels: smooth ones of the Euclidean distance, and one of the
+    Manhattan distance, which suits steps.
 
     Attributes
     ----------
-    ridge, machine : fitted, or None where the support is too small
+    models : tuple of Ridge and KernelMachine
+        As many as there are experts, or none where the support is too small.
     support : Opinions
         Of the support rows, each from the other rows.
     columns : Tensor of shape (B, d')
-        Columns that the network reads: those of most weight in the machine's metric, first ones
-        first.
+        Columns that the network reads: those of most weight in the mean of the machines' metrics,
+        first ones first.
     """
 
-    ridge: Ridge | None
-    machine: KernelMachine | None
+    models: tuple[Ridge | KernelMachine, ...]
     support: Opinions
     columns: Tensor
 
@@ -46,32 +50,32 @@ class Experts:
         search: Search = DEFAULT_SEARCH,
     ) -> "Experts":
         """Fit to supports X (B, s, d), NaN where a cell is missing, and targets y (B, s)."""
-        metric = X.new_ones(len(X), X.shape[2])
-        ridge = machine = None
-        opinions = _silence(y)
-        if y.shape[1] >= FEWEST_ROWS:
-            Z, Y = _cells(X), y[..., None].double()
-            w = None if weights is None else weights.double()
-            ridge, machine = Ridge.fit(Z, Y, w), KernelMachine.fit(Z, Y, w, search)
-            metric = machine.kernel.metric
-            opinions = _joined(
-                (ridge.left_out, machine.left_out),
-                (ridge.left_out_std, machine.left_out_std),
-                torch.stack([ridge.relative_error, machine.relative_error], 1).sqrt(),
-            )
+        if y.shape[1] < FEWEST_ROWS:
+            columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
+            return cls((), _silence(y)._replace(gate=torch.ones_like(columns).to(y)), columns)
+        Z, Y = _cells(X), y[..., None].double()
+        w = None if weights is None else weights.double()
+        smooth = tuple(kind for kind in search.kinds if kind != STEPS)
+        machines = [
+            KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
+        ]
+        models = (Ridge.fit(Z, Y, w), *machines)
+        error = torch.stack([model.relative_error for model in models], 1).sqrt()
+        parts = [(model.left_out, model.left_out_std) for model in models]
+        metric = torch.stack([machine.metric() for machine in machines]).mean(0)
         columns = torch.argsort(metric, dim=1, descending=True, stable=True)[:, :max_columns]
         read = metric.gather(1, columns)
         gate = (read / read.mean(1, keepdim=True)).sqrt()
-        return cls(ridge, machine, opinions._replace(gate=gate), columns)
+        error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
+        return cls(models, _joined(parts, error, gate), columns)
 
     def of_queries(self, X: Tensor) -> Opinions:
         """Opinions of queries (B, q, d)."""
-        if self.ridge is None or self.machine is None:
+        if not self.models:
             return _silence(X[..., 0])._replace(gate=self.support.gate)
         Z = _cells(X)
-        (ridge, ridge_std), (machine, machine_std) = self.ridge.predict(Z), self.machine.predict(Z)
-        opinions = _joined((ridge, machine), (ridge_std, machine_std), self.support.error)
-        return opinions._replace(gate=self.support.gate)
+        parts = [model.predict(Z) for model in self.models]
+        return _joined(parts, self.support.error, self.support.gate)
 
     def of_all(self, X: Tensor) -> Opinions:
         """Opinions of a table (B, n, d) whose first rows are the support."""
@@ -91,11 +95,10 @@ def _cells(X: Tensor) -> Tensor:
     return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP)
 
 
-def _joined(
-    predictions: tuple[Tensor, Tensor], stds: tuple[Tensor, Tensor], error: Tensor
-) -> Opinions:
-    error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
-    return Opinions(torch.cat(predictions, -1), torch.cat(stds, -1), error, error)
+def _joined(parts: list[tuple[Tensor, Tensor]], error: Tensor, gate: Tensor) -> Opinions:
+    """Opinions from each expert's predictions and standard deviations (B, n, 1)."""
+    predictions, stds = (torch.cat(part, -1) for part in zip(*parts, strict=True))
+    return Opinions(predictions, stds, error, gate)
 
 
 def _silence(y: Tensor) -> Opinions:
@@ -112,5 +115,5 @@ def silenced(opinions: Opinions, silent: Tensor) -> Opinions:
         prediction=torch.where(rows, 0, opinions.prediction),
         std=torch.where(rows, 1, opinions.std),
         error=torch.where(silent, 1, opinions.error),
-        gate=torch.where(silent[:, 1:], 1, opinions.gate),
+        gate=torch.where(silent[:, 1:].all(1, keepdim=True), 1, opinions.gate),
     )

@@ -113,13 +113,21 @@ class Member:
 
 
 class Memories(NamedTuple):
-    """What an ensemble keeps of its support for so many loops; None: nothing, it is too much."""
+    """What an ensemble keeps of its support for so many loops.
+
+    Attributes
+    ----------
+    n_loops : int
+    members : list of list of (Member, SupportMemory), or None
+        Of each view one for a few targets after another. None: nothing, it is too much.
+    """
 
     n_loops: int
-    members: list[tuple[Member, SupportMemory]] | None
+    members: list[list[tuple[Member, SupportMemory]]] | None
 
     def first(self, n_loops: int) -> "Memories":
         """Return the memories of the first loops only."""
         if self.members is None:
             return Memories(n_loops, None)
-        return Memories(n_loops, [(each, memory.first(n_loops)) for each, memory in self.members])
+        first = [[(part, kept.first(n_loops)) for part, kept in view] for view in self.members]
+        return Memories(n_loops, first)

@@ -15,7 +15,7 @@ from sklearn_looped.core.device import choose_device, seeded_generator, training
 from sklearn_looped.core.kernel_machine import LENGTHS, Search
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
-from sklearn_looped.learned.experts import Experts, silenced
+from sklearn_looped.learned.experts import STEPS, Experts, silenced
 from sklearn_looped.learned.folders import folder_of_one_run
 from sklearn_looped.learned.gate_losses import GateLoss, OuroLoss
 from sklearn_looped.learned.network import CLIP, NetworkConfig, Step
@@ -30,6 +30,7 @@ from sklearn_looped.learned.standardise import Standardiser
 Network = TypeVar("Network", bound=nn.Module)
 Built = TypeVar("Built", bound=nn.Module, covariant=True)
 
+LEAST_UNIT = 1e-3  # error of the experts below which a table's errors count no more
 SILENCE = 0.1  # probability that an expert is not heard in a table
 
 
@@ -112,7 +113,9 @@ class PromptStream(IterableDataset):
             opinions = silenced(experts.of_all(X), silent)
             X = experts.read(X)
             prompt |= {name: part.float() for name, part in opinions._asdict().items()}
-            target = target._replace(unit=opinions.unit().sqrt()[:, None].float())
+            target = target._replace(
+                unit=opinions.unit().clamp(min=LEAST_UNIT).sqrt()[:, None].float()
+            )
         return {"X": X, **prompt}, target
 
 
@@ -120,8 +123,9 @@ def _draw_search(generator: Generator) -> Search:
     """Draw a search for the experts that costs little: worse ones are met too."""
     order = torch.randperm(len(LENGTHS), generator=generator)[: integer(generator, 2, 4)]
     lengths = tuple(LENGTHS[place] for place in order.tolist())
-    n_loops, n_rows = integer(generator, 0, 3), integer(generator, 48, 160)
-    return Search(lengths=lengths, n_loops=n_loops, n_rows=n_rows, refine=False)
+    smooth = ("laplace", "gauss")[integer(generator, 0, 1)]
+    n_loops, n_rows = integer(generator, 0, 2), integer(generator, 48, 160)
+    return Search((STEPS, smooth), lengths, n_loops, n_rows)
 
 
 class _Trainer(NeuralNet):

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-N_EXPERTS = 2  # ridge regression, then the kernel machine
-N_OPINION_FEATURES = 7 * N_EXPERTS + 1
+N_EXPERTS = 3  # ridge regression, a smooth kernel machine, one for steps
+N_OPINION_FEATURES = 8 * N_EXPERTS - 1
 CLIP = 8.0  # of the numbers that the network reads
 LEAST_STD = 1e-4  # relative to an expert's error
 
@@ -26,7 +26,7 @@ class Opinions(NamedTuple):
         Root mean square of the leave-one-out residuals over the support, at most 1: an expert
         that is not available predicts 0, the mean, with error 1.
     gate : Tensor of shape (B, d)
-        Roots of the columns' weights in the kernel machine's metric, of those that are read.
+        Roots of the columns' weights in the kernel machines' metric, of those that are read.
     """
 
     prediction: Tensor
@@ -58,7 +58,7 @@ def opinion_features(opinions: Opinions, y: Tensor) -> Tensor:
     unit = opinions.unit()[:, None, None]
     relative_std = (std / error[:, None]).clamp(min=LEAST_STD).log()
     log_error = (error.log() / 2)[:, None].expand(-1, n_rows, -1)
-    disagreement = (prediction[..., :1] - prediction[..., 1:]) / unit
+    disagreement = prediction.diff(dim=-1) / unit
     left_over = y[..., None] - prediction[:, : y.shape[1]]
     left_over = torch.cat([left_over, left_over / unit, torch.tanh(left_over / unit)], -1)
     features = [

@@ -46,24 +46,24 @@ def answers_by_loop(
     return output, leaving
 
 
-def members(
-    view: View, support: Support, network: LoopedNetwork, n_loops: int
-) -> Iterator[tuple[slice, Member]]:
-    """Yield one view's member for a few targets after another, and which they are."""
+def members(view: View, support: Support, network: LoopedNetwork, n_loops: int) -> Iterator[Member]:
+    """Yield one view's members for a few targets after another."""
     n_rows = len(support.X) if view.rows is None else len(view.rows)
     each = memory_of_target(network.config, n_rows, n_loops)
     each += FITTING * memory_of_reader(network.config, n_rows, len(view.columns))
     n_targets = support.Y.shape[1]
     for part in gen_batches(n_targets, max(1, min(n_targets, PART // each))):
-        yield part, Member.fit(view, support, network.config, part)
+        yield Member.fit(view, support, network.config, part)
 
 
 def _steps(
     view: View, support: Support, network: LoopedNetwork, n_loops: int, X: Array
 ) -> Iterator[tuple[slice, slice, int, Array, NDArray[np.float32] | None]]:
     """Yield targets, queries, loop, output (T', q', n_outputs) and exits (T', q') of each part."""
-    for part, member in members(view, support, network, n_loops):
+    start = 0
+    for member in members(view, support, network, n_loops):
         n_targets, n_rows = member.y.shape
+        part = slice(start, start := start + n_targets)
         batches = list(gen_batches(len(X), max(1, QUERIES // n_targets)))
         # Keys and values for one batch, or too many, cost less when they are computed anew.
         keep = len(batches) > 1 and memory_of_target(network.config, n_rows, n_loops) <= PART

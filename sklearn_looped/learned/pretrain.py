@@ -164,7 +164,7 @@ def _train(
         n_loops, measure = job.network.n_loops, SCORES[job.score]
         return score_by_loop(network, job.prior, n_loops, 32, job.sizes, measure)[-1]
 
-    every = max(100, job.recipe.n_steps // 100)
+    every = max(100, job.recipe.n_steps // 6)
     runs = []
     for network, recipe, place in stages:
         if recipe is None:

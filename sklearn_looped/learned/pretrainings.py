@@ -101,12 +101,10 @@ PRETRAININGS = {
         NetworkConfig(width=320, n_heads=10, experts=True, feed_forward=2, n_bases=8),
         SyntheticTables(),
         Recipe(
-            n_steps=60_000,
+            n_steps=1500,
             n_features=(1, 48),
-            late_support=(256, 2048),
             n_loops=(3, 8),
-            rows_per_step=4352,
-            decay=0.4,
+            late_support=(256, 1024),
             seed=1,
         ),
         TABLE_SIZES + "Sharp steps and tables without noise are learned less precisely than by "
@@ -117,7 +115,7 @@ PRETRAININGS = {
             "RidgeCV": make_pipeline(StandardScaler(), RidgeCV([10.0**k for k in range(-3, 4)])),
             "random forest": RandomForestRegressor(random_state=0),
         },
-        gate=Recipe(n_steps=1000, n_loops=(8, 8), lr=2e-3, muon_lr=5e-3, loss="gate", seed=2),
+        gate=Recipe(n_steps=150, n_loops=(8, 8), lr=2e-3, muon_lr=5e-3, loss="gate", seed=2),
     ),
     "tabular-classifier": Pretraining(
         NetworkConfig(n_quantiles=0),

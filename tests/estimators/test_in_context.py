@@ -197,7 +197,7 @@ def test_prediction_leaves_torchs_modes_alone_and_builds_no_graph(fitted, split)
     next(stages)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-    keys = fitted._memories.members[0][1].loops[0][0].keys
+    keys = fitted._memories.members[0][0][1].loops[0][0].keys
     assert not keys.requires_grad
 
 

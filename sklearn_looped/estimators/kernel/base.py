@@ -1,0 +1,144 @@
+"""What the kernel machine's estimators share: reading a table, and the fitted machine.
+
+Shapes: n rows, q queries, d columns, d' encoded columns, T targets.
+"""
+
+import warnings
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import gen_batches
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_looped.core.kernel_machine import KernelMachine, Search
+from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.validation import validate_table
+from sklearn_looped.learned.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.standardise import Standardiser
+
+CLIP = 8.0  # standard deviations: cells beyond are outliers
+BATCH = 1024  # queries at a time
+
+
+class KernelMachineEstimator(DocumentationLink, BaseEstimator):
+    """Base of the kernel machine's estimators."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_loops": [Interval(Integral, 0, None, closed="left")],
+        "max_rows": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    # Parameters of the subclasses that are read here.
+    n_loops: int
+    max_rows: int
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _fit_machine(
+        self, table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
+    ) -> tuple[Array, Array]:
+        """Fit to a validated table and targets Y (n, T), whose size is about one.
+
+        `target` (n,) of `target_type` is what nominal columns of many levels are encoded by.
+        Returns the rows' leave-one-out predictions and their standard deviations, (n, T) each.
+        """
+        self._encoder = TableEncoder(target_type, random_state=0)
+        # The encoding's target rides along as a last column while rows are sorted.
+        rows = Support(table, np.column_stack([Y, target]), weights, np.arange(len(Y)))
+        if weights is not None:
+            rows = rows.take(np.flatnonzero(weights > 0))
+        rows = rows.in_canonical_order()
+        encoded = self._encoder.fit_transform(rows.X, rows.Y[:, -1])
+        rows = rows._replace(X=encoded, Y=rows.Y[:, :-1])
+        merged = rows.merged()
+        support = self._thinned(merged) if len(merged.X) > 1 else merged.take(np.zeros(2, int))
+        support = self._fit_scale(support, target)
+        w = None if support.weights is None else _tensor(support.weights / support.weights.mean())
+        search = Search(n_loops=self.n_loops)
+        self._machine = KernelMachine.fit(_tensor(support.X), _tensor(support.Y), w, search)
+        self._keep_metric()
+        return self._left_out(table, rows, merged, support)
+
+    def _thinned(self, support: Support) -> Support:
+        """Of too many rows, those evenly spaced in canonical order, which is that of the target."""
+        n_rows = len(support.X)
+        if n_rows <= self.max_rows:
+            return support
+        warnings.warn(
+            f"Got {n_rows} different rows, more than max_rows={self.max_rows}: as many, evenly "
+            "spaced along the target, are used. Raise max_rows to use more; memory grows with its "
+            "square, time with its cube.",
+            stacklevel=5,
+        )
+        return support.take(np.arange(self.max_rows) * n_rows // self.max_rows)
+
+    def _fit_scale(self, support: Support, target: Array) -> Support:
+        """Fit means and sizes of the columns, leave out constant ones; return the scaled rows.
+
+        Rows are sorted once more, now that signs and order of the columns are canonical.
+        """
+        weights = None if support.weights is None else _tensor(support.weights)
+        y = _tensor(target[support.rows])
+        self._scale = Standardiser.fit(_tensor(support.X), y, weights)
+        self._varying = np.arange(support.X.shape[1])
+        self._varying = np.flatnonzero(self._scaled(support.X).any(axis=0))
+        support = support._replace(X=self._scaled(support.X))
+        return support.take(np.lexsort((*support.X.T, *support.Y.T, y[0].numpy())))
+
+    def _scaled(self, encoded: Array) -> Array:
+        """Standardised, clipped columns in canonical order; a missing cell is the mean."""
+        Z = self._scale.features(_tensor(encoded))[0].numpy()
+        return np.nan_to_num(Z).clip(-CLIP, CLIP)[:, self._varying]
+
+    def _keep_metric(self) -> None:
+        """Set the columns' weights in the encoding's order, constant columns zero."""
+        self.metric_ = np.zeros(len(self._encoder.sources_))
+        order = self._scale.order[0].numpy()[self._varying]
+        self.metric_[order] = self._machine.metric()[0].numpy()
+        sums = np.bincount(self._encoder.sources_, self.metric_, self.n_features_in_)
+        self.feature_importances_ = sums / max(sums.sum(), np.finfo(float).tiny)
+
+    def _left_out(
+        self, table: Any, rows: Support, merged: Support, support: Support
+    ) -> tuple[Array, Array]:
+        """Predictions and standard deviations of all rows of the table, in its order.
+
+        Of rows that took no part, of weight zero or beyond `max_rows`, the plain ones.
+        """
+        numbers, firsts, known = map(np.asarray, (rows.rows, merged.rows, support.rows))
+        first = firsts[np.cumsum(np.isin(numbers, firsts)) - 1]  # of each run of equal rows
+        known, place = np.unique(known, return_index=True)
+        used = np.isin(first, known)
+        place = place[np.searchsorted(known, first[used])]
+        results = np.empty((2, len(table), support.Y.shape[1]))
+        others = np.setdiff1d(np.arange(len(table)), numbers[used])
+        if len(others):
+            results[:, others] = self._run(self._encoder.transform(table)[others])
+        left_out = (self._machine.left_out, self._machine.left_out_std)
+        for result, values in zip(results, left_out, strict=True):
+            result[numbers[used]] = values[0].numpy()[place]
+        return results[0], results[1]
+
+    def _run(self, encoded: Array) -> tuple[Array, Array]:
+        """Predictions of encoded queries and their standard deviations, (q, T) each."""
+        Z = self._scaled(encoded)
+        parts = [self._machine.predict(_tensor(Z[part])) for part in gen_batches(len(Z), BATCH)]
+        mean, std = (torch.cat(part, 1)[0].numpy() for part in zip(*parts, strict=True))
+        return mean, std
+
+    def _query(self, X: Any) -> tuple[Array, Array]:
+        check_is_fitted(self, "metric_")
+        return self._run(self._encoder.transform(validate_table(self, X, reset=False)))
+
+
+def _tensor(array: NDArray[Any]) -> torch.Tensor:
+    """Turn rows into a batch of one table, (n, ...) to (1, n, ...)."""
+    return torch.tensor(np.asarray(array, np.float64))[None]

@@ -1,0 +1,164 @@
+"""`KernelMachineClassifier`: kernel ridge on class indicators, in a loop that learns its metric."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp, softmax
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils.multiclass import check_classification_targets
+
+from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
+from sklearn_looped.estimators.validation import validate_labels
+from sklearn_looped.learned.encoding import Array
+
+FLOORS = 10 ** np.arange(-2, -0.4, 0.5)  # scores below count as much
+EXPONENTS = 2 ** np.arange(-2, 4.1, 0.5)
+
+
+class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
+    r"""Classification by a kernel machine on the indicators of the classes.
+
+    The kernel machine of `KernelMachineRegressor` predicts the indicator of every class; all
+    classes share the metric and the decompositions. Its scores :math:`f_c` become probabilities by
+
+    .. math:: p_c \propto \max(f_c, \epsilon)^a
+
+    with the :math:`\epsilon` and a of a small grid that the log loss of the rows' leave-one-out
+    scores is least with. The classes' frequencies are mixed in with the weight of one row, so that
+    no probability is zero.
+
+    Parameters
+    ----------
+    n_loops : int, default=2
+        Rounds in which the metric is learned, 0 or more. 0: all columns weigh the same.
+    max_rows : int, default=4096
+        Different rows used at most, as in `KernelMachineRegressor`: of more, as many, evenly
+        spaced along the classes, with a warning. Memory grows with the square.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    metric_ : ndarray of shape (n_encoded_columns,)
+        The columns' weights, as in `KernelMachineRegressor`.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        The metric summed over the parts of each column, divided by its sum.
+    loo_proba_ : ndarray of shape (n_samples, n_classes)
+        Probabilities of each row of `fit`, left out with all rows that equal it.
+    loo_predictions_ : ndarray of shape (n_samples,)
+        The most probable label of each row, likewise.
+    loo_score_ : float
+        Accuracy of `loo_predictions_`.
+    n_features_in_ : int
+        Number of columns seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X was a DataFrame with text names.
+
+    See Also
+    --------
+    KernelMachineRegressor : The same for numbers, with the formulas and papers.
+    LoopedICLClassifier : A looped transformer that was meta-trained.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_looped import KernelMachineClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = KernelMachineClassifier().fit(X[::2], y[::2])
+    >>> model.predict_proba(X[1::2]).shape
+    (75, 3)
+    >>> model.score(X[1::2], y[1::2]) > 0.9
+    True
+    """
+
+    def __init__(self, *, n_loops: int = 2, max_rows: int = 4096) -> None:
+        self.n_loops = n_loops
+        self.max_rows = max_rows
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "KernelMachineClassifier":
+        """Choose, solve, learn the metric and calibrate.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            NaN marks a missing cell.
+        y : array-like of shape (n_samples,)
+            Labels of two or more classes: numbers, text or booleans.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, as in `KernelMachineRegressor.fit`.
+
+        Returns
+        -------
+        self
+        """
+        table, y, weights = validate_labels(self, X, y, sample_weight)
+        check_classification_targets(y)
+        counts = np.ones(len(y)) if weights is None else weights
+        self.classes_ = np.unique(y[counts > 0])
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
+                "apart."
+            )
+        codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        kind = "binary" if len(self.classes_) == 2 else "multiclass"
+        indicators = np.eye(len(self.classes_))[codes]
+        scores, _ = self._fit_machine(table, indicators, weights, codes.astype(float), kind)
+        self._total, self._frequencies = counts.sum(), counts @ indicators / counts.sum()
+        self._floor, self._exponent = _calibrated(scores, indicators, counts)
+        self.loo_proba_ = self._probabilities(scores)
+        self.loo_predictions_ = self.classes_[self.loo_proba_.argmax(axis=1)]
+        self.loo_score_ = float(np.average(self.loo_predictions_ == y, weights=counts))
+        return self
+
+    def _probabilities(self, scores: Array) -> Array:
+        """Turn scores (q, C) into probabilities."""
+        proba = softmax(self._exponent * np.log(scores.clip(self._floor)), axis=1)
+        mixed: Array = (self._total * proba + self._frequencies) / (self._total + 1)
+        return mixed
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict the probability of each class for each query.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return self._probabilities(self._query(X)[0])
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict the most probable class of each query.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        proba = self.predict_proba(X)
+        return self.classes_[proba.argmax(axis=1)]
+
+
+def _calibrated(scores: Array, indicators: Array, weights: Array) -> tuple[float, float]:
+    """Floor and exponent that the log loss of scores (n, C) is least with."""
+
+    def loss(floor: float, exponent: float) -> float:
+        logits = exponent * np.log(scores.clip(floor))
+        right = (logits * indicators).sum(axis=1)
+        return float(np.average(logsumexp(logits, axis=1) - right, weights=weights))
+
+    pairs = ((float(floor), float(exponent)) for floor in FLOORS for exponent in EXPONENTS)
+    return min(pairs, key=lambda pair: loss(*pair))
