@@ -125,7 +125,9 @@ class Kernel(NamedTuple):
         linear = _share(X) * self.metric[:, None] * (coef.mT @ X)
         if self.kind[0] == MANHATTAN:
             drawn = slopes * coef.mT
-            radial = [(drawn * (x[:, None] - x[..., None]).sign()).sum(2) for x in X.unbind(2)]
-            return self.metric.sqrt()[:, None] * torch.stack(radial, 2) + linear
+            radial = torch.empty_like(X)
+            for j, x in enumerate(X.unbind(2)):  # column by column: n^2 numbers at a time
+                radial[..., j] = (drawn * (x[:, None] - x[..., None]).sign()).sum(2)
+            return self.metric.sqrt()[:, None] * radial + linear
         radial = slopes @ (coef * X) - X * (slopes @ coef)
         return self.metric[:, None] * radial + linear
