@@ -15,6 +15,7 @@ _PUBLIC = {
     "LoopedICLRegressor": "sklearn_looped.estimators.in_context",
     "LoopedICLRegressorCV": "sklearn_looped.estimators.in_context",
     "ProgrammedKMeans": "sklearn_looped.estimators.programmed_linalg",
+    "ProgrammedKernelMachineRegressor": "sklearn_looped.estimators.programmed_linalg",
     "ProgrammedKernelRegressor": "sklearn_looped.estimators.programmed_linalg",
     "ProgrammedLinearRegression": "sklearn_looped.estimators.programmed_linalg",
     "ProgrammedPCA": "sklearn_looped.estimators.programmed_linalg",
@@ -34,6 +35,9 @@ if TYPE_CHECKING:  # the same names, for those who check or complete a user's pr
     from sklearn_looped.estimators.in_context import LoopedICLClassifier as LoopedICLClassifier
     from sklearn_looped.estimators.in_context import LoopedICLRegressor as LoopedICLRegressor
     from sklearn_looped.estimators.in_context import LoopedICLRegressorCV as LoopedICLRegressorCV
+    from sklearn_looped.estimators.programmed_linalg import (
+        ProgrammedKernelMachineRegressor as ProgrammedKernelMachineRegressor,
+    )
     from sklearn_looped.estimators.programmed_linalg import (
         ProgrammedKernelRegressor as ProgrammedKernelRegressor,
     )

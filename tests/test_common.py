@@ -13,6 +13,7 @@ from sklearn_looped import (
     LoopedICLClassifier,
     LoopedICLRegressor,
     LoopedICLRegressorCV,
+    ProgrammedKernelMachineRegressor,
     ProgrammedKernelRegressor,
     ProgrammedKMeans,
     ProgrammedLinearRegression,
@@ -38,6 +39,7 @@ ESTIMATORS = [
     ProgrammedPCA(),
     ProgrammedKMeans(),
     ProgrammedKernelRegressor(),
+    ProgrammedKernelMachineRegressor(penalty=10.0, n_rounds=1),
 ]
 
 
