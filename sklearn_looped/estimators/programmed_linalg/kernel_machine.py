@@ -64,18 +64,18 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
     Newton's method computes the reciprocal of their sum, and ReLUs keep every weight above 1e-4.
     A round of the metric is one more pass over the same blocks.
 
-    It equals the closed form at equal length, penalty and rounds to about 1e-16 times
-    :math:`n / \lambda`: better than 1e-12 up to :math:`n / \lambda = 10^4`. The certificate,
-    which takes every rounding at its worst, promises 1e-8 of the targets' standard deviation at
-    ``n_rounds=0`` up to about :math:`n / \lambda = 10^4` and 1e-6 with rounds up to
-    :math:`10^3`; beyond `tol` a ConvergenceWarning tells the numbers.
+    It equals the closed form at equal length, penalty and rounds to 1e-11 and better up to
+    :math:`n / \lambda = 10^4`. The certificate, which takes every rounding at its worst,
+    promises 1e-8 of the targets' standard deviation up to about :math:`n / \lambda = 10^4` at
+    ``n_rounds=0``, and 1e-6 up to about :math:`10^3` with rounds; beyond `tol` a
+    ConvergenceWarning tells the numbers.
 
     The host computes the median distance if asked for, divides by the length, loads the tape
     with the step sizes, runs the blocks in turn, and computes the certificate; for that it
     solves one system a round beyond the first, to see how errors of the metric grow. Features
     should be of comparable scale: standardise them first. The attention takes about
-    48 n max(n, 1024) bytes and the dense weights 8 kB times the square of d; a table that needs
-    more than 2 GiB, as 6,600 samples or 500 features do, is refused.
+    72 n max(n, 1024) bytes and the dense weights 11 kB times the square of d; a table that needs
+    more than 2 GiB, as 5,500 samples or 450 features do, is refused.
 
     Parameters
     ----------

@@ -25,7 +25,9 @@ class Left(NamedTuple):
         Largest absolute entry of each column before the mean was taken off.
     y, coef, residual : ndarray of shape (n,)
     metric : ndarray of shape (d,)
-    penalty, linear, intercept : float
+    penalty, linear : float
+    intercept, offset : float
+        Means that were taken off the residual and off the targets.
     """
 
     x: Array
@@ -37,6 +39,7 @@ class Left(NamedTuple):
     penalty: float
     linear: float
     intercept: float
+    offset: float
 
 
 class Bound(NamedTuple):
@@ -127,7 +130,8 @@ class _Errors(NamedTuple):
         """Bound the predictor's own error and the intercept's, and rounding at the query."""
         own = self.largest**0.5 * self.residual / left.penalty**0.5
         at_query = self.relative * np.abs(left.coef).sum() + abs(left.coef.sum())
-        intercept = self.residual / len(left.y) ** 0.5 + 4 * UNIT_ROUNDOFF * abs(left.intercept)
+        level = abs(left.intercept) + abs(left.offset) + np.ptp(left.y)  # of what may be predicted
+        intercept = self.residual / len(left.y) ** 0.5 + 4 * UNIT_ROUNDOFF * level
         return float(own + self.largest * at_query + intercept)
 
     def of_metric(self, left: Left, squares: Array) -> float:

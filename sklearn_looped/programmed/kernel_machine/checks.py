@@ -27,7 +27,7 @@ def check_sizes(X: Array, y: Array) -> None:
                 f"Got {name} with values up to {largest:.1e}, whose squares overflow; scale it."
             )
     n, d = X.shape
-    attention, weights = 48 * n * max(n, BATCH), 8_000 * d**2
+    attention, weights = 72 * n * max(n, BATCH), 11_000 * d**2
     if attention + weights > _MOST_BYTES:
         raise ValueError(
             f"Got {n} samples and {d} features, but attention takes {attention / 2**30:.2g} GiB "

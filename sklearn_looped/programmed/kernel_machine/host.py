@@ -270,6 +270,7 @@ class _Tape:
             penalty=float(penalty[0]),
             linear=float(linear[0]),
             intercept=float(self.read("scratch", "mean")[0, 0]),
+            offset=float(self.read("scratch", "offset")[0, 0]),
         )
 
     def certify(self, error_bound: float) -> Certificate:
