@@ -160,4 +160,4 @@ def _own(
 def _encoded(path: Path, target: str) -> tuple[Array, Array]:
     """Read a CSV file; nominal columns become numbers as in the estimators."""
     X, y = read_csv(path, target)
-    return TableEncoder(random_state=0).fit_transform(X, y), y
+    return TableEncoder().fit_transform(X, y), y

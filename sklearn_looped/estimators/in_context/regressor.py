@@ -8,12 +8,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
-from sklearn_looped.estimators.validation import validate_training
+from sklearn_looped.estimators.validation import check_bounds, validate_training
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.conformal import conformal_levels, folds_of, reached_levels
+from sklearn_looped.learned.conformal import (
+    check_conformal,
+    conformal_levels,
+    folds_of,
+    reached_levels,
+)
 from sklearn_looped.learned.encoding import Array, Support
 from sklearn_looped.learned.on_demand import meta_trained
 from sklearn_looped.learned.priors import PRIORS
@@ -265,7 +271,11 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         return results[0] if len(results) == 1 else tuple(results)
 
     def predict_quantiles(
-        self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9), conformal: bool = False
+        self,
+        X: ArrayLike,
+        quantiles: ArrayLike = (0.1, 0.5, 0.9),
+        conformal: bool = False,
+        bounds: tuple[float | None, float | None] | None = None,
     ) -> NDArray[Any]:
         """Predict quantiles of the target for each query.
 
@@ -274,12 +284,15 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         X : array-like or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
-            Levels in (0, 1). Levels beyond the outermost that the network predicts (1/62 and
-            61/62 for the shipped weights) get those.
+            Levels in (0, 1). Beyond the outermost that the network predicts (1/62 and 61/62 for
+            the shipped weights) a normal tail through these and the median goes on.
         conformal : bool, default=False
             Whether to correct the levels on the support (Chernozhukov et al. 2021): each fifth is
             predicted from the others, and the level that a share of its targets lies below takes
             that share's place. Costs five more fits at every call.
+        bounds : tuple (low, high), default=None
+            What the target can be: quantiles beyond get the bound. (0, None) for counts, (0, 1)
+            for shares. None: no bound.
 
         Returns
         -------
@@ -288,7 +301,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         Raises
         ------
         ValueError
-            If a level lies outside (0, 1), or `conformal` with fewer than 20 support rows.
+            If a level lies outside (0, 1); if `bounds` are none that the targets of `fit` keep; or,
+            with `conformal`, if there are fewer than 20 support rows or too few for a level.
 
         Examples
         --------
@@ -301,10 +315,18 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         wanted = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
         if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
             raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
+        check_is_fitted(self, "n_loops_")
+        support = self._ensemble.support
+        low, high = check_bounds(bounds, support.Y)
+        if conformal:
+            check_conformal(
+                wanted, len(support.X) if support.weights is None else support.weights.sum()
+            )
         output, _ = self._run(X)
         n_targets, known = len(output), output[..., 1:]
         levels = self._conformal_levels(wanted) if conformal else [wanted] * n_targets
-        return self._shaped(np.stack([*map(interpolate_quantiles, known, levels)]))
+        found = np.stack([*map(interpolate_quantiles, known, levels)])
+        return self._shaped(found.clip(low, high))
 
     def _conformal_levels(self, wanted: Array) -> list[Array]:
         """Levels that stand for the wanted ones, for each target."""
