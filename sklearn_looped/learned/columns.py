@@ -85,7 +85,7 @@ def _frame(columns: list[list[Any]], names: Any) -> pd.DataFrame:
 
 
 def factorized(column: Series) -> tuple[NDArray[np.intp], list[Any]]:
-    """Number each cell by its value, (n,), -1 where it is missing; and return the values.
+    """Return the number of each cell's value, (n,), -1 where it is missing; and the values.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from sklearn_looped.learned.encoding import Array
+from sklearn_looped.learned.encoding import Array, Support
 from sklearn_looped.learned.readout import quantile_levels, tail_scales
 
 N_FOLDS = 5
@@ -49,14 +49,15 @@ def reached_levels(quantiles: Array, target: Array) -> Array:
     return np.where(beyond == 0, inside, ndtr(score.clip(-LARGEST_SCORE, LARGEST_SCORE)))
 
 
-def check_conformal(wanted: Array, weight: float) -> None:
-    """Refuse levels that rows of a total weight cannot tell from more extreme ones.
+def check_conformal(wanted: Array, support: Support) -> None:
+    """Refuse levels that the support cannot tell from more extreme ones.
 
     Raises
     ------
     ValueError
-        If a level lies outside 1 / (weight + 1) and weight / (weight + 1).
+        If a level lies outside 1 / (n + 1) and n / (n + 1), of n rows or their summed weight.
     """
+    weight = len(support.X) if support.weights is None else support.weights.sum()
     least = 1 / (weight + 1)
     if (wanted < least).any() or (wanted > 1 - least).any():
         raise ValueError(

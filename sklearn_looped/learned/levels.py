@@ -13,6 +13,7 @@ from sklearn_looped.learned.columns import Array, as_number, factorized
 
 MAX_ONE_HOT = 10  # levels of a nominal column that get a column each; beyond, target encoding
 N_FOLDS = 5
+DIGITS = 10  # decimals of a mean target of size one
 
 
 class EncodingTarget(NamedTuple):
@@ -57,7 +58,7 @@ class Levels:
         }
 
     def codes(self, column: "pd.Series[Any]") -> NDArray[np.intp]:
-        """Number each cell by its level, (n,): -1 where it was not met, -2 where it is missing."""
+        """Return each cell's level, (n,): -1 where it was not met, -2 where it is missing."""
         codes, values = factorized(column)
         return np.array([*map(self._find, values), -2], dtype=np.intp)[codes]
 
@@ -170,4 +171,5 @@ def shrunken_means(codes: NDArray[np.intp], Y: Array, weights: Array, n_levels: 
     spread = spread.clip(min=0)
     total = size[:, None] * spread + noise
     shrinkage = size[:, None] * spread / np.where(total > 0, total, 1)
-    return np.vstack([mean + shrinkage * levels, mean])
+    # Rounded, so that no level is told from another by the order of a sum.
+    return (np.vstack([shrinkage * levels, np.zeros_like(mean)]).round(DIGITS) + mean).round(DIGITS)

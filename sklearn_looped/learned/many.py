@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sklearn_looped.learned.constant import ConstantEnsemble
 from sklearn_looped.learned.encoding import Array
 from sklearn_looped.learned.ensemble import SupportEnsemble, decode, tables_of
 from sklearn_looped.learned.network import LoopedNetwork
@@ -46,6 +47,7 @@ def predict_tables(
     members = [
         member
         for index, (ensemble, X) in enumerate(zip(ensembles, queries, strict=True))
+        if not isinstance(ensemble, ConstantEnsemble)
         for member in _members(index, ensemble, X)
     ]
     members.sort(key=lambda m: (m.X.shape[2], m.X.shape[1], m.queries.shape[1]))
@@ -53,7 +55,12 @@ def predict_tables(
     for batch in _batches(members):
         for member, output in zip(batch, _run(network, batch, n_loops), strict=True):
             outputs[member.ensemble].append(decode(output, member.scale, network.config.classifies))
-    return [torch.stack(each).mean(0).numpy() for each in outputs]
+    return [
+        ensemble.output(network.config, len(X))
+        if isinstance(ensemble, ConstantEnsemble)
+        else torch.stack(each).mean(0).numpy()
+        for ensemble, X, each in zip(ensembles, queries, outputs, strict=True)
+    ]
 
 
 def _members(index: int, ensemble: SupportEnsemble, X: Array) -> list[_Member]:

@@ -46,8 +46,15 @@ def interpolate_quantiles(known: NDArray[Any], wanted: NDArray[np.float64]) -> N
     return found + beyond * np.where(beyond < 0, low[..., None], high[..., None])
 
 
+def deviation_of(quantiles: NDArray[Any]) -> NDArray[Any]:
+    """Return the standard deviation over the last axis; scaled first, against overflow."""
+    exponents = np.frexp(np.abs(quantiles).max(axis=-1))[1]
+    scaled = np.ldexp(quantiles, -exponents[..., None])
+    return np.ldexp(scaled.std(axis=-1), exponents)
+
+
 def tail_scales(known: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Standard deviations of the normal tails below and above the known quantiles, (...)."""
+    """Return standard deviations of the normal tails below and above known quantiles, (...)."""
     if known.shape[-1] < 2:
         zero = np.zeros(known.shape[:-1])
         return zero, zero

@@ -62,9 +62,9 @@ def canonical_order(X: Array, y: Array) -> NDArray[np.intp]:
     """Order of rows that does not depend on the order they came in.
 
     Rows are sorted by the target, equal targets by `row_keys`, and rows that agree in these by
-    their content. Of the rising and the falling order that one is taken whose keys come first, so
-    that neither the sign of the target matters, nor units, signs and order of columns, but for
-    rows that mirror each other.
+    their content. Of the rising and the falling order that one is taken whose keys come first. So
+    neither the sign of the target matters, nor units, signs and order of columns, but for rows
+    that mirror each other.
 
     Parameters
     ----------
@@ -84,26 +84,48 @@ def canonical_order(X: Array, y: Array) -> NDArray[np.intp]:
     >>> canonical_order(X, y).tolist() == canonical_order(-3 * X, -y).tolist()
     True
     """
-    keys = row_keys(X)
     content = np.empty(len(X), np.intp)
     content[np.lexsort(X.T)] = np.arange(len(X))
-    orders = (np.lexsort((content, keys, y)), np.lexsort((content, keys, -y)))
-    return min(orders, key=lambda order: keys[order].tolist())
+    ordered = []
+    for target in (y, -y):
+        keys = row_keys(X, target)
+        order = np.lexsort((content, keys, target))
+        ordered.append((keys[order].tolist(), order))
+    return min(ordered, key=lambda each: each[0])[1]
 
 
-def row_keys(X: Array) -> NDArray[np.uint64]:
+def row_keys(X: Array, y: Array) -> NDArray[np.uint64]:
     """Hash each row's content to a number, (n,), the same for any order and units of columns.
 
-    A cell counts by its rank among the column's different values, from the nearer end, a column by
-    how many these are; a row's cells are hashed and summed.
+    A cell counts by its rank among the column's different values, from the end that makes ranks
+    rise with those of the target, or from the nearer end where they are not correlated; a column
+    by how many values these are. A row's cells are hashed and summed.
     """
     keys = np.zeros(len(X), dtype=np.uint64)
+    _, target = np.unique(y, return_inverse=True)
     for column in X.T:
         present = ~np.isnan(column)
         largest = np.abs(column[present]).max(initial=0)
         scaled = np.ldexp(column[present], -np.frexp(largest)[1])  # exact
-        values, place = np.unique(scaled.round(DIGITS), return_inverse=True)
+        values, rank = np.unique(scaled.round(DIGITS), return_inverse=True)
+        other_end = len(values) - 1 - rank
+        covariance = _covariance(rank, target[present])
+        if covariance == 0:
+            rank = np.minimum(rank, other_end)
         cells = np.zeros(len(X), dtype=np.uint64)
-        cells[present] = np.minimum(place, len(values) - 1 - place) + 1 + (len(values) << 32)
+        cells[present] = (other_end if covariance < 0 else rank) + 1 + (len(values) << 32)
         keys += pd.util.hash_array(cells)
     return keys
+
+
+def _covariance(a: NDArray[np.intp], b: NDArray[np.intp]) -> int:
+    """Covariance of whole numbers up to a positive factor, exact."""
+    return len(a) * int(a @ b) - int(a.sum()) * int(b.sum())
+
+
+def mean_target(Y: Array) -> Array:
+    """Mean of the standardised targets, or the only target; divided by powers of two first."""
+    Y = np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])  # exact, and no square overflows
+    if Y.shape[1] == 1:
+        return Y[:, 0]
+    return np.mean((Y - Y.mean(axis=0)) / np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1), axis=1)

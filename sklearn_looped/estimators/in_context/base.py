@@ -18,6 +18,7 @@ from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
+from sklearn_looped.learned.constant import ConstantEnsemble, is_constant
 from sklearn_looped.learned.encoding import Array, Support, TableEncoder
 from sklearn_looped.learned.ensemble import CHUNK, ByLoop, SupportEnsemble
 from sklearn_looped.learned.halting import (
@@ -118,7 +119,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     def _fit_ensemble(self, support: Support, rng: np.random.RandomState) -> SupportEnsemble:
         config = self._checkpoint.network.config
         views = fit_views(support, self._count_members(), config.n_features, self.max_support, rng)
-        return SupportEnsemble.fit(support, views, config.centre)
+        kind = ConstantEnsemble if is_constant(support.X) else SupportEnsemble
+        return kind.fit(support, views, config.centre)
 
     def _start(self, device: torch.device) -> None:
         """Put the network on the device and run the support through it."""

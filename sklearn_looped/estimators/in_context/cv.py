@@ -58,6 +58,8 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X was a DataFrame with text names.
+    column_kinds_ : dict of str
+        What each column was read as, as in `LoopedICLRegressor`.
 
     Raises
     ------
