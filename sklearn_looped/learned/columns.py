@@ -30,6 +30,7 @@ NO_VALUE = {
 TRUTH = {"true": 1.0, "false": 0.0}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 PADDED = re.compile(r"[+-]?0\d+")  # a code such as 007
+DAY_FIRST = re.compile(r"(\d\d?)\.(\d\d?)\.((?:1[7-9]|2[01])\d\d)")  # 31.12.2024
 ISO_DATE = re.compile(r"(1[7-9]|2[01])\d\d-\d\d(-\d\d([T ]\d\d:\d\d.*)?)?")
 ROW_ID = re.compile(r"(.*[^A-Za-z])?(id|ID|Id|uuid|UUID|index|Unnamed: \d+)|.*[a-z](Id|ID)")
 
@@ -151,7 +152,7 @@ def kind_of(column: Series, is_first: NDArray[np.bool_] | None = None) -> str:
     if not isinstance(dtype, pd.CategoricalDtype):
         counts = np.bincount(codes[codes >= 0], minlength=len(values))
         for kind in ("boolean", "number", "date", "duration"):
-            if _holds(kind, values, counts):
+            if _holds(column, kind, values, counts):
                 return "identifier" if kind == "number" and _numbers_rows(first) else kind
     return _nominal_kind(values, len(column) - column.isna().sum(), first.notna().sum())
 
@@ -183,11 +184,11 @@ def _nominal_kind(values: list[Any], n_cells: int, n_first: int) -> str:
     return "nominal"
 
 
-def _holds(kind: str, values: list[Any], counts: NDArray[np.intp]) -> bool:
+def _holds(column: Series, kind: str, values: list[Any], counts: NDArray[np.intp]) -> bool:
     """Whether the values are of a kind, but for cells without a value and a few stray ones."""
     if kind == "boolean":
         return all(isinstance(value, bool | np.bool_) or _text(value) in TRUTH for value in values)
-    read = CONVERSIONS[kind](values)
+    read = _converted(column, kind, values)
     is_read = ~np.isnan(read)
     if not is_read.any():
         return False
@@ -220,7 +221,7 @@ def as_number(value: Any) -> float:
     """
     if isinstance(value, str):
         text = value.strip()
-        if NUMBER.fullmatch(text):
+        if NUMBER.fullmatch(text) and np.isfinite(float(text)):
             return float(text)
         return TRUTH.get(text.lower(), np.nan)
     if isinstance(value, np.timedelta64 | pd.Timedelta | datetime.timedelta):
@@ -229,16 +230,21 @@ def as_number(value: Any) -> float:
 
 
 def _numbers(values: list[Any]) -> Array:
+    numbers = np.array([as_number(value) for value in values], dtype=np.float64)
+    if np.isinf(numbers).any():
+        raise OverflowError("infinity or a value too large for dtype('float64')")
+    return numbers
+
+
+def _converted(column: Series, kind: str, values: list[Any]) -> Array:
+    """Convert values to a kind; what float64 cannot hold is refused by column."""
     try:
-        numbers = np.array([as_number(value) for value in values], dtype=np.float64)
+        return CONVERSIONS[kind](values)
     except OverflowError as error:
         raise ValueError(
-            f"Got a cell whose number is too large for float64 ({error}). Divide its column by a "
-            "constant."
+            f"Column {column.name!r} of X contains a number too large for float64 or infinity "
+            f"({error}). Give finite numbers, and NaN for missing cells."
         ) from error
-    if np.isinf(numbers).any():
-        raise ValueError("Input X contains infinity or a value too large for dtype('float64').")
-    return numbers
 
 
 def _days(values: list[Any]) -> Array:
@@ -256,7 +262,11 @@ def _date(value: Any) -> Any:
     if isinstance(value, pd.Period):
         return value.start_time
     if isinstance(value, str):
-        return value.strip() if ISO_DATE.fullmatch(value.strip()) else None
+        text = value.strip()
+        if dotted := DAY_FIRST.fullmatch(text):
+            day, month, year = dotted.groups()
+            return f"{year}-{month:0>2}-{day:0>2}"
+        return text if ISO_DATE.fullmatch(text) else None
     return value if isinstance(value, datetime.date | np.datetime64) else None
 
 
@@ -301,7 +311,7 @@ def as_numbers(column: Series, kind: str = "number") -> Array:
             "numbers first, such as days since a date."
         )
     codes, values = factorized(column)
-    return np.append(CONVERSIONS[kind](values), np.nan)[codes]
+    return np.append(_converted(column, kind, values), np.nan)[codes]
 
 
 def is_temporal(dtype: Any) -> bool:

@@ -68,6 +68,7 @@ class RunState(Callback):
             network, avg_fn=lambda a, p, n: _damped(a, p, n, recipe.average), use_buffers=True
         )
         self.losses: list[float] = []
+        self.n_saved = 0  # steps of the state on disk
         self.n_tables, self.seconds, self.step_ended = 0, 0.0, monotonic()
         self.identity = {
             "network": asdict(cast(Any, network).config),
@@ -131,7 +132,14 @@ class RunState(Callback):
         metadata = {key: json.dumps(value) for key, value in self.identity.items()}
         metadata["digest"] = tensor_digest(json.dumps(metadata, sort_keys=True), tensors)
         write_tensors(self.path, tensors, metadata)
-        self.saved_at = monotonic()
+        self.saved_at, self.n_saved = monotonic(), len(self.losses)
+
+    def stopped(self) -> str:
+        """Say how far a run came that was stopped, and what of it is on disk."""
+        kept = "nothing is saved"
+        if self.n_saved and self.path is not None:
+            kept = f"the state after step {self.n_saved} is in {self.path}"
+        return f"Stopped after {len(self.losses)} of {self.recipe.n_steps} steps; {kept}."
 
     def load(self, net: NeuralNet) -> None:
         """Go on from the saved state, if there is one; refuse the state of another run."""
@@ -173,13 +181,17 @@ class RunState(Callback):
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.losses = tensors["losses"].tolist()
         self.n_tables, self.seconds = int(tensors["cost"][0]), float(tensors["cost"][1])
-        self.bar.update(len(self.losses))
+        self.n_saved = len(self.losses)
+        self.bar.update(self.n_saved)
 
     def _check_identity(self, metadata: dict[str, str]) -> None:
         for key, ours in self.identity.items():
             # A field that came after the state was written has had its default.
             theirs = self.defaults[key] | json.loads(metadata[key])
             ours = json.loads(json.dumps(ours))
+            if key == "recipe" and theirs["n_steps"] < ours["n_steps"]:
+                longer = {**theirs, "n_steps": ours["n_steps"]}  # a run may be made longer
+                theirs = longer if longer == ours else theirs
             if theirs != ours:
                 names = {**ours, **theirs}
                 differing = [name for name in names if ours.get(name) != theirs.get(name)]
