@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
 from sklearn_looped.learned.columns import as_numbers, factorized, kind_of
+from sklearn_looped.learned.dates import DateEncoder
 from sklearn_looped.learned.levels import level_name
 
 BASELINES = {
@@ -26,7 +27,7 @@ BASELINES = {
     "classification": ("LogisticRegression", "forest", "boosting", "LightGBM"),
 }
 ALL_BASELINES = sorted({name for names in BASELINES.values() for name in names})
-NUMERIC = ("number", "boolean", "date", "duration")
+NUMERIC = ("number", "boolean", "duration")
 
 
 def ours(task: str, weights: str | None) -> Any:
@@ -101,15 +102,16 @@ def _ordinal(model: Any) -> Pipeline:
 
 
 def for_baselines(X: pd.DataFrame) -> pd.DataFrame:
-    """Columns as `TableEncoder` reads them: numbers, dates as days, levels as text; others go."""
-    read = {}
+    """Columns as `TableEncoder` reads them: numbers, dates in parts, levels as text; others go."""
+    read: dict[Any, Any] = {}
     for name in X:
         kind = kind_of(X[name])
-        if kind in NUMERIC:
+        if kind == "date":
+            parts = DateEncoder().fit_transform(X[name])
+            read |= {f"{name} {i}": part for i, part in enumerate(parts.T)}
+        elif kind in NUMERIC:
             read[name] = as_numbers(X[name], kind)
         elif kind == "nominal":
             codes, values = factorized(X[name])
             read[name] = np.array([*map(level_name, values), None], dtype=object)[codes]
-    if not read:
-        return pd.DataFrame({"nothing": np.zeros(len(X))})
-    return pd.DataFrame(read)
+    return pd.DataFrame(read or {"constant": np.zeros(len(X))})

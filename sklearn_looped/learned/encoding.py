@@ -16,15 +16,14 @@ from sklearn_looped.learned.columns import (
 )
 from sklearn_looped.learned.dates import DateEncoder
 from sklearn_looped.learned.levels import EncodingTarget, Levels, NominalEncoder
-from sklearn_looped.learned.support import Support, canonical_order
-
-__all__ = ["Array", "Support", "TableEncoder"]
+from sklearn_looped.learned.support import Support as Support
+from sklearn_looped.learned.support import canonical_order
 
 FAR = 1e100  # sizes of the support beyond which a query's cell is as good as infinite
 LEFT_OUT = {"identifier": "another value in every row", "text": "free text"}
 
 
-class NumberEncoder:
+class _NumberEncoder:
     """Keep a column of numbers, booleans (0 and 1) or durations (days)."""
 
     def __init__(self, kind: str) -> None:
@@ -40,7 +39,7 @@ class NumberEncoder:
         return numbers[:, None], has_value(column) & np.isnan(numbers)
 
 
-class NothingEncoder:
+class _NothingEncoder:
     """Stand in for a column that takes no part: missing as a whole, or not there."""
 
     def __init__(self, kind: str) -> None:
@@ -163,7 +162,7 @@ class TableEncoder:
         if self.encoders_ is None:
             if not isinstance(X, pd.DataFrame):
                 return np.asarray(X, dtype=np.float64)
-            encoders: list[Any] = [NumberEncoder("number")] * X.shape[1]
+            encoders: list[Any] = [_NumberEncoder("number")] * X.shape[1]
         else:
             X, encoders = pd.DataFrame(X), self.encoders_
         parts, said = [], []
@@ -189,7 +188,7 @@ def _encoder_of(kind: str) -> Any:
         return NominalEncoder()
     if kind == "date":
         return DateEncoder()
-    return NothingEncoder(kind) if kind == "missing" or kind in LEFT_OUT else NumberEncoder(kind)
+    return _NothingEncoder(kind) if kind == "missing" or kind in LEFT_OUT else _NumberEncoder(kind)
 
 
 def _first_occurrences(X: pd.DataFrame) -> NDArray[np.bool_] | None:
