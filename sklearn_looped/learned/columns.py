@@ -67,9 +67,9 @@ def to_table(X: Any) -> Any:
             )
         return X.toarray()
     if hasattr(X, "get_columns") and hasattr(X, "columns"):  # polars
-        return _frame([column.to_list() for column in X.get_columns()], X.columns)
+        return _frame([(c.to_list(), c.dtype) for c in X.get_columns()], X.columns)
     if hasattr(X, "column_names") and hasattr(X, "schema"):  # an Arrow table
-        return _frame([column.to_pylist() for column in X.columns], X.column_names)
+        return _frame([(c.to_pylist(), c.type) for c in X.columns], X.column_names)
     if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
         return np.where(np.ma.getmaskarray(X), np.nan, np.ma.getdata(X).astype(np.float64))
     try:
@@ -81,8 +81,15 @@ def to_table(X: Any) -> Any:
     return X
 
 
-def _frame(columns: list[list[Any]], names: Any) -> pd.DataFrame:
-    return pd.DataFrame(dict(enumerate(columns))).set_axis(list(names), axis=1)
+def _frame(columns: list[tuple[list[Any], Any]], names: Any) -> pd.DataFrame:
+    """Join lists of cells with their types to a DataFrame; what is nominal by type stays so."""
+    read = [pd.Categorical(c) if _is_categorical(dtype) else c for c, dtype in columns]
+    return pd.DataFrame(dict(enumerate(read))).set_axis(list(names), axis=1)
+
+
+def _is_categorical(dtype: Any) -> bool:
+    """Whether a type of pandas, polars or Arrow declares levels."""
+    return str(dtype).lower().startswith(("category", "categorical", "enum", "dictionary"))
 
 
 def factorized(column: Series) -> tuple[NDArray[np.intp], list[Any]]:
@@ -141,7 +148,7 @@ def kind_of(column: Series, is_first: NDArray[np.bool_] | None = None) -> str:
     ['number', 'nominal', 'date']
     """
     dtype, first = column.dtype, column if is_first is None else column[is_first]
-    if not isinstance(dtype, pd.CategoricalDtype) and _is_plain(dtype):
+    if not _is_categorical(dtype) and _is_plain(dtype):
         if column.isna().all():
             return "missing"
         kind = "boolean" if pd.api.types.is_bool_dtype(dtype) else "number"
@@ -149,7 +156,7 @@ def kind_of(column: Series, is_first: NDArray[np.bool_] | None = None) -> str:
     codes, values = factorized(column)
     if not values:
         return "missing"
-    if not isinstance(dtype, pd.CategoricalDtype):
+    if not _is_categorical(dtype):
         counts = np.bincount(codes[codes >= 0], minlength=len(values))
         for kind in ("boolean", "number", "date", "duration"):
             if _holds(column, kind, values, counts):

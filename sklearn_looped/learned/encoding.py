@@ -114,16 +114,22 @@ class TableEncoder:
         is_first = _first_occurrences(X)
         kinds = [kind_of(column, is_first) for column in columns]
         self.column_kinds_ = dict(zip(map(str, X.columns), kinds, strict=True))
-        self._say_left_out()
+        read = self.column_kinds_.items()
+        _say(
+            "Columns left out",
+            [f"{n!r} ({LEFT_OUT[kind]})" for n, kind in read if kind in LEFT_OUT],
+        )
         self.encoders_ = [_encoder_of(kind) for kind in kinds]
         weights = np.ones(len(X)) if sample_weight is None else sample_weight / sample_weight.mean()
         order = np.arange(len(X))
         if "nominal" in kinds:
             order = canonical_order(_codes(columns, kinds), y)
         target = EncodingTarget(self._encoding_target(y), weights, order)
-        return _joined(
-            [e.fit_transform(c, target) for e, c in zip(self.encoders_, columns, strict=True)]
-        )
+        pairs = zip(self.encoders_, columns, strict=True)
+        encoded = _joined([encoder.fit_transform(column, target) for encoder, column in pairs])
+        _, said = self._transformed(X, self.encoders_)
+        _say("Cells of another kind than their column count as missing", said)
+        return encoded
 
     def _encoding_target(self, y: Array) -> Array:
         """Target (n, C) of sizes up to one: its deviations from the middle, or classes' indicators.
@@ -135,15 +141,6 @@ class TableEncoder:
         y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])
         y = y - y.mean()
         return np.ldexp(y, -np.frexp(np.abs(y).max())[1])[:, None]
-
-    def _say_left_out(self) -> None:
-        said = [
-            f"{name!r} ({LEFT_OUT[kind]})"
-            for name, kind in self.column_kinds_.items()
-            if kind in LEFT_OUT
-        ]
-        if said:
-            warnings.warn(f"Columns left out: {', '.join(said)}.", UserWarning, stacklevel=2)
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
         """Encode a table like the one of `fit_transform`.
@@ -165,22 +162,28 @@ class TableEncoder:
             encoders: list[Any] = [_NumberEncoder("number")] * X.shape[1]
         else:
             X, encoders = pd.DataFrame(X), self.encoders_
+        encoded, said = self._transformed(X, encoders)
+        _say("Cells that hold nothing met in fit count as missing or as the mean", said)
+        return encoded
+
+    def _transformed(self, X: pd.DataFrame, encoders: list[Any]) -> tuple[Array, list[str]]:
+        """Encode each column, and say in which of them cells were not understood."""
         parts, said = [], []
         for i, (name, encoder) in enumerate(zip(self.column_kinds_, encoders, strict=True)):
-            part, unseen = encoder.transform(X.iloc[:, i])
+            column = X.iloc[:, i]
+            part, unseen = encoder.transform(column)
             parts.append(part)
-            known = X.iloc[:, i].notna().to_numpy() & ~unseen
+            known = column.notna().to_numpy() & ~unseen
             if unseen.any() and not (isinstance(encoder, NominalEncoder) and known.any()):
-                example = X.iloc[:, i].to_numpy()[unseen][0]
-                said.append(f"{name!r} ({unseen.sum()} of {len(X)}, such as {str(example)[:30]!r})")
-        if said:
-            warnings.warn(
-                "Cells that hold nothing that was met in fit count as missing or as the mean: "
-                f"{', '.join(said)}.",
-                UserWarning,
-                stacklevel=3,
-            )
-        return _joined(parts)
+                example = str(column.to_numpy()[unseen][0])[:30]
+                said.append(f"{name!r} ({unseen.sum()} of {len(X)}, such as {example!r})")
+        return _joined(parts), said
+
+
+def _say(what: str, columns: list[str]) -> None:
+    """Warn once of all columns, if there are any."""
+    if columns:
+        warnings.warn(f"{what}: {', '.join(columns)}.", UserWarning, stacklevel=4)
 
 
 def _encoder_of(kind: str) -> Any:

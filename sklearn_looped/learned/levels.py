@@ -3,6 +3,7 @@
 Shapes: n rows, C targets of the encoding, K levels.
 """
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,8 +54,11 @@ class Levels:
         self.names = sorted({level_name(value) for value in values})
         self._code = {name: code for code, name in enumerate(self.names)}
         numbers = [as_number(name) for name in self.names]
+        times = Counter(numbers)
         self._by_number = {
-            number: code for code, number in enumerate(numbers) if numbers.count(number) == 1
+            number: code
+            for code, number in enumerate(numbers)
+            if times[number] == 1 and not np.isnan(number)
         }
 
     def codes(self, column: "pd.Series[Any]") -> NDArray[np.intp]:

@@ -162,6 +162,7 @@ def test_dates_are_days_and_what_recurs_where_it_has_been_seen():
         ([1.0, 2, 3, 4, 5, 6], [3, "late"], r"'x' \(1 of 2, such as 'late'\)"),
         (["a", "b", "c"] * 2, ["d", None], r"'x' \(1 of 2, such as 'd'\)"),
         (["a", "b", "c"] * 2, ["d", "a"], None),
+        (["1", "2", "web"] * 2, ["shop", None], r"'x' \(1 of 2, such as 'shop'\)"),
         ([1.0, 2, 3, 4, 5, 6], [None, "n/a"], None),
         (["2024-01-01", "2024-02-01"] * 3, ["soon", "2024-01-05"], "such as 'soon'"),
     ],
@@ -187,6 +188,30 @@ def test_codes_are_met_in_other_types():
     expected = encoder.transform(pd.DataFrame({"shop": ["1", "2", "3"]}))
     for other in ([1, 2, 3], [1.0, 2.0, 3.0], [Decimal(1), Decimal(2), Decimal("3.0")]):
         np.testing.assert_array_equal(encoder.transform(pd.DataFrame({"shop": other})), expected)
+
+
+def test_a_few_stray_words_among_measurements_are_said_in_fit(rng):
+    cells = [str(cell) for cell in rng.normal(size=40)]
+    cells[7] = "broken"
+    encoder = TableEncoder()
+    with pytest.warns(UserWarning, match=r"Cells of another kind.*'x' \(1 of 40, such as 'broken'"):
+        encoded = encoder.fit_transform(pd.DataFrame({"x": cells}), np.arange(40.0))
+    assert np.isnan(encoded[7, 0])
+    assert np.isfinite(np.delete(encoded[:, 0], 7)).all()
+
+
+@pytest.mark.parametrize("container", ["polars", "pyarrow", "pandas"])
+def test_numbers_that_a_container_declares_levels_are_levels(container):
+    module = pytest.importorskip(container)
+    cells = ["1", "2", "3", "1"]
+    table = {
+        "polars": lambda: module.DataFrame({"x": module.Series(cells).cast(module.Categorical)}),
+        "pyarrow": lambda: module.table({"x": module.array(cells).dictionary_encode()}),
+        "pandas": lambda: module.DataFrame({"x": module.Categorical(cells)}),
+    }[container]()
+    encoder = TableEncoder()
+    assert encoder.fit_transform(table, np.arange(4.0)).shape == (4, 3)
+    assert encoder.column_kinds_ == {"x": "nominal"}
 
 
 def test_masked_cells_are_missing():
