@@ -87,21 +87,21 @@ def canonical_order(X: Array, y: Array) -> NDArray[np.intp]:
     content = np.empty(len(X), np.intp)
     content[np.lexsort(X.T)] = np.arange(len(X))
     ordered = []
-    for target in (y, -y):
-        keys = row_keys(X, target)
+    for keys, target in zip(row_keys(X, y), (y, -y), strict=True):
         order = np.lexsort((content, keys, target))
         ordered.append((keys[order].tolist(), order))
     return min(ordered, key=lambda each: each[0])[1]
 
 
-def row_keys(X: Array, y: Array) -> NDArray[np.uint64]:
+def row_keys(X: Array, y: Array) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Hash each row's content to a number, (n,), the same for any order and units of columns.
 
     A cell counts by its rank among the column's different values, from the end that makes ranks
     rise with those of the target, or from the nearer end where they are not correlated; a column
-    by how many values these are. A row's cells are hashed and summed.
+    by how many values these are. A row's cells are hashed and summed. The second keys are those
+    for -y.
     """
-    keys = np.zeros(len(X), dtype=np.uint64)
+    rising, falling = np.zeros(len(X), np.uint64), np.zeros(len(X), np.uint64)
     _, target = np.unique(y, return_inverse=True)
     for column in X.T:
         present = ~np.isnan(column)
@@ -111,11 +111,13 @@ def row_keys(X: Array, y: Array) -> NDArray[np.uint64]:
         other_end = len(values) - 1 - rank
         covariance = _covariance(rank, target[present])
         if covariance == 0:
-            rank = np.minimum(rank, other_end)
-        cells = np.zeros(len(X), dtype=np.uint64)
-        cells[present] = (other_end if covariance < 0 else rank) + 1 + (len(values) << 32)
-        keys += pd.util.hash_array(cells)
-    return keys
+            rank = other_end = np.minimum(rank, other_end)
+        ends = (rank, other_end) if covariance >= 0 else (other_end, rank)
+        for keys, end in zip((rising, falling), ends, strict=True):
+            cells = np.zeros(len(X), dtype=np.uint64)
+            cells[present] = end + 1 + (len(values) << 32)
+            keys += pd.util.hash_array(cells)
+    return rising, falling
 
 
 def _covariance(a: NDArray[np.intp], b: NDArray[np.intp]) -> int:
