@@ -46,15 +46,16 @@ class Support(NamedTuple):
         return self.take(canonical_order(np.column_stack([self.X, self.Y[:, :-1]]), self.Y[:, -1]))
 
     def merged(self) -> "Support":
-        """Join equal neighbours into one row of their summed weight: it counts the same.
+        """Sort the rows by their content and join equal ones into one of their summed weight.
 
-        Rows of weight one get no weights.
+        It counts the same. Rows of weight one get no weights.
         """
-        X, Y = self.X, self.Y
+        support = self.take(np.lexsort((*self.X.T, *self.Y.T)))
+        X, Y = support.X, support.Y
         cells = (X[1:] == X[:-1]) | (np.isnan(X[1:]) & np.isnan(X[:-1]))
         new = np.append(True, ~(cells.all(axis=1) & (Y[1:] == Y[:-1]).all(axis=1)))
-        weights = np.bincount(np.cumsum(new) - 1, self.weights).astype(np.float64)
-        rows = None if self.rows is None else self.rows[new]
+        weights = np.bincount(np.cumsum(new) - 1, support.weights).astype(np.float64)
+        rows = None if support.rows is None else support.rows[new]
         return Support(X[new], Y[new], None if (weights == 1).all() else weights, rows)
 
 

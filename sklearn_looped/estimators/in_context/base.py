@@ -80,8 +80,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         if weights is not None:
             support = support.take(np.flatnonzero(weights > 0))
         X = self._encoder.fit_transform(support.X, support.Y[:, -1], support.weights)
-        support = support._replace(X=X).in_canonical_order()
-        return support._replace(Y=support.Y[:, :-1]).merged(), rng
+        support = support._replace(X=X).merged().in_canonical_order()
+        return support._replace(Y=support.Y[:, :-1]), rng
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Do what `fit` does before the support runs through the network."""
