@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_looped.learned.encoding import Array, Support
 from sklearn_looped.learned.ensemble import ByLoop, Outcome, SupportEnsemble
-from sklearn_looped.learned.memory import Memories
+from sklearn_looped.learned.members import Memories
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.readout import quantile_levels
 
