@@ -17,6 +17,7 @@ _PUBLIC = {
     "LoopedICLRegressor": "sklearn_looped.estimators.in_context",
     "LoopedICLRegressorCV": "sklearn_looped.estimators.in_context",
     "ProgrammedKMeans": "sklearn_looped.estimators.programmed_linalg",
+    "ProgrammedKernelMachineRegressor": "sklearn_looped.estimators.programmed_linalg",
     "ProgrammedKernelRegressor": "sklearn_looped.estimators.programmed_linalg",
     "ProgrammedLinearRegression": "sklearn_looped.estimators.programmed_linalg",
     "ProgrammedPCA": "sklearn_looped.estimators.programmed_linalg",
@@ -40,6 +41,9 @@ if TYPE_CHECKING:  # the same names, for those who check or complete a user's pr
         KernelMachineClassifier as KernelMachineClassifier,
     )
     from sklearn_looped.estimators.kernel import KernelMachineRegressor as KernelMachineRegressor
+    from sklearn_looped.estimators.programmed_linalg import (
+        ProgrammedKernelMachineRegressor as ProgrammedKernelMachineRegressor,
+    )
     from sklearn_looped.estimators.programmed_linalg import (
         ProgrammedKernelRegressor as ProgrammedKernelRegressor,
     )

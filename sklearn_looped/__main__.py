@@ -1,6 +1,9 @@
-"""``python -m sklearn_looped``: the looped transformer beside its rivals, and other jobs."""
+"""``python -m sklearn_looped``: the looped transformer beside baselines, and other jobs."""
 
 import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 from sklearn_looped.cli.arguments import Parser
 from sklearn_looped.cli.evaluate import add_demo, add_evaluate
@@ -32,9 +35,22 @@ def main(argv: list[str] | None = None) -> None:
         argv = ["evaluate", *argv]
     args = parser.parse_args(argv)
     try:
-        args.run(args)
-    except (OSError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.showwarning = _note(set())
+            args.run(args)
+    except (OSError, ValueError, TypeError) as error:
         args.parser.error(str(error).strip().splitlines()[0])
+
+
+def _note(said: set[str]) -> Callable[..., None]:
+    """Write a warning as one line, once."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in said:
+            sys.stderr.write(f"note: {message}\n")
+            said.add(str(message))
+
+    return show
 
 
 if __name__ == "__main__":

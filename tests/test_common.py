@@ -16,6 +16,7 @@ from sklearn_looped import (
     LoopedICLClassifier,
     LoopedICLRegressor,
     LoopedICLRegressorCV,
+    ProgrammedKernelMachineRegressor,
     ProgrammedKernelRegressor,
     ProgrammedKMeans,
     ProgrammedLinearRegression,
@@ -43,6 +44,7 @@ ESTIMATORS = [
     ProgrammedPCA(),
     ProgrammedKMeans(),
     ProgrammedKernelRegressor(),
+    ProgrammedKernelMachineRegressor(penalty=10.0, n_rounds=1),
 ]
 
 

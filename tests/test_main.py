@@ -2,8 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sklearn_looped import LoopedICLRegressor
 from sklearn_looped import __main__ as program
-from sklearn_looped.cli import evaluate, tables
+from sklearn_looped.cli import evaluate, models, tables
+from sklearn_looped.cli.csv_files import CsvFormat
+from sklearn_looped.learned.columns import kind_of
 
 
 @pytest.fixture
@@ -29,16 +32,27 @@ def drawn(monkeypatch):
     return displays
 
 
+def table_of(out):
+    """Scores by model, and by loop, from what `evaluate` prints."""
+    lines = out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("model ")) + 1
+    last = lines.index("", first)
+    scores = {line[:20].strip(): float(line[20:29]) for line in lines[first:last]}
+    return scores, [float(line.split()[1]) for line in lines[last + 2 :]]
+
+
 def test_a_users_file_gives_a_table_a_curve_and_a_picture(csv, tmp_path, capsys, drawn):
     path = tmp_path / "new" / "loops.png"
-    program.main(["evaluate", "--csv", str(csv), "--target", "price", "--picture", str(path)])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("houses.csv: 60 rows, 2 columns, 5 folds")
-    scores = {line[:20].strip(): float(line[20:28]) for line in lines[2:7]}
-    assert set(scores) == {"LoopedICLRegressor", "OLS", "LassoCV", "RidgeCV", "random forest"}
+    names = ["OLS", "boosting"]
+    program.main(["evaluate", "--csv", str(csv), "--target", "price", "--picture", str(path),
+                  "--baselines", *names])  # fmt: skip
+    out = capsys.readouterr().out
+    assert out.startswith("houses.csv: regression of price, 60 rows, 2 columns, 5 folds, ")
+    assert "1 read as number: size\n1 read as nominal: kind\n" in out
+    scores, by_loop = table_of(out)
+    assert [*scores] == ["LoopedICLRegressor", *names]
     assert scores["OLS"] > 0.9
     assert scores["LoopedICLRegressor"] > 0.8
-    by_loop = [float(line.split()[1]) for line in lines[9:]]
     assert len(by_loop) == 8
     assert by_loop[-1] == scores["LoopedICLRegressor"]
 
@@ -48,12 +62,42 @@ def test_a_users_file_gives_a_table_a_curve_and_a_picture(csv, tmp_path, capsys,
     assert display.scores.shape == (8, 5)
     problem = tables.from_csv(csv, "price")
     train, test = problem.splits[1]
-    model = evaluate.LoopedICLRegressor(random_state=0).fit(problem.X.iloc[train], problem.y[train])
+    model = LoopedICLRegressor(random_state=0).fit(problem.X.iloc[train], problem.y[train])
     errors = [
         np.sqrt(np.mean((problem.y[test] - stage) ** 2))
         for stage in model.staged_predict(problem.X.iloc[test])
     ]
     np.testing.assert_allclose(display.scores[:, 1], errors, rtol=1e-6)
+
+
+def test_labels_are_classified_beside_baselines_of_their_own(csv, capsys):
+    program.main(["--csv", str(csv), "--target", "kind", "--folds", "2", "--baselines", "boosting",
+                  "LogisticRegression"])  # fmt: skip
+    out = capsys.readouterr().out
+    assert out.startswith("houses.csv: classification of kind, 60 rows, 2 columns, 2 folds, ")
+    scores, by_loop = table_of(out)
+    assert [*scores] == ["LoopedICLClassifier", "boosting", "LogisticRegression"]
+    assert all(0 <= score <= 1 for score in [*scores.values(), *by_loop])
+
+
+def test_every_baseline_takes_a_messy_table(rng):
+    n = 40
+    X = pd.DataFrame(
+        {
+            "id": np.arange(n),
+            "when": pd.date_range("2024", periods=n).astype(str),
+            "soil": rng.choice(["clay", "sand", None], n),
+            "size": [None if i % 5 == 0 else str(i) for i in range(n)],
+            "nothing": [None] * n,
+        }
+    )
+    y = rng.normal(size=n)
+    for task, target in (("regression", y), ("classification", np.where(y > 0, "a", "b"))):
+        for model in models.baselines(task, None).values():
+            table = models.for_baselines(X)
+            assert len(model.fit(table[:30], target[:30]).predict(table[30:])) == 10
+    with pytest.raises(ValueError, match="OLS is no baseline of a classification"):
+        models.baselines("classification", ["OLS"])
 
 
 def error_of(arguments, capsys):
@@ -68,8 +112,8 @@ def test_a_missing_target_lists_the_columns(csv, capsys):
     assert "no column 'cost'; its columns are size, kind, price" in message
 
 
-def test_a_nominal_target_is_refused(csv, capsys):
-    message = error_of(["--csv", csv, "--target", "kind"], capsys)
+def test_a_nominal_target_is_no_regression(csv, capsys):
+    message = error_of(["--csv", csv, "--target", "kind", "--task", "regression"], capsys)
     assert "a regression target must be numbers" in message
 
 
@@ -77,16 +121,90 @@ def test_a_nominal_target_is_refused(csv, capsys):
     ("content", "message"),
     [
         ("", "is empty, but a header and at least 10 rows are needed"),
-        ("x,y\n", "must be numbers"),
+        ("x,y\n", "has 0 rows with a target, but at least 10 are needed"),
         ("x,y\n1,2\n3,4\n", "has 2 rows with a target, but at least 10 are needed"),
         ("y\n" + "1\n2\n" * 10, "has no column but 'y'"),
-        ("x,y\n1,2\n3,4,5,6\n", "no CSV file that pandas can read"),
+        ("x,y\n1,2\n3,4,5,6\n", "Line 3 of"),
+        ("x,y\n1,2\n3,4,5,6\n", "has 4 fields, but the header has 2 (more; read with ','"),
+        ("x,y\n" + "1,2\n" * 11 + "3\n", "Line 13 of"),
+        ('x,y\n"a\nb",2\n3,4,\n', "Line 4 of"),
+        ("x,y\n" + "1,2,\n" * 12, "Line 2 of"),
+        ("x,y,x\n1,2,3\n", "has several columns named 'x'"),
+        ("x,y\n" + "1,a\n" * 12, "one label only, 'a'"),
+        ("x,y\n" + "1,a\n" * 12 + "1,b\n", "label 'b' stands in one row only"),
+        ("x,y\n" + "\n".join(f"1,u{i}" for i in range(12)), "is no target of labels"),
     ],
 )
 def test_files_that_cannot_serve_are_refused(tmp_path, capsys, content, message):
     path = tmp_path / "bad.csv"
     path.write_text(content)
     assert message in error_of(["--csv", path, "--target", "y"], capsys)
+
+
+def test_separator_encoding_and_decimal_comma_are_found(tmp_path):
+    rows = [f"{i},5;Köln;31.12.20{i};1.0{i},25" for i in range(10, 40)]
+    path = tmp_path / "german.csv"
+    path.write_text("\n".join(["Fläche;Ort;Tag;Preis", *rows, "1,0;Süd;01.01.2020;"]), "latin-1")
+    with pytest.warns(UserWarning, match="read as cp1252") as caught:
+        X, y = tables.read_csv(path, "Preis")
+    said = " ".join(str(each.message) for each in caught)
+    assert "decimal comma" in said
+    assert "1 of 31 rows" in said
+    assert X["Fläche"].tolist() == [i + 0.5 for i in range(10, 40)]
+    assert y.tolist() == [1000 + i + 0.25 for i in range(10, 40)]
+    assert kind_of(X["Tag"]) == "date"
+    form = CsvFormat(";", "latin-1", ("Ort",))
+    with pytest.warns(UserWarning, match=r"decimal comma|rows of"):
+        assert list(tables.read_csv(path, "Preis", None, form)[0]) == ["Fläche", "Tag"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "task", "kind"),
+    [
+        (["1", "2", "3"] * 5, None, "f"),
+        (["1", "2", "3"] * 5, "classification", "O"),
+        (["0", "1", "1"] * 5, None, "O"),
+        (["0", "1", "1"] * 5, "regression", "f"),
+        (["True", "False", "True"] * 5, None, "O"),
+        (["a", "b", "b"] * 5, None, "O"),
+    ],
+)
+def test_the_task_is_found_from_the_column_or_said(tmp_path, cells, task, kind):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "\n".join(f"{i},{cell}" for i, cell in enumerate(cells)))
+    y = tables.read_csv(path, "y", task)[1]
+    assert y.dtype.kind == kind
+    assert set(map(str, y)) == ({cell + ".0" for cell in cells} if kind == "f" else set(cells))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--drop", "cost"], "no column 'cost'"),
+        (["--drop", "price"], "is the target; leave it out of --drop"),
+        (["--sep", ";;"], "a separator is one character"),
+        (["--encoding", "klingon"], "unknown encoding: klingon"),
+        (["--folds", "1"], "at least 2 are needed"),
+        (["--folds", "31"], "too few for 31 folds"),
+        (["--baselines", "magic"], "invalid choice: 'magic'"),
+        (["--baselines", "LogisticRegression"], "is no baseline of a regression"),
+        (["--weights", "none.safetensors"], "there is no such file"),
+        (["--weights", "tabular-classifier"], "are those of a classifier"),
+    ],
+)
+def test_options_that_do_not_fit_the_file_are_refused(csv, capsys, arguments, message):
+    assert message in error_of(["--csv", csv, "--target", "price", *arguments], capsys)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_note_is_written_once(csv, capsys):
+    table = pd.read_csv(csv).assign(tag=[f"t{i}" for i in range(60)])
+    table.loc[5, "price"] = np.nan
+    table.to_csv(csv, index=False)
+    program.main(["--csv", str(csv), "--target", "price", "--folds", "2", "--baselines"])
+    err = capsys.readouterr().err
+    assert err.count("note: 1 of 60 rows") == 1
+    assert err.count("note: Columns left out: 'tag'") == 1
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path, capsys):
@@ -140,7 +258,7 @@ def test_without_a_command_the_demo_runs(arguments, asked):
 
 def test_options_without_a_command_are_those_of_evaluate(csv, asked):
     program.main(["--csv", str(csv), "--target", "price"])
-    [(problem, _)] = asked
+    [(problem, *_)] = asked
     assert (problem.name, problem.target) == ("houses.csv", "price")
 
 
@@ -197,6 +315,6 @@ def test_an_openml_task_that_cannot_be_had_is_one_line(monkeypatch, capsys):
 def test_a_real_openml_task_runs_from_an_offline_cache(offline_openml, capsys):
     with offline_openml(560, 4727):
         program.main(["--openml-task", "4727"])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("bodyfat: 252 rows, 14 columns, 5 folds")
-    assert float(lines[2][20:28]) > 0.7
+    out = capsys.readouterr().out
+    assert out.startswith("bodyfat: regression of class, 252 rows, 14 columns, 5 folds")
+    assert table_of(out)[0]["LoopedICLRegressor"] > 0.7

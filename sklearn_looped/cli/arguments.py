@@ -1,10 +1,12 @@
 """Types of command-line arguments, checked before any work, and how parsers look."""
 
 import argparse
+import codecs
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sklearn_looped.cli.csv_files import CsvFormat
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.text import printable
 
@@ -66,3 +68,49 @@ def file_to_write(name: str) -> Path:
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {path.parent}; make it first")
     return path
+
+
+def at_least_two(text: str) -> int:
+    """Turn an argument into an integer of at least 2."""
+    if positive(text) < 2:
+        raise argparse.ArgumentTypeError(f"got {text}, but at least 2 are needed")
+    return int(text)
+
+
+def separator(text: str) -> str:
+    r"""Turn an argument into one character; \t and "tab" are a tabulator."""
+    sep = "\t" if text in ("\\t", "tab") else text
+    if len(sep) != 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}, but a separator is one character")
+    return sep
+
+
+def encoding(name: str) -> str:
+    """Refuse an encoding that Python does not know."""
+    try:
+        return codecs.lookup(name).name
+    except LookupError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add_csv_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how CSV files are read."""
+    parser.add_argument(
+        "--task", choices=("regression", "classification"),
+        help="what the target is (default: regression if it holds numbers, more than two)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sep", type=separator, metavar="CHAR", help="between fields (default: found: , ; tab |)"
+    )
+    parser.add_argument(
+        "--encoding", type=encoding, metavar="NAME",
+        help="of the file, such as latin-1 (default: UTF-8, or cp1252 if it is none)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--drop", nargs="+", default=[], metavar="NAME", help="columns to leave out"
+    )
+
+
+def csv_format(args: argparse.Namespace) -> CsvFormat:
+    """Return what `add_csv_options` has read."""
+    return CsvFormat(args.sep, args.encoding, tuple(args.drop))

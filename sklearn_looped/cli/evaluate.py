@@ -1,4 +1,4 @@
-"""``demo`` and ``evaluate``: the looped transformer beside its rivals."""
+"""``demo`` and ``evaluate``: the looped transformer beside baselines."""
 
 import argparse
 import sys
@@ -9,35 +9,35 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.base import RegressorMixin, clone
-from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LassoCV, LinearRegression, RidgeCV
-from sklearn.metrics import r2_score, root_mean_squared_error
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 from tqdm.auto import tqdm
 
-from sklearn_looped import LoopedICLRegressor
-from sklearn_looped.cli.arguments import add_parser, picture_file
-from sklearn_looped.cli.tables import Problem, diabetes, from_csv, from_openml
+from sklearn_looped.cli.arguments import (
+    add_csv_options,
+    add_parser,
+    at_least_two,
+    csv_format,
+    picture_file,
+)
+from sklearn_looped.cli.models import ALL_BASELINES, baselines, for_baselines, ours
+from sklearn_looped.cli.tables import N_FOLDS, Problem, diabetes, from_csv, from_openml
 from sklearn_looped.inspection import LoopCurveDisplay
 
-OURS = "LoopedICLRegressor"
-PURPOSE = f"cross-validate {OURS} beside OLS, LassoCV, RidgeCV and a random forest"
+PURPOSE = "cross-validate the looped transformer beside linear models, a forest and boosting"
 PICTURE = "draw the error by loop to a .png or .svg file (needs matplotlib)"
+TINY = 1e-15  # probabilities are kept this far from 0 in the log loss
+Scores = dict[str, float]
 
 
 class FoldResult(NamedTuple):
-    """One model on one fold; R2 and error by loop only for the looped transformer."""
+    """One model on one fold; scores by loop only for the looped transformer."""
 
-    r2: float
+    scores: Scores
     fit_seconds: float
     predict_seconds: float
-    r2_by_loop: list[float]
-    error_by_loop: list[float]
+    by_loop: list[Scores]
 
 
 def add_demo(commands: Any) -> None:
@@ -61,14 +61,25 @@ def add_evaluate(commands: Any) -> None:
         f"{PURPOSE}, on a CSV file or an OpenML task",
         "  python -m sklearn_looped evaluate --csv houses.csv --target price\n"
         "  python -m sklearn_looped evaluate --csv houses.csv --target price --picture loops.png\n"
+        "  python -m sklearn_looped evaluate --csv people.csv --target job --drop name phone\n"
         "  python -m sklearn_looped evaluate --openml-task 361235",
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--csv", type=Path, metavar="FILE", help="a table with a header line")
-    source.add_argument(
-        "--openml-task", type=int, metavar="ID", help="a regression task, with its own splits"
-    )
+    source.add_argument("--openml-task", type=int, metavar="ID", help="with its own splits")
     parser.add_argument("--target", metavar="NAME", help="the column of FILE to predict")
+    add_csv_options(parser)
+    parser.add_argument(
+        "--weights", metavar="NAME", help="shipped weights, or a file that train has written"
+    )
+    parser.add_argument(
+        "--folds", type=at_least_two, default=N_FOLDS, metavar="N", help=f"(default {N_FOLDS})"
+    )
+    parser.add_argument(
+        "--baselines", nargs="*", choices=ALL_BASELINES, metavar="NAME",
+        help=f"some of {', '.join(ALL_BASELINES)}, or none (default: all of the task that are "
+        "installed)",
+    )  # fmt: skip
     parser.add_argument("--picture", type=picture_file, metavar="FILE", help=PICTURE)
     parser.set_defaults(run=_run)
 
@@ -76,110 +87,145 @@ def add_evaluate(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> None:
     if (args.csv is None) != (args.target is None):
         raise ValueError("--csv and --target go together: --csv FILE --target NAME")
+    form = csv_format(args)
     if args.csv is not None:
-        problem = from_csv(args.csv, args.target)
+        problem = from_csv(args.csv, args.target, args.task, form, args.folds)
+    elif any((args.task, *form)):
+        raise ValueError("--task, --sep, --encoding and --drop go with --csv.")
     else:
-        problem = from_openml(args.openml_task)
-    _report(problem, args.picture)
+        problem = from_openml(args.openml_task, args.folds)
+    _report(problem, args.picture, args.weights, args.baselines)
 
 
-def _report(problem: Problem, picture: Path | None) -> None:
+def _report(
+    problem: Problem,
+    picture: Path | None,
+    weights: str | None = None,
+    names: list[str] | None = None,
+) -> None:
     """Evaluate, print the table and draw the picture."""
-    results = _evaluate(problem)
-    sys.stdout.write("\n".join(_lines(problem, results)) + "\n")
+    started = time.perf_counter()
+    model = ours(problem.task, weights)
+    others = baselines(problem.task, names)
+    results, kinds = _evaluate(problem, model, others)
+    seconds = time.perf_counter() - started
+    lines = [_headline(problem, seconds), *_columns_read(kinds), "", *_lines(results)]
+    sys.stdout.write("\n".join(lines) + "\n")
     if picture is not None:
-        _draw(problem, results[OURS], picture)
+        _draw(problem, type(model).__name__, next(iter(results.values())), picture)
 
 
-def _models() -> dict[str, RegressorMixin]:
-    """Models by name, each with the encoding a careful user would give it."""
-    linear = {
-        "OLS": LinearRegression(),
-        "LassoCV": LassoCV(random_state=0),
-        "RidgeCV": RidgeCV(np.logspace(-3, 3, 13)),
-    }
-    return {
-        OURS: LoopedICLRegressor(random_state=0),
-        **{name: _encoded(model) for name, model in linear.items()},
-        "random forest": _encoded(RandomForestRegressor(random_state=0)),
-    }
-
-
-def _encoded(model: RegressorMixin) -> Pipeline:
-    """Scale and fill numeric columns, one-hot encode nominal ones."""
-    numeric = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-    nominal = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    columns = make_column_transformer(
-        (numeric, make_column_selector(dtype_include="number")),
-        (nominal, make_column_selector(dtype_exclude="number")),
-    )
-    return make_pipeline(columns, model)
-
-
-def _evaluate(problem: Problem) -> dict[str, list[FoldResult]]:
-    """Fit and score every model on every fold."""
-    models = _models()
-    n_runs = len(models) * len(problem.splits)
+def _evaluate(
+    problem: Problem, model: Any, others: dict[str, Any]
+) -> tuple[dict[str, list[FoldResult]], dict[str, str]]:
+    """Fit and score every model on every fold; ours comes first, with what it read columns as."""
+    models = {type(model).__name__: model, **others}
+    tables = dict.fromkeys(models, for_baselines(problem.X)) | {type(model).__name__: problem.X}
     results: dict[str, list[FoldResult]] = {}
+    kinds: dict[str, str] = {}
+    n_runs = len(models) * len(problem.splits)
     with tqdm(total=n_runs, desc=problem.name, leave=False, disable=None) as runs:
-        for name, model in models.items():
+        for name, each in models.items():
             results[name] = []
             for train, test in problem.splits:
-                results[name].append(_score(clone(model), problem, train, test))
+                fitted = clone(each)
+                results[name].append(_score(fitted, tables[name], problem.y, train, test))
+                kinds = getattr(fitted, "column_kinds_", kinds)
                 runs.update()
-    return results
+    return results, kinds
 
 
-def _score(model: Any, problem: Problem, train: np.ndarray, test: np.ndarray) -> FoldResult:
-    X_train, X_test = problem.X.iloc[train], problem.X.iloc[test]
+def _score(model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> FoldResult:
+    X_train, X_test = X.iloc[train], X.iloc[test]
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # LassoCV's smallest alphas
-        model.fit(X_train, problem.y[train])
-    fitted = time.perf_counter()
-    prediction = model.predict(X_test)
-    predicted = time.perf_counter()
-    stages = list(model.staged_predict(X_test)) if hasattr(model, "staged_predict") else []
+        # Columns or levels that a fold of a baseline does not see.
+        warnings.filterwarnings("ignore", "Skipping features without|Found unknown categories")
+        model.fit(X_train, y[train])
+        fitted = time.perf_counter()
+        predict, staged = ("predict", "staged_predict")
+        if y.dtype.kind != "f":
+            predict, staged = ("predict_proba", "staged_predict_proba")
+        prediction = getattr(model, predict)(X_test)
+        predicted = time.perf_counter()
+        stages = list(getattr(model, staged)(X_test)) if hasattr(model, staged) else []
+    classes = getattr(model, "classes_", None)
     return FoldResult(
-        r2_score(problem.y[test], prediction),
+        _scores(y[test], prediction, classes),
         fitted - started,
         predicted - fitted,
-        [r2_score(problem.y[test], stage) for stage in stages],
-        [root_mean_squared_error(problem.y[test], stage) for stage in stages],
+        [_scores(y[test], stage, classes) for stage in stages],
     )
 
 
-def _lines(problem: Problem, results: dict[str, list[FoldResult]]) -> Iterator[str]:
-    """Yield the lines of the table: R2 over folds with its spread, seconds a fold, R2 by loop."""
+def _scores(truth: np.ndarray, prediction: np.ndarray, classes: np.ndarray | None) -> Scores:
+    """R2 and error of numbers; accuracy and log loss of probabilities (n, n_classes)."""
+    if classes is None:
+        return {
+            "R2": float(r2_score(truth, prediction)),
+            "root mean squared error": float(root_mean_squared_error(truth, prediction)),
+        }
+    labels = np.union1d(classes, truth)  # a rare class may be missing in a training part
+    proba = np.full((len(truth), len(labels)), TINY)
+    proba[:, np.searchsorted(labels, classes)] = prediction.clip(TINY)
+    accuracy = float(accuracy_score(truth, classes[prediction.argmax(axis=1)]))
+    proba = proba / proba.sum(axis=1, keepdims=True)
+    return {"accuracy": accuracy, "log loss": float(log_loss(truth, proba, labels=labels))}
+
+
+def _headline(problem: Problem, seconds: float) -> str:
     n_rows, n_columns = problem.X.shape
-    yield (
-        f"{problem.name}: {n_rows} rows, {n_columns} columns, {len(problem.splits)} folds; "
-        "R2 (mean and standard deviation over folds), seconds a fold"
+    return (
+        f"{problem.name}: {problem.task} of {problem.target}, {n_rows} rows, {n_columns} columns, "
+        f"{len(problem.splits)} folds, {seconds:.0f} s"
     )
-    yield f"{'model':<20} {'R2':>7} {'std':>6} {'fit s':>7} {'predict s':>10}"
+
+
+def _columns_read(kinds: dict[str, str]) -> Iterator[str]:
+    """Yield a line a kind: what columns were read as."""
+    for kind in dict.fromkeys(kinds.values()):
+        names = [name for name, each in kinds.items() if each == kind]
+        shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+        left_out = ", left out" if kind in ("identifier", "text", "missing") else ""
+        yield f"{len(names)} read as {kind}{left_out}: {shown}"
+
+
+def _lines(results: dict[str, list[FoldResult]]) -> Iterator[str]:
+    """Yield the lines of the table: scores over folds with their spread, seconds, and by loop."""
+    first = next(iter(results.values()))
+    main, second = first[0].scores
+    short = "RMSE" if second == "root mean squared error" else second
+    yield f"{main} (mean and standard deviation over folds), {second}, seconds a fold"
+    yield f"{'model':<20} {main:>8} {'std':>6} {short:>9} {'fit s':>7} {'predict s':>10}"
     for name, folds in results.items():
-        r2 = np.array([fold.r2 for fold in folds])
+        score = np.array([fold.scores[main] for fold in folds])
+        other = np.mean([fold.scores[second] for fold in folds])
         fit, predict = (np.mean([fold[i] for fold in folds]) for i in (1, 2))
-        yield f"{name:<20} {r2.mean():>7.3f} {r2.std():>6.3f} {fit:>7.2f} {predict:>10.3f}"
+        yield (
+            f"{name:<20} {score.mean():>8.3f} {score.std():>6.3f} {other:>9.5g} {fit:>7.2f} "
+            f"{predict:>10.3f}"
+        )
     yield ""
-    yield f"R2 of {OURS} by loop"
-    by_loop = np.array([fold.r2_by_loop for fold in results[OURS]])
-    for loop, r2 in enumerate(by_loop.T, 1):
-        yield f"{loop:>4} {r2.mean():>7.3f} {r2.std():>6.3f}"
+    yield f"{main} of {next(iter(results))} by loop"
+    by_loop = np.array([[scores[main] for scores in fold.by_loop] for fold in first])
+    for loop, scores in enumerate(by_loop.T, 1):
+        yield f"{loop:>4} {scores.mean():>8.3f} {scores.std():>6.3f}"
 
 
-def _draw(problem: Problem, folds: list[FoldResult], path: Path) -> None:
-    """Draw the root mean squared error by loop."""
+def _draw(problem: Problem, name: str, folds: list[FoldResult], path: Path) -> None:
+    """Draw the error by loop."""
     from matplotlib.figure import Figure
 
-    errors = np.array([fold.error_by_loop for fold in folds]).T
+    error = list(folds[0].scores)[1]
+    errors = np.array([[scores[error] for scores in fold.by_loop] for fold in folds]).T
     figure = Figure((7, 4.4), layout="constrained")
     LoopCurveDisplay(
         loops=np.arange(1, len(errors) + 1),
         scores=errors,
         n_loops=len(errors),
-        score_name=f"Root mean squared error, {problem.target}",
+        score_name=f"{error[0].upper()}{error[1:]}, {problem.target}",
     ).plot(figure.subplots())
-    figure.suptitle(f"{OURS} on {problem.name}, held-out rows")
+    figure.suptitle(f"{name} on {problem.name}, held-out rows")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

@@ -1,4 +1,4 @@
-"""Regression problems from a CSV file, from OpenML and from scikit-learn."""
+"""Regression and classification problems from a CSV file, from OpenML and from scikit-learn."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -6,16 +6,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_diabetes
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from sklearn_looped.cli.csv_files import FOUND, CsvFormat, is_regression, read_csv
 
 N_FOLDS = 5
-MIN_ROWS = 2 * N_FOLDS
 
 Split = tuple[np.ndarray, np.ndarray]
 
 
 class Problem(NamedTuple):
-    """A regression problem with its folds."""
+    """A regression (y of float64) or classification (y of text) problem with its folds."""
 
     name: str
     target: str
@@ -23,59 +24,31 @@ class Problem(NamedTuple):
     y: np.ndarray
     splits: list[Split]
 
-
-def read_csv(path: Path, target: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Read a CSV file: its columns but one, and that one, without the rows that miss it.
-
-    Raises
-    ------
-    OSError
-        If there is no such file.
-    ValueError
-        If it is no CSV file of at least `MIN_ROWS` rows with a target of numbers.
-    """
-    try:
-        table = pd.read_csv(path)
-    except pd.errors.EmptyDataError as error:
-        raise ValueError(
-            f"{path} is empty, but a header and at least {MIN_ROWS} rows are needed."
-        ) from error
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no CSV file that pandas can read: {error}") from error
-    if target not in table.columns:
-        raise ValueError(
-            f"{path} has no column {target!r}; its columns are {', '.join(table.columns)}."
-        )
-    if not pd.api.types.is_numeric_dtype(table[target]):
-        raise ValueError(
-            f"Column {target!r} of {path} holds {table[target].dtype}, but a regression target "
-            "must be numbers."
-        )
-    table = table[table[target].notna()]
-    if len(table) < MIN_ROWS:
-        raise ValueError(
-            f"{path} has {len(table)} rows with a target, but at least {MIN_ROWS} are needed."
-        )
-    X, y = table.drop(columns=target), table[target].to_numpy("float64")
-    if X.shape[1] == 0:
-        raise ValueError(f"{path} has no column but {target!r}; give at least one to predict from.")
-    return X.reset_index(drop=True), y
+    @property
+    def task(self) -> str:
+        """The kind of the target."""
+        return "regression" if is_regression(self.y) else "classification"
 
 
 def diabetes() -> Problem:
     """Return scikit-learn's diabetes data in five folds."""
     X, y = load_diabetes(return_X_y=True, as_frame=True)
-    return Problem("diabetes", "disease progression", X, y.to_numpy(), _five_folds(len(X)))
+    return Problem("diabetes", "disease progression", X, y.to_numpy(), _folds(y.to_numpy()))
 
 
-def from_csv(path: Path, target: str) -> Problem:
-    """Return a CSV file in five folds."""
-    X, y = read_csv(path, target)
-    return Problem(path.name, target, X, y, _five_folds(len(X)))
+def from_csv(
+    path: Path, target: str, task: str | None = None, form: CsvFormat = FOUND,
+    n_folds: int = N_FOLDS,
+) -> Problem:  # fmt: skip
+    """Return a CSV file in folds."""
+    X, y = read_csv(path, target, task, form)
+    if len(y) < 2 * n_folds:
+        raise ValueError(f"{path} has {len(y)} rows, too few for {n_folds} folds; lower --folds.")
+    return Problem(path.name, target, X, y, _folds(y, n_folds))
 
 
-def from_openml(task_id: int) -> Problem:
-    """Return an OpenML task in the first five of its own folds."""
+def from_openml(task_id: int, n_folds: int = N_FOLDS) -> Problem:
+    """Return an OpenML task in the first of its own folds."""
     import openml
 
     try:
@@ -85,12 +58,24 @@ def from_openml(task_id: int) -> Problem:
         X, y, *_ = dataset.get_data(target=task.target_name)
     except (openml.exceptions.PyOpenMLError, OSError) as error:
         raise ValueError(f"OpenML task {task_id} could not be had: {error}") from error
-    if not pd.api.types.is_numeric_dtype(y):
-        raise ValueError(f"OpenML task {task_id} is no regression task: its target is nominal.")
-    n_folds = min(N_FOLDS, task.get_split_dimensions()[1])
+    n_folds = min(n_folds, task.get_split_dimensions()[1])
     splits = [task.get_train_test_split_indices(fold=fold) for fold in range(n_folds)]
-    return Problem(dataset.name, task.target_name, X, y.to_numpy("float64"), splits)
+    is_number = pd.api.types.is_numeric_dtype(y)
+    target = y.to_numpy("float64") if is_number else y.astype(str).to_numpy(object)
+    return Problem(dataset.name, task.target_name, X, target, splits)
 
 
-def _five_folds(n_rows: int) -> list[Split]:
-    return list(KFold(N_FOLDS, shuffle=True, random_state=0).split(np.zeros(n_rows)))
+def _folds(y: np.ndarray, n_folds: int = N_FOLDS) -> list[Split]:
+    """Shuffled folds; of labels with each class spread over all."""
+    if is_regression(y):
+        return list(KFold(n_folds, shuffle=True, random_state=0).split(y))
+    classes, counts = np.unique(y, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(f"The target holds one label only, {classes[0]!r}; two are needed.")
+    if counts.min() < 2:
+        raise ValueError(
+            f"The label {classes[counts.argmin()]!r} stands in one row only, so no fold can learn "
+            "and test it. Leave the row out, or use --task regression for numbers."
+        )
+    n_folds = min(n_folds, int(counts.max()))
+    return list(StratifiedKFold(n_folds, shuffle=True, random_state=0).split(y, y))

@@ -6,24 +6,28 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sklearn_looped.cli.arguments import add_parser, device, file_to_write, positive
-from sklearn_looped.cli.tables import read_csv
+from sklearn_looped.cli.arguments import (
+    add_csv_options,
+    add_parser,
+    csv_format,
+    device,
+    file_to_write,
+    positive,
+)
+from sklearn_looped.cli.own_tables import OwnTable, on_fresh_tables, on_held_out_rows, read_tables
 from sklearn_looped.learned.checkpoints import (
     Checkpoint,
     CheckpointError,
     load_checkpoint,
     save_checkpoint,
 )
-from sklearn_looped.learned.encoding import TableEncoder
 from sklearn_looped.learned.network import NetworkConfig
 from sklearn_looped.learned.on_demand import MAX_FEATURES, MAX_SUPPORT, configuration
 from sklearn_looped.learned.priors import PRIORS, OwnTables, Prior
 from sklearn_looped.learned.recipe import Recipe
 
-Array = np.ndarray
 FINE_TUNING_STEPS = 200
+SHIPPED = {True: "tabular", False: "tabular-classifier"}
 
 
 def add_train(commands: Any) -> None:
@@ -31,10 +35,11 @@ def add_train(commands: Any) -> None:
     parser = add_parser(
         commands,
         "train",
-        "meta-train a looped transformer and write weights for LoopedICLRegressor(weights=FILE)",
+        "meta-train a looped transformer and write weights for an estimator's weights=FILE",
         "  python -m sklearn_looped train sines.safetensors --prior relu-network --columns 4\n"
         "  python -m sklearn_looped train houses.safetensors --table a.csv price --table b.csv"
         " price\n"
+        "  python -m sklearn_looped train jobs.safetensors --table people.csv job --drop name\n"
         "  python -m sklearn_looped train long.safetensors --prior tables --steps 8000"
         " --folder runs/long",
     )
@@ -48,9 +53,11 @@ def add_train(commands: Any) -> None:
         nargs=2,
         action="append",
         metavar=("FILE", "TARGET"),
-        help="a CSV file and its column to predict; may be given several times. Begins from "
-        "the shipped weights 'tabular'. Leave out the data to be predicted later",
+        help="a CSV file and its column to predict, numbers or labels; may be given several "
+        "times. A fifth of its rows is held out to score the result. Begins from the shipped "
+        "weights. Leave out the data to be predicted later",
     )
+    add_csv_options(parser)
     parser.add_argument(
         "--start", metavar="WEIGHTS", help="shipped weights or a file to begin from"
     )
@@ -67,8 +74,10 @@ def add_train(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--folder", type=Path, metavar="DIR",
-        help="keep the state of the run here: the same command goes on after a stop",
+        help="keep the state of the run here: the same command goes on after a stop, and with more "
+        "--steps after its end",
     )  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
     parser.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N")
     parser.set_defaults(run=_run)
@@ -77,16 +86,22 @@ def add_train(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> None:
     if args.table and (args.columns or args.rows):
         raise ValueError("--columns and --rows go with --prior; tables have their own.")
+    if args.prior and any((args.task, *csv_format(args))):
+        raise ValueError("--task, --sep, --encoding and --drop go with --table.")
     if (args.columns or 0) > MAX_FEATURES:
         raise ValueError(
             f"Got --columns {args.columns}, but a network reads {MAX_FEATURES} at most."
         )
-    name = args.start or ("tabular" if args.table else None)
-    start = None if name is None else _regressor(name)
+    if args.output.exists() and not args.force:
+        raise ValueError(f"{args.output} exists; give another name, or --force to overwrite it.")
+    tables = read_tables(args.table or [], args.task, csv_format(args), args.seed)
+    is_regression = not tables or tables[0].is_regression
+    name = args.start or (SHIPPED[is_regression] if tables else None)
+    start = None if name is None else _start(name, is_regression)
     prior: Prior
-    if args.table:
+    if tables:
         assert start is not None
-        prior, network, recipe = _own(args.table, start.network.config)
+        prior, network, recipe = _own(tables, start.network.config)
     else:
         prior = PRIORS[args.prior]
         network, recipe = configuration(args.prior, args.columns or 8, args.rows or 128)
@@ -100,6 +115,12 @@ def _run(args: argparse.Namespace) -> None:
         recipe = replace(recipe, n_steps=FINE_TUNING_STEPS, lr=5e-4, muon_lr=5e-3)
     recipe = replace(recipe, n_steps=args.steps or recipe.n_steps, seed=args.seed)
     _train(args, prior, network, recipe, start)
+    if tables:
+        lines = on_held_out_rows(tables, str(name), args.output)
+    else:
+        lines = on_fresh_tables(PRIORS[args.prior], recipe, args.output)
+    estimator = "LoopedICLRegressor" if is_regression else "LoopedICLClassifier"
+    sys.stdout.write("\n".join([*lines, f"use it: {estimator}(weights={str(args.output)!r})\n"]))
 
 
 def _train(
@@ -118,31 +139,29 @@ def _train(
         )  # fmt: skip
     except KeyboardInterrupt as stop:
         how = "the same command goes on" if args.folder else "with --folder it could go on"
-        sys.stderr.write(f"{stop} Nothing is written; {how}.\n")
+        sys.stderr.write(f"{stop} {args.output} is not written; {how}.\n")
         sys.exit(130)
     facts = {"prior": str(prior), "recipe": asdict(recipe), "seconds": run.seconds}
     save_checkpoint(run.network, args.output, facts)
     n = max(1, min(100, recipe.n_steps // 2))
-    first, last = np.mean(run.losses[:n]), np.mean(run.losses[-n:])
+    first, last = sum(run.losses[:n]) / n, sum(run.losses[-n:]) / n
     sys.stdout.write(
         f"{args.output}: {recipe.n_steps} steps, {run.n_tables} tables, {run.seconds:.0f} s; loss "
         f"{first:.3f} (mean of the first {n}) to {last:.3f} (of the last {n})\n"
-        f"use it: LoopedICLRegressor(weights={str(args.output)!r})\n"
     )
 
 
-def _regressor(name: str) -> Checkpoint:
+def _start(name: str, is_regression: bool) -> Checkpoint:
     start = load_checkpoint(name)
-    if start.network.config.classifies:
-        raise CheckpointError(f"The weights {name!r} are a classifier's; begin from a regressor's.")
+    if start.network.config.classifies == is_regression:
+        ours, theirs = ("regressor", "classifier")[:: 1 if is_regression else -1]
+        raise CheckpointError(f"The weights {name!r} are a {theirs}'s; begin from a {ours}'s.")
     return start
 
 
-def _own(
-    tables: list[list[str]], network: NetworkConfig
-) -> tuple[OwnTables, NetworkConfig, Recipe]:
+def _own(tables: list[OwnTable], network: NetworkConfig) -> tuple[OwnTables, NetworkConfig, Recipe]:
     """Prior, network and recipe for tables of one's own; each is drawn from with all its rows."""
-    data_sets = [_encoded(Path(path), target) for path, target in tables]
+    data_sets = [data_set for table in tables for data_set in table.data_sets()]
     shortest = min(len(y) for _, y in data_sets)
     widest = max(X.shape[1] for X, _ in data_sets)
     n_query = max(2, min(32, shortest // 4))
@@ -155,9 +174,3 @@ def _own(
         rows_per_step=2048,
     )
     return OwnTables(data_sets), network, recipe
-
-
-def _encoded(path: Path, target: str) -> tuple[Array, Array]:
-    """Read a CSV file; nominal columns become numbers as in the estimators."""
-    X, y = read_csv(path, target)
-    return TableEncoder(random_state=0).fit_transform(X, y), y

@@ -1,6 +1,5 @@
-"""Validation of a user's table: numbers as arrays, or a DataFrame that may hold nominal columns."""
+"""Validation of a user's table: an array of numbers, or a DataFrame yet to be read by column."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_looped.learned.columns import is_temporal, to_table
+
 Array = NDArray[np.float64]
 
 LARGEST_SUM = 1e307  # of targets; with room to the largest float64, 1.8e308
@@ -27,66 +28,40 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     Parameters
     ----------
     estimator : estimator
-    X : array-like or DataFrame of shape (n_samples, n_features)
-        NaN is allowed, infinite values are not.
+    X : array-like, sparse, or DataFrame of shape (n_samples, n_features)
+        What `sklearn_looped.learned.columns.to_table` takes. NaN is allowed, infinite values are
+        not.
     reset : bool
         True in `fit`, False in `predict`.
 
     Returns
     -------
-    DataFrame as it is, or ndarray of float64
+    DataFrame, whose columns are yet to be read, or ndarray of float64
 
     Raises
     ------
     ValueError
-        If X is sparse, complex, not two-dimensional, empty, infinite, holds text outside a
-        DataFrame, levels that cannot be told apart or sorted, or has other columns than in `fit`.
+        If X is complex, not two-dimensional, empty, infinite, sparse and too large to be dense,
+        or has other columns than in `fit`.
     """
+    X = to_table(X)
     _refuse_complex(X, "X")
-    if isinstance(X, pd.DataFrame):
-        if not X.columns.is_unique:
-            twice = X.columns[X.columns.duplicated()][0]
-            raise ValueError(
-                f"Got several columns named {twice!r}; give every column its own name."
-            )
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-        if X.empty:
-            raise ValueError(f"Found array with shape {X.shape}, but at least one row and column "
-                             "are required.")  # fmt: skip
-        assert_all_finite(X.select_dtypes("number").to_numpy("float64"), allow_nan=True)
-        _check_levels(X, sortable=reset)
-        return X
-    try:
+    if not isinstance(X, pd.DataFrame):
         return validate_data(
             estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
         )
-    except (TypeError, ValueError, OverflowError) as error:
-        if not re.search("could not convert string|NAType|int too large", str(error)):
-            raise
-        raise ValueError(
-            f"Got an array that holds text or other objects ({error}), but expected numbers. Give "
-            "a pandas DataFrame, whose nominal columns are encoded, or encode the text first, and "
-            "write NaN for missing cells."
-        ) from error
-
-
-def _check_levels(X: pd.DataFrame, *, sortable: bool) -> None:
-    """Refuse columns of objects that cannot be levels, or, in `fit`, not those of one column."""
-    for name, column in X.items():
-        if column.dtype != object and not isinstance(column.dtype, pd.CategoricalDtype):
-            continue
-        try:
-            levels = set(column.dropna())
-            if any(np.ndim(level) for level in levels):
-                raise TypeError
-            if sortable:
-                sorted(levels)
-        except TypeError:
-            kinds = ", ".join(sorted({type(level).__name__ for level in column.dropna()}))
-            raise ValueError(
-                f"Column {name!r} holds objects that are no levels of one kind ({kinds}). Turn "
-                f"them into text, as by table[{name!r}].astype(str), or leave the column out."
-            ) from None
+    if not X.columns.is_unique:
+        twice = X.columns[X.columns.duplicated()][0]
+        raise ValueError(f"Got several columns named {twice!r}; give every column its own name.")
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if X.empty:
+        raise ValueError(f"Found array with shape {X.shape}, but at least one row and column "
+                         "are required.")  # fmt: skip
+    numeric = X.select_dtypes("number")
+    for column in (numeric.iloc[:, i] for i in range(numeric.shape[1])):
+        if not is_temporal(column.dtype):
+            assert_all_finite(column.to_numpy(np.float64, na_value=np.nan), allow_nan=True)
+    return X
 
 
 def validate_training(
@@ -179,3 +154,26 @@ def _refuse_complex(values: Any, name: str) -> None:
             f"Complex data not supported: {name} is complex, but expected real numbers. Give its "
             "real and imaginary parts as columns."
         )
+
+
+def check_bounds(bounds: Any, Y: Array) -> tuple[float, float]:
+    """Return what a target can be, infinite for None; refuse what targets of `fit` contradict.
+
+    Raises
+    ------
+    ValueError
+        If `bounds` is no rising pair, or a target lies outside.
+    """
+    try:
+        low, high = (None, None) if bounds is None else bounds
+        low = -np.inf if low is None else float(low)
+        high = np.inf if high is None else float(high)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not low < high:
+        raise ValueError(f"Got bounds={bounds!r}, but expected a rising pair such as (0, None).")
+    if Y.min() < low or Y.max() > high:
+        raise ValueError(
+            f"Got bounds={bounds!r}, but the targets of fit go from {Y.min():g} to {Y.max():g}."
+        )
+    return low, high

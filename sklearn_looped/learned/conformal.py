@@ -5,12 +5,14 @@ Shapes: T targets, n rows.
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
-from sklearn_looped.learned.encoding import Array
-from sklearn_looped.learned.readout import quantile_levels
+from sklearn_looped.learned.encoding import Array, Support
+from sklearn_looped.learned.readout import quantile_levels, tail_scales
 
 N_FOLDS = 5
 MIN_ROWS = 20
+LARGEST_SCORE = 6.0  # standard deviations; float64 tells the levels beyond from 1 no more
 
 
 def folds_of(n_rows: int) -> NDArray[np.intp]:
@@ -32,20 +34,44 @@ def folds_of(n_rows: int) -> NDArray[np.intp]:
 def reached_levels(quantiles: Array, target: Array) -> Array:
     """Level at which each target lies among its predicted quantiles, (T, n, m), (T, n) -> (T, n).
 
-    Between known quantiles linear, beyond them the outermost level.
+    The inverse of `interpolate_quantiles`: between known quantiles linear, beyond them on the
+    normal tails, cut at 6 standard deviations.
     """
     levels = quantile_levels(quantiles.shape[-1]).double().numpy()
     pairs = zip(target.ravel(), quantiles.reshape(-1, len(levels)), strict=True)
-    return np.array([np.interp(value, known, levels) for value, known in pairs]).reshape(
-        target.shape
-    )
+    inside = np.array([np.interp(value, known, levels) for value, known in pairs])
+    inside = inside.reshape(target.shape)
+    beyond = np.minimum(target - quantiles[..., 0], 0) + np.maximum(target - quantiles[..., -1], 0)
+    low, high = tail_scales(quantiles)
+    scale = np.where(beyond < 0, low, high)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        score = ndtri(inside) + np.where(beyond == 0, 0, beyond / scale)
+    return np.where(beyond == 0, inside, ndtr(score.clip(-LARGEST_SCORE, LARGEST_SCORE)))
+
+
+def check_conformal(wanted: Array, support: Support) -> None:
+    """Refuse levels that the support cannot tell from more extreme ones.
+
+    Raises
+    ------
+    ValueError
+        If a level lies outside 1 / (n + 1) and n / (n + 1), of n rows or their summed weight.
+    """
+    weight = len(support.X) if support.weights is None else support.weights.sum()
+    least = 1 / (weight + 1)
+    if (wanted < least).any() or (wanted > 1 - least).any():
+        raise ValueError(
+            f"Got levels from {wanted.min():g} to {wanted.max():g}, but conformal=True with "
+            f"{weight:g} support rows corrects those from {least:.3g} to {1 - least:.3g}. Ask for "
+            "levels within, or use conformal=False."
+        )
 
 
 def conformal_levels(reached: Array, weights: Array | None, wanted: Array) -> Array:
     """Levels to ask the prediction for, so that the wanted shares of targets lie below.
 
     Distributional conformal prediction [1]_: of n held-out targets the i-th smallest reached level
-    stands for the share i / (n + 1), linear between; beyond the outermost it is that.
+    stands for the share i / (n + 1), linear between; `check_conformal` refuses what is beyond.
 
     Parameters
     ----------

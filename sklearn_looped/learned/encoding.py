@@ -1,216 +1,226 @@
-"""From a user's table to a numeric array: nominal columns of a DataFrame become numbers."""
+"""From a user's table to a numeric array: columns are read by what they hold, then encoded."""
 
-from numbers import Integral
-from typing import Any, NamedTuple
+import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import sklearn
 from numpy.typing import ArrayLike, NDArray
-from sklearn.compose import ColumnTransformer
-from sklearn.model_selection import KFold
-from sklearn.preprocessing import (
-    OneHotEncoder,
-    OrdinalEncoder,
-    TargetEncoder,
+
+from sklearn_looped.learned.columns import (
+    Array,
+    as_numbers,
+    has_value,
+    kind_of,
+    to_table,
 )
-from sklearn.utils.fixes import parse_version
+from sklearn_looped.learned.dates import DateEncoder
+from sklearn_looped.learned.levels import EncodingTarget, Levels, NominalEncoder
+from sklearn_looped.learned.support import Support as Support
+from sklearn_looped.learned.support import canonical_order
 
-Array = NDArray[np.float64]
-
-MAX_ONE_HOT = 10  # levels of a nominal column that get a column each; beyond, target encoding
 FAR = 1e100  # sizes of the support beyond which a query's cell is as good as infinite
+LEFT_OUT = {"identifier": "another value in every row", "text": "free text"}
 
 
-class Support(NamedTuple):
-    """The rows that predictions are made from.
+class _NumberEncoder:
+    """Keep a column of numbers, booleans (0 and 1) or durations (days)."""
 
-    Attributes
-    ----------
-    X : ndarray of shape (n, d), or DataFrame before it is encoded
-        NaN for missing cells.
-    Y : ndarray of shape (n, T)
-        One column a target.
-    weights : ndarray of shape (n,) or None
-        How often each row counts; None: once.
-    rows : ndarray of shape (n,) or None
-        Numbers of the rows in the table that was given; of joined rows the first one's.
-    """
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
 
-    X: Any
-    Y: Array
-    weights: Array | None
-    rows: NDArray[np.intp] | None = None
+    def fit_transform(self, column: "pd.Series[Any]", target: EncodingTarget) -> Array:
+        """Return the numbers, (n, 1)."""
+        return as_numbers(column, self.kind)[:, None]
 
-    def take(self, rows: NDArray[Any]) -> "Support":
-        """Return some rows, by number or by mask."""
-        X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
-        weights = None if self.weights is None else self.weights[rows]
-        numbers = None if self.rows is None else self.rows[rows]
-        return Support(X, self.Y[rows], weights, numbers)
+    def transform(self, column: "pd.Series[Any]") -> tuple[Array, NDArray[np.bool_]]:
+        """Return the numbers, (q, 1), and which cells hold something else, (q,)."""
+        numbers = as_numbers(column, self.kind)
+        return numbers[:, None], has_value(column) & np.isnan(numbers)
 
-    def in_canonical_order(self) -> "Support":
-        """Sort the rows by their content, so that the order they came in cannot matter."""
-        if isinstance(self.X, pd.DataFrame):
-            keys: Any = (pd.util.hash_pandas_object(self.X, index=False).to_numpy(), *self.Y.T)
-        else:
-            keys = (*self.X.T, *self.Y.T)
-        return self.take(np.lexsort(keys))
 
-    def merged(self) -> "Support":
-        """Join equal neighbours into one row of their summed weight: it counts the same.
+class _NothingEncoder:
+    """Stand in for a column that takes no part: missing as a whole, or not there."""
 
-        Rows of weight one get no weights.
-        """
-        X, Y = self.X, self.Y
-        cells = (X[1:] == X[:-1]) | (np.isnan(X[1:]) & np.isnan(X[:-1]))
-        new = np.append(True, ~(cells.all(axis=1) & (Y[1:] == Y[:-1]).all(axis=1)))
-        weights = np.bincount(np.cumsum(new) - 1, self.weights).astype(np.float64)
-        rows = None if self.rows is None else self.rows[new]
-        return Support(X[new], Y[new], None if (weights == 1).all() else weights, rows)
+    def __init__(self, kind: str) -> None:
+        self.is_missing = kind == "missing"
+
+    def fit_transform(self, column: "pd.Series[Any]", target: EncodingTarget) -> Array:
+        """Return NaN, (n, 1), or nothing, (n, 0)."""
+        return np.full((len(column), int(self.is_missing)), np.nan)
+
+    def transform(self, column: "pd.Series[Any]") -> tuple[Array, NDArray[np.bool_]]:
+        """Return the same of queries, and which cells were missing in all of `fit`, (q,)."""
+        present = has_value(column) if self.is_missing else np.zeros(len(column), dtype=bool)
+        return np.full((len(column), int(self.is_missing)), np.nan), present
 
 
 class TableEncoder:
     """Turn a table into a float64 array; NaN stays, as information.
 
-    Of a pandas DataFrame numeric and boolean columns pass; nominal ones become one number (two
-    levels), a column a level (up to ten), or their cross-fitted mean target (more). Levels not met
-    in `fit` count as missing, as no level, or as the mean target. Every column is then divided by
-    a power of two near its largest size: exact, and nothing overflows in what follows.
+    An array of numbers passes. Of any other table each column is read by what its cells hold
+    (`sklearn_looped.learned.columns`): numbers, also as text, objects or `Decimal`, pass; dates
+    become days and what recurs (`DateEncoder`); nominal columns one number (two levels), a column
+    a level (up to ten), or the mean target of the level (more), which for the rows of the support
+    comes from the other folds. Identifiers and free text are left out with a warning. What a
+    column was in `fit` it is in `transform`. Every column is then divided by a power of two near
+    its largest size: exact, and nothing overflows in what follows.
+
+    The encoding depends neither on the order of rows or columns nor on units, and changes its
+    sign with `y`.
 
     Parameters
     ----------
     target_type : {"continuous", "binary", "multiclass"}, default="continuous"
         What y is. Of several classes each gets a column of the target encoding.
-    random_state : int, default=None
-        Seeds the folds of the target encoding.
 
     Attributes
     ----------
+    column_kinds_ : dict of str
+        What each column was read as: "number", "boolean", "date", "duration", "nominal",
+        "missing" (no value at all), or "identifier" and "text", which are left out.
     sources_ : ndarray of shape (d',)
         The column of the table that each encoded one comes from.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn_looped.learned.encoding import TableEncoder
+    >>> table = pd.DataFrame({"area": ["30.5", "?", "80"], "soil": ["clay", "sand", "clay"]})
+    >>> encoder = TableEncoder()
+    >>> encoder.fit_transform(table, np.arange(3.0)).shape
+    (3, 2)
+    >>> encoder.column_kinds_
+    {'area': 'number', 'soil': 'nominal'}
     """
 
-    def __init__(self, target_type: str = "continuous", random_state: int | None = None) -> None:
+    def __init__(self, target_type: str = "continuous") -> None:
         self.target_type = target_type
-        self.random_state = random_state
 
-    def fit_transform(self, X: ArrayLike | pd.DataFrame, y: Array) -> Array:
+    def fit_transform(
+        self, X: ArrayLike | pd.DataFrame, y: Array, sample_weight: Array | None = None
+    ) -> Array:
         """Learn the encoding from the support and return it encoded, (n, d) -> (n, d')."""
-        encoded = self._fit_columns(X, y)
-        self.sources_ = self._find_sources(encoded.shape[1])
+        encoded = self._fit_columns(to_table(X), y, sample_weight)
         largest = np.fmax.reduce(np.abs(encoded), axis=0, initial=0)
         self.exponents_ = np.frexp(largest)[1]
         return self._scaled(encoded)
 
-    def _fit_columns(self, X: ArrayLike | pd.DataFrame, y: Array) -> Array:
-        self.columns_: ColumnTransformer | None = None
+    def _fit_columns(self, X: Any, y: Array, sample_weight: Array | None) -> Array:
+        self.encoders_: list[Any] | None = None
         if not isinstance(X, pd.DataFrame):
-            return np.asarray(X, dtype=np.float64)
-        self.nominal_ = [str(i) for i in range(X.shape[1]) if _is_nominal(X.iloc[:, i])]
-        if not self.nominal_:
-            return _numbers(X)
-        self.names_ = [str(X.columns[int(i)]) for i in self.nominal_]
-        table = self._prepared(X)
-        levels = table[self.nominal_].nunique()
-        self.columns_ = ColumnTransformer(
-            [
-                (
-                    "binary",
-                    OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
-                    list(levels.index[levels <= 2]),
-                ),
-                (
-                    "one_hot",
-                    OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-                    list(levels.index[(levels > 2) & (levels <= MAX_ONE_HOT)]),
-                ),
-                (
-                    "target",
-                    _target_encoder(self.target_type, self.random_state),
-                    list(levels.index[levels > MAX_ONE_HOT]),
-                ),
-            ],
-            remainder="passthrough",
+            X = np.asarray(X, dtype=np.float64)
+            self.column_kinds_ = {f"x{i}": "number" for i in range(X.shape[1])}
+            self.sources_ = np.arange(X.shape[1])
+            return X
+        columns = [X.iloc[:, i] for i in range(X.shape[1])]
+        is_first = _first_occurrences(X)
+        kinds = [kind_of(column, is_first) for column in columns]
+        self.column_kinds_ = dict(zip(map(str, X.columns), kinds, strict=True))
+        read = self.column_kinds_.items()
+        _say(
+            "Columns left out",
+            [f"{n!r} ({LEFT_OUT[kind]})" for n, kind in read if kind in LEFT_OUT],
         )
-        return np.asarray(self.columns_.fit_transform(table, y), dtype=np.float64)
+        self.encoders_ = [_encoder_of(kind) for kind in kinds]
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight / sample_weight.mean()
+        order = np.arange(len(X))
+        if "nominal" in kinds:
+            order = canonical_order(_codes(columns, kinds), y)
+        target = EncodingTarget(self._encoding_target(y), weights, order)
+        pairs = zip(self.encoders_, columns, strict=True)
+        parts = [encoder.fit_transform(column, target) for encoder, column in pairs]
+        sources = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
+        self.sources_ = sources if len(sources) else np.zeros(1, dtype=np.intp)
+        encoded = _joined(parts)
+        _, said = self._transformed(X, self.encoders_)
+        _say("Cells of another kind than their column count as missing", said)
+        return encoded
 
-    def _find_sources(self, n_encoded: int) -> NDArray[np.intp]:
-        if self.columns_ is None:
-            return np.arange(n_encoded)
-        sources = np.empty(n_encoded, dtype=np.intp)
-        names = self.columns_.feature_names_in_  # the places, as text
-        for kind, encoder, columns in self.columns_.transformers_:
-            places = [int(names[c] if isinstance(c, Integral) else c) for c in columns]
-            counts = [1] * len(places)
-            if kind == "one_hot" and places:
-                counts = [len(levels) for levels in encoder.categories_]
-            elif kind == "target" and places and self.target_type == "multiclass":
-                counts = [len(encoder.classes_)] * len(places)
-            sources[self.columns_.output_indices_[kind]] = np.repeat(places, counts)
-        return sources
+    def _encoding_target(self, y: Array) -> Array:
+        """Target (n, C) of sizes up to one: its deviations from the middle, or classes' indicators.
+
+        A power of two divides, and no square overflows.
+        """
+        if self.target_type == "multiclass":
+            return (y[:, None] == np.unique(y)).astype(np.float64)
+        y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])
+        y = y - y.mean()
+        return np.ldexp(y, -np.frexp(np.abs(y).max())[1])[:, None]
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
-        """Encode a table like the one of `fit_transform`."""
-        return self._scaled(self._encoded(X))
+        """Encode a table like the one of `fit_transform`.
+
+        Cells that hold something else than in `fit`, such as text among numbers, count as missing,
+        with one warning for all columns; of levels that were not met it is said where a whole
+        column holds no other.
+        """
+        return self._scaled(self._encoded(to_table(X)))
 
     def _scaled(self, encoded: Array) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             return np.ldexp(encoded, -self.exponents_).clip(-FAR, FAR)
 
-    def _encoded(self, X: ArrayLike | pd.DataFrame) -> Array:
-        if self.columns_ is None:
-            if isinstance(X, pd.DataFrame):
-                return _numbers(X)
-            return np.asarray(X, dtype=np.float64)
-        if not isinstance(X, pd.DataFrame):
-            raise ValueError(
-                f"Got {type(X).__name__}, but the estimator was fitted on a DataFrame with nominal "
-                f"columns ({', '.join(self.names_)}). Give a DataFrame."
-            )
-        return np.asarray(self.columns_.transform(self._prepared(X)), dtype=np.float64)
+    def _encoded(self, X: Any) -> Array:
+        if self.encoders_ is None:
+            if not isinstance(X, pd.DataFrame):
+                return np.asarray(X, dtype=np.float64)
+            encoders: list[Any] = [_NumberEncoder("number")] * X.shape[1]
+        else:
+            X, encoders = pd.DataFrame(X), self.encoders_
+        encoded, said = self._transformed(X, encoders)
+        _say("Cells that hold nothing met in fit count as missing or as the mean", said)
+        return encoded
 
-    def _prepared(self, X: pd.DataFrame) -> pd.DataFrame:
-        """Columns named by their place, numeric ones as float64, nominal ones as objects."""
-        places = [str(i) for i in range(X.shape[1])]
-        is_nominal = np.isin(places, self.nominal_)
-        numeric = X.loc[:, ~is_nominal]
-        numbers = pd.DataFrame(_numbers(numeric), X.index, np.array(places)[~is_nominal])
-        nominal = X.set_axis(places, axis=1)[self.nominal_].astype(object)
-        return pd.concat([numbers, nominal.where(nominal.notna(), np.nan)], axis=1)
-
-
-def _target_encoder(target_type: str, random_state: int | None) -> TargetEncoder:
-    """Cross-fitting target encoder; scikit-learn 1.9 moved the seed into the folds."""
-    if parse_version(sklearn.__version__) < parse_version("1.9"):
-        return TargetEncoder(target_type=target_type, random_state=random_state)
-    folds = KFold(5, shuffle=True, random_state=random_state)
-    return TargetEncoder(target_type=target_type, cv=folds)
+    def _transformed(self, X: pd.DataFrame, encoders: list[Any]) -> tuple[Array, list[str]]:
+        """Encode each column, and say in which of them cells were not understood."""
+        parts, said = [], []
+        for i, (name, encoder) in enumerate(zip(self.column_kinds_, encoders, strict=True)):
+            column = X.iloc[:, i]
+            part, unseen = encoder.transform(column)
+            parts.append(part)
+            known = column.notna().to_numpy() & ~unseen
+            if unseen.any() and not (isinstance(encoder, NominalEncoder) and known.any()):
+                example = str(column.to_numpy()[unseen][0])[:30]
+                said.append(f"{name!r} ({unseen.sum()} of {len(X)}, such as {example!r})")
+        return _joined(parts), said
 
 
-def _is_nominal(column: "pd.Series[Any]") -> bool:
-    _refuse_dates(column)
-    return not pd.api.types.is_numeric_dtype(column)
+def _say(what: str, columns: list[str]) -> None:
+    """Warn once of all columns, if there are any."""
+    if columns:
+        warnings.warn(f"{what}: {', '.join(columns)}.", UserWarning, stacklevel=4)
 
 
-def _refuse_dates(column: "pd.Series[Any]") -> None:
-    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
-        raise ValueError(
-            f"Column {column.name!r} holds {column.dtype}, but numbers or nominal values are "
-            "expected. Turn it into numbers first, such as days since a date."
-        )
+def _encoder_of(kind: str) -> Any:
+    if kind == "nominal":
+        return NominalEncoder()
+    if kind == "date":
+        return DateEncoder()
+    return _NothingEncoder(kind) if kind == "missing" or kind in LEFT_OUT else _NumberEncoder(kind)
 
 
-def _numbers(X: pd.DataFrame) -> Array:
-    """Columns as float64, NaN where missing; refused by name where they hold no numbers."""
-    for name, column in X.items():
-        if not pd.api.types.is_numeric_dtype(column):
-            _refuse_dates(column)
-            try:
-                column.to_numpy(np.float64, na_value=np.nan)
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"Column {name!r} held numbers in fit, but holds {column.dtype} now ({error}). "
-                    "Give numbers, and NaN for missing cells."
-                ) from error
-    return X.to_numpy(np.float64, na_value=np.nan)
+def _first_occurrences(X: pd.DataFrame) -> NDArray[np.bool_] | None:
+    """Rows that repeat no earlier one; None if cells cannot be compared, which is said later."""
+    try:
+        return ~X.duplicated().to_numpy()
+    except TypeError:
+        return None
+
+
+def _joined(parts: list[Array]) -> Array:
+    """Columns side by side; one that is missing as a whole if none is left."""
+    joined = np.column_stack(parts)
+    return joined if joined.shape[1] else np.full((len(joined), 1), np.nan)
+
+
+def _codes(columns: list[Any], kinds: list[str]) -> Array:
+    """Columns that take part as numbers, (n, d), nominal ones by the number of the level."""
+    parts = []
+    for column, kind in zip(columns, kinds, strict=True):
+        if kind == "nominal":
+            codes = Levels(column).codes(column)
+            parts.append(np.where(codes < 0, np.nan, codes))
+        elif kind != "missing" and kind not in LEFT_OUT:
+            parts.append(as_numbers(column, kind))
+    return np.column_stack(parts)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.learned.constant import ConstantEnsemble
 from sklearn_looped.learned.encoding import Array
 from sklearn_looped.learned.ensemble import SupportEnsemble
 from sklearn_looped.learned.members import Member
@@ -51,6 +52,8 @@ def predict_tables(
     config = network.config
     tables = []
     for index, (ensemble, X) in enumerate(zip(ensembles, queries, strict=True)):
+        if isinstance(ensemble, ConstantEnsemble):
+            continue
         for view in ensemble.views:
             member = Member.fit(view, ensemble.support, config)
             read = member.queries(X)
@@ -61,7 +64,12 @@ def predict_tables(
         for table, output in zip(batch, _run(network, batch, n_loops), strict=True):
             decoded = table.member.decode(output, config.classifies)
             outputs[table.ensemble].append(decoded)
-    return [torch.stack(each).mean(0).numpy() for each in outputs]
+    return [
+        ensemble.output(config, len(X))
+        if isinstance(ensemble, ConstantEnsemble)
+        else torch.stack(each).mean(0).numpy()
+        for ensemble, X, each in zip(ensembles, queries, outputs, strict=True)
+    ]
 
 
 def _batches(tables: list[_Table]) -> list[list[_Table]]:

@@ -292,7 +292,8 @@ def meta_train(
         readout where a regressor becomes a classifier, begins anew. None: random weights.
     folder : path, default=None
         Where the state of the run is kept. A run that was killed goes on from there; a finished
-        one returns at once. One run holds it at a time. None: nothing is kept.
+        one returns at once, and with a recipe of more steps goes on under the learning rates of
+        that recipe. One run holds it at a time. None: nothing is kept.
     save_every : float, default=30.0
         Seconds between saves: what a kill loses at most.
     device : str, default="auto"
@@ -382,6 +383,6 @@ def meta_train(
             )
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
-        raise KeyboardInterrupt(f"Stopped after {len(state.losses)} of {recipe.n_steps} steps.")
+        raise KeyboardInterrupt(state.stopped())
     average = cast(Network, state.average.module)
     return MetaTraining(average.cpu().eval(), state.losses, state.n_tables, state.seconds)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from torch import Tensor, nn
 
 from sklearn_looped.learned.opinions import N_EXPERTS, Opinions
@@ -25,19 +26,45 @@ def quantile_levels(n_quantiles: int) -> Tensor:
 
 
 def interpolate_quantiles(known: NDArray[Any], wanted: NDArray[np.float64]) -> NDArray[Any]:
-    """Quantiles at wanted levels, (..., n_quantiles) -> (..., n_wanted), linear between known ones.
+    """Quantiles at wanted levels, (..., n_quantiles) -> (..., n_wanted).
+
+    Linear between known ones. Beyond the outermost the tail of a normal distribution through that
+    and the median goes on, so that every level has a value of its own where the quantiles differ.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_looped.learned.readout import interpolate_quantiles
-    >>> interpolate_quantiles(np.array([[0.0, 4.0]]), np.array([0.1, 0.375, 0.75]))
+    >>> interpolate_quantiles(np.array([[0.0, 4.0]]), np.array([0.25, 0.375, 0.75]))
     array([[0., 1., 4.]])
+    >>> interpolate_quantiles(np.array([[0.0, 4.0]]), np.array([0.01, 0.99])).round(2)
+    array([[-4.9,  8.9]])
     """
-    n_known = known.shape[-1]
-    place = np.interp(wanted, quantile_levels(n_known), range(n_known))
+    levels = quantile_levels(known.shape[-1]).double().numpy()
+    place = np.interp(wanted, levels, range(len(levels)))
     below, above = np.floor(place).astype(int), np.ceil(place).astype(int)
-    return known[..., below] + (place - below) * (known[..., above] - known[..., below])
+    found = known[..., below] + (place - below) * (known[..., above] - known[..., below])
+    beyond = ndtri(wanted) - ndtri(wanted.clip(levels[0], levels[-1]))
+    low, high = tail_scales(known)
+    return found + beyond * np.where(beyond < 0, low[..., None], high[..., None])
+
+
+def deviation_of(quantiles: NDArray[Any]) -> NDArray[Any]:
+    """Return the standard deviation over the last axis; scaled first, against overflow."""
+    exponents = np.frexp(np.abs(quantiles).max(axis=-1))[1]
+    scaled = np.ldexp(quantiles, -exponents[..., None])
+    return np.ldexp(scaled.std(axis=-1), exponents)
+
+
+def tail_scales(known: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return standard deviations of the normal tails below and above known quantiles, (...)."""
+    if known.shape[-1] < 2:
+        zero = np.zeros(known.shape[:-1])
+        return zero, zero
+    levels = quantile_levels(known.shape[-1]).double().numpy()
+    median = np.moveaxis(known, -1, 0)[[(len(levels) - 1) // 2, len(levels) // 2]].mean(axis=0)
+    outer = ndtri(levels[-1])
+    return (median - known[..., 0]) / outer, (known[..., -1] - median) / outer
 
 
 class Readout(nn.Module):

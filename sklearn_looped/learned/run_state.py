@@ -69,6 +69,7 @@ class RunState(Callback):
             network, avg_fn=lambda a, p, n: _damped(a, p, n, recipe.average), use_buffers=True
         )
         self.losses: list[float] = []
+        self.n_saved = 0  # steps of the state on disk
         self.n_tables, self.seconds, self.step_ended = 0, 0.0, monotonic()
         self.identity = {
             "network": asdict(cast(Any, network).config),
@@ -132,7 +133,14 @@ class RunState(Callback):
         metadata = {key: json.dumps(value) for key, value in self.identity.items()}
         metadata["digest"] = tensor_digest(json.dumps(metadata, sort_keys=True), tensors)
         write_tensors(self.path, tensors, metadata)
-        self.saved_at = monotonic()
+        self.saved_at, self.n_saved = monotonic(), len(self.losses)
+
+    def stopped(self) -> str:
+        """Say how far a run came that was stopped, and what of it is on disk."""
+        kept = "nothing is saved"
+        if self.n_saved and self.path is not None:
+            kept = f"the state after step {self.n_saved} is in {self.path}"
+        return f"Stopped after {len(self.losses)} of {self.recipe.n_steps} steps; {kept}."
 
     def load(self, net: NeuralNet) -> None:
         """Go on from the saved state, if there is one; refuse the state of another run."""
@@ -189,12 +197,16 @@ class RunState(Callback):
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.losses, self.n_tables, self.seconds = losses, int(n_tables), seconds
+        self.n_saved = len(self.losses)
 
     def _check_identity(self, saved: dict[str, dict[str, Any]]) -> None:
         for key, ours in self.identity.items():
             # A field that came after the state was written has had its default.
             theirs = self.defaults[key] | saved[key]
             ours = json.loads(json.dumps(ours))
+            if key == "recipe" and theirs["n_steps"] < ours["n_steps"]:
+                longer = {**theirs, "n_steps": ours["n_steps"]}  # a run may be made longer
+                theirs = longer if longer == ours else theirs
             if theirs != ours:
                 names = {**ours, **theirs}
                 differing = [name for name in names if ours.get(name) != theirs.get(name)]

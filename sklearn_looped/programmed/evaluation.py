@@ -1,11 +1,12 @@
 """The looped transformer, and evaluations that skip what cannot act.
 
 `dense` is the definition. `masked` evaluates only the rows and keys that a head names, and
-`cached` also keeps keys and values that no layer writes to: both are the same layers restricted
-to the rows and keys that can act. `gather` goes further. Where a match head's softmax is proved
-one-hot it computes no scores and no softmax: it decodes the pointer to a row number and copies
-that row through Wv, or writes to it, or for a graph head to its neighbours; all other heads and
-all feed-forward nets keep their weights, so adding, comparing and branching are still the net's.
+`cached` also keeps keys, values and attention that no layer can change: both are the same layers
+restricted to the rows and keys that can act. `gather` goes further. Where a match head's softmax
+is proved one-hot it computes no scores and no softmax: it decodes the pointer to a row number and
+copies that row through Wv, or writes to it, or for a graph head to its neighbours; all other
+heads and all feed-forward nets keep their weights, so adding, comparing and branching are still
+the net's.
 All four give the same bits; the tests hold them to it.
 """
 
@@ -247,8 +248,16 @@ def _head_step(
 
     key, value = project(head.Wk), project(head.Wv)
 
+    def attention() -> Tensor:
+        return head.attention(head.Wq(state[rows]), key())
+
+    fixed_keys = cached and _is_fixed(transformer, kinds, head.Wk)
+    if fixed_keys and _is_fixed(transformer, head.rows, head.Wq):
+        weights = attention()
+        attention = lambda: weights  # noqa: E731
+
     def compute() -> Step:
-        output = head.attend(head.Wq(state[rows]), key(), value())
+        output = head.mix(attention(), value())
         if matrix is not None:
             output = sum_neighbours(matrix, rows, output)
 

@@ -1,3 +1,6 @@
+import json
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,6 +9,7 @@ from sklearn_looped import LoopedICLRegressor
 from sklearn_looped import __main__ as program
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.tensor_files import read_tensors
 
 
 @pytest.fixture
@@ -63,9 +67,42 @@ def test_tables_of_ones_own_begin_from_weights(tmp_path, tables, start, capsys):
     assert mine.network.config == load_checkpoint(start).network.config
     assert mine.digest != load_checkpoint(start).digest
     assert mine.training["prior"].startswith("OwnTables(2 data sets")
-    # The shorter table has 24 rows: 6 are queries, 18 the largest support.
-    assert mine.training["recipe"]["n_support"] == [8, 18]
-    assert mine.training["recipe"]["n_query"] == 6
+    # The shorter table has 24 rows: 5 are held out, 4 are queries, 15 the largest support.
+    assert mine.training["recipe"]["n_support"] == [8, 15]
+    assert mine.training["recipe"]["n_query"] == 4
+    out = capsys.readouterr().out
+    for table, n_rows in zip(tables, (8, 5), strict=True):
+        assert re.search(rf"{table}: R2 on {n_rows} held-out rows .*, with {start} ", out)
+
+
+def test_labels_train_a_classifier_that_is_scored_on_held_out_rows(tmp_path, tables, capsys):
+    start, path = tmp_path / "start.safetensors", tmp_path / "mine.safetensors"
+    config = NetworkConfig(n_features=4, width=16, n_heads=2, n_quantiles=0)
+    save_checkpoint(LoopedNetwork(config), start)
+    train(path, "--table", tables[0], "kind", "--start", start, "--steps", 2, "--drop", "price")
+    out = capsys.readouterr().out
+    assert re.search(r"accuracy on 8 held-out rows [01]\.\d+, with ", out)
+    assert f"use it: LoopedICLClassifier(weights={str(path)!r})" in out
+    assert load_checkpoint(path).network.config.classifies
+    assert (
+        load_checkpoint(path).training["prior"].startswith("OwnTables(3 data sets")
+    )  # a label each
+
+
+def test_a_file_that_exists_is_kept_unless_forced_and_a_finished_run_goes_on(tmp_path, capsys):
+    path, folder = tmp_path / "w.safetensors", tmp_path / "run"
+    run = ("--prior", "linear", "--columns", 2, "--rows", 64, "--folder", folder)
+    train(path, *run, "--steps", 2)
+    assert "fresh tables with 64 support rows" in capsys.readouterr().out
+    assert "exists; give another name, or --force" in error_of(capsys, path, *run, "--steps", 3)
+    train(path, *run, "--steps", 3, "--force")
+    assert f"{path}: 3 steps" in capsys.readouterr().out
+    assert load_checkpoint(path).training["recipe"]["n_steps"] == 3
+    state, _ = read_tensors(folder / "state.safetensors", "")
+    assert json.loads(state["recipe"])["n_steps"] == 3
+    assert "another recipe (differs in n_steps)" in error_of(
+        capsys, path, *run, "--steps", 2, "--force"
+    )
 
 
 def error_of(capsys, *arguments):
@@ -94,6 +131,12 @@ def test_wrong_arguments_are_one_line_before_any_work(tmp_path, tables, capsys, 
         ((out, "--prior", "linear", "--start", "tabular-classifier"), "are a classifier's"),
         ((out, *table, "--columns", "3"), "--columns and --rows go with --prior"),
         ((out, "--table", tables[0], "cost"), "no column 'cost'"),
+        ((out, "--prior", "linear", "--drop", "x"), "--drop go with --table"),
+        (
+            (out, *table, "--table", tables[1], "kind"),
+            "Some targets are numbers and some are labels",
+        ),
+        ((out, "--table", tables[0], "kind", "--start", "tabular"), "are a regressor's"),
         ((out, "--table", tmp_path / "none.csv", "y"), "No such file"),
     ]
     for arguments, message in cases:
@@ -109,7 +152,6 @@ def test_a_stop_from_the_keyboard_says_how_to_go_on(tmp_path, capsys, monkeypatc
     with pytest.raises(SystemExit) as ended:
         train(path, "--prior", "linear", "--folder", tmp_path / "run")
     assert ended.value.code == 130
-    assert "Stopped after 1 of 2 steps. Nothing is written; the same command goes on." in (
-        capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert f"Stopped after 1 of 2 steps. {path} is not written; the same command goes on." in said
     assert not path.exists()

@@ -90,6 +90,7 @@ def test_arrays_of_any_type_are_predicted(n, dtype, seed):
     check_predictions(table[:n], table[n:], 0, rng)
 
 
+@pytest.mark.filterwarnings("ignore:Cells that hold", "ignore:Columns left out")
 @given(SIZES, st.lists(st.sampled_from([*OTHER]), min_size=1, max_size=5), KINDS, SEEDS)
 def test_frames_of_any_columns_are_predicted(n, others, kinds, seed):
     rng = np.random.default_rng(seed)
@@ -135,34 +136,20 @@ def test_columns_that_a_subsample_does_not_see_are_left_out(estimator, rng):
     assert np.isfinite(model.predict(X)).all()
 
 
-BAD_CELLS = {
-    "int and str": ([1, "a"], r"Column 'bad' .* one kind \(int, str\).*astype\(str\)"),
-    "lists": ([[1], [2]], r"Column 'bad' .* one kind \(list\)"),
-    "tuples": ([(1,), (2,)], r"Column 'bad' .* one kind \(tuple\)"),
-    "dates": (pd.to_datetime(["2020", "2021"]), r"Column 'bad' holds datetime64.*Turn it into"),
-}
+@pytest.mark.parametrize("cell", [[1], (1,), {"a": 1}, {1}, 1j, object()])
+def test_cells_that_hold_no_value_are_refused_by_column(cell):
+    bad = pd.Series([cell, "text"] * 4, dtype=object)
+    with pytest.raises(TypeError, match=r"Column 'bad' holds .*Turn it into one of them"):
+        LoopedICLRegressor().fit(pd.DataFrame({"good": np.arange(8.0), "bad": bad}), np.arange(8.0))
 
 
-@pytest.mark.parametrize(("cells", "message"), BAD_CELLS.values(), ids=BAD_CELLS.keys())
-def test_columns_that_are_no_levels_are_refused_by_name(cells, message):
-    frame = pd.DataFrame({"good": np.arange(8.0), "bad": pd.Series([*cells] * 4)})
-    with pytest.raises(ValueError, match=message):
-        LoopedICLRegressor().fit(frame, np.arange(8.0))
-
-
-@pytest.mark.parametrize("nominal", [True, False])
 @pytest.mark.parametrize(
-    ("cells", "message"),
-    [
-        (["x", "y"], "Column 'a' held numbers in fit, but holds .*Give numbers"),
-        (pd.to_datetime(["2020", "2021"]), "Column 'a' holds datetime64.*Turn it into numbers"),
-        (pd.to_timedelta([1, 2], "D"), "Column 'a' holds timedelta64"),
-    ],
+    "cells", [pd.to_datetime(["2020", "2021"]), pd.to_timedelta([1, 2], "D")], ids=["date", "days"]
 )
-def test_queries_without_the_numbers_of_fit_are_refused_by_column(nominal, cells, message):
-    frame = pd.DataFrame({"a": np.arange(8.0), "b": list("pqpqrrpq") if nominal else np.ones(8)})
+def test_dates_where_fit_had_numbers_are_refused_by_column(cells):
+    frame = pd.DataFrame({"a": np.arange(8.0), "b": list("pqpqrrpq")})
     model = LoopedICLRegressor().fit(frame, np.arange(8.0))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=r"Column 'a' holds (datetime|timedelta)64.*numbers first"):
         model.predict(pd.DataFrame({"a": cells, "b": frame["b"][:2]}))
 
 
@@ -172,8 +159,13 @@ X, Y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
 @pytest.mark.parametrize(
     ("table", "target", "weights", "message"),
     [
-        (np.where(X == 3, pd.NA, X.astype(object)), Y, None, "NAType.*NaN for missing cells"),
-        (np.where(X == 3, 10**400, X.astype(object)), Y, None, "int too large"),
+        (
+            np.where(X == 3, 10**400, X.astype(object)),
+            Y,
+            None,
+            "too large for float64.*Give finite",
+        ),
+        (np.where(X == 3, np.inf, X.astype(object)), Y, None, "X contains .*infinity"),
         (X, [10**400] * 6, None, "target that is not numeric .int too large"),
         (X, Y * 1e307, None, r"targets of up to 5e\+307, whose weighted sum overflows. Divide"),
         (X, Y, np.full(6, 1e-300), "sample_weight from 1e-300 to 1e-300, but expected how often"),

@@ -19,6 +19,7 @@ from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
+from sklearn_looped.learned.constant import ConstantEnsemble, is_constant
 from sklearn_looped.learned.encoding import Array, Support, TableEncoder
 from sklearn_looped.learned.ensemble import ByLoop, SupportEnsemble
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
@@ -62,7 +63,13 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         return tags
+
+    @property
+    def column_kinds_(self) -> dict[str, str]:
+        """What each column was read as in `fit`; see `TableEncoder`."""
+        return self._encoder.column_kinds_
 
     def _encode(
         self, table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
@@ -72,14 +79,14 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         `target` (n,) of `target_type` is what nominal columns of many levels are encoded by.
         """
         rng = check_random_state(self.random_state)
-        self._encoder = TableEncoder(target_type, random_state=rng.randint(2**31 - 1))
+        self._encoder = TableEncoder(target_type)
         # The encoding's target rides along as a last column while rows are sorted.
         support = Support(table, np.column_stack([Y, target]), weights, np.arange(len(Y)))
         if weights is not None:
             support = support.take(np.flatnonzero(weights > 0))
-        support = support.in_canonical_order()
-        X = self._encoder.fit_transform(support.X, support.Y[:, -1])
-        return support._replace(X=X, Y=support.Y[:, :-1]).merged(), rng
+        X = self._encoder.fit_transform(support.X, support.Y[:, -1], support.weights)
+        support = support._replace(X=X).merged().in_canonical_order()
+        return support._replace(Y=support.Y[:, :-1]), rng
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         """Do what `fit` does before the support runs through the network."""
@@ -125,7 +132,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         # Experts see all columns and choose those that the network reads.
         max_columns = None if config.experts else config.n_features
         views = fit_views(support, self._count_members(), max_columns, self.max_support, rng)
-        return SupportEnsemble(support, views)
+        kind = ConstantEnsemble if is_constant(support.X) else SupportEnsemble
+        return kind(support, views)
 
     @cached_property
     def _network(self) -> LoopedNetwork:

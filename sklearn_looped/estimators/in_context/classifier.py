@@ -59,8 +59,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
-        Draws the subsamples of rows and columns and the folds of the target encoding. Without
-        such, the result does not depend on it.
+        Draws the subsamples of rows and columns. Without such, the result does not depend on it.
 
     Attributes
     ----------
@@ -70,6 +69,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X was a DataFrame with text names.
+    column_kinds_ : dict of str
+        What each column was read as, as in `LoopedICLRegressor`.
     n_loops_ : int
         Loops the support was run for in `fit`.
     weights_digest_ : str
@@ -86,8 +87,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
 
     Notes
     -----
-    Missing cells (NaN) are information to the network; nominal columns of a DataFrame are encoded
-    (see `sklearn_looped.learned.encoding`). A pickle carries the support and, for shipped
+    Missing cells (NaN) are information to the network; columns are read by what their cells hold
+    (`sklearn_looped.learned.encoding.TableEncoder`). A pickle carries the support and, for shipped
     weights, their name and digest in place of the weights.
 
     References

@@ -11,13 +11,16 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, indexable
+from sklearn.utils._metadata_requests import _raise_for_params
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
+from sklearn_looped.learned.columns import to_table
 from sklearn_looped.learned.fields import MAX_LOOPS
 
 
@@ -57,6 +60,8 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X was a DataFrame with text names.
+    column_kinds_ : dict of str
+        What each column was read as, as in `LoopedICLRegressor`.
 
     Raises
     ------
@@ -114,7 +119,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
     @_fit_context(prefer_skip_nested_validation=True)
     @whole_or_not_at_all
     def fit(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
     ) -> "LoopedICLRegressorCV":
         """Choose the number of loops, then keep all rows as support.
 
@@ -124,16 +129,23 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             As in `LoopedICLRegressor.fit`; folds are scored with the weights too.
+        **params : dict
+            Metadata for the splitter, such as `groups` of `GroupKFold`, routed to it where
+            ``sklearn.set_config(enable_metadata_routing=True)`` is set.
 
         Returns
         -------
         self
         """
+        _raise_for_params(params, self, "fit")
+        routed = process_routing(self, "fit", **params) if params else None
         self.candidates_ = self._candidates()
+        X = to_table(X)
         # A first fit on all rows checks the data before the work begins.
         self.regressor_ = self._regressor(1).fit(X, y, sample_weight)
         X, y, sample_weight = indexable(X, y, sample_weight)
-        folds = list(check_cv(self.cv, y).split(X, y))
+        routed_split = {} if routed is None else routed.splitter.split
+        folds = list(check_cv(self.cv, y).split(X, y, **routed_split))
         columns = [self._score_fold(X, y, sample_weight, *fold) for fold in folds]
         self.score_path_ = np.column_stack(columns)
         best = self.score_path_.mean(axis=1).argmax()
@@ -143,6 +155,22 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
             if hasattr(self.regressor_, name):
                 setattr(self, name, getattr(self.regressor_, name))
         return self
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Say which metadata the splitter takes; see scikit-learn's user guide.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        mapping = MethodMapping().add(caller="fit", callee="split")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        return router.add(splitter=check_cv(self.cv), method_mapping=mapping)
+
+    @property
+    def column_kinds_(self) -> dict[str, str]:
+        """What each column was read as in `fit`; see `TableEncoder`."""
+        return self.regressor_.column_kinds_
 
     def _candidates(self) -> NDArray[np.intp]:
         if self.n_loops is None:
@@ -200,7 +228,11 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         return self.regressor_.predict(X, return_std)
 
     def predict_quantiles(
-        self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9), conformal: bool = False
+        self,
+        X: ArrayLike,
+        quantiles: ArrayLike = (0.1, 0.5, 0.9),
+        conformal: bool = False,
+        bounds: tuple[float | None, float | None] | None = None,
     ) -> NDArray[Any]:
         """Predict quantiles as `LoopedICLRegressor.predict_quantiles` does.
 
@@ -209,10 +241,11 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         X : array-like or DataFrame of shape (n_samples, n_features)
         quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
         conformal : bool, default=False
+        bounds : tuple (low, high), default=None
 
         Returns
         -------
         ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
         """
         check_is_fitted(self)
-        return self.regressor_.predict_quantiles(X, quantiles, conformal)
+        return self.regressor_.predict_quantiles(X, quantiles, conformal, bounds)

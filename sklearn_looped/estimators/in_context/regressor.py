@@ -8,17 +8,24 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
-from sklearn_looped.estimators.validation import validate_training
+from sklearn_looped.estimators.validation import check_bounds, validate_training
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.conformal import conformal_levels, folds_of, reached_levels
+from sklearn_looped.learned.conformal import (
+    check_conformal,
+    conformal_levels,
+    folds_of,
+    reached_levels,
+)
 from sklearn_looped.learned.encoding import Array, Support
 from sklearn_looped.learned.on_demand import meta_trained
 from sklearn_looped.learned.priors import PRIORS
-from sklearn_looped.learned.readout import interpolate_quantiles
+from sklearn_looped.learned.readout import deviation_of, interpolate_quantiles
+from sklearn_looped.learned.support import mean_target
 
 LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
@@ -77,8 +84,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
-        Draws the subsamples of rows and columns and the folds of the target encoding. Without
-        such, the result does not depend on it.
+        Draws the subsamples of rows and columns. Without such, the result does not depend on it.
     verbose : int, default=0
         Above 0: a progress bar while weights are meta-trained.
 
@@ -88,6 +94,9 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X was a DataFrame with text names.
+    column_kinds_ : dict of str
+        What each column was read as: "number", "boolean", "date", "duration", "nominal",
+        "missing", or "identifier" and "text", which are left out.
     n_loops_ : int
         Loops the support was run for in `fit`.
     weights_digest_ : str
@@ -100,15 +109,16 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
 
     See Also
     --------
-    sklearn.linear_model.LassoCV : A strong rival on small, noisy, nearly linear tables.
+    sklearn.linear_model.LassoCV : Strong on small, noisy, nearly linear tables.
 
     Notes
     -----
     Predictions are float32, the precision they are computed in; float64 for several targets, as
     scikit-learn's checks ask, and where the offset of y is more than 10,000 times its spread, or
     its size outside the range of float32. Missing cells (NaN) are information to the network.
-    Rows that repeat are joined into one of their summed weight. Nominal columns of a DataFrame are
-    encoded (see `sklearn_looped.learned.encoding`). A pickle carries the support and, for shipped
+    Rows that repeat are joined into one of their summed weight. Columns are read by what their
+    cells hold (`sklearn_looped.learned.encoding.TableEncoder`), and of rows that are all the same
+    the distribution of their targets is predicted. A pickle carries the support and, for shipped
     weights, their name and digest in place of the weights.
 
     References
@@ -174,14 +184,14 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Support rows; NaN marks a missing cell.
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
+            Support rows, of pandas, polars or Arrow too; NaN or None marks a missing cell.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets, finite.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: a weight of 2 means the same as the row twice, a weight of
-            0 as no row. Fractions are allowed. The target encoding of nominal columns of many
-            levels and the draw of a subsample do not know weights.
+            0 as no row. Fractions are allowed. The folds of the target encoding of nominal columns
+            of many levels and the draw of a subsample do not know weights.
 
         Returns
         -------
@@ -202,7 +212,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             checkpoint = check_kind(load_checkpoint(self.weights), classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        support, rng = self._encode(table, Y, weights, _mean_target(Y), "continuous")
+        support, rng = self._encode(table, Y, weights, mean_target(Y), "continuous")
         if checkpoint is None:
             assert self.prior is not None
             n_rows, n_columns = support.X.shape
@@ -261,13 +271,17 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         output, n_loops = self._run(X)
         results = [self._decode(output)]
         if return_std:
-            results.append(self._shaped(_deviation(output[..., 1:])))
+            results.append(self._shaped(deviation_of(output[..., 1:])))
         if return_n_loops:
             results.append(n_loops)
         return results[0] if len(results) == 1 else tuple(results)
 
     def predict_quantiles(
-        self, X: ArrayLike, quantiles: ArrayLike = (0.1, 0.5, 0.9), conformal: bool = False
+        self,
+        X: ArrayLike,
+        quantiles: ArrayLike = (0.1, 0.5, 0.9),
+        conformal: bool = False,
+        bounds: tuple[float | None, float | None] | None = None,
     ) -> NDArray[Any]:
         """Predict quantiles of the target for each query.
 
@@ -276,12 +290,15 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         X : array-like or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
-            Levels in (0, 1). Levels beyond the outermost that the network predicts (1/62 and
-            61/62 for the shipped weights) get those.
+            Levels in (0, 1). Beyond the outermost that the network predicts (1/62 and 61/62 for
+            the shipped weights) a normal tail through these and the median goes on.
         conformal : bool, default=False
             Whether to correct the levels on the support (Chernozhukov et al. 2021): each fifth is
             predicted from the others, and the level that a share of its targets lies below takes
             that share's place. Costs five more fits at every call.
+        bounds : tuple (low, high), default=None
+            What the target can be: quantiles beyond get the bound. (0, None) for counts, (0, 1)
+            for shares. None: no bound.
 
         Returns
         -------
@@ -290,7 +307,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         Raises
         ------
         ValueError
-            If a level lies outside (0, 1), or `conformal` with fewer than 20 support rows.
+            If a level lies outside (0, 1); if `bounds` are none that the targets of `fit` keep; or,
+            with `conformal`, if there are fewer than 20 support rows or too few for a level.
 
         Examples
         --------
@@ -303,10 +321,15 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         wanted = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
         if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
             raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
+        check_is_fitted(self, "n_loops_")
+        support = self._ensemble.support
+        low, high = check_bounds(bounds, support.Y)
+        if conformal:
+            check_conformal(wanted, support)
         output, _ = self._run(X)
-        n_targets, known = len(output), output[..., 1:]
-        levels = self._conformal_levels(wanted) if conformal else [wanted] * n_targets
-        return self._shaped(np.stack([*map(interpolate_quantiles, known, levels)]))
+        levels = self._conformal_levels(wanted) if conformal else [wanted] * len(output)
+        found = np.stack([*map(interpolate_quantiles, output[..., 1:], levels)])
+        return self._shaped(found.clip(low, high))
 
     def _conformal_levels(self, wanted: Array) -> list[Array]:
         """Levels that stand for the wanted ones, for each target."""
@@ -330,18 +353,3 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         """
         for output in self._stages(X):
             yield self._decode(output)
-
-
-def _deviation(quantiles: Array) -> Array:
-    """Return the standard deviation over the last axis; scaled first, against overflow."""
-    exponents = np.frexp(np.abs(quantiles).max(axis=-1))[1]
-    scaled: Array = np.ldexp(quantiles, -exponents[..., None])
-    return np.ldexp(scaled.std(axis=-1), exponents)
-
-
-def _mean_target(Y: Array) -> Array:
-    """Mean of the standardised targets, or the only target; divided by powers of two first."""
-    Y = np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])  # exact, and no square overflows
-    if Y.shape[1] == 1:
-        return Y[:, 0]
-    return np.mean((Y - Y.mean(axis=0)) / np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1), axis=1)

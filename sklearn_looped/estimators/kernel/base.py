@@ -50,16 +50,18 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         `target` (n,) of `target_type` is what nominal columns of many levels are encoded by.
         Returns the rows' leave-one-out predictions and their standard deviations, (n, T) each.
         """
-        self._encoder = TableEncoder(target_type, random_state=0)
+        self._encoder = TableEncoder(target_type)
         # The encoding's target rides along as a last column while rows are sorted.
         rows = Support(table, np.column_stack([Y, target]), weights, np.arange(len(Y)))
         if weights is not None:
             rows = rows.take(np.flatnonzero(weights > 0))
-        rows = rows.in_canonical_order()
-        encoded = self._encoder.fit_transform(rows.X, rows.Y[:, -1])
-        rows = rows._replace(X=encoded, Y=rows.Y[:, :-1])
+        encoded = self._encoder.fit_transform(rows.X, rows.Y[:, -1], rows.weights)
+        rows = rows._replace(X=encoded).take(np.lexsort((*encoded.T, *rows.Y.T)))
         merged = rows.merged()
-        support = self._thinned(merged) if len(merged.X) > 1 else merged.take(np.zeros(2, int))
+        support = (
+            merged.in_canonical_order() if len(merged.X) > 1 else merged.take(np.zeros(2, int))
+        )
+        support = self._thinned(support._replace(Y=support.Y[:, :-1]))
         support = self._fit_scale(support, target)
         w = None if support.weights is None else _tensor(support.weights / support.weights.mean())
         search = Search(n_loops=self.n_loops)

@@ -1,6 +1,9 @@
-"""Estimators on programmed linear algebra: least squares, PCA, k-means, kernel regression."""
+"""Estimators on programmed linear algebra: least squares, PCA, k-means, kernels."""
 
 from sklearn_looped.estimators.programmed_linalg.decomposition import ProgrammedPCA
+from sklearn_looped.estimators.programmed_linalg.kernel_machine import (
+    ProgrammedKernelMachineRegressor,
+)
 from sklearn_looped.estimators.programmed_linalg.kmeans import ProgrammedKMeans
 from sklearn_looped.estimators.programmed_linalg.least_squares import (
     ProgrammedLinearRegression,
@@ -10,6 +13,7 @@ from sklearn_looped.estimators.programmed_linalg.smoother import ProgrammedKerne
 
 __all__ = [
     "ProgrammedKMeans",
+    "ProgrammedKernelMachineRegressor",
     "ProgrammedKernelRegressor",
     "ProgrammedLinearRegression",
     "ProgrammedPCA",
