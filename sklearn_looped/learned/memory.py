@@ -14,7 +14,7 @@ from sklearn_looped.core.memory import check_memory
 from sklearn_looped.learned.blocks import WORKSPACE, KeysValues
 
 KEPT = 2**29  # bytes that an estimator keeps
-FITTING = 14  # times what fitted experts take, while they are fitted
+FITTING = 16  # times what fitted experts take, while they are fitted
 STATES = 12  # arrays of the size of a state that a pass of the support through a block takes
 
 

@@ -23,6 +23,8 @@ ESTIMATORS = [
     sklearn_looped.ProgrammedPCA(n_components=1),
     sklearn_looped.ProgrammedKMeans(n_clusters=2, random_state=0),
     sklearn_looped.ProgrammedKernelRegressor(),
+    sklearn_looped.KernelMachineRegressor(),
+    sklearn_looped.KernelMachineClassifier(),
 ]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -72,8 +74,8 @@ def test_a_fit_that_is_stopped_anywhere_leaves_the_last_model(model, rng):
     assert stopped >= 3
     model.fit(Z, z)
     assert model.n_features_in_ == 3
-    with pytest.raises(ValueError, match="NaN"):
-        model.fit(np.full((4, 5), np.nan), z[:4])
+    with pytest.raises(ValueError, match="infinity"):
+        model.fit(np.full((4, 5), np.inf), z[:4])
     assert model.n_features_in_ == 3
     with pytest.raises(KeyboardInterrupt):
         interrupt_after(10, (never := clone(model)).fit, Z, z)
@@ -152,7 +154,10 @@ def test_warnings_of_fit_point_to_the_line_that_calls_it(rng):
         sklearn_looped.ProgrammedSGDClassifier(random_state=0, max_iter=1, tol=0),
         sklearn_looped.ProgrammedKMeans(n_clusters=2, init=[[0.0, 0.0], [99.0, 99.0]]),
         sklearn_looped.LoopedICLClassifier(max_support=4, n_estimators=1),
+        sklearn_looped.KernelMachineRegressor(max_rows=4),
     ):
-        with pytest.warns(UserWarning, match="still fell|have no|a random subsample") as caught:
+        with pytest.warns(
+            UserWarning, match="still fell|have no|a random subsample|max_rows=4"
+        ) as caught:
             model.fit(X, [0, 1] * 3)
         assert caught[0].filename == __file__

@@ -78,7 +78,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
             f"Got {n_rows} different rows, more than max_rows={self.max_rows}: as many, evenly "
             "spaced along the target, are used. Raise max_rows to use more; memory grows with its "
             "square, time with its cube.",
-            stacklevel=5,
+            stacklevel=6,
         )
         return support.take(np.arange(self.max_rows) * n_rows // self.max_rows)
 

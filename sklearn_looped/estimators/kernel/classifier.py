@@ -8,6 +8,7 @@ from scipy.special import logsumexp, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
 from sklearn_looped.estimators.validation import validate_labels
 from sklearn_looped.learned.encoding import Array
@@ -77,6 +78,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
         self.max_rows = max_rows
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "KernelMachineClassifier":
