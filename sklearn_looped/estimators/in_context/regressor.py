@@ -190,8 +190,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             Targets, finite.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: a weight of 2 means the same as the row twice, a weight of
-            0 as no row. Fractions are allowed. The folds of the target encoding of nominal columns
-            of many levels and the draw of a subsample do not know weights.
+            0 as no row. Fractions are allowed; weights below one on average are relative and are
+            divided by their mean. The draw of a subsample does not know weights.
 
         Returns
         -------

@@ -117,7 +117,8 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
             Targets, finite.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: a weight of 2 means the same as the row twice, a weight of
-            0 as no row. Fractions are allowed.
+            0 as no row. Fractions are allowed; weights below one on average are relative and are
+            divided by their mean.
 
         Returns
         -------
