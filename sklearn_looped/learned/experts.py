@@ -59,7 +59,7 @@ class Experts:
         machines = [
             KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
         ]
-        models = (Ridge.fit(Z, Y, w), *machines)
+        models: tuple[Ridge | KernelMachine, ...] = (Ridge.fit(Z, Y, w), *machines)
         error = torch.stack([model.relative_error for model in models], 1).sqrt()
         parts = [(model.left_out, model.left_out_std) for model in models]
         metric = torch.stack([machine.metric() for machine in machines]).mean(0)

@@ -84,7 +84,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             NaN marks a missing cell.
         y : array-like of shape (n_samples,)
             Labels of two or more classes: numbers, text or booleans.
@@ -126,7 +126,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Returns
@@ -141,7 +141,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Returns
