@@ -117,6 +117,7 @@ def test_a_weight_counts_as_repetition(friedman, rng):
 
 def test_a_weight_counts_as_repetition_of_nominal_cells_too(frame, rng):
     table, y = frame
+    table = table.drop(columns="many")  # whose mean targets come from folds of the rows
     w = rng.integers(0, 3, len(y))
     weighted = KernelMachineRegressor().fit(table, y, sample_weight=w)
     rows = rng.permutation(np.repeat(np.arange(len(y)), w))
