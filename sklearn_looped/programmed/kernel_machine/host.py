@@ -7,7 +7,9 @@ import numpy as np
 from scipy.spatial.distance import pdist
 from torch import Tensor
 
-from sklearn_looped.core.kernel_machine import LEAST_WEIGHT, LINEAR, SLACK
+from sklearn_looped.core.kernel_machine import LEAST_WEIGHT
+from sklearn_looped.core.kernels import LINEAR
+from sklearn_looped.core.stacking import SLACK
 from sklearn_looped.programmed.certificate import Certificate
 from sklearn_looped.programmed.kernel_machine.block import N_RECIPROCAL, kernel_machine_block
 from sklearn_looped.programmed.kernel_machine.bound import Bound, Left
