@@ -1,7 +1,7 @@
 """Loops to a normalised squared error of 1e-6 on noiseless linear regression: learned or hand-set.
 
 Programmed gradient descent starts by construction and is meta-trained on condition numbers from 1
-to 1e4; one set of weights then serves all of them. Its rivals are the same loops as constructed,
+to 1e4; one set of weights then serves all of them. Its baselines are the same loops as constructed,
 gradient descent, heavy ball and Chebyshev's iteration that are *told* the extreme eigenvalues of
 each prompt, Newton-Schulz, and conjugate gradients. ``python benchmarks/bridge.py`` trains, prints
 the table and writes benchmarks/results/bridge.json.
@@ -127,7 +127,7 @@ def first_loop(errors: Array, cap: int) -> Array:
     return np.where(below[:cap].any(0), below[:cap].argmax(0) + 1.0, np.inf)
 
 
-def loops_of_rival(p: Problems, iterates: Iterator[Array]) -> Array:
+def loops_of_baseline(p: Problems, iterates: Iterator[Array]) -> Array:
     errors = [p.errors(np.einsum("bqd,bd->bq", p.X_query, w)) for w in islice(iterates, MAX_STEPS)]
     return first_loop(np.array(errors), MAX_STEPS)
 
@@ -144,7 +144,7 @@ def loops_of_network(p: Problems, network: DescentNetwork, prompt: dict[str, Any
         n_loops *= 4
 
 
-def rivals(p: Problems) -> dict[str, tuple[Iterator[Array], float, float]]:
+def baselines(p: Problems) -> dict[str, tuple[Iterator[Array], float, float]]:
     """Name -> iterates, products a loop, and products once."""
     eigenvalues = np.linalg.eigvalsh(p.C)
     L, mu = eigenvalues[:, -1], eigenvalues[:, 0]
@@ -197,8 +197,10 @@ def measure(networks: dict[str, DescentNetwork]) -> list[dict[str, Any]]:
             loops, steps = loops_of_network(p, network, prompt), network.config.n_steps
             each = steps * (2 + 2 * D * network.config.newton)
             rows.append(row(condition, measured, name, loops, steps, each, 0))
-        for name, (iterates, each, once) in rivals(p).items():
-            rows.append(row(condition, measured, name, loops_of_rival(p, iterates), 1, each, once))
+        for name, (iterates, each, once) in baselines(p).items():
+            rows.append(
+                row(condition, measured, name, loops_of_baseline(p, iterates), 1, each, once)
+            )
     return rows
 
 

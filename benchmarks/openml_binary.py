@@ -49,7 +49,7 @@ PAPER = {
     3735: ("pollen", 0.532, 0.510),
     9042192: ("compas-two-years", 0.650, 0.648),
 }
-RIVALS = {
+BASELINES = {
     "LogisticRegression": LogisticRegression(),
     "LDA": LinearDiscriminantAnalysis(),
     "naive Bayes": GaussianNB(),
@@ -59,11 +59,11 @@ RIVALS = {
 MODELS: dict[str, dict[str, Any]] = {
     "prompts": {
         OURS: LoopedICLClassifier(random_state=0),
-        **{name: make_pipeline(StandardScaler(), rival) for name, rival in RIVALS.items()},
+        **{name: make_pipeline(StandardScaler(), baseline) for name, baseline in BASELINES.items()},
     },
     "folds": {
         OURS: LoopedICLClassifier(random_state=0),
-        **{name: scaled(rival) for name, rival in RIVALS.items()},
+        **{name: scaled(baseline) for name, baseline in BASELINES.items()},
         "random forest": coded(RandomForestClassifier(random_state=0)),
     },
 }
@@ -107,7 +107,7 @@ def run(protocol: str, task_id: int, repeat: int, name: str, n_rows: int, cache:
 
 
 def summarise(protocol: str, rows: pd.DataFrame) -> None:
-    """Print each score by data set, and on how many with signal ours is at least each rival."""
+    """Print each score by data set, and on how many with signal ours is at least each baseline."""
     for score in ("accuracy", "log_loss"):
         by_set = rows.groupby(["dataset", "classifier"])[score]
         mean, deviation = by_set.mean().unstack(), by_set.std().unstack()

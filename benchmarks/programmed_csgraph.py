@@ -91,9 +91,9 @@ def measure(case: str, n: int) -> dict[str, Any]:
     for seed in range(N_GRAPHS + 1):
         graph = random_graph(n, seed)
         mine = timed(lambda g=graph: getattr(ours, name)(g, **options, return_run=True))
-        rival = timed(lambda g=graph: getattr(theirs, name)(g, **options))
+        baseline = timed(lambda g=graph: getattr(theirs, name)(g, **options))
         *result, runs = mine[2]
-        equal &= same(tuple(result) if len(result) > 1 else result[0], rival[2])
+        equal &= same(tuple(result) if len(result) > 1 else result[0], baseline[2])
         if networkx is not None:
             nx_graph = networkx.from_scipy_sparse_array(graph, create_using=networkx.DiGraph)
             if not options.get("directed", True):
@@ -101,7 +101,7 @@ def measure(case: str, n: int) -> dict[str, Any]:
             nx.append(timed(lambda g=nx_graph: in_networkx(g))[0])
         cpu.append(mine[0])
         wall.append(mine[1])
-        scipy.append(rival[0])
+        scipy.append(baseline[0])
         loops.append(sum(run.n_loops for run in runs))
     row = {"case": case, "n": n, "loops": float(np.median(loops[1:]))}
     row["layers"] = "+".join(str(len(run.block.layers)) for run in runs)

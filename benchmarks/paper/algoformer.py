@@ -2,7 +2,7 @@
 
 ``python benchmarks/paper/algoformer.py [--budget laptop|paper] [--cpu-seconds 150] [--seed 0]``
 meta-trains each architecture on each task of Gao et al. 2024 with equal numbers of weights and
-equal processor time, scores them and classical rivals on the same held-out prompts, appends the
+equal processor time, scores them and classical baselines on the same held-out prompts, appends the
 rows to benchmarks/results/paper_algoformer.jsonl (tasks that are there are not run again), and
 prints the scores and what they say of the paper's claims. Training goes on where it was killed (its
 state lies in runs/). `laptop`, the default, takes about 40 minutes of one core; `paper` has the
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from algoformer_tasks import LAPTOP, PAPER, chain_errors, rivals
+from algoformer_tasks import LAPTOP, PAPER, baselines, chain_errors
 from evidence import claim, interval, planned
 from prompts import Stepped, Task, errors, looped
 from report import print_table
@@ -198,7 +198,7 @@ def run_task(
     """Rows of a task: the scores of all methods, then the claims."""
     task = budget.tasks[name]
     configs = architectures(budget, task)
-    costs, methods = {}, rivals(task, budget.n_loops)
+    costs, methods = {}, baselines(task, budget.n_loops)
     for architecture, run, cost in train(budget, task, configs, seconds, seed, folder):
         costs[architecture] = cost
         methods[architecture] = partial(looped, run.network)

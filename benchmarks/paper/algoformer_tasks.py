@@ -67,7 +67,7 @@ def newton(n_steps: int) -> Solver:
     return solve
 
 
-def rivals(task: Task, n_loops: int) -> dict[str, Stepped]:
+def baselines(task: Task, n_loops: int) -> dict[str, Stepped]:
     """Give the classical methods by name; gradient descent is tuned for `n_loops` steps."""
     prior = task.prior
     if isinstance(prior, NetworkLayersPrior):

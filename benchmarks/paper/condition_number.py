@@ -76,7 +76,7 @@ def main() -> None:
     torch.set_num_threads(1)
     method, n_loops = checkpoint(args.weights)
     rows: list[dict[str, Any]] = []
-    rivals = {"least squares": linear(least_squares), "ridge": linear(ridge(1.0))}
+    baselines = {"least squares": linear(least_squares), "ridge": linear(ridge(1.0))}
     for condition in tqdm(CONDITIONS, desc="conditions"):
         prior = IllConditionedLinearPrior((condition, condition))
         task = Task(prior, D, N_EXAMPLES, mean_square=float(D))
@@ -85,8 +85,8 @@ def main() -> None:
         rows += [
             {**of, "method": "looped", "loop": t, **interval(e)} for t, e in enumerate(by_loop, 1)
         ]
-        for name, rival in rivals.items():
-            errs = errors(task, rival, N_EXAMPLES, args.prompts)[-1].numpy()
+        for name, baseline in baselines.items():
+            errs = errors(task, baseline, N_EXAMPLES, args.prompts)[-1].numpy()
             rows.append({**of, "method": name, **interval(errs)})
         rows += claims(condition, by_loop, n_loops)
     write(f"paper_condition_number_{Path(args.weights).stem}", rows)

@@ -3,7 +3,7 @@
 ``python benchmarks/paper/function_classes.py [linear sparse-linear ...] [--weights PATH]`` scores
 the shipped weights of each class (Yang et al. 2024, Fig. 2 right, 10, 11; `--weights`: those of a
 file, for one class) on 1,280 held-out prompts, prints the errors and what they say of the paper's
-claims, and writes benchmarks/results/paper_NAME.json a class. Rivals that are fitted prompt by
+claims, and writes benchmarks/results/paper_NAME.json a class. Baselines that are fitted prompt by
 prompt see the first 320 prompts. About 3 minutes of one core a class.
 """
 
@@ -54,7 +54,7 @@ from sklearn_looped.learned.priors import (
 
 D = 20
 OURS, LASSO, PAPER_LASSO = "looped", "Lasso, best alpha", "Lasso 0.01"
-SLOW = 320  # prompts of rivals that are fitted one prompt at a time
+SLOW = 320  # prompts of baselines that are fitted one prompt at a time
 SPARSITIES = (1, 3, 6, 9, 12)
 CLOSE = 1.1  # "stays": within 10 %
 Errors = dict[str, dict[int, np.ndarray]]  # method -> examples -> errors by prompt
@@ -110,7 +110,7 @@ NEIGHBOURS = {"3-NN": fitted(KNeighborsRegressor(3))}
 
 @dataclass(frozen=True)
 class FunctionClass:
-    """A class of functions: its prompts, rivals, and what is claimed of it.
+    """A class of functions: its prompts, baselines, and what is claimed of it.
 
     `paper` holds the errors that the authors' notebooks print. `bounds` are claims: the looped
     network errs less than a number or a method at all of these numbers of examples.

@@ -38,7 +38,7 @@ from report import RESULTS  # isort: skip
 ROWS = RESULTS / "paper_openml.jsonl"
 RUNS = RESULTS.parents[1] / "runs" / "paper_openml"
 SHIPPED = "shipped tabular-classifier"
-RIVALS = {"LogisticRegression": "LogisticRegression", SHIPPED: OURS}
+BASELINES = {"LogisticRegression": "LogisticRegression", SHIPPED: OURS}
 N_QUERY = 24  # of a training prompt
 PAIRED = ("as in the paper", "both repairs")  # arms in which the unlooped network is trained too
 JOBS = [(arm, "looped") for arm in PAIRED] + [(arm, "unlooped") for arm in PAIRED]
@@ -148,9 +148,9 @@ def accuracies(scores: Scores) -> dict[str, pd.DataFrame]:
         for method, by_set in scores.items()
     }
     rows = pd.DataFrame(read_rows(RESULTS / "openml_binary_prompts.jsonl"))
-    for rival, classifier in RIVALS.items():
+    for baseline, classifier in BASELINES.items():
         own = rows[rows["classifier"] == classifier]
-        found[rival] = own.pivot(index="dataset", columns="repeat", values="accuracy")
+        found[baseline] = own.pivot(index="dataset", columns="repeat", values="accuracy")
     return found
 
 

@@ -3,7 +3,7 @@ An OpenML task on its official folds
 ====================================
 
 The estimators run on OpenML tasks as they are: nominal columns and missing cells are theirs to
-handle. ``python -m sklearn_looped --openml-task 5005`` prints the same beside rivals.
+handle. ``python -m sklearn_looped --openml-task 5005`` prints the same beside baselines.
 
 The documentation is built without network, and this script was run only if the builder set
 ``OPENML_CACHE_DIR`` to a folder that holds the data. Where no output stands below, it was not run.

@@ -30,7 +30,7 @@ class Search:
 
     Parameters
     ----------
-    kinds : tuple of str, default=("manhattan", "laplace", "gauss")
+    kinds : tuple of str, default=("manhattan", "gauss")
         Kernels, of `KINDS`. Each is a path of its own.
     lengths : tuple of float, default=(0.5, 1, 2, 4, 8)
         Multiples of the median distance between rows.
@@ -40,7 +40,7 @@ class Search:
         Rows, evenly spaced, that length and penalty are chosen on. All else sees all rows.
     """
 
-    kinds: tuple[str, ...] = ("manhattan", "laplace", "gauss")
+    kinds: tuple[str, ...] = ("manhattan", "gauss")
     lengths: tuple[float, ...] = LENGTHS
     n_loops: int = 2
     n_rows: int = 256

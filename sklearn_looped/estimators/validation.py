@@ -127,12 +127,18 @@ def _validate_rows(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | None:
-    """Check lengths and weights; at least two rows must count."""
+    """Check lengths and weights; at least two rows must count.
+
+    Weights below one on average cannot be counts: they are relative, and divided by their mean, so
+    that normalised ones, such as AdaBoost's, count as many rows as there are.
+    """
     check_consistent_length(X, y)
     weights = None
     if sample_weight is not None:
         weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
         positive = weights[weights > 0]
+        if len(positive) and positive.mean() < 1:
+            weights, positive = weights / positive.mean(), positive / positive.mean()
         if ((positive < 1 / LARGEST_WEIGHT) | (positive > LARGEST_WEIGHT)).any():
             raise ValueError(
                 f"Got sample_weight from {positive.min():g} to {positive.max():g}, but expected "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned import parts
 from sklearn_looped.learned.encoding import Array, Support
-from sklearn_looped.learned.members import Memories
+from sklearn_looped.learned.members import Memories, average
 from sklearn_looped.learned.memory import (
     KEPT,
     check_support,
@@ -113,6 +113,7 @@ class SupportEnsemble:
             for view in memories.members
         ]
         staying, classifies = None, network.config.classifies
+        importance = [torch.cat([part.importance() for part, _ in view]) for view in runs]
         for _ in range(memories.n_loops):
             outputs, exits = [], []
             for view in runs:
@@ -120,8 +121,22 @@ class SupportEnsemble:
                 outputs.append(torch.cat([part.decode(s.output, classifies) for part, s in steps]))
                 exits += [s.exit.sigmoid() for _, s in steps if s.exit is not None]
             leaving = torch.cat(exits).mean(0).cpu().numpy() if exits else None
-            kept = yield Outcome(torch.stack(outputs).mean(0).numpy(), leaving)
+            kept = yield Outcome(average(outputs, importance).numpy(), leaving)
             staying = None if kept is None else torch.from_numpy(kept)
+
+    def column_weights(self, network: LoopedNetwork, memories: Memories) -> Array:
+        """Experts' weights of the encoded columns, (d,), mean over targets, as the first view sees.
+
+        It shows columns as they are; those that it leaves out weigh nothing.
+        """
+        view = self.views[0]
+        if memories.members is None:
+            found = parts.members(view, self.support, network, memories.n_loops)
+        else:
+            found = (part for part, _ in memories.members[0])
+        weights = np.zeros(self.support.X.shape[1])
+        weights[view.columns] = torch.cat([part.metric() for part in found]).mean(0).numpy()
+        return weights
 
     @in_own_modes
     def attention_by_loop(

@@ -32,13 +32,15 @@ class Experts:
     support : Opinions
         Of the support rows, each from the other rows.
     columns : Tensor of shape (B, d')
-        Columns that the network reads: those of most weight in the mean of the machines' metrics,
-        first ones first.
+        Columns that the network reads: those of most weight in the metric, first ones first.
+    metric : Tensor of shape (B, d)
+        Mean of the machines' metrics, of mean 1: how much each column matters.
     """
 
     models: tuple[Ridge | KernelMachine, ...]
     support: Opinions
     columns: Tensor
+    metric: Tensor
 
     @classmethod
     def fit(
@@ -52,7 +54,8 @@ class Experts:
         """Fit to supports X (B, s, d), NaN where a cell is missing, and targets y (B, s)."""
         if y.shape[1] < FEWEST_ROWS:
             columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
-            return cls((), _silence(y)._replace(gate=torch.ones_like(columns).to(y)), columns)
+            gate = torch.ones_like(columns).to(y)
+            return cls((), _silence(y)._replace(gate=gate), columns, torch.ones_like(X[:, 0]))
         Z, Y = _cells(X), y[..., None].double()
         w = None if weights is None else weights.double()
         smooth = tuple(kind for kind in search.kinds if kind != STEPS)
@@ -67,7 +70,7 @@ class Experts:
         read = metric.gather(1, columns)
         gate = (read / read.mean(1, keepdim=True)).sqrt()
         error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
-        return cls(models, _joined(parts, error, gate), columns)
+        return cls(models, _joined(parts, error, gate), columns, metric)
 
     def of_queries(self, X: Tensor) -> Opinions:
         """Opinions of queries (B, q, d)."""

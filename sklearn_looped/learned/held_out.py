@@ -89,8 +89,8 @@ def score_by_loop(
     return [fmean(each) for each in scores]
 
 
-def score_rival(
-    rival: BaseEstimator,
+def score_baseline(
+    baseline: BaseEstimator,
     prior: Prior,
     n_tables: int = 64,
     sizes: Sizes = SIZES,
@@ -103,11 +103,11 @@ def score_rival(
         predictions = []
         for table, target in zip(tables, targets, strict=True):
             one_value = bool((target[:n_support] == target[0]).all())  # classifiers refuse such
-            model = DummyRegressor() if one_value else clone(rival)
+            model = DummyRegressor() if one_value else clone(baseline)
             model.fit(table[:n_support], target[:n_support])
             predictions.append(model.predict(table[n_support:]))
         prediction = torch.tensor(np.array(predictions), dtype=y.dtype)
-        if is_classifier(rival):
+        if is_classifier(baseline):
             scores += (prediction == y[:, n_support:]).double().mean(1).tolist()
         else:
             scores += score(y[:, n_support:], prediction).tolist()

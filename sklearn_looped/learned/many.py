@@ -13,7 +13,7 @@ from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.constant import ConstantEnsemble
 from sklearn_looped.learned.encoding import Array
 from sklearn_looped.learned.ensemble import SupportEnsemble
-from sklearn_looped.learned.members import Member
+from sklearn_looped.learned.members import Member, average
 from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.opinions import Opinions
 
@@ -59,15 +59,15 @@ def predict_tables(
             read = member.queries(X)
             tables.append(_Table(index, member.without_experts(), *read))
     tables.sort(key=_Table.size)
-    outputs: list[list[Tensor]] = [[] for _ in ensembles]
+    outputs: list[list[tuple[Tensor, Tensor]]] = [[] for _ in ensembles]
     for batch in _batches(tables):
         for table, output in zip(batch, _run(network, batch, n_loops), strict=True):
             decoded = table.member.decode(output, config.classifies)
-            outputs[table.ensemble].append(decoded)
+            outputs[table.ensemble].append((decoded, table.member.importance()))
     return [
         ensemble.output(config, len(X))
         if isinstance(ensemble, ConstantEnsemble)
-        else torch.stack(each).mean(0).numpy()
+        else average(*map(list, zip(*each, strict=True))).numpy()
         for ensemble, X, each in zip(ensembles, queries, outputs, strict=True)
     ]
 

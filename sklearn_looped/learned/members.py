@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from sklearn_looped.learned.encoding import Array, Support
+from sklearn_looped.learned.experts import LEAST_ERROR
 from sklearn_looped.learned.memory import SupportMemory
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig, Step
 from sklearn_looped.learned.opinions import Opinions
 from sklearn_looped.learned.reader import Reader
 from sklearn_looped.learned.views import View
+
+SHARPNESS = 4  # with which members of less error count more
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,22 @@ class Member:
         """Return the member that has read all its queries: experts take much memory."""
         return replace(self, reader=replace(self.reader, experts=None))
 
+    def importance(self) -> Tensor:
+        """Weight of its predictions in the members' average, (T,): the less error the more.
+
+        Goes with the -4th power of the best expert's leave-one-out error in its view, and is at
+        most 1; equal for all where the network has no experts.
+        """
+        if self.opinions is None:
+            return torch.ones(len(self.y), dtype=torch.float64)
+        return (LEAST_ERROR / self.opinions.unit().double()) ** SHARPNESS
+
+    def metric(self) -> Tensor:
+        """Experts' weights of the columns that the view shows, in its order, (T, d)."""
+        assert self.reader.experts is not None
+        metric = self.reader.experts.metric
+        return torch.empty_like(metric).scatter_(1, self.reader.scale.order, metric)
+
     def decode(self, output: Tensor, classifies: bool) -> Tensor:
         """Bring output (T, q, n_outputs) to units of y, or to probabilities of label 1.
 
@@ -110,6 +129,13 @@ class Member:
             return torch.sigmoid(output * scale.target_scale.sign()[..., None])
         output = output * scale.target_scale[..., None] + scale.target_mean[..., None]
         return torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
+
+
+def average(outputs: list[Tensor], importance: list[Tensor]) -> Tensor:
+    """Average members' outputs (T, q, n_outputs) by their importance (T,)."""
+    weights = torch.stack(importance)
+    weights = weights / weights.sum(0)
+    return torch.einsum("mt,mtqo->tqo", weights, torch.stack(outputs))
 
 
 class Memories(NamedTuple):

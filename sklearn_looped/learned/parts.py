@@ -38,12 +38,13 @@ def answers_by_loop(
     n_targets = support.Y.shape[1]
     output = np.zeros((n_loops, n_targets, len(X), 1 + network.config.n_quantiles))
     leaving = None if network.gate is None else np.zeros((n_loops, len(X)))
+    total = np.zeros(n_targets)
     for view in views:
-        for part, rows, loop, outcome, exits in _steps(view, support, network, n_loops, X):
-            output[loop, part, rows] += outcome / len(views)
+        for part, rows, loop, outcome, exits in _steps(view, support, network, n_loops, X, total):
+            output[loop, part, rows] += outcome
             if leaving is not None and exits is not None:
                 leaving[loop, rows] += exits.sum(axis=0) / (len(views) * n_targets)
-    return output, leaving
+    return output / total[:, None, None], leaving
 
 
 def members(view: View, support: Support, network: LoopedNetwork, n_loops: int) -> Iterator[Member]:
@@ -57,13 +58,23 @@ def members(view: View, support: Support, network: LoopedNetwork, n_loops: int) 
 
 
 def _steps(
-    view: View, support: Support, network: LoopedNetwork, n_loops: int, X: Array
+    view: View,
+    support: Support,
+    network: LoopedNetwork,
+    n_loops: int,
+    X: Array,
+    total: Array,
 ) -> Iterator[tuple[slice, slice, int, Array, NDArray[np.float32] | None]]:
-    """Yield targets, queries, loop, output (T', q', n_outputs) and exits (T', q') of each part."""
+    """Yield targets, queries, loop, output (T', q', n_outputs) and exits (T', q') of each part.
+
+    Outputs are times the member's importance, which is added to `total` (T,).
+    """
     start = 0
     for member in members(view, support, network, n_loops):
         n_targets, n_rows = member.y.shape
         part = slice(start, start := start + n_targets)
+        importance = member.importance().numpy()
+        total[part] += importance
         batches = list(gen_batches(len(X), max(1, QUERIES // n_targets)))
         # Keys and values for one batch, or too many, cost less when they are computed anew.
         keep = len(batches) > 1 and memory_of_target(network.config, n_rows, n_loops) <= PART
@@ -73,4 +84,4 @@ def _steps(
             for loop, step in enumerate(member.answer(network, passing, X[rows])):
                 outcome = member.decode(step.output, network.config.classifies)
                 exits = None if step.exit is None else step.exit.sigmoid().cpu().numpy()
-                yield part, rows, loop, outcome.numpy(), exits
+                yield part, rows, loop, outcome.numpy() * importance[:, None, None], exits

@@ -29,7 +29,7 @@ from sklearn_looped.learned.checkpoints import (
     save_checkpoint,
 )
 from sklearn_looped.learned.curve import HeldOutCurve, read_curve
-from sklearn_looped.learned.held_out import SCORES, score_by_loop, score_rival
+from sklearn_looped.learned.held_out import SCORES, score_baseline, score_by_loop
 from sklearn_looped.learned.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.network import LoopedNetwork
 from sklearn_looped.learned.pretrainings import PRETRAININGS, Pretraining
@@ -65,13 +65,13 @@ Mean {score}, of 64 tables of each size, {sizes} support rows x columns (`held_o
 
 
 def _score_table(name: str, job: Pretraining, network: LoopedNetwork) -> str:
-    """Scores of the network by loop and of its rivals, as a table of the card."""
+    """Scores of the network by loop and of its baselines, as a table of the card."""
     trained = job.network.n_loops
     score = SCORES[job.score]
     by_loop = score_by_loop(network, job.prior, 2 * trained, sizes=job.sizes, score=score)
     found = {f"{name}, {loop} loops": by_loop[loop - 1] for loop in _loops_shown(trained)}
-    for rival, model in job.rivals.items():
-        found[rival] = score_rival(model, job.prior, sizes=job.sizes, score=score)
+    for baseline, model in job.baselines.items():
+        found[baseline] = score_baseline(model, job.prior, sizes=job.sizes, score=score)
     number = "{:.2e}" if job.score.startswith("squared error") else "{:.3f}"
     rows = [f"| {model} | {number.format(value)} |" for model, value in found.items()]
     return "\n".join([f"| model | {job.score.split(',')[0]} |", "|---|---|", *rows])

@@ -34,14 +34,14 @@ class Pretraining:
 
     `start` names the pretraining to begin from; `gate` is the recipe of an exit gate, trained
     on the finished network. `score`, one of `held_out.SCORES`, is taken on held-out tables of
-    `sizes`, of the network and of `rivals`.
+    `sizes`, of the network and of `baselines`.
     """
 
     network: NetworkConfig
     prior: Prior
     recipe: Recipe
     limits: str
-    rivals: dict[str, BaseEstimator]
+    baselines: dict[str, BaseEstimator]
     start: str | None = None
     gate: Recipe | None = None
     sizes: Sizes = SIZES
@@ -53,7 +53,7 @@ def _function_class(
     n_loops: int,
     recipe: Recipe,
     n_examples: int,
-    rivals: dict[str, BaseEstimator],
+    baselines: dict[str, BaseEstimator],
     start: str | None = None,
     centre: bool = False,
 ) -> Pretraining:
@@ -70,7 +70,7 @@ def _function_class(
         recipe,
         f"Only for functions of this prior in 20 columns, from {low} to {high} support rows: "
         f"nothing else was seen, and errors grow fast outside.{zero}",
-        rivals,
+        baselines,
         start,
         sizes=((n_examples, 20),),
         score="squared error over E[y^2]",
@@ -82,13 +82,13 @@ LONG_LOOPS = Recipe(
     700, D20, n_query=24, n_loops=(8, 48), n_grad_loops=8, lr=5e-4, muon_lr=5e-3, decay=0.8
 )
 RELU_NETWORK = Recipe(3000, D20, (16, 104), 40, (4, 10), lr=5e-4, muon_lr=5e-3, decay=0.8)
-LINEAR_RIVALS: dict[str, BaseEstimator] = {"OLS": LinearRegression(fit_intercept=False)}
-SPARSE_RIVALS = LINEAR_RIVALS | {"LassoCV": LassoCV(fit_intercept=False)}
-TREE_RIVALS = {
+LINEAR_BASELINES: dict[str, BaseEstimator] = {"OLS": LinearRegression(fit_intercept=False)}
+SPARSE_BASELINES = LINEAR_BASELINES | {"LassoCV": LassoCV(fit_intercept=False)}
+TREE_BASELINES = {
     "decision tree": DecisionTreeRegressor(random_state=0),
     "gradient boosting": GradientBoostingRegressor(random_state=0),
 }
-RELU_RIVALS = {
+RELU_BASELINES = {
     "RidgeCV": RidgeCV([10.0**k for k in range(-3, 4)]),
     "gradient boosting": GradientBoostingRegressor(random_state=0),
 }
@@ -131,14 +131,19 @@ PRETRAININGS = {
     ),
     # The "-start", "-centred" and "-short" runs are not shipped: others begin where they end.
     "linear-start": _function_class(
-        LinearPrior(), 12, Recipe(3000, D20, (16, 44), 24, (6, 16)), 40, LINEAR_RIVALS, centre=True
+        LinearPrior(),
+        12,
+        Recipe(3000, D20, (16, 44), 24, (6, 16)),
+        40,
+        LINEAR_BASELINES,
+        centre=True,
     ),
     "sparse-linear-centred": _function_class(
         SparseLinearPrior(),
         12,
         Recipe(3000, D20, (6, 44), 24, (4, 12), seed=2),
         40,
-        SPARSE_RIVALS,
+        SPARSE_BASELINES,
         start="linear-start",
         centre=True,
     ),
@@ -147,7 +152,7 @@ PRETRAININGS = {
         12,
         Recipe(4000, D20, (4, 44), 16, (4, 12), seed=4),
         40,
-        SPARSE_RIVALS,
+        SPARSE_BASELINES,
         start="sparse-linear-centred",
     ),
     "sparse-linear": _function_class(
@@ -155,7 +160,7 @@ PRETRAININGS = {
         16,
         Recipe(1000, D20, (6, 44), 10, (12, 20), n_grad_loops=8, decay=0.8, seed=8),
         40,
-        SPARSE_RIVALS,
+        SPARSE_BASELINES,
         start="sparse-linear-short",
     ),
     "decision-tree-centred": _function_class(
@@ -163,7 +168,7 @@ PRETRAININGS = {
         8,
         Recipe(4500, D20, (24, 104), 40, (5, 9)),
         100,
-        TREE_RIVALS,
+        TREE_BASELINES,
         centre=True,
     ),
     "decision-tree": _function_class(
@@ -171,7 +176,7 @@ PRETRAININGS = {
         8,
         Recipe(4200, D20, (24, 104), 40, (5, 9), seed=5),
         100,
-        TREE_RIVALS,
+        TREE_BASELINES,
         start="decision-tree-centred",
     ),
     "linear": _function_class(
@@ -179,7 +184,7 @@ PRETRAININGS = {
         12,
         replace(LONG_LOOPS, n_steps=700, n_support=(16, 44), seed=1),
         40,
-        LINEAR_RIVALS,
+        LINEAR_BASELINES,
         start="linear-start",
         centre=True,
     ),
@@ -197,7 +202,7 @@ PRETRAININGS = {
             seed=6,
         ),
         40,
-        LINEAR_RIVALS,
+        LINEAR_BASELINES,
         start="linear",
     ),
     "relu-network-centred": _function_class(
@@ -205,7 +210,7 @@ PRETRAININGS = {
         8,
         replace(RELU_NETWORK, n_steps=3000, seed=3),
         100,
-        RELU_RIVALS,
+        RELU_BASELINES,
         start="linear-start",
         centre=True,
     ),
@@ -214,7 +219,7 @@ PRETRAININGS = {
         8,
         replace(RELU_NETWORK, n_steps=600, seed=7),
         100,
-        RELU_RIVALS,
+        RELU_BASELINES,
         start="relu-network-centred",
     ),
 }

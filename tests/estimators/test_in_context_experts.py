@@ -3,8 +3,10 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from sklearn.feature_selection import SelectFromModel
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.estimators.in_context import predict_many
@@ -153,3 +155,36 @@ def test_attention_is_drawn(path, table):
     display = AttentionDisplay.from_estimator(model, queries, target=2, member=1)
     assert display.weights.shape == (3, 20, 60)
     np.testing.assert_allclose(display.weights.sum(axis=2), 1, rtol=1e-5)
+
+
+def test_columns_that_matter_are_important_under_whatever_name_and_order(path, rng):
+    X = rng.normal(size=(80, 4))
+    soil = rng.choice(["clay", "sand", "silt", "peat"], 80)
+    y = np.sin(2 * X[:, 1]) + 2 * (soil == "sand") + 0.1 * rng.normal(size=80)
+    table = pd.DataFrame(X, columns=list("abcd")).assign(soil=soil)
+    found = LoopedICLRegressor(path).fit(table, y).feature_importances_
+    assert found.shape == (5,)
+    assert np.isclose(found.sum(), 1)
+    assert set(np.argsort(-found)[:2]) == {1, 4}
+    turned = LoopedICLRegressor(path).fit(table[["soil", *"dcba"]], -3 * y + 1)
+    np.testing.assert_allclose(turned.feature_importances_, found[::-1], rtol=1e-6)
+    chosen = SelectFromModel(LoopedICLRegressor(path), max_features=1).fit(X[:, :4], X[:, 2] ** 2)
+    assert chosen.get_support().tolist() == [False, False, True, False]
+
+
+def test_weights_without_experts_know_no_importances(rng):
+    X = rng.normal(size=(20, 2))
+    model = LoopedICLRegressor("linear", n_loops=1).fit(X, X[:, 0])
+    with pytest.raises(AttributeError, match="'linear' have no experts"):
+        model.feature_importances_  # noqa: B018
+
+
+def test_members_with_less_error_count_more(path, rng):
+    """Principal components hide the one column that matters; columns as they are do not."""
+    X = rng.normal(size=(120, 12))
+    y = np.abs(X[:, 0])
+    scores = {
+        n: LoopedICLRegressor(path, n_estimators=n).fit(X[:90], y[:90]).score(X[90:], y[90:])
+        for n in (1, 2)
+    }
+    assert scores[2] > scores[1] - 0.02

@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.datasets import load_breast_cancer, load_digits, make_friedman1, make_regression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, r2_score
@@ -10,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped import KernelMachineClassifier, KernelMachineRegressor
+from sklearn_looped.learned.support import canonical_order
 
 
 @pytest.fixture
@@ -61,6 +63,26 @@ def test_order_of_rows_and_columns_and_units_do_not_matter(friedman, rng):
     np.testing.assert_allclose(other.metric_, model.metric_[columns], atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Got 400 different rows")
+@pytest.mark.parametrize("max_rows", [300, 4096])
+def test_order_and_sign_do_not_matter_where_a_part_of_the_rows_chooses(rng, max_rows):
+    """More rows than `Search.n_rows`, and more than `max_rows`."""
+    X, y = make_friedman1(420, n_features=5, noise=0.5, random_state=0)
+    rows = rng.permutation(400)
+    model = KernelMachineRegressor(n_loops=1, max_rows=max_rows).fit(X[:400], y[:400])
+    other = KernelMachineRegressor(n_loops=1, max_rows=max_rows).fit(X[rows], -y[rows])
+    np.testing.assert_allclose(-other.predict(X[400:]), model.predict(X[400:]), atol=1e-7)
+    np.testing.assert_allclose(-other.loo_predictions_, model.loo_predictions_[rows], atol=1e-7)
+
+
+@pytest.mark.parametrize("estimator", [KernelMachineRegressor(), KernelMachineClassifier()])
+def test_a_sparse_table_is_read_as_a_dense_one(rng, estimator):
+    X = rng.normal(size=(60, 4)) * (rng.random((60, 4)) < 0.4)
+    y = (X[:, 0] > X[:, 1]).astype(int)
+    expected = estimator.fit(X, y).predict(X)
+    np.testing.assert_array_equal(estimator.fit(csr_array(X), y).predict(csr_array(X)), expected)
+
+
 def test_order_does_not_matter_where_targets_and_cells_are_tied(rng):
     X = rng.integers(0, 3, (300, 5)).astype(float)
     y = (X[:, 0] + X[:, 1] > 2).astype(int)
@@ -91,6 +113,21 @@ def test_a_weight_counts_as_repetition(friedman, rng):
     )
     unused = w == 0
     np.testing.assert_array_equal(weighted.loo_predictions_[unused], weighted.predict(X[unused]))
+
+
+def test_a_weight_counts_as_repetition_of_nominal_cells_too(frame, rng):
+    table, y = frame
+    w = rng.integers(0, 3, len(y))
+    weighted = KernelMachineRegressor().fit(table, y, sample_weight=w)
+    rows = rng.permutation(np.repeat(np.arange(len(y)), w))
+    repeated = KernelMachineRegressor().fit(table.iloc[rows], y[rows])
+    np.testing.assert_allclose(weighted.predict(table), repeated.predict(table), atol=1e-8)
+    np.testing.assert_allclose(
+        weighted.loo_predictions_[rows], repeated.loo_predictions_, atol=1e-8
+    )
+    np.testing.assert_allclose(
+        weighted.feature_importances_, repeated.feature_importances_, atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("lightest", [1e-12, 1e-3, 1.0])
@@ -143,7 +180,8 @@ def test_of_too_many_rows_evenly_spaced_ones_are_used(friedman):
     X, y, Q = friedman
     with pytest.warns(UserWarning, match="130 different rows, more than max_rows=50: as many"):
         model = KernelMachineRegressor(max_rows=50).fit(X, y)
-    rows = np.argsort(y)[np.arange(50) * 130 // 50]
+    rows = canonical_order(X, y)[np.arange(50) * 130 // 50]
+    np.testing.assert_array_less(1, np.diff(np.sort(y.argsort().argsort()[rows])))  # spaced along y
     np.testing.assert_allclose(
         model.predict(Q), KernelMachineRegressor().fit(X[rows], y[rows]).predict(Q), atol=1e-8
     )

@@ -9,7 +9,10 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped import ProgrammedKernelMachineRegressor
-from sklearn_looped.core.kernel_machine import LEAST_WEIGHT, Kernel, Solution, TargetScale
+from sklearn_looped.core.kernel_machine import _metric
+from sklearn_looped.core.kernel_ridge import Solution
+from sklearn_looped.core.kernels import KINDS, Kernel
+from sklearn_looped.core.stacking import TargetScale
 from sklearn_looped.programmed.kernel_machine import (
     HeavyBall,
     heavy_ball,
@@ -30,8 +33,9 @@ def closed_form(X, y, queries, *, length, penalty, n_rounds):
     Y, weights = torch.tensor(y)[None, :, None], torch.ones(1, len(y), dtype=torch.float64)
     scale = TargetScale.fit(Y, weights)
     metric = torch.ones_like(X[:, 0])
+    gauss = torch.tensor([KINDS.index("gauss")])
     for left in reversed(range(n_rounds + 1)):
-        kernel = Kernel(torch.tensor([2]), torch.tensor([length], dtype=torch.float64), metric)
+        kernel = Kernel(gauss, torch.tensor([length], dtype=torch.float64), metric)
         solution = Solution.of(
             kernel(X, X),
             scale.standardised(Y),
@@ -39,9 +43,8 @@ def closed_form(X, y, queries, *, length, penalty, n_rounds):
             torch.tensor([penalty], dtype=torch.float64),
         )
         if left:
-            slopes = kernel.gradients(X, kernel.distances(X, X), solution.coef)
-            squares = slopes.square().mean(1)
-            metric = (squares / squares.mean()).clamp(min=LEAST_WEIGHT)
+            slopes = kernel.slopes(kernel.distances(X, X))
+            metric = _metric(X, weights, [(kernel, slopes, solution.coef)])
     predicted = scale.restored(solution.intercept + kernel(queries, X) @ solution.coef)
     coef = solution.coef * scale.spread
     return metric[0].numpy(), coef[0, :, 0].numpy(), predicted[0, :, 0].numpy()

@@ -71,6 +71,28 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         """What each column was read as in `fit`; see `TableEncoder`."""
         return self._encoder.column_kinds_
 
+    @property
+    def feature_importances_(self) -> Array:
+        """Importance of each column, (n_features_in_,), of sum one; see `KernelMachineRegressor`.
+
+        The columns' weights in the metric of the experts: how steeply what they predict rises
+        along each. Nominal columns have the sum of their parts.
+
+        Raises
+        ------
+        AttributeError
+            If the weights were trained without experts.
+        """
+        check_is_fitted(self)
+        if not self._checkpoint.network.config.experts:
+            raise AttributeError(
+                f"The weights {self._checkpoint.name!r} have no experts, whose metric would say "
+                "how much columns matter. Use the default weights or permutation_importance."
+            )
+        weights = self._ensemble.column_weights(self._network, self._memories)
+        sums = np.bincount(self._encoder.sources_, weights, self.n_features_in_)
+        return sums / max(sums.sum(), np.finfo(np.float64).tiny)
+
     def _encode(
         self, table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
     ) -> tuple[Support, np.random.RandomState]:

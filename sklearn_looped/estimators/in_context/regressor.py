@@ -44,6 +44,17 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     the order of the rows nor the other queries matter, and the support's keys and values are
     computed once, at `fit`.
 
+    With the default weights each token also carries what three closed-form *experts* say of its
+    row: ridge regression and two kernel machines (`KernelMachineRegressor`), of support rows by
+    leave-one-out, with standard deviations and errors [2]_. The prediction is theirs, mixed by
+    their errors, plus a correction c of the loop in units of the best one's error s,
+
+    .. math:: \hat y = \sum_e w_e p_e + s\, c,
+
+    so that what is precise does not pass through the network. Columns are read in the order of
+    the machines' metric, the first 32 of them; the experts see all. Where an expert is not
+    available (two rows, constant columns) the prediction does without.
+
     Columns and target are standardised by the support, their signs and the order of columns made
     canonical: ``a * X + b`` column by column and ``c * y + e`` change the predictions only by
     those maps. Most weights of function classes take no means off, because their functions have
@@ -125,6 +136,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     ----------
     .. [1] L. Yang, K. Lee, R. Nowak, D. Papailiopoulos, "Looped Transformers are Better at
        Learning Learning Algorithms", ICLR 2024, Eq. 1.
+    .. [2] A. Radhakrishnan, D. Beaglehole, P. Pandit, M. Belkin, "Mechanism for feature learning
+       in neural networks and backpropagation-free machine learning models", Science 383, 2024.
 
     Examples
     --------
@@ -190,8 +203,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             Targets, finite.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: a weight of 2 means the same as the row twice, a weight of
-            0 as no row. Fractions are allowed. The folds of the target encoding of nominal columns
-            of many levels and the draw of a subsample do not know weights.
+            0 as no row. Fractions are allowed; weights below one on average are relative and are
+            divided by their mean. The draw of a subsample does not know weights.
 
         Returns
         -------

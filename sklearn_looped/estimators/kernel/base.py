@@ -40,6 +40,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         return tags
 
     def _fit_machine(
@@ -85,7 +86,8 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
     def _fit_scale(self, support: Support, target: Array) -> Support:
         """Fit means and sizes of the columns, leave out constant ones; return the scaled rows.
 
-        Rows are sorted once more, now that signs and order of the columns are canonical.
+        Rows of one target are sorted once more, now that signs and order of the columns are
+        canonical; the order of the targets, rising or falling, stays.
         """
         weights = None if support.weights is None else _tensor(support.weights)
         y = _tensor(target[support.rows])
@@ -93,7 +95,8 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         self._varying = np.arange(support.X.shape[1])
         self._varying = np.flatnonzero(self._scaled(support.X).any(axis=0))
         support = support._replace(X=self._scaled(support.X))
-        return support.take(np.lexsort((*support.X.T, *support.Y.T, y[0].numpy())))
+        place = np.append(0, np.cumsum(np.diff(target[support.rows]) != 0))
+        return support.take(np.lexsort((*support.X.T, place)))
 
     def _scaled(self, encoded: Array) -> Array:
         """Standardised, clipped columns in canonical order; a missing cell is the mean."""

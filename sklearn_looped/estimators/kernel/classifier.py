@@ -86,7 +86,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             NaN marks a missing cell.
         y : array-like of shape (n_samples,)
             Labels of two or more classes: numbers, text or booleans.
@@ -128,7 +128,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Returns
@@ -143,7 +143,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Returns

@@ -22,8 +22,11 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     starts from equal weights of the d columns, M = I. Each loop then takes as weights the mean
     squares of the predictor's own slopes along the columns,
     :math:`M_{jj} \propto \sum_i (\partial_j f(x_i))^2`, and solves again [1]_: columns that do
-    not matter fade from the distances. This is done for two kernels, Laplace's
-    :math:`\phi(r) = e^{-r}` and Gauss's :math:`e^{-r^2 / 2}`.
+    not matter fade from the distances. This is done for two kernels: Gauss's, for smooth
+    functions, :math:`\phi(r) = e^{-r^2 / 2}` of the Euclidean distance; and for steps, as trees
+    have them, :math:`\phi(r) = e^{-r}` of the Manhattan distance
+    :math:`\sum_j \sqrt{M_{jj}} |x_j - z_j|`, to which forests of random axis-parallel partitions
+    tend [3]_.
 
     Nothing is left to tune by hand: length L and ridge penalty are chosen, loop by loop, by the
     leave-one-out error, which one decomposition gives in closed form for all rows. The prediction
@@ -80,6 +83,8 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     .. [1] A. Radhakrishnan, D. Beaglehole, P. Pandit, M. Belkin, "Mechanism for feature learning
        in neural networks and backpropagation-free machine learning models", Science 383, 2024.
     .. [2] L. Breiman, "Stacked regressions", Machine Learning 24, 1996.
+    .. [3] M. Balog, B. Lakshminarayanan, Z. Ghahramani, D. M. Roy, Y. W. Teh, "The Mondrian
+       kernel", UAI 2016.
 
     Examples
     --------
@@ -111,13 +116,14 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             NaN marks a missing cell.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets, finite.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: a weight of 2 means the same as the row twice, a weight of
-            0 as no row. Fractions are allowed.
+            0 as no row. Fractions are allowed; weights below one on average are relative and are
+            divided by their mean.
 
         Returns
         -------
@@ -148,7 +154,7 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         return_std : bool, default=False
             Whether to return the predictive standard deviation too, noise included: that of a

@@ -27,8 +27,8 @@ from sklearn_looped.programmed.linalg import Array, Result
 class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEstimator):
     r"""Kernel ridge whose metric comes from its own gradient, inside a looped transformer.
 
-    The recursive feature machine of Radhakrishnan et al. with a Gaussian kernel and the small
-    linear one of `sklearn_looped.core.kernel_machine`,
+    The recursive feature machine of Radhakrishnan et al. with the Gaussian kernel of
+    `sklearn_looped.core.kernels` and its small linear part,
 
     .. math:: k(x, z) = e^{-\|x - z\|_M^2 / 2 L^2} + \tfrac{0.1}{d} \langle x, z \rangle_M,
         \qquad (K + \lambda I)\, a + b 1 = y, \quad 1^\top a = 0,
@@ -48,8 +48,8 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
 
     So the kernel matrix is had as it is, with no division and no approximation that float64 could
     see. The linear kernel is a head of linear attention. Laplace and Matérn kernels need the
-    square root of a distance, which neither attention nor gated units compute exactly: there is
-    the Gaussian one only.
+    square root of a squared distance, the Manhattan one the sizes of all differences; scores are
+    bilinear and have neither: there is the Gaussian one only.
 
     **The solve** is a loop of that attention: the residual :math:`r = y - (K + \lambda I) a`,
     its mean, which is the intercept, taken off by an attention average, and one step of Polyak's
@@ -64,11 +64,13 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
     Newton's method computes the reciprocal of their sum, and ReLUs keep every weight above 1e-4.
     A round of the metric is one more pass over the same blocks.
 
-    It equals the closed form at equal length, penalty and rounds to 1e-11 and better up to
-    :math:`n / \lambda = 10^4`. The certificate, which takes every rounding at its worst,
-    promises 1e-8 of the targets' standard deviation up to about :math:`n / \lambda = 10^4` at
-    ``n_rounds=0``, and 1e-6 up to about :math:`10^3` with rounds; beyond `tol` a
-    ConvergenceWarning tells the numbers.
+    It equals the closed form, the kernel ridge of `sklearn_looped.core.kernel_ridge` in this kernel
+    and with the metric of pure gradients, at equal length, penalty and rounds to 1e-11 and better
+    up to :math:`n / \lambda = 10^4`. That is one Gaussian path of `KernelMachineRegressor`, without
+    its choice by leave-one-out error, its mixture, and the columns' own shares of the variance in
+    the first metric. The certificate, which takes every rounding at its worst, promises 1e-8 of the
+    targets' standard deviation up to about :math:`n / \lambda = 10^4` at ``n_rounds=0``, and 1e-6
+    up to about :math:`10^3` with rounds; beyond `tol` a ConvergenceWarning tells the numbers.
 
     The host computes the median distance if asked for, divides by the length, loads the tape
     with the step sizes, runs the blocks in turn, and computes the certificate; for that it

@@ -1,0 +1,94 @@
+"""Experts alone, the loop alone, both: mean clipped R2 on the OpenML regression sets.
+
+``python benchmarks/experts_ablation.py --folds 1 --jobs 2`` fits `LoopedICLRegressor` on each task
+and fold (at most 1,024 training rows) and predicts three times with the same weights: as they are;
+the experts' mixture without the network's correction; and the network with all experts silent, as
+it met them in a tenth of the tables of its training. Rows go to results/experts_ablation.jsonl.
+``--cache FOLDER``: an offline OpenML cache, writable.
+"""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from openml_regression import TASKS
+from openml_tasks import append_rows, arguments, fold_rows, load, read_rows
+from report import RESULTS, print_table
+from sklearn.metrics import r2_score
+
+from sklearn_looped import LoopedICLRegressor
+from sklearn_looped.learned.checkpoints import load_checkpoint
+from sklearn_looped.learned.experts import silenced
+from sklearn_looped.learned.members import Member, average
+from sklearn_looped.learned.network import LoopedNetwork
+from sklearn_looped.learned.opinions import N_EXPERTS
+
+ROWS = RESULTS / "experts_ablation.jsonl"
+WEIGHTS = load_checkpoint("tabular")
+FORMS = ("both", "experts alone", "loop alone")
+
+
+@torch.inference_mode()
+def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[str, torch.Tensor]:
+    """One member's output (1, q, n_outputs) in each form."""
+    cells, opinions = member.queries(X)
+    silent = torch.ones(1, N_EXPERTS, dtype=torch.bool)
+    mixture = torch.softmax(-network.readout.sharpness * opinions.error.log()[:, None], -1)
+    expected = (mixture * opinions.prediction).sum(-1, keepdim=True)
+    outputs = {"experts alone": expected.expand(-1, -1, 1 + network.config.n_quantiles)}
+    for form, known, asked in (
+        ("both", member.opinions, opinions),
+        ("loop alone", silenced(member.opinions, silent), silenced(opinions, silent)),
+    ):
+        n_loops = network.config.n_loops
+        memory = network.encode_support(member.cells, member.y, n_loops, member.weights, known)
+        *_, last = network.predict_queries(cells, memory, asked)
+        outputs[form] = last.output
+    return {form: member.decode(output, False) for form, output in outputs.items()}
+
+
+def run(task_id: int, fold: int, n_rows: int, cache: str | None) -> list[dict[str, Any]]:
+    """R2 of the three forms on one fold."""
+    task, dataset, X, target = load(task_id, cache)
+    y = target.to_numpy("float64")
+    train, test = fold_rows(task, fold, n_rows)
+    model = LoopedICLRegressor(max_support=n_rows, random_state=0).fit(X.iloc[train], y[train])
+    queries = model._encoder.transform(X.iloc[test])
+    network = WEIGHTS.network
+    members = [
+        Member.fit(v, model._ensemble.support, network.config) for v in model._ensemble.views
+    ]
+    each = [predictions(network, member, queries) for member in members]
+    importance = [member.importance() for member in members]
+    row = {"task": task_id, "dataset": dataset, "fold": fold, "weights": WEIGHTS.digest}
+    return [
+        row
+        | {
+            "form": form,
+            "r2": r2_score(y[test], average([o[form] for o in each], importance)[0, :, 0].numpy()),
+        }
+        for form in FORMS
+    ]
+
+
+def main() -> None:
+    args = arguments(__doc__, TASKS, ROWS).parse_args()
+    done = {(r["task"], r["fold"], r["weights"]) for r in read_rows(args.output)}
+    keys = itertools.product(args.tasks, range(args.folds))
+    todo = [(*k, args.rows, args.cache) for k in keys if (*k, WEIGHTS.digest) not in done]
+    rows = pd.DataFrame(append_rows(args.output, run, todo, args.jobs))
+    rows = rows[rows["weights"] == WEIGHTS.digest]
+    r2 = rows.groupby(["dataset", "form"])["r2"].mean().unstack()[list(FORMS)]
+    table = pd.DataFrame(
+        {
+            "mean clipped R2": r2.clip(0, 1).mean(),
+            "best of the three": (r2.rank(axis=1, ascending=False) == 1).sum(),
+        }
+    )
+    print_table(table.rename_axis("form").reset_index())
+
+
+if __name__ == "__main__":
+    main()
