@@ -168,7 +168,12 @@ X, Y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
         (np.where(X == 3, np.inf, X.astype(object)), Y, None, "X contains .*infinity"),
         (X, [10**400] * 6, None, "target that is not numeric .int too large"),
         (X, Y * 1e307, None, r"targets of up to 5e\+307, whose weighted sum overflows. Divide"),
-        (X, Y, np.full(6, 1e-300), "sample_weight from 1e-300 to 1e-300, but expected how often"),
+        (
+            X,
+            Y,
+            np.r_[1e-300, np.ones(5)],
+            "sample_weight from .*e-300 to .*, but expected how often",
+        ),
         (X, Y, np.full(6, 1e300), r"sample_weight from 1e\+300 to 1e\+300, but expected how"),
     ],
 )
