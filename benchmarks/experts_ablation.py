@@ -2,8 +2,8 @@
 
 ``python benchmarks/experts_ablation.py --folds 1 --jobs 2`` fits `LoopedICLRegressor` on each task
 and fold (at most 1,024 training rows) and predicts three times with the same weights: as they are;
-the experts' mixture without the network's correction; and the network with all experts silent, which
-it met in one of a thousand tables of its training. Rows go to results/experts_ablation.jsonl.
+the experts' mixture without the network's correction; and the network with all experts silent,
+which it met in one of a thousand tables of its training. Rows go to results/experts_ablation.jsonl.
 ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
