@@ -308,7 +308,7 @@ def test_an_openml_task_that_cannot_be_had_is_one_line(monkeypatch, capsys):
         raise openml.exceptions.OpenMLServerException("no such task")
 
     monkeypatch.setattr(openml.tasks, "get_task", unreachable)
-    assert "OpenML task 7 could not be had" in error_of(["--openml-task", 7], capsys)
+    assert "OpenML task 7 is not available" in error_of(["--openml-task", 7], capsys)
 
 
 @pytest.mark.openml

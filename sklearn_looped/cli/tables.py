@@ -57,7 +57,7 @@ def from_openml(task_id: int, n_folds: int = N_FOLDS) -> Problem:
         dataset: Any = task.get_dataset()
         X, y, *_ = dataset.get_data(target=task.target_name)
     except (openml.exceptions.PyOpenMLError, OSError) as error:
-        raise ValueError(f"OpenML task {task_id} could not be had: {error}") from error
+        raise ValueError(f"OpenML task {task_id} is not available: {error}") from error
     n_folds = min(n_folds, task.get_split_dimensions()[1])
     splits = [task.get_train_test_split_indices(fold=fold) for fold in range(n_folds)]
     is_number = pd.api.types.is_numeric_dtype(y)

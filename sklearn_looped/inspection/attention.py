@@ -108,7 +108,7 @@ class AttentionDisplay:
         head : int, default=None
             Attention head. None: the mean over all.
         target : int, default=0
-            For several targets: which. For more than two classes: which is told from the others.
+            For several targets: which. For more than two classes: which is set against the rest.
         query : int, default=0
             Row of X that is drawn.
         n_rows : int, default=25

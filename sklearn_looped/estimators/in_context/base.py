@@ -73,7 +73,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
 
     @property
     def feature_importances_(self) -> Array:
-        """Importance of each column, (n_features_in_,), of sum one; see `KernelMachineRegressor`.
+        """Importance of each column of the table, of sum one, as in `KernelMachineRegressor`.
 
         The columns' weights in the metric of the experts: how steeply what they predict rises
         along each. Nominal columns have the sum of their parts.
