@@ -138,8 +138,8 @@ def _metric(
     `parts` are its kernels, their slopes and coefficients, `linear` (B, d, T) its linear part.
     """
     squares = torch.zeros_like(X[:, 0])
-    for t in range(parts[0][2].shape[2]):
-        gradients = torch.zeros_like(X) if linear is None else linear[:, None, :, t]
+    for t in range((parts[0][2] if linear is None else linear).shape[2]):
+        gradients = torch.zeros_like(X) if linear is None else linear[:, None, :, t].expand_as(X)
         for kernel, slopes, coef in parts:
             gradients = gradients + kernel.gradients(X, slopes, coef[..., t : t + 1])
         squares += mean_over_rows(gradients.square(), weights)[:, 0]
@@ -270,7 +270,8 @@ class KernelMachine:
         parts = []
         for share, member in zip(of_members, members, strict=True):
             intercept = intercept + share * member.solution.intercept
-            parts.append((member.kernel, share * member.solution.coef))
+            if share.any():  # most have none of the mixture, and cost as much as the others
+                parts.append((member.kernel, share * member.solution.coef))
         best = functools.reduce(Member.or_better, members)
         precision = best.solution.precision
         noise = mean_over_rows(residual.square() * precision, w).sqrt() * scale.spread
