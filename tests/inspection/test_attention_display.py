@@ -24,7 +24,7 @@ def test_the_picture_is_the_mean_over_heads_on_the_rows_of_fit(fitted, diabetes,
     np.testing.assert_allclose(display.weights.sum(axis=-1), 1, rtol=1e-5)
     assert sorted(display.support_rows) == list(range(60))
     np.testing.assert_array_equal(display.support_target, y[display.support_rows])
-    heads = [AttentionDisplay.from_estimator(fitted, X[60:64], head=h).weights for h in range(8)]
+    heads = [AttentionDisplay.from_estimator(fitted, X[60:64], head=h).weights for h in range(10)]
     np.testing.assert_allclose(np.mean(heads, axis=0), display.weights, atol=1e-7)
 
     weights = display.weights[:, 2]
@@ -82,7 +82,7 @@ def test_classes_pipelines_and_the_cv_estimator(diabetes):
     ("change", "error", "message"),
     [
         ({"member": 2}, ValueError, "member == 2, must be <= 1"),
-        ({"head": 8}, ValueError, "head == 8, must be <= 7"),
+        ({"head": 10}, ValueError, "head == 10, must be <= 9"),
         ({"target": 1}, ValueError, "target == 1, must be <= 0"),
         ({"query": 1}, ValueError, "query == 1, must be <= 0"),
         ({"query": -1}, ValueError, "query == -1, must be >= 0"),

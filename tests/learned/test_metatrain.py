@@ -307,14 +307,14 @@ def test_impossible_recipes_are_refused(fields, message):
 
 
 def test_fine_tuning_on_own_tables_improves_on_them(tmp_path):
-    """Shipped weights have never seen waves this quick; data sets of them teach."""
+    """Weights of another function class know no waves; data sets of them teach."""
 
     def wave(seed):
         draw = np.random.default_rng(seed)
         X = draw.uniform(-3, 3, size=(400, 1))
         return X, np.sin(4 * X[:, 0] + draw.uniform(0, 6))
 
-    start = load_checkpoint("tabular")
+    start = load_checkpoint("relu-network")
     recipe = Recipe(
         60, n_features=(1, 1), n_support=(40, 40), n_query=24, n_loops=(4, 8), rows_per_step=1024,
         lr=2e-4, muon_lr=2e-3,
@@ -323,7 +323,7 @@ def test_fine_tuning_on_own_tables_improves_on_them(tmp_path):
     tuned = meta_train(start.network.config, prior, recipe, start=start).network
     save_checkpoint(tuned, tmp_path / "waves.safetensors")
     scores = []
-    for weights in ("tabular", tmp_path / "waves.safetensors"):
+    for weights in ("relu-network", tmp_path / "waves.safetensors"):
         model = LoopedICLRegressor(weights, n_estimators=1)
         X, y = wave(99)
         scores.append(model.fit(X[:40], y[:40]).score(X[40:], y[40:]))
