@@ -216,10 +216,15 @@ def _take_weights(module: nn.Module, start: Checkpoint) -> None:
     )
 
 
+def _expert_columns(network: Trainable) -> int:
+    """Columns that a network reads of those its experts rank; 0 for one without experts."""
+    hears = isinstance(network, NetworkConfig) and network.experts
+    return network.n_features if hears else 0
+
+
 def _check(network: Trainable, recipe: Recipe, processes: Processes) -> None:
     """Refuse a recipe that the network or the processes cannot follow."""
-    hears = isinstance(network, NetworkConfig) and network.experts
-    if recipe.n_features[1] > network.n_features and not hears:
+    if recipe.n_features[1] > network.n_features and not _expert_columns(network):
         raise ValueError(
             f"Got a recipe with up to {recipe.n_features[1]} columns, but the network reads "
             f"{network.n_features}. Lower the recipe's n_features or raise the network's."
@@ -376,8 +381,7 @@ def meta_train(
     with folder_of_one_run(state.path, processes):
         state.load(net)
         if len(state.losses) < recipe.n_steps:
-            hears = isinstance(network, NetworkConfig) and network.experts
-            columns = network.n_features if hears else 0
+            columns = _expert_columns(network)
             net.partial_fit(
                 PromptStream(prior, recipe, len(state.losses), network.centre, columns, processes)
             )

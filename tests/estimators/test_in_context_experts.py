@@ -14,6 +14,7 @@ from sklearn_looped.inspection import AttentionDisplay
 from sklearn_looped.learned import ensemble, parts
 from sklearn_looped.learned.checkpoints import save_checkpoint
 from sklearn_looped.learned.experts import Experts
+from sklearn_looped.learned.members import average
 from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
 
 
@@ -183,8 +184,11 @@ def test_members_with_less_error_count_more(path, rng):
     """Principal components hide the one column that matters; columns as they are do not."""
     X = rng.normal(size=(120, 12))
     y = np.abs(X[:, 0])
-    scores = {
-        n: LoopedICLRegressor(path, n_estimators=n).fit(X[:90], y[:90]).score(X[90:], y[90:])
-        for n in (1, 2)
-    }
-    assert scores[2] > scores[1] - 0.02
+    model = LoopedICLRegressor(path, n_estimators=2).fit(X, y)
+    (plain, _), (whitened, _) = (view[0] for view in model._memories.members)
+    ratio = whitened.opinions.unit().double() / plain.opinions.unit().double()
+    assert ratio > 1.2
+    torch.testing.assert_close(plain.importance() / whitened.importance(), ratio**4)
+    zero, one = torch.zeros(1, 3, 2).double(), torch.ones(1, 3, 2).double()
+    mean = average([zero, one], [plain.importance(), whitened.importance()])
+    torch.testing.assert_close(mean, (one / (1 + ratio**4)))
