@@ -21,10 +21,10 @@ import torch
 from report import report
 
 from sklearn_looped.bridge import DescentConfig, DescentNetwork
-from sklearn_looped.learned.held_out import HELD_OUT
-from sklearn_looped.learned.metatrain import PromptStream, meta_train
 from sklearn_looped.learned.priors import IllConditionedLinearPrior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.held_out import HELD_OUT
+from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 D, S, Q = 8, 128, 16
 TOLERANCE = 1e-6
@@ -113,7 +113,7 @@ def conjugate_gradients(p: Problems) -> Iterator[Array]:
 
 
 def newton_schulz(p: Problems) -> Iterator[Array]:
-    """Iterate from the start of `sklearn_looped.programmed.linalg.inv`."""
+    """Iterate from the start of `sklearn_looped.programmed.algorithms.linalg.inv`."""
     bound = np.linalg.norm(p.C, 1, (1, 2)) * np.linalg.norm(p.C, np.inf, (1, 2))
     inverse = p.C / bound[:, None, None]
     while True:

@@ -20,10 +20,10 @@ from sklearn.metrics import r2_score
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.experts import silenced
-from sklearn_looped.learned.members import Member, average
-from sklearn_looped.learned.network import LoopedNetwork
-from sklearn_looped.learned.opinions import N_EXPERTS
+from sklearn_looped.learned.inference.experts import silenced
+from sklearn_looped.learned.inference.members import Member, average
+from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.model.opinions import N_EXPERTS
 
 ROWS = RESULTS / "experts_ablation.jsonl"
 WEIGHTS = load_checkpoint("tabular")

@@ -9,8 +9,8 @@ import argparse
 from report import report
 
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.held_out import score_by_loop
 from sklearn_looped.learned.priors import SyntheticTables
+from sklearn_looped.learned.training.held_out import score_by_loop
 
 
 def main() -> None:

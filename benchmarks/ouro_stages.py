@@ -18,13 +18,13 @@ import torch
 from report import report
 
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.gate_losses import exit_distribution
-from sklearn_looped.learned.held_out import held_out_tables, r2_clipped
-from sklearn_looped.learned.metatrain import meta_train
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.priors import SyntheticTables
-from sklearn_looped.learned.recipe import Recipe
-from sklearn_looped.learned.standardise import Standardiser
+from sklearn_looped.learned.training.gate_losses import exit_distribution
+from sklearn_looped.learned.training.held_out import held_out_tables, r2_clipped
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 N_LOOPS = 8
 QUANTILES = (0.3, 0.5, 0.7, 0.9)

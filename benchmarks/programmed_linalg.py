@@ -27,7 +27,7 @@ from sklearn_looped import (
     ProgrammedPCA,
     ProgrammedRidge,
 )
-from sklearn_looped.programmed.linalg import eigh_power, inv, matmul, solve, transpose
+from sklearn_looped.programmed.algorithms.linalg import eigh_power, inv, matmul, solve, transpose
 
 N = 20
 N_REPEATS = 7

@@ -16,7 +16,7 @@ from report import report, spread
 from sklearn.linear_model import SGDRegressor
 
 from sklearn_looped import ProgrammedSGDClassifier, ProgrammedSGDRegressor
-from sklearn_looped.estimators.programmed_linear import fit_many
+from sklearn_looped.estimators.sgd import fit_many
 
 N_SAMPLES, N_FEATURES = 1_000, 8
 LOOPS = {"dense": 8, "masked": 400, "cached": 1_000, "gather": 1_000}

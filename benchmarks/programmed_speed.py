@@ -14,11 +14,11 @@ import torch
 from report import report, spread
 
 from sklearn_looped import FleqMachine, SubleqMachine
-from sklearn_looped.programmed.assembler import Program
-from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
-from sklearn_looped.programmed.interpreter import interpret_subleq
-from sklearn_looped.programmed.programs import linear_sgd
-from sklearn_looped.programmed.subleq import Instruction
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.interpreter import interpret_subleq
+from sklearn_looped.programmed.machines.programs import linear_sgd
+from sklearn_looped.programmed.machines.subleq import Instruction
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
 
 SECONDS = 0.5  # of one measurement
 N_REPEATS = 7

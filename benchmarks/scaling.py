@@ -29,9 +29,9 @@ from tqdm.auto import tqdm
 from training_speed import RECIPE
 
 from sklearn_looped.core.processes import Processes
-from sklearn_looped.learned.metatrain import PromptStream, meta_train
-from sklearn_looped.learned.network import NetworkConfig
+from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import SyntheticTables
+from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
 
 CASES = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
 N_EXCHANGES = 30

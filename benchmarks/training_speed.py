@@ -2,13 +2,13 @@
 
 ``python benchmarks/training_speed.py`` times steps of 25 tables of 160 rows x 8 columns, 7 loops,
 default network: with one thread, two threads and two processes of one thread; as torch comes and
-with the environment that `sklearn_looped.learned.pretrain` recommends; and with what the block
-does swapped for what it did before (GELU for ReLU, torch's fused attention for plain products,
-float32 for bfloat16, which is no change where the processor has no bfloat16 products). Every case
-runs in fresh processes; cases take turns, `--repeats` times. Two processes train a network each: an
-upper bound for training one on both. On a busy machine trust processor time, not tables a second.
-``--profile`` prints instead where the time of a step goes, by kind of operator. Results:
-benchmarks/results/training_speed.json and training_profile.json.
+with the environment that `sklearn_looped.learned.training.pretrain` recommends; and with what the
+block does swapped for what it did before (GELU for ReLU, torch's fused attention for plain
+products, float32 for bfloat16, which is no change where the processor has no bfloat16 products).
+Every case runs in fresh processes; cases take turns, `--repeats` times. Two processes train a
+network each: an upper bound for training one on both. On a busy machine trust processor time, not
+tables a second. ``--profile`` prints instead where the time of a step goes, by kind of operator.
+Results: benchmarks/results/training_speed.json and training_profile.json.
 """
 
 import argparse
@@ -32,13 +32,14 @@ from report import report, spread
 from torch.profiler import ProfilerActivity, profile, record_function
 from tqdm.auto import tqdm
 
-from sklearn_looped.learned import blocks, metatrain
-from sklearn_looped.learned.network import NetworkConfig
+from sklearn_looped.learned.model import blocks
+from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import SyntheticTables
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training import metatrain
+from sklearn_looped.learned.training.recipe import Recipe
 
 RECIPE = Recipe(1, n_features=(8, 8), n_support=(96, 96), n_query=64, n_loops=(7, 7))
-ENVIRONMENT = {  # as in the docstring of sklearn_looped.learned.pretrain
+ENVIRONMENT = {  # as in the docstring of sklearn_looped.learned.training.pretrain
     "OMP_WAIT_POLICY": "passive",
     "MALLOC_MMAP_THRESHOLD_": str(2**33),
     "MALLOC_TRIM_THRESHOLD_": str(2**34),

@@ -10,7 +10,7 @@ import torch
 from hypothesis import settings
 from sklearn.datasets import load_diabetes
 
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 
 # The same examples in every run, and few: a fit takes a tenth of a second.
 settings.register_profile("few", derandomize=True, database=None, deadline=None, max_examples=15)

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 from pathlib import Path
@@ -28,7 +29,8 @@ def names_in_reference():
 def public_names(module):
     """Names that a module exports: its `__all__`, or else the classes and functions it defines."""
     if hasattr(module, "__all__"):
-        return {name for name in module.__all__ if name != "__version__"}
+        names = {name for name in module.__all__ if name != "__version__"}
+        return {name for name in names if not inspect.ismodule(getattr(module, name))}
     return {
         name
         for name, value in vars(module).items()

@@ -14,8 +14,8 @@ from endurance_checks.service import threads
 from endurance_checks.storage import file_size_limit, train, write_on
 
 from sklearn_looped import LoopedICLRegressor
-from sklearn_looped.learned import on_demand
 from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from sklearn_looped.learned.training import on_demand
 
 
 @pytest.mark.parametrize(("kind", "n_files"), [("weights", 210), ("run states", 60)])

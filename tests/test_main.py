@@ -6,7 +6,7 @@ from sklearn_looped import LoopedICLRegressor
 from sklearn_looped import __main__ as program
 from sklearn_looped.cli import evaluate, models, tables
 from sklearn_looped.cli.csv_files import CsvFormat
-from sklearn_looped.learned.columns import kind_of
+from sklearn_looped.learned.inference.columns import kind_of
 
 
 @pytest.fixture

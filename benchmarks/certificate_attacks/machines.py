@@ -8,12 +8,12 @@ import torch
 
 from certificate_attacks.outcome import Outcome
 from sklearn_looped import FleqMachine, SubleqMachine
-from sklearn_looped.programmed.assembler import Program
-from sklearn_looped.programmed.certificate import logit_threshold
-from sklearn_looped.programmed.fleq_assembler import OPERATIONS, Cell
-from sklearn_looped.programmed.fleq_assembler import Instruction as FleqInstruction
-from sklearn_looped.programmed.interpreter import interpret_fleq, interpret_subleq
-from sklearn_looped.programmed.subleq import Instruction
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS, Cell
+from sklearn_looped.programmed.machines.fleq_assembler import Instruction as FleqInstruction
+from sklearn_looped.programmed.machines.interpreter import interpret_fleq, interpret_subleq
+from sklearn_looped.programmed.machines.subleq import Instruction
+from sklearn_looped.programmed.transformer.certificate import logit_threshold
 
 N_STEPS = 20
 DTYPES = ("float64", "float32")

@@ -8,7 +8,14 @@ from sklearn.neural_network import MLPRegressor
 from certificate_attacks.outcome import Outcome
 from sklearn_looped import ProgrammedMLPRegressor
 from sklearn_looped.programmed import csgraph
-from sklearn_looped.programmed.sgd import Lane, Samples, SGDBlock, new_memory, punch, run_lanes
+from sklearn_looped.programmed.algorithms.sgd import (
+    Lane,
+    Samples,
+    SGDBlock,
+    new_memory,
+    punch,
+    run_lanes,
+)
 
 EPS = np.finfo(np.float64).eps
 DERIVATIVES = {

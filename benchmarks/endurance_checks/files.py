@@ -23,11 +23,11 @@ from sklearn_looped.learned.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from sklearn_looped.learned.metatrain import meta_train
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.recipe import Recipe
 from sklearn_looped.learned.tensor_files import tensor_digest
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 CONFIG = NetworkConfig(n_features=3, width=16, n_heads=2, n_quantiles=7, n_loops=2)
 RECIPE = Recipe(2, n_features=(1, 3), n_support=(6, 9), n_query=4, rows_per_step=64)

@@ -10,10 +10,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
-from sklearn_looped.learned.metatrain import meta_train
-from sklearn_looped.learned.network import NetworkConfig
+from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
 SAVE_EVERY = 0.1  # seconds: most kills fall near a save, some within one

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sklearn_looped import FleqMachine, SubleqMachine
-from sklearn_looped.programmed import programs
+from sklearn_looped.programmed.machines import programs
 
 FLEQ = ("BUBBLE_SORT", "LINEAR_SGD", "REVERSE", "SEARCH", "CALCULATOR")
 SUBLEQ = ("ADD", "FACTORIAL", "FIBONACCI", "MULTIPLY", "SORT", "SQUARE_ROOT")

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
-from sklearn_looped.learned import checkpoints, on_demand
+from sklearn_looped.learned import checkpoints
+from sklearn_looped.learned.training import on_demand
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = X[:, 0]

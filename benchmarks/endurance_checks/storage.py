@@ -15,9 +15,9 @@ from torch import Generator, Tensor
 
 from endurance_checks.kills import NETWORK, recipe, same_end
 from sklearn_looped.learned.checkpoints import WEIGHTS_FOLDER, load_checkpoint, save_checkpoint
-from sklearn_looped.learned.metatrain import meta_train
-from sklearn_looped.learned.network import LoopedNetwork
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import LinearPrior
+from sklearn_looped.learned.training.metatrain import meta_train
 
 N_STEPS, STOP_AT = 20, 8
 READ_ONLY = Path(__file__).with_name("read_only.py")

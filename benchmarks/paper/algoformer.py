@@ -28,10 +28,10 @@ from prompts import Stepped, Task, errors, looped
 from report import print_table
 from tqdm.auto import tqdm
 
-from sklearn_looped.learned.metatrain import MetaTraining, meta_train
-from sklearn_looped.learned.network import PRESETS, LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.network import PRESETS, LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.priors import NetworkLayersPrior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 BENCHMARKS = Path(__file__).parents[1]
 ROWS = BENCHMARKS / "results" / "paper_algoformer.jsonl"

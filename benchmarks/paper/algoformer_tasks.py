@@ -17,12 +17,12 @@ from prompts import (
 from torch import Tensor
 
 from sklearn_looped.core.device import seeded_generator
-from sklearn_looped.learned.held_out import HELD_OUT
 from sklearn_looped.learned.priors import (
     AutoregressivePrior,
     NetworkLayersPrior,
     RepresentationPrior,
 )
+from sklearn_looped.learned.training.held_out import HELD_OUT
 
 LAPTOP = {
     "representation": Task(RepresentationPrior(), 5, 32),

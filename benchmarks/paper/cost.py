@@ -24,10 +24,10 @@ from published import PublishedNetwork, published_loss
 from tqdm.auto import tqdm
 
 from sklearn_looped.core.device import seeded_generator, training_dtype
-from sklearn_looped.learned.metatrain import PromptStream
-from sklearn_looped.learned.network import NetworkConfig
+from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.metatrain import PromptStream
+from sklearn_looped.learned.training.recipe import Recipe
 
 TRAINING, ANSWERING = "training, a prompt", "1,000 queries of one support"
 PUBLISHED = "published"

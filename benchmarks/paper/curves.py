@@ -12,8 +12,8 @@ from evidence import draw_errors, picture_file, print_table
 from function_classes import CLASSES
 
 from sklearn_looped.learned.checkpoints import WEIGHTS_FOLDER
-from sklearn_looped.learned.curve import read_curve
-from sklearn_looped.learned.pretrain import CURVE
+from sklearn_looped.learned.training.curve import read_curve
+from sklearn_looped.learned.training.pretrain import CURVE
 
 N_SHOWN = 12  # points of a curve in the table
 

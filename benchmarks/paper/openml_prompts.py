@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from sklearn_looped.learned.network import LoopedNetwork
+from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import OwnTables
-from sklearn_looped.learned.standardise import Standardiser
 
 sys.path.append(str(Path(__file__).parents[1]))
 from openml_binary import N_SHOTS, PAPER, SEEDS, load, prompts

@@ -25,10 +25,10 @@ from evidence import interval, verdict
 from openml_prompts import ARMS, N_FEATURES, Prompts, Table, correct, pool, read_sets
 from tqdm.auto import tqdm
 
-from sklearn_looped.learned.metatrain import meta_train
-from sklearn_looped.learned.network import PRESETS
+from sklearn_looped.learned.model.network import PRESETS
 from sklearn_looped.learned.priors import OwnTables, Prior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 # After openml_prompts, which makes the folder above importable.
 from openml_binary import N_SHOTS, NO_SIGNAL, OURS, PAPER, SEEDS  # isort: skip

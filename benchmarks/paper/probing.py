@@ -45,9 +45,9 @@ from unlooped import BUDGETS, trained
 
 from sklearn_looped.core.device import seeded_generator, training_dtype
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.held_out import HELD_OUT
-from sklearn_looped.learned.network import LoopedNetwork
-from sklearn_looped.learned.standardise import Standardiser
+from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.training.held_out import HELD_OUT
 
 N_EXAMPLES = 40
 TARGETS = ("X'y", "least squares")

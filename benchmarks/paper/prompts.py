@@ -15,10 +15,10 @@ from torch import Tensor
 
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.held_out import HELD_OUT
-from sklearn_looped.learned.network import LoopedNetwork
+from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import NetworkLayersPrior, Prior
-from sklearn_looped.learned.standardise import Standardiser
+from sklearn_looped.learned.training.held_out import HELD_OUT
 
 Model = Callable[[Tensor], Tensor]
 Method = Callable[[Tensor, Tensor], Model]

@@ -23,9 +23,9 @@ from prompts import Task, errors, standardised
 from report import RESULTS, print_table, read_rows
 from tqdm.auto import tqdm
 
-from sklearn_looped.learned.metatrain import meta_train
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 SHOWN = (1, 2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 80, 100)  # loops in tables
 Rows = list[dict[str, Any]]

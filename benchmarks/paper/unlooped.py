@@ -31,10 +31,10 @@ from evidence import (
 from function_classes import CLASSES, FAST, SPARSITIES, D, Errors, FunctionClass
 from prompts import Method, Task, errors, standardised
 
-from sklearn_looped.learned.metatrain import MetaTraining, meta_train
-from sklearn_looped.learned.network import PRESETS, NetworkConfig
+from sklearn_looped.learned.model.network import PRESETS, NetworkConfig
 from sklearn_looped.learned.priors import SparseLinearPrior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 RUNS = Path(__file__).parents[2] / "runs" / "paper_unlooped"
 CLOSE = 1.1  # "matches" and "stays": within 10 %

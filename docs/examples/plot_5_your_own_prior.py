@@ -24,9 +24,9 @@ import torch
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import save_checkpoint
-from sklearn_looped.learned.metatrain import meta_train
-from sklearn_looped.learned.network import NetworkConfig
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

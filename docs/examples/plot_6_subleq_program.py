@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from sklearn_looped import SubleqMachine
-from sklearn_looped.programmed.programs import MULTIPLY
+from sklearn_looped.programmed.machines.programs import MULTIPLY
 
 machine = SubleqMachine(n_memory=8, n_instructions=12)
 print(MULTIPLY)

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from sklearn_looped.bridge import DescentConfig
-from sklearn_looped.learned.metatrain import PromptStream, meta_train
 from sklearn_looped.learned.priors import IllConditionedLinearPrior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 config = DescentConfig(n_features=6, newton=True, trained=("step_size", "whitening"))
 recipe = Recipe(

@@ -14,9 +14,14 @@ from torch import Tensor, nn
 
 from sklearn_looped.bridge.layers import AffineLayers
 from sklearn_looped.core.loop import run_loop
-from sklearn_looped.learned.readout import Target
-from sklearn_looped.programmed.descent import NEWTON, Step, chebyshev_steps, descent_machine
-from sklearn_looped.programmed.linalg import Machine
+from sklearn_looped.learned.model.readout import Target
+from sklearn_looped.programmed.algorithms.descent import (
+    NEWTON,
+    Step,
+    chebyshev_steps,
+    descent_machine,
+)
+from sklearn_looped.programmed.algorithms.linalg import Machine
 
 TRAINABLE = ("step_size", "momentum", "whitening", "preconditioner")
 FLOOR = 1e-8  # of the normalised squared error: what is far below it is not worth a step
@@ -32,7 +37,7 @@ class LogErrorLoss(nn.Module):
     --------
     >>> import torch
     >>> from sklearn_looped.bridge.descent import LogErrorLoss
-    >>> from sklearn_looped.learned.readout import Target
+    >>> from sklearn_looped.learned.model.readout import Target
     >>> y = torch.tensor([[3.0, 1.0]])
     >>> LogErrorLoss()(0.9 * y[None, ..., None], Target.of(y))
     tensor(-2.0000)
@@ -113,12 +118,13 @@ class DescentConfig:
 
 
 class DescentNetwork(nn.Module):
-    r"""The loop body of `sklearn_looped.programmed.descent.descend` with weights to be learned.
+    r"""The loop body of in-context gradient descent, with weights to be learned.
 
-    As built it computes what `descend` computes with ``config.steps``. It is in float64, takes
-    tables in the canonical form of the learned half, and is trained by
-    `sklearn_looped.learned.metatrain.meta_train`: linear attention learns preconditioned gradient
-    descent (Gatmiry et al. 2024), here from a start that is one already.
+    As built it computes what
+    `sklearn_looped.programmed.algorithms.descent.descend` computes with ``config.steps``. It is in
+    float64, takes tables in the canonical form of the learned half, and is trained by
+    `sklearn_looped.learned.training.metatrain.meta_train`: linear attention learns preconditioned
+    gradient descent (Gatmiry et al. 2024), here from a start that is one already.
 
     Parameters
     ----------
@@ -216,7 +222,7 @@ class DescentNetwork(nn.Module):
         y : Tensor of shape (B, s)
             Targets of the support in canonical form.
         n_loops, window, n_grad_loops
-            As in `sklearn_looped.learned.network.LoopedNetwork.forward`.
+            As in `sklearn_looped.learned.model.network.LoopedNetwork.forward`.
 
         Returns
         -------

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from sklearn_looped.programmed.layers import Layer
+from sklearn_looped.programmed.transformer.layers import Layer
 
 Weights = list[dict[str, Tensor]]
 
@@ -32,7 +32,7 @@ class AffineLayers:
     --------
     >>> import torch
     >>> from sklearn_looped.bridge.layers import AffineLayers
-    >>> from sklearn_looped.programmed.layers import FeedForward, Layer, Unit
+    >>> from sklearn_looped.programmed.transformer.layers import FeedForward, Layer, Unit
     >>> def scale(values):
     ...     return [Layer((), FeedForward([Unit({0: 1.0}, {1: values[0]})], 2, ("row",)))]
     >>> layers = AffineLayers(scale, n_values=1)
@@ -66,7 +66,8 @@ class AffineLayers:
     def __call__(self, state: Tensor, weights: Weights) -> Tensor:
         """One pass of the loop body over batches of tokens, (..., n, width) -> same.
 
-        The dense evaluation of `sklearn_looped.programmed.layers.Layer`, up to the order of sums.
+        The dense evaluation of `sklearn_looped.programmed.transformer.layers.Layer`, up to the
+        order of sums.
         """
         for layer, W in zip(self.layers, weights, strict=True):
             state = _attend(layer, W, state)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from sklearn_looped.learned.columns import as_numbers, kind_of
-from sklearn_looped.learned.levels import level_name
+from sklearn_looped.learned.inference.columns import as_numbers, kind_of
+from sklearn_looped.learned.inference.levels import level_name
 
 MIN_ROWS = 10
 SEPARATORS = (",", ";", "\t", "|")

@@ -18,9 +18,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
-from sklearn_looped.learned.columns import as_numbers, factorized, kind_of
-from sklearn_looped.learned.dates import DateEncoder
-from sklearn_looped.learned.levels import level_name
+from sklearn_looped.learned.inference.columns import as_numbers, factorized, kind_of
+from sklearn_looped.learned.inference.dates import DateEncoder
+from sklearn_looped.learned.inference.levels import level_name
 
 BASELINES = {
     "regression": ("OLS", "LassoCV", "RidgeCV", "forest", "boosting", "LightGBM"),

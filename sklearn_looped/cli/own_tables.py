@@ -13,9 +13,9 @@ from sklearn.model_selection import train_test_split
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
 from sklearn_looped.cli.csv_files import MIN_ROWS, CsvFormat, is_regression, read_csv
 from sklearn_looped.estimators.in_context import predict_many
-from sklearn_looped.learned.encoding import TableEncoder
+from sklearn_looped.learned.inference.encoding import TableEncoder
 from sklearn_looped.learned.priors import Prior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.recipe import Recipe
 
 HELD_OUT = 0.2  # share of the rows of a table
 FRESH_TABLES = 16  # of a prior, drawn to score the result

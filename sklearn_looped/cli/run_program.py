@@ -15,9 +15,9 @@ from sklearn_looped.cli.arguments import add_parser, picture_file, positive
 from sklearn_looped.core.text import printable
 from sklearn_looped.inspection import MachineTraceDisplay
 from sklearn_looped.inspection.machine_attention import cell_names
-from sklearn_looped.programmed.assembler import Program
-from sklearn_looped.programmed.fleq_assembler import Cell, as_cell
-from sklearn_looped.programmed.machine import Machine
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
+from sklearn_looped.programmed.machines.machine import Machine
 
 
 def add_run_program(commands: Any) -> None:

@@ -21,10 +21,10 @@ from sklearn_looped.learned.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from sklearn_looped.learned.network import NetworkConfig
-from sklearn_looped.learned.on_demand import MAX_FEATURES, MAX_SUPPORT, configuration
+from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import PRIORS, OwnTables, Prior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.on_demand import MAX_FEATURES, MAX_SUPPORT, configuration
+from sklearn_looped.learned.training.recipe import Recipe
 
 FINE_TUNING_STEPS = 200
 SHIPPED = {True: "tabular", False: "tabular-classifier"}
@@ -130,7 +130,7 @@ def _train(
     recipe: Recipe,
     start: Checkpoint | None,
 ) -> None:
-    from sklearn_looped.learned.metatrain import meta_train  # skorch takes seconds
+    from sklearn_looped.learned.training.metatrain import meta_train  # skorch takes seconds
 
     try:
         run = meta_train(

@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_looped.learned.columns import is_temporal, to_table
+from sklearn_looped.learned.inference.columns import is_temporal, to_table
 
 Array = NDArray[np.float64]
 
@@ -29,8 +29,8 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     ----------
     estimator : estimator
     X : array-like, sparse, or DataFrame of shape (n_samples, n_features)
-        What `sklearn_looped.learned.columns.to_table` takes. NaN is allowed, infinite values are
-        not.
+        What `sklearn_looped.learned.inference.columns.to_table` takes. NaN is allowed, infinite
+        values are not.
     reset : bool
         True in `fit`, False in `predict`.
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_looped.inspection.style import COLOUR_MAP, label_ticks
-from sklearn_looped.programmed.assembler import Program
-from sklearn_looped.programmed.layers import Head
-from sklearn_looped.programmed.machine import Machine
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.machine import Machine
+from sklearn_looped.programmed.transformer.layers import Head
 
 
 class AttentionMap(NamedTuple):

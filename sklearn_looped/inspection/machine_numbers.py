@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 
-from sklearn_looped.programmed.fleq_assembler import Cell
+from sklearn_looped.programmed.machines.fleq_assembler import Cell
 
 MAX_WRITTEN_OUT = 32  # steps up to which the numbers written may stand in the picture
 _ROW, _CHARACTER = 0.13, 0.085  # height and width of small text, in inches

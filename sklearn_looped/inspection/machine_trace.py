@@ -28,9 +28,9 @@ from sklearn_looped.inspection.machine_numbers import (
     written_out,
 )
 from sklearn_looped.inspection.style import BLUE, COLOUR_MAP, VERMILION, label_ticks
-from sklearn_looped.programmed.assembler import Program
-from sklearn_looped.programmed.fleq_assembler import Cell, as_cell
-from sklearn_looped.programmed.machine import Machine
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
+from sklearn_looped.programmed.machines.machine import Machine
 
 MAX_WIDTH = 14.0  # inches
 

@@ -22,7 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from sklearn_looped.core.modes import in_own_modes
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.tensor_files import (
     CheckpointError,
     read_tensors,

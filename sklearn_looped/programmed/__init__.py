@@ -1,9 +1,11 @@
 """Weights written by hand, exact to a stated bound.
 
-`layout` names the fields of a token, `layers` and `evaluation` run them, `primitives` builds heads
-and hidden units from named fields, and `certificate` says why the result is exact. On these stand
-the machines, `subleq` and `fleq` (text to program in `assembler`, example programs in
-`programs`, their plain-Python twins in `interpreter`), and the algorithms that are blocks of
-their own: `sgd`, `descent`, `linalg`, `lloyd`, `smoother`, `kernel_machine` and the graph
-algorithms of `csgraph`.
+`transformer` is what all of it is built of: tokens with named fields, layers, heads and units of
+fixed weights, their evaluation, and the certificate that says why a result is exact. `machines`
+are computers whose program is data: SUBLEQ and FLEQ. `algorithms` are loops for one purpose:
+gradient descent, linear algebra, graphs, kernels, clustering.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,19 +1,16 @@
-import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import sklearn_looped
 from sklearn_looped.bridge import DescentConfig
 from sklearn_looped.bridge.layers import AffineLayers
-from sklearn_looped.learned.metatrain import PromptStream, meta_train
 from sklearn_looped.learned.priors import IllConditionedLinearPrior
-from sklearn_looped.learned.recipe import Recipe
-from sklearn_looped.programmed.descent import chebyshev_steps, descend
-from sklearn_looped.programmed.linalg.newton import _newton_machine
+from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.recipe import Recipe
+from sklearn_looped.programmed.algorithms.descent import chebyshev_steps, descend
+from sklearn_looped.programmed.algorithms.linalg.newton import _newton_machine
 
 CONFIGS = [
     DescentConfig(4),
@@ -152,19 +149,3 @@ def test_what_cannot_be_trained_is_refused():
         meta_train(CONFIGS[0], PRIOR, replace(RECIPE, n_features=(3, 9)))
     with pytest.raises(ValueError, match="softmax or graph heads"):
         AffineLayers(lambda _: _newton_machine(2, 0, "softmax").layers, 1)
-
-
-@pytest.mark.parametrize(
-    ("package", "unseen"),
-    [
-        ("core", "learned programmed bridge estimators"),
-        ("learned", "programmed bridge estimators"),
-        ("programmed", "learned bridge estimators"),
-        ("bridge", "estimators"),
-    ],
-)
-def test_imports_point_down_only(package, unseen):
-    folder = Path(sklearn_looped.__file__).parent / package
-    for file in folder.rglob("*.py"):
-        imports = re.findall(r"^\s*(?:from|import) sklearn_looped\.(\w+)", file.read_text(), re.M)
-        assert not set(imports) & set(unseen.split()), file

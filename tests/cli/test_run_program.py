@@ -1,7 +1,7 @@
 import pytest
 
 from sklearn_looped import __main__ as program
-from sklearn_looped.programmed.programs import MULTIPLY, linear_sgd
+from sklearn_looped.programmed.machines.programs import MULTIPLY, linear_sgd
 
 
 @pytest.fixture

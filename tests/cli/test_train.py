@@ -8,7 +8,7 @@ import pytest
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped import __main__ as program
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.tensor_files import read_tensors
 
 
@@ -116,7 +116,7 @@ def test_wrong_arguments_are_one_line_before_any_work(tmp_path, tables, capsys, 
     def refuse(*args, **kwargs):
         raise AssertionError("trained")
 
-    monkeypatch.setattr("sklearn_looped.learned.metatrain.meta_train", refuse)
+    monkeypatch.setattr("sklearn_looped.learned.training.metatrain.meta_train", refuse)
     out, table = tmp_path / "w.safetensors", ("--table", tables[0], "price")
     cases = [
         ((out,), "one of the arguments --prior --table is required"),
@@ -147,7 +147,7 @@ def test_a_stop_from_the_keyboard_says_how_to_go_on(tmp_path, capsys, monkeypatc
     def stop(*args, **kwargs):
         raise KeyboardInterrupt("Stopped after 1 of 2 steps.")
 
-    monkeypatch.setattr("sklearn_looped.learned.metatrain.meta_train", stop)
+    monkeypatch.setattr("sklearn_looped.learned.training.metatrain.meta_train", stop)
     path = tmp_path / "w.safetensors"
     with pytest.raises(SystemExit) as ended:
         train(path, "--prior", "linear", "--folder", tmp_path / "run")

@@ -3,8 +3,8 @@ import pytest
 from sklearn.datasets import make_friedman1
 
 from sklearn_looped import LoopedICLRegressor, LoopedICLRegressorCV
-from sklearn_looped.learned.conformal import conformal_levels, reached_levels
-from sklearn_looped.learned.readout import quantile_levels
+from sklearn_looped.learned.inference.conformal import conformal_levels, reached_levels
+from sklearn_looped.learned.model.readout import quantile_levels
 
 
 @pytest.mark.parametrize("noise", [0.0, 3.0])

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import sklearn_looped
 from sklearn_looped.estimators.fitting import unfitted_copy
-from sklearn_looped.estimators.programmed_linear import fit_many
+from sklearn_looped.estimators.sgd import fit_many
 
 ESTIMATORS = [
     sklearn_looped.ProgrammedSGDRegressor(random_state=0, max_iter=2, tol=None),

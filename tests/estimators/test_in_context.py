@@ -18,9 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped import LoopedICLRegressor
-from sklearn_looped.learned import on_demand
 from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from sklearn_looped.learned.network import LoopedNetwork
+from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.training import on_demand
 
 
 def relative(a, b):
@@ -212,7 +212,7 @@ def test_queries_are_taken_in_chunks_that_do_not_show(fitted, split, monkeypatch
         sizes.append(len(X))
         return predict_by_loop(ensemble, network, memories, X)
 
-    monkeypatch.setattr("sklearn_looped.learned.ensemble.CHUNK", 25)
+    monkeypatch.setattr("sklearn_looped.learned.inference.ensemble.CHUNK", 25)
     monkeypatch.setattr(type(fitted._ensemble), "predict_by_loop", recording)
     assert relative(fitted.predict(split[2]), whole) < 1e-5
     assert sizes == [25, 25, 10]
@@ -291,7 +291,7 @@ def test_weights_are_meta_trained_once_on_demand(tmp_path, monkeypatch, rng):
     first = LoopedICLRegressor(weights=None, prior="linear").fit(X, X[:, 0])
     (folder,) = tmp_path.iterdir()
     assert {path.name for path in folder.iterdir()} >= {"weights.safetensors"}
-    monkeypatch.setattr("sklearn_looped.learned.metatrain.meta_train", None)
+    monkeypatch.setattr("sklearn_looped.learned.training.metatrain.meta_train", None)
     again = LoopedICLRegressor(weights=None, prior="linear").fit(X, X[:, 0])
     assert again.weights_digest_ == first.weights_digest_
 

@@ -11,11 +11,11 @@ from sklearn.feature_selection import SelectFromModel
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.estimators.in_context import predict_many
 from sklearn_looped.inspection import AttentionDisplay
-from sklearn_looped.learned import ensemble, parts
 from sklearn_looped.learned.checkpoints import save_checkpoint
-from sklearn_looped.learned.experts import Experts
-from sklearn_looped.learned.members import average
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.inference import ensemble, parts
+from sklearn_looped.learned.inference.experts import Experts
+from sklearn_looped.learned.inference.members import average
+from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
 from sklearn_looped.estimators.in_context import predict_many
-from sklearn_looped.learned import many
+from sklearn_looped.learned.inference import many
 
 
 def tables_of(X, y, rng):

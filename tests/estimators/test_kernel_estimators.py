@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped import KernelMachineClassifier, KernelMachineRegressor
-from sklearn_looped.learned.support import canonical_order
+from sklearn_looped.learned.inference.support import canonical_order
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.halting import thriftiest_loop
-from sklearn_looped.learned.held_out import score_by_loop
+from sklearn_looped.learned.inference.halting import thriftiest_loop
 from sklearn_looped.learned.priors import SyntheticTables
+from sklearn_looped.learned.training.held_out import score_by_loop
 
 
 def relative(a, b):

@@ -10,8 +10,9 @@ from sklearn.base import clone
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
 from sklearn_looped.core import memory as machine
 from sklearn_looped.estimators.in_context import predict_many
-from sklearn_looped.learned import blocks, ensemble, parts
-from sklearn_looped.learned.members import Member
+from sklearn_looped.learned.inference import ensemble, parts
+from sklearn_looped.learned.inference.members import Member
+from sklearn_looped.learned.model import blocks
 
 CASES = [
     ("one", {"n_loops": 3}),

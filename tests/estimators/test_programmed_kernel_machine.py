@@ -13,13 +13,13 @@ from sklearn_looped.core.kernel_machine import _metric
 from sklearn_looped.core.kernel_ridge import Solution
 from sklearn_looped.core.kernels import KINDS, Kernel
 from sklearn_looped.core.stacking import TargetScale
-from sklearn_looped.programmed.kernel_machine import (
+from sklearn_looped.programmed.algorithms.kernel_machine import (
     HeavyBall,
     heavy_ball,
     kernel_machine_block,
     median_length,
 )
-from sklearn_looped.programmed.layout import Layout
+from sklearn_looped.programmed.transformer.layout import Layout
 
 
 def table(rng, n=40, d=3):

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from sklearn_looped import ProgrammedSGDClassifier, ProgrammedSGDRegressor
-from sklearn_looped.estimators.programmed_linear import fit_many
-from sklearn_looped.estimators.programmed_linear.base import build_block
+from sklearn_looped.estimators.sgd import fit_many
+from sklearn_looped.estimators.sgd.base import build_block
 
 # Scikit-learn 1.9 changed the objective of its stopping rule; ours is that of 1.9.
 same_stopping_rule = pytest.mark.skipif(

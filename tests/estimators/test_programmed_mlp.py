@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped import ProgrammedMLPClassifier, ProgrammedMLPRegressor
-from sklearn_looped.estimators.programmed_mlp.base import build_block
+from sklearn_looped.estimators.neural_network.base import build_block
 
 PLAIN_SGD = {"activation": "logistic", "solver": "sgd", "batch_size": 1, "momentum": 0}
 TOLERANCE = 1e-12

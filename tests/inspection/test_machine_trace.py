@@ -7,8 +7,8 @@ from torch.testing import assert_close
 
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.inspection import MachineTraceDisplay
-from sklearn_looped.programmed.interpreter import interpret_fleq, interpret_subleq
-from sklearn_looped.programmed.programs import MULTIPLY, linear_sgd
+from sklearn_looped.programmed.machines.interpreter import interpret_fleq, interpret_subleq
+from sklearn_looped.programmed.machines.programs import MULTIPLY, linear_sgd
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from sklearn_looped.learned.blocks import Block
+from sklearn_looped.learned.model.blocks import Block
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -20,11 +20,11 @@ from sklearn_looped.learned.checkpoints import (
     registry,
     save_checkpoint,
 )
-from sklearn_looped.learned.metatrain import meta_train
-from sklearn_looped.learned.network import LIMITS, NetworkConfig
+from sklearn_looped.learned.model.network import LIMITS, NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.recipe import Recipe
 from sklearn_looped.learned.tensor_files import tensor_digest
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_looped.learned.columns import as_numbers, kind_of, to_table
-from sklearn_looped.learned.encoding import TableEncoder
+from sklearn_looped.learned.inference.columns import as_numbers, kind_of, to_table
+from sklearn_looped.learned.inference.encoding import TableEncoder
 
 N = 80
 

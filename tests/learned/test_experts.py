@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sklearn_looped.learned.experts import Experts, silenced
-from sklearn_looped.learned.held_out import score_by_loop
-from sklearn_looped.learned.metatrain import PromptStream, meta_train
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
-from sklearn_looped.learned.opinions import N_EXPERTS, N_OPINION_FEATURES, opinion_features
+from sklearn_looped.learned.inference.experts import Experts, silenced
+from sklearn_looped.learned.inference.reader import Reader
+from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.opinions import N_EXPERTS, N_OPINION_FEATURES, opinion_features
 from sklearn_looped.learned.priors import SyntheticTables
-from sklearn_looped.learned.reader import Reader
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.held_out import score_by_loop
+from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 CONFIG = NetworkConfig(n_features=3, width=32, n_heads=4, n_loops=3, experts=True)
 

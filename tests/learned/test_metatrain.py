@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from sklearn_looped.learned.curve import HeldOutCurve, read_curve
-from sklearn_looped.learned.held_out import score_by_loop, squared_error
-from sklearn_looped.learned.metatrain import PromptStream, meta_train
-from sklearn_looped.learned.network import NetworkConfig
+from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior, OwnTables
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.curve import HeldOutCurve, read_curve
+from sklearn_looped.learned.training.held_out import score_by_loop, squared_error
+from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
 RECIPE = Recipe(
@@ -42,7 +42,7 @@ def steps_done(folder):
 
 def test_a_run_killed_three_times_ends_as_an_unbroken_one(tmp_path):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sklearn_looped.learned.metatrain", "torch._dynamo"])
+    context.set_forkserver_preload(["sklearn_looped.learned.training.metatrain", "torch._dynamo"])
     killed, moments = tmp_path / "killed", random.Random(0)
     for _ in range(3):
         begun = steps_done(killed)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sklearn_looped.learned.network import PRESETS, LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.network import PRESETS, LoopedNetwork, NetworkConfig
 
 
 def prompt(n_support=9, n_query=5, d=4, seed=0):

@@ -12,9 +12,9 @@ import torch
 from train_together import NETWORK, RECIPE, single_precision
 
 from sklearn_looped.core.processes import Processes
-from sklearn_looped.learned import metatrain
-from sklearn_looped.learned.metatrain import meta_train
 from sklearn_looped.learned.priors import LinearPrior
+from sklearn_looped.learned.training import metatrain
+from sklearn_looped.learned.training.metatrain import meta_train
 
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 ACCELERATE = [

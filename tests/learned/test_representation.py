@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_looped.learned.metatrain import PromptStream
 from sklearn_looped.learned.priors import (
     AutoregressivePrior,
     LinearPrior,
@@ -10,7 +9,8 @@ from sklearn_looped.learned.priors import (
     RepresentationPrior,
 )
 from sklearn_looped.learned.priors.representation import SLOPE
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.metatrain import PromptStream
+from sklearn_looped.learned.training.recipe import Recipe
 
 FOUND = [RepresentationPrior(noise=0.0), AutoregressivePrior(noise=0.0)]
 

@@ -10,9 +10,9 @@ from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.estimators.in_context import predict_many
 from sklearn_looped.learned.checkpoints import load_checkpoint, registry
-from sklearn_looped.learned.held_out import HELD_OUT
-from sklearn_looped.learned.pretrainings import PRETRAININGS
 from sklearn_looped.learned.priors import PRIORS, IllConditionedLinearPrior
+from sklearn_looped.learned.training.held_out import HELD_OUT
+from sklearn_looped.learned.training.pretrainings import PRETRAININGS
 
 N_PROMPTS, N_QUERY = 48, 8
 

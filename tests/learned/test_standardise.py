@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sklearn_looped.learned.standardise import Standardiser
+from sklearn_looped.learned.inference.standardise import Standardiser
 
 
 @pytest.fixture

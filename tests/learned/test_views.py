@@ -3,8 +3,8 @@ import pytest
 from scipy.special import ndtri
 from sklearn.preprocessing import QuantileTransformer
 
-from sklearn_looped.learned.encoding import Support
-from sklearn_looped.learned.views import NormalScores, Whitening, fit_views
+from sklearn_looped.learned.inference.encoding import Support
+from sklearn_looped.learned.inference.views import NormalScores, Whitening, fit_views
 
 
 def views_of(X, y, n_views, max_columns, max_rows):

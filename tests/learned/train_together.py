@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from sklearn_looped.core.processes import Processes
-from sklearn_looped.learned import metatrain
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.metatrain import meta_train
-from sklearn_looped.learned.network import NetworkConfig
-from sklearn_looped.learned.pretrain import Pretraining, _train
+from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training import metatrain
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.pretrain import Pretraining, _train
+from sklearn_looped.learned.training.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
 RECIPE = Recipe(

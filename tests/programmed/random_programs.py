@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from sklearn_looped.programmed.assembler import Program
-from sklearn_looped.programmed.fleq_assembler import OPERATIONS, Cell
-from sklearn_looped.programmed.fleq_assembler import Instruction as FleqInstruction
-from sklearn_looped.programmed.subleq import Instruction
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS, Cell
+from sklearn_looped.programmed.machines.fleq_assembler import Instruction as FleqInstruction
+from sklearn_looped.programmed.machines.subleq import Instruction
 
 
 def random_subleq(seed, n_memory, n_instructions, n_bits):

@@ -3,8 +3,8 @@
 import itertools
 
 from sklearn_looped import SubleqMachine
-from sklearn_looped.programmed.interpreter import interpret_subleq
-from sklearn_looped.programmed.subleq import assemble_subleq
+from sklearn_looped.programmed.machines.interpreter import interpret_subleq
+from sklearn_looped.programmed.machines.subleq import assemble_subleq
 
 
 def fitting(program, **options):

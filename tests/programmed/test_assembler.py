@@ -6,9 +6,13 @@ from hypothesis import strategies as st
 from random_programs import random_subleq
 
 from sklearn_looped import FleqMachine, SubleqMachine
-from sklearn_looped.programmed.fleq_assembler import assemble_fleq, write_fleq
-from sklearn_looped.programmed.interpreter import interpret_subleq
-from sklearn_looped.programmed.subleq_assembler import Instruction, assemble_subleq, write_subleq
+from sklearn_looped.programmed.machines.fleq_assembler import assemble_fleq, write_fleq
+from sklearn_looped.programmed.machines.interpreter import interpret_subleq
+from sklearn_looped.programmed.machines.subleq_assembler import (
+    Instruction,
+    assemble_subleq,
+    write_subleq,
+)
 
 SEEDS = st.integers(0, 2**16)
 

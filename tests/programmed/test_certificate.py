@@ -1,15 +1,15 @@
 import pytest
 import torch
 
-from sklearn_looped.programmed.certificate import (
+from sklearn_looped.programmed.transformer.certificate import (
     certify,
     integer_limit,
     logit_threshold,
     required_temperature,
 )
-from sklearn_looped.programmed.layers import FeedForward, Layer, Unit, ordered_softmax
-from sklearn_looped.programmed.layout import Layout
-from sklearn_looped.programmed.primitives import match_read
+from sklearn_looped.programmed.transformer.layers import FeedForward, Layer, Unit, ordered_softmax
+from sklearn_looped.programmed.transformer.layout import Layout
+from sklearn_looped.programmed.transformer.primitives import match_read
 
 DTYPES = [torch.float64, torch.float32]
 

@@ -7,9 +7,9 @@ from scipy.sparse import coo_array, csc_matrix, csr_array, issparse
 from scipy.sparse import csgraph as scipy_csgraph
 
 from sklearn_looped.programmed import csgraph
-from sklearn_looped.programmed.csgraph.search import MAX_BITS, choose, search_fields
-from sklearn_looped.programmed.evaluation import EVALUATIONS
-from sklearn_looped.programmed.layers import Layer
+from sklearn_looped.programmed.algorithms.csgraph.search import MAX_BITS, choose, search_fields
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
+from sklearn_looped.programmed.transformer.layers import Layer
 
 SEEDS = range(100)
 LARGE = {93: 48, 94: 64, 95: 96, 96: 128, 97: 128, 98: 200, 99: 256}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sklearn_looped.programmed.descent import NEWTON, Step, chebyshev_steps, descend
+from sklearn_looped.programmed.algorithms.descent import NEWTON, Step, chebyshev_steps, descend
 
 
 def heavy_ball(X, y, X_query, steps, n_loops):

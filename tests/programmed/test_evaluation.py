@@ -5,11 +5,11 @@ import torch
 from random_programs import random_fleq, random_subleq
 
 from sklearn_looped import FleqMachine, SubleqMachine
-from sklearn_looped.programmed import layers
-from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
-from sklearn_looped.programmed.layers import FeedForward, Head, Layer, Projection
-from sklearn_looped.programmed.layout import Layout, sign_code
-from sklearn_looped.programmed.primitives import add, linear_product, match_read
+from sklearn_looped.programmed.transformer import layers
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
+from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Projection
+from sklearn_looped.programmed.transformer.layout import Layout, sign_code
+from sklearn_looped.programmed.transformer.primitives import add, linear_product, match_read
 
 
 def textbook(layer, X):

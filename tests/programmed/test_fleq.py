@@ -8,10 +8,10 @@ from random_programs import random_fleq
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped import FleqMachine
-from sklearn_looped.programmed import programs
-from sklearn_looped.programmed.evaluation import EVALUATIONS
-from sklearn_looped.programmed.fleq_assembler import Cell, assemble_fleq
-from sklearn_looped.programmed.interpreter import interpret_fleq
+from sklearn_looped.programmed.machines import programs
+from sklearn_looped.programmed.machines.fleq_assembler import Cell, assemble_fleq
+from sklearn_looped.programmed.machines.interpreter import interpret_fleq
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 
 
 def run_both(text, n_entries=1, **data):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_looped.programmed.layout import Layout, n_code_bits, sign_code, sign_value
+from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code, sign_value
 
 
 def test_fields_are_consecutive_and_do_not_overlap():

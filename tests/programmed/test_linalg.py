@@ -7,8 +7,7 @@ from numpy.linalg import LinAlgError
 from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_looped.programmed.layout import Layout
-from sklearn_looped.programmed.linalg import (
+from sklearn_looped.programmed.algorithms.linalg import (
     affine,
     eigh_power,
     inv,
@@ -17,15 +16,19 @@ from sklearn_looped.programmed.linalg import (
     solve,
     transpose,
 )
-from sklearn_looped.programmed.linalg.moments import _moments_machine
-from sklearn_looped.programmed.linalg.multiply import _multiply_machine, _transpose_machine
-from sklearn_looped.programmed.linalg.newton import _newton_machine
-from sklearn_looped.programmed.linalg.power import (
+from sklearn_looped.programmed.algorithms.linalg.moments import _moments_machine
+from sklearn_looped.programmed.algorithms.linalg.multiply import (
+    _multiply_machine,
+    _transpose_machine,
+)
+from sklearn_looped.programmed.algorithms.linalg.newton import _newton_machine
+from sklearn_looped.programmed.algorithms.linalg.power import (
     _deflate_machine,
     _normalise_machine,
     _square_machine,
 )
-from sklearn_looped.programmed.primitives import product_error
+from sklearn_looped.programmed.transformer.layout import Layout
+from sklearn_looped.programmed.transformer.primitives import product_error
 
 KINDS = ("linear", "softmax")
 # Largest error allowed against numpy, relative to the result: the documented accuracies.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.linalg import LinAlgError
 
-from sklearn_looped.programmed.linalg import eigh_power, inv, matmul, solve, transpose
+from sklearn_looped.programmed.algorithms.linalg import eigh_power, inv, matmul, solve, transpose
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_looped.programmed.layout import Layout
-from sklearn_looped.programmed.lloyd import _lloyd_machine, lloyd, nearest
-from sklearn_looped.programmed.smoother import _smoother_machine, smooth
+from sklearn_looped.programmed.algorithms.lloyd import _lloyd_machine, lloyd, nearest
+from sklearn_looped.programmed.algorithms.smoother import _smoother_machine, smooth
+from sklearn_looped.programmed.transformer.layout import Layout
 
 
 def plain_step(X, centres):

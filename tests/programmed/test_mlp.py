@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.special import expit, softmax
 
-from sklearn_looped.programmed.certificate import logit_threshold
-from sklearn_looped.programmed.evaluation import EVALUATIONS
-from sklearn_looped.programmed.mlp import MLPBlock, Network, predict, punch, run
+from sklearn_looped.programmed.algorithms.mlp import MLPBlock, Network, predict, punch, run
+from sklearn_looped.programmed.transformer.certificate import logit_threshold
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 
 OUTPUTS = {"identity": lambda z: z, "logistic": expit, "softmax": softmax}
 SHAPES = [

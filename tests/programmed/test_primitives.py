@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from sklearn_looped.programmed.certificate import certify
-from sklearn_looped.programmed.evaluation import EVALUATIONS, LoopedTransformer
-from sklearn_looped.programmed.layers import FeedForward, Layer, ordered_matmul
-from sklearn_looped.programmed.layout import Layout, sign_code, sign_value
-from sklearn_looped.programmed.primitives import (
+from sklearn_looped.programmed.transformer.certificate import certify
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
+from sklearn_looped.programmed.transformer.layers import FeedForward, Layer, ordered_matmul
+from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign_value
+from sklearn_looped.programmed.transformer.primitives import (
     add,
     argmin,
     broadcast,

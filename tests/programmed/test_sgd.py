@@ -7,10 +7,7 @@ import pytest
 import torch
 from sklearn.utils._seq_dataset import ArrayDataset64
 
-from sklearn_looped.programmed.evaluation import EVALUATIONS
-from sklearn_looped.programmed.layers import Layer
-from sklearn_looped.programmed.layout import Layout
-from sklearn_looped.programmed.sgd import (
+from sklearn_looped.programmed.algorithms.sgd import (
     Lane,
     Samples,
     SGDBlock,
@@ -19,14 +16,17 @@ from sklearn_looped.programmed.sgd import (
     run_lanes,
     score_samples,
 )
-from sklearn_looped.programmed.sgd.products import (
+from sklearn_looped.programmed.algorithms.sgd.products import (
     Stage,
     build_layers,
     dot,
     error_bound,
     scaled_copy,
 )
-from sklearn_looped.programmed.sgd.training import visiting_order
+from sklearn_looped.programmed.algorithms.sgd.training import visiting_order
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
+from sklearn_looped.programmed.transformer.layers import Layer
+from sklearn_looped.programmed.transformer.layout import Layout
 
 REGRESSION = ("squared_error", "huber", "epsilon_insensitive")
 CLASSIFICATION = ("hinge", "log_loss")

@@ -9,11 +9,11 @@ from sklearn.exceptions import ConvergenceWarning
 from subleq_runs import fitting, run_both
 
 from sklearn_looped import SubleqMachine
-from sklearn_looped.programmed import programs
-from sklearn_looped.programmed.evaluation import EVALUATIONS
-from sklearn_looped.programmed.interpreter import interpret_subleq
-from sklearn_looped.programmed.paper_subleq import EPSILON
-from sklearn_looped.programmed.subleq import assemble_subleq
+from sklearn_looped.programmed.machines import programs
+from sklearn_looped.programmed.machines.interpreter import interpret_subleq
+from sklearn_looped.programmed.machines.paper_subleq import EPSILON
+from sklearn_looped.programmed.machines.subleq import assemble_subleq
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 
 # --- exactness ------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ import pytest
 from subleq_runs import fitting, run_both
 
 from sklearn_looped import SubleqMachine
-from sklearn_looped.programmed import programs
-from sklearn_looped.programmed.subleq import assemble_subleq
+from sklearn_looped.programmed.machines import programs
+from sklearn_looped.programmed.machines.subleq import assemble_subleq
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (2, 3), (-7, 3), (100, -250)])

@@ -19,10 +19,10 @@ from sklearn_looped import (
     __version__,
 )
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.metatrain import MetaTraining, meta_train
-from sklearn_looped.learned.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.recipe import Recipe
+from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
+from sklearn_looped.learned.training.recipe import Recipe
 from sklearn_looped.programmed import csgraph, linalg
 
 

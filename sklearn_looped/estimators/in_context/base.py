@@ -19,11 +19,11 @@ from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
-from sklearn_looped.learned.constant import ConstantEnsemble, is_constant
-from sklearn_looped.learned.encoding import Array, Support, TableEncoder
-from sklearn_looped.learned.ensemble import ByLoop, SupportEnsemble
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
-from sklearn_looped.learned.halting import (
+from sklearn_looped.learned.inference.constant import ConstantEnsemble, is_constant
+from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.inference.ensemble import ByLoop, SupportEnsemble
+from sklearn_looped.learned.inference.halting import (
     ExitRule,
     Gate,
     Settled,
@@ -31,9 +31,9 @@ from sklearn_looped.learned.halting import (
     leave_by_rule,
     thriftiest_loop,
 )
-from sklearn_looped.learned.members import Memories
-from sklearn_looped.learned.network import LoopedNetwork
-from sklearn_looped.learned.views import fit_views
+from sklearn_looped.learned.inference.members import Memories
+from sklearn_looped.learned.inference.views import fit_views
+from sklearn_looped.learned.model.network import LoopedNetwork
 
 MADE_ON_USE = ("_network", "_memories")  # of the fitted attributes, once after unpickling
 

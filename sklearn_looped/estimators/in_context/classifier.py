@@ -16,7 +16,7 @@ from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
 from sklearn_looped.estimators.validation import validate_labels
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.encoding import Array, Support
+from sklearn_looped.learned.inference.encoding import Array, Support
 
 ARRAYS = 4  # of one number a row and class, which `fit` makes
 TINY = 1e-7  # probabilities are kept this far from 0 and 1 where their logarithm is taken
@@ -88,8 +88,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     Notes
     -----
     Missing cells (NaN) are information to the network; columns are read by what their cells hold
-    (`sklearn_looped.learned.encoding.TableEncoder`). A pickle carries the support and, for shipped
-    weights, their name and digest in place of the weights.
+    (`sklearn_looped.learned.inference.encoding.TableEncoder`). A pickle carries the support and,
+    for shipped weights, their name and digest in place of the weights.
 
     References
     ----------

@@ -20,8 +20,8 @@ from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.columns import to_table
 from sklearn_looped.learned.fields import MAX_LOOPS
+from sklearn_looped.learned.inference.columns import to_table
 
 
 class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):

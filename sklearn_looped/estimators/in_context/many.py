@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.in_context.base import InContextEstimator, network_on
 from sklearn_looped.estimators.validation import validate_table
-from sklearn_looped.learned.many import predict_tables
+from sklearn_looped.learned.inference.many import predict_tables
 
 
 def predict_many(

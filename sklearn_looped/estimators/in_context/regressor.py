@@ -15,17 +15,17 @@ from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
 from sklearn_looped.estimators.validation import check_bounds, validate_training
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.conformal import (
+from sklearn_looped.learned.inference.conformal import (
     check_conformal,
     conformal_levels,
     folds_of,
     reached_levels,
 )
-from sklearn_looped.learned.encoding import Array, Support
-from sklearn_looped.learned.on_demand import meta_trained
+from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.support import mean_target
+from sklearn_looped.learned.model.readout import deviation_of, interpolate_quantiles
 from sklearn_looped.learned.priors import PRIORS
-from sklearn_looped.learned.readout import deviation_of, interpolate_quantiles
-from sklearn_looped.learned.support import mean_target
+from sklearn_looped.learned.training.on_demand import meta_trained
 
 LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
@@ -65,8 +65,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     weights : str, path or None, default="tabular"
         Name of shipped weights, path of a checkpoint file, or None: weights are meta-trained on
         `prior` for the table's size at the first `fit` and cached on disk (minutes; see
-        `sklearn_looped.learned.on_demand`). Shipped are "tabular" and, for function classes in
-        20 columns, most of them those of [1]_, "linear", "ill-conditioned-linear",
+        `sklearn_looped.learned.training.on_demand`). Shipped are "tabular" and, for function
+        classes in 20 columns, most of them those of [1]_, "linear", "ill-conditioned-linear",
         "sparse-linear", "decision-tree" and "relu-network"; their cards, beside them, say whether
         means are taken off.
     n_loops : int, "auto" or None, default=None
@@ -128,9 +128,9 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     scikit-learn's checks ask, and where the offset of y is more than 10,000 times its spread, or
     its size outside the range of float32. Missing cells (NaN) are information to the network.
     Rows that repeat are joined into one of their summed weight. Columns are read by what their
-    cells hold (`sklearn_looped.learned.encoding.TableEncoder`), and of rows that are all the same
-    the distribution of their targets is predicted. A pickle carries the support and, for shipped
-    weights, their name and digest in place of the weights.
+    cells hold (`sklearn_looped.learned.inference.encoding.TableEncoder`), and of rows that are all
+    the same the distribution of their targets is predicted. A pickle carries the support and, for
+    shipped weights, their name and digest in place of the weights.
 
     References
     ----------

@@ -18,8 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
-from sklearn_looped.learned.encoding import Array, Support, TableEncoder
-from sklearn_looped.learned.standardise import Standardiser
+from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.inference.standardise import Standardiser
 
 CLIP = 8.0  # standard deviations: cells beyond are outliers
 BATCH = 1024  # queries at a time

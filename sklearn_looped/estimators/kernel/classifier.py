@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
 from sklearn_looped.estimators.validation import validate_labels
-from sklearn_looped.learned.encoding import Array
+from sklearn_looped.learned.inference.encoding import Array
 
 FLOORS = 10 ** np.arange(-2, -0.4, 0.5)  # scores below count as much
 EXPONENTS = 2 ** np.arange(-2, 4.1, 0.5)

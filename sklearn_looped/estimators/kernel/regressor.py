@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
 from sklearn_looped.estimators.validation import validate_training
-from sklearn_looped.learned.encoding import Array
+from sklearn_looped.learned.inference.encoding import Array
 
 
 class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
@@ -75,8 +75,8 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     -----
     Deterministic, and independent of the order of rows and columns and of units. Columns are
     standardised and clipped at 8 standard deviations; missing cells (NaN) count as the mean, and
-    nominal columns of a DataFrame are encoded (see `sklearn_looped.learned.encoding`). Predictions
-    stay within half the targets' range beyond it.
+    nominal columns of a DataFrame are encoded (see `sklearn_looped.learned.inference.encoding`).
+    Predictions stay within half the targets' range beyond it.
 
     References
     ----------

@@ -1,0 +1,217 @@
+"""K-means: Lloyd's algorithm by hard attention in a looped transformer."""
+
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+from warnings import warn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
+from sklearn.cluster import kmeans_plusplus
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.programmed.algorithms.linalg import Array, exponents
+from sklearn_looped.programmed.algorithms.lloyd import LloydStep, lloyd, middle, nearest
+
+
+class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
+    r"""K-means clustering inside a looped transformer whose weights are written by hand.
+
+    Samples and centres are tokens. One loop is one step of Lloyd's algorithm: samples attend to
+    their nearest centre, by a softmax so hard that it is one-hot, and centres attend to their
+    samples, whose mean a softmax of equal scores is; see
+    `sklearn_looped.programmed.algorithms.lloyd`.
+
+    It is :class:`~sklearn.cluster.KMeans` with ``algorithm="lloyd"`` and ``n_init=1``: the same
+    starts for the same `random_state`, the same labels, and centres to about 1e-14 of the
+    data's size. Two differences. Squared distances that differ by less than about
+    1e-13 of a sample's squared distance from the medians are ties, and go to the centre of the
+    lower number, where scikit-learn leaves them to rounding; data of few digits have such ties.
+    And a centre that loses all its samples stays where it is, with a warning at the end if it
+    never gets any back, where scikit-learn moves it to the sample farthest from its centre.
+
+    The transformer does the arithmetic. The host chooses the starts, takes the medians of the
+    features as the origin, loads the tapes, in units of powers of two, reads them, and stops the
+    loops. A sample far from all others has units of its own, so it changes neither the precision
+    of the others nor, in `predict`, anything but its own label.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters.
+    init : {"k-means++", "random"} or array-like, default="k-means++"
+        Starting centres of shape (n_clusters, n_features), or how scikit-learn draws them.
+    max_iter : int, default=300
+        Cap on the number of steps.
+    tol : float, default=1e-4
+        Stop when the centres' squared moves sum up to less than `tol` times the mean variance of
+        the features, or when no label changes.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the starting centres.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+        Centres.
+    labels_ : ndarray of shape (n_samples,)
+        Cluster of each sample.
+    inertia_ : float
+        Sum of squared distances of the samples to their centres; infinite or 0 where it is
+        beyond the range of float64.
+    n_iter_ : int
+        Steps run.
+    n_loops_ : int
+        Loops run: the steps, and one for the final labels.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` had any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped import ProgrammedKMeans
+    >>> X = np.array([[0.0], [2.0], [9.0]])
+    >>> model = ProgrammedKMeans(n_clusters=2, init=[[1.0], [2.0]]).fit(X)
+    >>> model.labels_, model.cluster_centers_.ravel().round(12), model.inertia_
+    (array([0, 0, 1], dtype=int32), array([1., 9.]), 2.0)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"k-means++", "random"}), "array-like"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: str | ArrayLike = "k-means++",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Run Lloyd's algorithm inside the transformer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, before any work; or if a sample is 2**200
+            times as far from the medians as half of the samples are.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If a cluster ends without samples.
+        """
+        samples: Array = validate_data(self, X, dtype=np.float64)
+        if len(samples) < self.n_clusters:
+            raise ValueError(f"n_samples={len(samples)} should be >= n_clusters={self.n_clusters}.")
+        start = self._check_init(samples)
+        unit = int(exponents(samples))
+        X = np.ldexp(samples, -unit)
+        origin = np.median(X, axis=0)  # a far sample does not move it
+        with np.errstate(over="ignore"):  # `lloyd` refuses starts that are far beyond the data
+            start = X[self._draw(X)] if start is None else np.ldexp(start, -unit)
+        start = start - origin
+        stop = _Settled(self.tol * float(np.mean(np.var(X, axis=0))), start)
+        steps = list(lloyd(X, start, self.max_iter, origin=origin, until=stop))
+        centres = steps[-1].centres
+        (last,) = lloyd(X, centres, 1, origin=origin)
+        self.labels_ = last.membership.argmax(axis=1).astype(np.int32)
+        self.cluster_centers_ = np.ldexp(centres + origin, unit)
+        with np.errstate(over="ignore", under="ignore"):
+            self.inertia_ = float(np.ldexp(last.inertia, 2 * unit))
+        self.n_iter_, self.n_loops_ = len(steps), len(steps) + 1
+        self._unit = middle(X, origin) + unit
+        self._origin, self._centres = np.ldexp(origin, unit), np.ldexp(centres, unit)
+        n_found = len(np.unique(self.labels_))
+        if n_found < self.n_clusters:
+            warn(
+                f"{self.n_clusters - n_found} of n_clusters={self.n_clusters} clusters have no "
+                "samples; ask for fewer, or give other starting centres.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return self
+
+    def _check_init(self, X: Array) -> Array | None:
+        """Check starting centres; None if they are to be drawn."""
+        if isinstance(self.init, str):
+            return None
+        start = check_array(self.init, dtype=np.float64, input_name="init")
+        if start.shape != (self.n_clusters, X.shape[1]):
+            raise ValueError(
+                f"Got init of shape {start.shape}, but n_clusters={self.n_clusters} and X has "
+                f"{X.shape[1]} features."
+            )
+        return start
+
+    def _draw(self, X: Array) -> NDArray[np.intp]:
+        """Draw samples to start from as scikit-learn draws them."""
+        random_state = check_random_state(self.random_state)
+        if self.init == "k-means++":
+            centred = X - X.mean(axis=0)  # in its last digits too, which break ties
+            return kmeans_plusplus(centred, self.n_clusters, random_state=random_state)[1]
+        uniform = np.full(len(X), 1 / len(X))
+        return random_state.choice(len(X), size=self.n_clusters, replace=False, p=uniform)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int32]:
+        """Nearest centre of each sample, by hard attention.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        samples: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        labels = nearest(samples, self._centres, origin=self._origin, unit=self._unit)
+        return labels.astype(np.int32)
+
+
+class _Settled:
+    """scikit-learn's stop rule: no label changes, or the centres hardly move."""
+
+    def __init__(self, tol: float, start: Array) -> None:
+        self.tol = tol
+        self.membership, self.centres = np.empty(0), start
+
+    def __call__(self, step: LloydStep) -> bool:
+        same = np.array_equal(step.membership, self.membership)
+        move = float(((step.centres - self.centres) ** 2).sum())
+        self.membership, self.centres = step.membership, step.centres
+        return same or move <= self.tol

@@ -1,0 +1,223 @@
+"""Principal components by power iteration in a looped transformer."""
+
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+from warnings import warn
+
+import numpy as np
+from numpy.linalg import LinAlgError
+from numpy.typing import ArrayLike
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.extmath import svd_flip
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.programmed.algorithms.linalg import (
+    Array,
+    affine,
+    eigh_power,
+    exponents,
+    moments,
+    scale_back,
+)
+
+
+class ProgrammedPCA(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DocumentationLink, BaseEstimator
+):
+    r"""Principal component analysis inside a looped transformer whose weights are written by hand.
+
+    The samples are tokens. An attention average takes the means off, linear attention computes
+    the covariance matrix, and looped blocks find its eigenvectors by powers and deflation, see
+    `sklearn_looped.programmed.algorithms.linalg.eigh_power`. `transform` and `inverse_transform`
+    are one layer of linear attention.
+
+    It is :class:`~sklearn.decomposition.PCA`, signs included, to about
+    ``1e-15 * variance[0] / gap`` in a component, with the gap of its variance to the next one:
+    the covariance matrix holds small variances to 1e-16 of the largest only. A loop squares the
+    matrix, so close eigenvalues take :math:`\log_2` of their relative gap loops more, few, but
+    they cost digits; the estimator warns when fewer than `tol` are left.
+
+    The transformer does the arithmetic. The host loads the tapes, in units of a power of two,
+    copies results from one to the next, divides the eigenvalues by ``n_samples - 1`` and by their
+    sum, chooses the signs, stops the loops, and computes the certificate.
+
+    Parameters
+    ----------
+    n_components : int or None, default=None
+        Number of components, at most ``min(n_samples, n_features)``. None: that many.
+    tol : float, default=1e-6
+        Error of the components, which have length 1, above which `fit` warns.
+    max_loops : int, default=100
+        Cap on the number of squarings for a component.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components_, n_features)
+        Components in rows, of length 1, from the largest variance on; the entry of each that is
+        largest in absolute value is positive.
+    explained_variance_ : ndarray of shape (n_components_,)
+        Variance along each component.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        Its share in the total variance.
+    mean_ : ndarray of shape (n_features,)
+        Means of the features.
+    n_components_ : int
+        Number of components.
+    n_loops_ : int
+        Loops run.
+    certificate_ : Certificate
+        ``certificate_.error_bound`` bounds the error of `explained_variance_` against the
+        covariance matrix as it was rounded.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` had any.
+
+    References
+    ----------
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Table 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped import ProgrammedPCA
+    >>> X = np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
+    >>> model = ProgrammedPCA(n_components=1).fit(X)
+    >>> model.components_.round(12), model.transform([[6.0, 8.0]]).round(12)
+    (array([[0.6, 0.8]]), array([[5.]]))
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "max_loops": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self, n_components: int | None = None, *, tol: float = 1e-6, max_loops: int = 100
+    ) -> None:
+        self.n_components = n_components
+        self.tol = tol
+        self.max_loops = max_loops
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Find the components, inside the transformer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, before any work; if variances are beyond the
+            range of float64.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If close variances leave a component with an error above `tol`.
+        """
+        samples: Array = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        n, d = samples.shape
+        k = min(n, d) if self.n_components is None else self.n_components
+        if k > min(n, d):
+            raise ValueError(f"Got n_components={k}, but min(n_samples, n_features)={min(n, d)}.")
+        unit = int(exponents(samples))  # of lengths; variances are in its square
+        mean, _, gram = moments(np.ldexp(samples, -unit))
+        if not gram.any():
+            raise ValueError("Got features that are all constant, so there are no components.")
+        asked = min(k + 1, d)  # one more, for the gap behind the last component
+        result = eigh_power(gram, asked, max_loops=self.max_loops)
+        variances = result.value.eigenvalues[::-1] / (n - 1)
+        bound = result.certificate.error_bound / (n - 1)
+        largest = np.maximum(variances[:k], 0)
+        try:
+            explained, error = scale_back(largest, bound, 2 * unit)
+        except LinAlgError:
+            raise ValueError(
+                f"Got features up to {np.abs(samples).max():.1e}, whose variances are beyond the "
+                "range of float64; measure them in another unit."
+            ) from None
+        vectors = result.value.eigenvectors[:, ::-1][:, :k]
+        _, self.components_ = svd_flip(None, vectors.T, u_based_decision=False)
+        self.mean_, self.explained_variance_ = np.ldexp(mean, unit), explained
+        self.explained_variance_ratio_ = largest * (n - 1) / np.trace(gram)
+        self.n_components_, self.n_loops_ = k, result.n_loops + 1
+        self.certificate_ = replace(result.certificate, error_bound=error)
+        self._check_gaps(variances, k, bound)
+        return self
+
+    def _check_gaps(self, variances: Array, k: int, bound: float) -> None:
+        gaps = -np.diff(variances)[:k]
+        if gaps.size and not bound < self.tol * gaps.min():
+            i = int(np.argmin(gaps))
+            error = bound / max(gaps[i], np.finfo(np.float64).tiny)
+            warn(
+                f"Components {i} and {i + 1} have variances that differ by {gaps[i]:.1e}, so "
+                f"they are certain to {min(error, 1.0):.1e} only, but tol={self.tol:g}. Ask for "
+                "fewer components, scale the features, or raise tol.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def transform(self, X: ArrayLike) -> Array:
+        """Coordinates along the components, by linear attention.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples, n_components_)
+        """
+        check_is_fitted(self)
+        samples: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        return affine(samples, self.components_.T, self.mean_, np.zeros(self.n_components_))
+
+    def inverse_transform(self, X: ArrayLike) -> Array:
+        """Map coordinates back to samples, by linear attention.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components_)
+            Coordinates along the components.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        scores = check_array(X, dtype=np.float64)
+        if scores.shape[1] != self.n_components_:
+            raise ValueError(
+                f"Got {scores.shape[1]} columns, but there are {self.n_components_} components."
+            )
+        return affine(scores, self.components_, np.zeros(self.n_components_), self.mean_)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_

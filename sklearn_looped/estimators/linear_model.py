@@ -1,0 +1,256 @@
+"""Linear and ridge regression: normal equations and Newton's inverse in a looped transformer."""
+
+from dataclasses import replace
+from numbers import Integral, Real
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.linalg import LinAlgError
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.programmed.algorithms.linalg import (
+    Array,
+    affine,
+    exponents,
+    moments,
+    scale_back,
+    solve,
+)
+
+
+class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
+    """Least squares with a penalty of `_penalty` on the squared coefficients."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "fit_intercept": ["boolean"],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "max_loops": [Interval(Integral, 1, None, closed="left")],
+    }
+    fit_intercept: bool
+    tol: float
+    max_loops: int
+
+    @property
+    def _penalty(self) -> float:
+        return 0.0
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Form the normal equations and solve them, inside the transformer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Targets.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter is not valid, before any work.
+        numpy.linalg.LinAlgError
+            If the normal equations are singular: features that are constant, or combinations of
+            others, or as many as the samples, without a penalty. It is a ValueError.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the certificate does not promise `tol`.
+        """
+        samples, targets = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        table = np.column_stack([samples, targets])
+        d = samples.shape[1]
+        unit = exponents(table, 0)  # of each column; a penalty counts in squares of these
+        if self._penalty:
+            unit[:d] = np.maximum(unit[:d], np.frexp(np.sqrt(self._penalty))[1])
+        penalty = np.append(np.ldexp(self._penalty, -2 * unit[:d]), 0.0)
+        table = np.ldexp(table, -unit)
+        mean, _, gram = moments(table, centre=self.fit_intercept, penalty=penalty)
+        if self._penalty == 0:
+            self._check_rank(table[:, :d], gram)
+        result = solve(gram[:d, :d], gram[:d, d], tol=self.tol, max_loops=self.max_loops)
+        scale = unit[d] - unit[:d]
+        self.coef_, bound = scale_back(result.value, result.certificate.error_bound, scale)
+        self.n_loops_ = result.n_loops + 1
+        self.certificate_ = replace(result.certificate, error_bound=bound)
+        at_zero = affine(np.zeros((1, d)), result.value[:, None], mean[:d], mean[d:])
+        self.intercept_ = float(np.ldexp(at_zero[0, 0], unit[d])) if self.fit_intercept else 0.0
+        return self
+
+    def _check_rank(self, X: Array, gram: Array) -> None:
+        """Raise where rounding would be taken for data: a constant feature, too few samples."""
+        n, d = X.shape
+        if n - self.fit_intercept < d:
+            raise LinAlgError(
+                f"Singular normal equations: {d} coefficients are not determined by n_samples={n}; "
+                "give more samples or use ProgrammedRidge."
+            )
+        rounding = n * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
+        constant = np.diag(gram)[:d] <= n * rounding**2
+        if constant.any():
+            raise LinAlgError(
+                f"Singular normal equations: feature {int(np.argmax(constant))} is constant to "
+                "rounding; drop it or use ProgrammedRidge."
+            )
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predict by linear attention over the coefficients.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Returns
+        -------
+        y : ndarray of shape (n_queries,)
+            Predicted targets.
+        """
+        check_is_fitted(self)
+        queries: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        origin, offset = np.zeros(queries.shape[1]), np.array([self.intercept_])
+        return affine(queries, self.coef_[:, None], origin, offset)[:, 0]
+
+
+class ProgrammedLinearRegression(_LeastSquares):
+    r"""Ordinary least squares inside a looped transformer whose weights are written by hand.
+
+    The samples are tokens. An attention average takes the means off, linear attention computes
+    the normal equations :math:`X^\top X w = X^\top y`, and one block of two attention layers is
+    looped to solve them: Newton-Schulz inverse with iterative refinement, see
+    `sklearn_looped.programmed.algorithms.linalg.solve`. `predict` is one layer of linear attention.
+
+    It is :class:`~sklearn.linear_model.LinearRegression` to the certified error, which grows with
+    the *square* of the condition number of X, with its columns scaled: certified
+    to 1e-8 up to about 3e3. Beyond that a ConvergenceWarning gives the numbers. Where
+    scikit-learn takes the solution of least norm, of singular equations, an error is raised.
+
+    The transformer does the arithmetic. The host loads the tapes, in units of powers of two,
+    copies results from one to the next, stops the loops, and computes the certificate.
+
+    Parameters
+    ----------
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    tol : float, default=1e-8
+        Error relative to the largest coefficient that the certificate is to promise, with each
+        feature in units of the power of two above it.
+    max_loops : int, default=128
+        Cap on the number of loops; about twice the binary logarithm of the condition number of
+        the normal equations is needed.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients.
+    intercept_ : float
+        Intercept.
+    n_loops_ : int
+        Loops run.
+    certificate_ : Certificate
+        ``certificate_.error_bound`` bounds the error of every coefficient against the exact
+        solution of the normal equations as they were rounded.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` had any.
+
+    References
+    ----------
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Table 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped import ProgrammedLinearRegression
+    >>> X, y = np.array([[0.0], [1.0], [3.0]]), np.array([1.0, 3.0, 7.0])
+    >>> model = ProgrammedLinearRegression().fit(X, y)
+    >>> model.coef_.round(12), round(model.intercept_, 12), model.n_loops_
+    (array([2.]), 1.0, 9)
+    """
+
+    def __init__(
+        self, *, fit_intercept: bool = True, tol: float = 1e-8, max_loops: int = 128
+    ) -> None:
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_loops = max_loops
+
+
+class ProgrammedRidge(_LeastSquares):
+    r"""Ridge regression inside a looped transformer whose weights are written by hand.
+
+    As :class:`ProgrammedLinearRegression`, with the normal equations
+    :math:`(X^\top X + \alpha I)\, w = X^\top y` of :class:`~sklearn.linear_model.Ridge`. The
+    penalty bounds their condition number, so features may be dependent or more than the samples.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty; the intercept is not penalised. 0 is least squares.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+    tol : float, default=1e-8
+        Error relative to the largest coefficient that the certificate is to promise, with each
+        feature in units of the power of two above it.
+    max_loops : int, default=128
+        Cap on the number of loops.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+        Coefficients.
+    intercept_ : float
+        Intercept.
+    n_loops_ : int
+        Loops run.
+    certificate_ : Certificate
+        ``certificate_.error_bound`` bounds the error of every coefficient against the exact
+        solution of the normal equations as they were rounded.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` had any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped import ProgrammedRidge
+    >>> X, y = np.array([[-1.0], [0.0], [1.0]]), np.array([-1.0, 1.0, 3.0])
+    >>> ProgrammedRidge(alpha=2.0).fit(X, y).predict([[2.0]]).round(12)
+    array([3.])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **_LeastSquares._parameter_constraints,
+        "alpha": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        *,
+        fit_intercept: bool = True,
+        tol: float = 1e-8,
+        max_loops: int = 128,
+    ) -> None:
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_loops = max_loops
+
+    @property
+    def _penalty(self) -> float:
+        return float(self.alpha)

@@ -1,0 +1,151 @@
+"""Classification by a neural network trained inside a programmed looped transformer."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
+
+from sklearn_looped.estimators.neural_network.base import ProgrammedMLP
+
+
+class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
+    r"""Sigmoid network trained by backpropagation inside a looped transformer written by hand.
+
+    As :class:`ProgrammedMLPRegressor`, for the log loss of
+    :class:`~sklearn.neural_network.MLPClassifier`. Two classes have one output, whose sigmoid is
+    a softmax over the output token and the null token; more classes have one output each, and
+    the softmax of an attention head over the output tokens is their softmax. Both are exact.
+
+    The transformer does all arithmetic of a step: activations, probabilities, deltas, penalty,
+    update, and the sum of squared weights that the loss needs. Its own weights depend on the
+    declared sizes of network and sequence alone. The host, plain Python, draws the initial weights
+    and punches, for each epoch, the visiting order, the step size and the decay; between epochs it
+    adds up the losses of the recorded outputs for the stopping rule; and it stops a descent that
+    diverges.
+    Products, sums and sigmoids round as floating-point arithmetic does, so weights differ from
+    scikit-learn's by rounding only, about 1e-14 after thousands of steps. Weight matrices grow with
+    the square of the number of features and units, which should stay below some hundreds.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(16,)
+        Number of units in each hidden layer; any number of layers, but at least one.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights, intercepts excepted.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Step size of an epoch: ``learning_rate_init``; ``learning_rate_init / (t + 1)**power_t``
+        after t steps; ``learning_rate_init``, divided by 5 each time the loss stalls.
+    learning_rate_init : float, default=0.05
+        Initial step size, for one sample; scikit-learn's 0.001 is for Adam on batches.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    max_iter : int, default=200
+        Cap on the number of epochs.
+    shuffle : bool, default=True
+        Whether to shuffle the samples before each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initial weights and of the shuffle, drawn as scikit-learn draws them.
+    tol : float, default=1e-4
+        An epoch whose loss is not below the best one less `tol` is one without improvement.
+    n_iter_no_change : int or inf, default=10
+        Stop after more than so many epochs in a row without improvement.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    coefs_ : list of ndarray of shape (n_units_in, n_units_out)
+        Weights, one array a layer.
+    intercepts_ : list of ndarray of shape (n_units_out,)
+        Intercepts, one array a layer.
+    loss_curve_ : list of float
+        Mean over each epoch of log loss and penalty, of every sample before its
+        step, from the outputs and squared weights that the transformer recorded.
+    n_iter_ : int
+        Epochs run.
+    n_loops_ : int
+        Loops run, one a sample and epoch.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_outputs_ : int
+        Number of outputs.
+    out_activation_ : {"logistic", "softmax"}
+        What the outputs are passed through.
+    block_ : MLPBlock
+        The loop body.
+    punchcard_ : Punchcard
+        Names of columns and rows, and the initial state of the last epoch.
+    certificate_ : Certificate
+        Why the result is exact.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` had any.
+
+    See Also
+    --------
+    sklearn_looped.ProgrammedSGDClassifier : Linear models.
+
+    References
+    ----------
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023 (backpropagation
+    of a network with one hidden layer; the block here takes any number).
+
+    Examples
+    --------
+    Exclusive or, which no linear model learns:
+
+    >>> from sklearn_looped import ProgrammedMLPClassifier
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["no", "yes", "yes", "no"]
+    >>> options = {"learning_rate_init": 2.0, "n_iter_no_change": 100, "max_iter": 500}
+    >>> model = ProgrammedMLPClassifier((4,), random_state=0, **options).fit(X, y)
+    >>> model.predict(X).tolist()
+    ['no', 'yes', 'yes', 'no']
+    """
+
+    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
+        X, y = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("Got 1 class, but the number of classes has to be greater than one.")
+        if len(self.classes_) == 2:
+            self.out_activation_ = "logistic"
+            return X, labels[:, None].astype(np.float64)
+        self.out_activation_ = "softmax"
+        return X, np.eye(len(self.classes_))[labels]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray:
+        """Run the queries through the transformer.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_queries, n_classes)
+            One column a class; rows sum to 1.
+        """
+        outputs = self._outputs(X)
+        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+
+    def predict(self, X: ArrayLike) -> NDArray:
+        """Most probable class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_queries,)
+            Predicted labels.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]

@@ -1,0 +1,74 @@
+"""Fitting many programmed estimators at once."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sklearn_looped.estimators.fitting import take_over, unfitted_copy
+from sklearn_looped.estimators.sgd.base import ProgrammedSGD, train_together
+
+
+def fit_many(
+    estimators: Iterable[ProgrammedSGD],
+    X: ArrayLike,
+    y: ArrayLike,
+    rows: Sequence[ArrayLike] | None = None,
+) -> list[ProgrammedSGD]:
+    """Fit many estimators at once: one transformer, one model token each, one set of weights.
+
+    Folds, bootstraps and grids run side by side in one sequence and share its data tokens; each
+    estimator ends as its own `fit` would leave it, bit by bit.
+
+    Parameters
+    ----------
+    estimators : iterable of ProgrammedSGDRegressor or ProgrammedSGDClassifier
+        They may differ in the numbers (`alpha`, `eta0`, `max_iter`, `n_loops`, ...), the
+        learning rate and the seed; not in what decides the weights of the block or its data
+        tokens: class, `loss`, `fit_intercept`, whether there is an L1 penalty and an average.
+        `product` must be "gated".
+    X : array-like of shape (n_samples, n_features)
+        Features.
+    y : array-like of shape (n_samples,)
+        Targets, or labels.
+    rows : sequence of array-like of int, default=None
+        Training rows of each estimator, in order, repeats allowed. None: all rows for each.
+
+    Returns
+    -------
+    estimators : list
+        The same objects, fitted.
+
+    Raises
+    ------
+    ValueError
+        If the estimators cannot share one block, or a fit fails.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped.estimators.sgd import fit_many
+    >>> from sklearn_looped import ProgrammedSGDRegressor
+    >>> X, y = np.array([[-1.0], [0.0], [1.0]]), np.array([-2.0, 0.0, 2.0])
+    >>> grid = [ProgrammedSGDRegressor(n_loops=n, eta0=0.1, random_state=0) for n in (3, 30, 300)]
+    >>> [round(float(e.coef_[0]), 3) for e in fit_many(grid, X, y)]
+    [0.32, 1.365, 1.899]
+    """
+    estimators = list(estimators)
+    for estimator in estimators:
+        estimator._validate_params()
+    keys = {(type(e), e.fit_intercept, *e._block_options()) for e in estimators}
+    if len(keys) != 1 or estimators[0].product != "gated":
+        raise ValueError(
+            "Got estimators that cannot share one block: class, loss, fit_intercept, L1 penalty "
+            "and average must agree, and product be 'gated'."
+        )
+    fitted: list[ProgrammedSGD] = [unfitted_copy(estimator) for estimator in estimators]
+    for estimator in fitted:
+        arrays = estimator._validate_training(X, y)
+    everything = np.arange(len(arrays[0]))
+    rows = [everything] * len(fitted) if rows is None else rows
+    train_together(fitted, *arrays, [everything[np.asarray(r)] for r in rows])
+    for estimator, ready in zip(estimators, fitted, strict=True):
+        take_over(estimator, ready)
+    return estimators

@@ -1,0 +1,226 @@
+"""From a user's table to a numeric array: columns are read by what they hold, then encoded."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_looped.learned.inference.columns import (
+    Array,
+    as_numbers,
+    has_value,
+    kind_of,
+    to_table,
+)
+from sklearn_looped.learned.inference.dates import DateEncoder
+from sklearn_looped.learned.inference.levels import EncodingTarget, Levels, NominalEncoder
+from sklearn_looped.learned.inference.support import Support as Support
+from sklearn_looped.learned.inference.support import canonical_order
+
+FAR = 1e100  # sizes of the support beyond which a query's cell is as good as infinite
+LEFT_OUT = {"identifier": "another value in every row", "text": "free text"}
+
+
+class _NumberEncoder:
+    """Keep a column of numbers, booleans (0 and 1) or durations (days)."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def fit_transform(self, column: "pd.Series[Any]", target: EncodingTarget) -> Array:
+        """Return the numbers, (n, 1)."""
+        return as_numbers(column, self.kind)[:, None]
+
+    def transform(self, column: "pd.Series[Any]") -> tuple[Array, NDArray[np.bool_]]:
+        """Return the numbers, (q, 1), and which cells hold something else, (q,)."""
+        numbers = as_numbers(column, self.kind)
+        return numbers[:, None], has_value(column) & np.isnan(numbers)
+
+
+class _NothingEncoder:
+    """Stand in for a column that takes no part: missing as a whole, or not there."""
+
+    def __init__(self, kind: str) -> None:
+        self.is_missing = kind == "missing"
+
+    def fit_transform(self, column: "pd.Series[Any]", target: EncodingTarget) -> Array:
+        """Return NaN, (n, 1), or nothing, (n, 0)."""
+        return np.full((len(column), int(self.is_missing)), np.nan)
+
+    def transform(self, column: "pd.Series[Any]") -> tuple[Array, NDArray[np.bool_]]:
+        """Return the same of queries, and which cells were missing in all of `fit`, (q,)."""
+        present = has_value(column) if self.is_missing else np.zeros(len(column), dtype=bool)
+        return np.full((len(column), int(self.is_missing)), np.nan), present
+
+
+class TableEncoder:
+    """Turn a table into a float64 array; NaN stays, as information.
+
+    An array of numbers passes. Of any other table each column is read by what its cells hold
+    (`sklearn_looped.learned.inference.columns`): numbers, also as text, objects or `Decimal`, pass;
+    dates become days and what recurs (`DateEncoder`); nominal columns one number (two levels), a
+    column a level (up to ten), or the mean target of the level (more), which for the rows of the
+    support comes from the other folds. Identifiers and free text are left out with a warning. What
+    a column was in `fit` it is in `transform`. Every column is then divided by a power of two near
+    its largest size: exact, and nothing overflows in what follows.
+
+    The encoding depends neither on the order of rows or columns nor on units, and changes its
+    sign with `y`.
+
+    Parameters
+    ----------
+    target_type : {"continuous", "binary", "multiclass"}, default="continuous"
+        What y is. Of several classes each gets a column of the target encoding.
+
+    Attributes
+    ----------
+    column_kinds_ : dict of str
+        What each column was read as: "number", "boolean", "date", "duration", "nominal",
+        "missing" (no value at all), or "identifier" and "text", which are left out.
+    sources_ : ndarray of shape (d',)
+        The column of the table that each encoded one comes from.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn_looped.learned.inference.encoding import TableEncoder
+    >>> table = pd.DataFrame({"area": ["30.5", "?", "80"], "soil": ["clay", "sand", "clay"]})
+    >>> encoder = TableEncoder()
+    >>> encoder.fit_transform(table, np.arange(3.0)).shape
+    (3, 2)
+    >>> encoder.column_kinds_
+    {'area': 'number', 'soil': 'nominal'}
+    """
+
+    def __init__(self, target_type: str = "continuous") -> None:
+        self.target_type = target_type
+
+    def fit_transform(
+        self, X: ArrayLike | pd.DataFrame, y: Array, sample_weight: Array | None = None
+    ) -> Array:
+        """Learn the encoding from the support and return it encoded, (n, d) -> (n, d')."""
+        encoded = self._fit_columns(to_table(X), y, sample_weight)
+        largest = np.fmax.reduce(np.abs(encoded), axis=0, initial=0)
+        self.exponents_ = np.frexp(largest)[1]
+        return self._scaled(encoded)
+
+    def _fit_columns(self, X: Any, y: Array, sample_weight: Array | None) -> Array:
+        self.encoders_: list[Any] | None = None
+        if not isinstance(X, pd.DataFrame):
+            X = np.asarray(X, dtype=np.float64)
+            self.column_kinds_ = {f"x{i}": "number" for i in range(X.shape[1])}
+            self.sources_ = np.arange(X.shape[1])
+            return X
+        columns = [X.iloc[:, i] for i in range(X.shape[1])]
+        is_first = _first_occurrences(X)
+        kinds = [kind_of(column, is_first) for column in columns]
+        self.column_kinds_ = dict(zip(map(str, X.columns), kinds, strict=True))
+        read = self.column_kinds_.items()
+        _say(
+            "Columns left out",
+            [f"{n!r} ({LEFT_OUT[kind]})" for n, kind in read if kind in LEFT_OUT],
+        )
+        self.encoders_ = [_encoder_of(kind) for kind in kinds]
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight / sample_weight.mean()
+        order = np.arange(len(X))
+        if "nominal" in kinds:
+            order = canonical_order(_codes(columns, kinds), y)
+        target = EncodingTarget(self._encoding_target(y), weights, order)
+        pairs = zip(self.encoders_, columns, strict=True)
+        parts = [encoder.fit_transform(column, target) for encoder, column in pairs]
+        sources = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
+        self.sources_ = sources if len(sources) else np.zeros(1, dtype=np.intp)
+        encoded = _joined(parts)
+        _, said = self._transformed(X, self.encoders_)
+        _say("Cells of another kind than their column count as missing", said)
+        return encoded
+
+    def _encoding_target(self, y: Array) -> Array:
+        """Target (n, C) of sizes up to one: its deviations from the middle, or classes' indicators.
+
+        A power of two divides, and no square overflows.
+        """
+        if self.target_type == "multiclass":
+            return (y[:, None] == np.unique(y)).astype(np.float64)
+        y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])
+        y = y - y.mean()
+        return np.ldexp(y, -np.frexp(np.abs(y).max())[1])[:, None]
+
+    def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
+        """Encode a table like the one of `fit_transform`.
+
+        Cells that hold something else than in `fit`, such as text among numbers, count as missing,
+        with one warning for all columns; of levels that were not met it is said where a whole
+        column holds no other.
+        """
+        return self._scaled(self._encoded(to_table(X)))
+
+    def _scaled(self, encoded: Array) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(encoded, -self.exponents_).clip(-FAR, FAR)
+
+    def _encoded(self, X: Any) -> Array:
+        if self.encoders_ is None:
+            if not isinstance(X, pd.DataFrame):
+                return np.asarray(X, dtype=np.float64)
+            encoders: list[Any] = [_NumberEncoder("number")] * X.shape[1]
+        else:
+            X, encoders = pd.DataFrame(X), self.encoders_
+        encoded, said = self._transformed(X, encoders)
+        _say("Cells that hold nothing met in fit count as missing or as the mean", said)
+        return encoded
+
+    def _transformed(self, X: pd.DataFrame, encoders: list[Any]) -> tuple[Array, list[str]]:
+        """Encode each column, and say in which of them cells were not understood."""
+        parts, said = [], []
+        for i, (name, encoder) in enumerate(zip(self.column_kinds_, encoders, strict=True)):
+            column = X.iloc[:, i]
+            part, unseen = encoder.transform(column)
+            parts.append(part)
+            known = column.notna().to_numpy() & ~unseen
+            if unseen.any() and not (isinstance(encoder, NominalEncoder) and known.any()):
+                example = str(column.to_numpy()[unseen][0])[:30]
+                said.append(f"{name!r} ({unseen.sum()} of {len(X)}, such as {example!r})")
+        return _joined(parts), said
+
+
+def _say(what: str, columns: list[str]) -> None:
+    """Warn once of all columns, if there are any."""
+    if columns:
+        warnings.warn(f"{what}: {', '.join(columns)}.", UserWarning, stacklevel=4)
+
+
+def _encoder_of(kind: str) -> Any:
+    if kind == "nominal":
+        return NominalEncoder()
+    if kind == "date":
+        return DateEncoder()
+    return _NothingEncoder(kind) if kind == "missing" or kind in LEFT_OUT else _NumberEncoder(kind)
+
+
+def _first_occurrences(X: pd.DataFrame) -> NDArray[np.bool_] | None:
+    """Rows that repeat no earlier one; None if cells cannot be compared, which is said later."""
+    try:
+        return ~X.duplicated().to_numpy()
+    except TypeError:
+        return None
+
+
+def _joined(parts: list[Array]) -> Array:
+    """Columns side by side; one that is missing as a whole if none is left."""
+    joined = np.column_stack(parts)
+    return joined if joined.shape[1] else np.full((len(joined), 1), np.nan)
+
+
+def _codes(columns: list[Any], kinds: list[str]) -> Array:
+    """Columns that take part as numbers, (n, d), nominal ones by the number of the level."""
+    parts = []
+    for column, kind in zip(columns, kinds, strict=True):
+        if kind == "nominal":
+            codes = Levels(column).codes(column)
+            parts.append(np.where(codes < 0, np.nan, codes))
+        elif kind != "missing" and kind not in LEFT_OUT:
+            parts.append(as_numbers(column, kind))
+    return np.column_stack(parts)

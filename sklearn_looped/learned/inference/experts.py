@@ -1,0 +1,122 @@
+"""Closed-form experts: ridge regression and two kernel machines, fitted to the support.
+
+Shapes: B tables, n rows, s support rows, q queries, d columns, E experts.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, KernelMachine, Search
+from sklearn_looped.core.ridge import Ridge
+from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
+
+CLIP = 8.0  # standard deviations: cells beyond are outliers
+LEAST_ERROR = 1e-4  # of a standard deviation: below, an expert is as good as exact
+STEPS = "manhattan"  # the kernel of the machine for steps; the other machine has the rest
+FEWEST_ROWS = 3  # a left-out row must leave two behind
+
+
+@dataclass(frozen=True)
+class Experts:
+    """Ridge regression and kernel machines on the supports of B tables in canonical form.
+
+    The machines differ in their kernels: smooth ones of the Euclidean distance, and one of the
+    Manhattan distance, which suits steps.
+
+    Attributes
+    ----------
+    models : tuple of Ridge and KernelMachine
+        As many as there are experts, or none where the support is too small.
+    support : Opinions
+        Of the support rows, each from the other rows.
+    columns : Tensor of shape (B, d')
+        Columns that the network reads: those of most weight in the metric, first ones first.
+    metric : Tensor of shape (B, d)
+        Mean of the machines' metrics, of mean 1: how much each column matters.
+    """
+
+    models: tuple[Ridge | KernelMachine, ...]
+    support: Opinions
+    columns: Tensor
+    metric: Tensor
+
+    @classmethod
+    def fit(
+        cls,
+        X: Tensor,
+        y: Tensor,
+        weights: Tensor | None = None,
+        max_columns: int = 32,
+        search: Search = DEFAULT_SEARCH,
+    ) -> "Experts":
+        """Fit to supports X (B, s, d), NaN where a cell is missing, and targets y (B, s)."""
+        if y.shape[1] < FEWEST_ROWS:
+            columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
+            gate = torch.ones_like(columns).to(y)
+            return cls((), _silence(y)._replace(gate=gate), columns, torch.ones_like(X[:, 0]))
+        Z, Y = _cells(X), y[..., None].double()
+        w = None if weights is None else weights.double()
+        smooth = tuple(kind for kind in search.kinds if kind != STEPS)
+        machines = [
+            KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
+        ]
+        models: tuple[Ridge | KernelMachine, ...] = (Ridge.fit(Z, Y, w), *machines)
+        error = torch.stack([model.relative_error for model in models], 1).sqrt()
+        parts = [(model.left_out, model.left_out_std) for model in models]
+        metric = torch.stack([machine.metric() for machine in machines]).mean(0)
+        columns = torch.argsort(metric, dim=1, descending=True, stable=True)[:, :max_columns]
+        read = metric.gather(1, columns)
+        gate = (read / read.mean(1, keepdim=True)).sqrt()
+        error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
+        return cls(models, _joined(parts, error, gate), columns, metric)
+
+    def of_queries(self, X: Tensor) -> Opinions:
+        """Opinions of queries (B, q, d)."""
+        if not self.models:
+            return _silence(X[..., 0])._replace(gate=self.support.gate)
+        Z = _cells(X)
+        parts = [model.predict(Z) for model in self.models]
+        return _joined(parts, self.support.error, self.support.gate)
+
+    def of_all(self, X: Tensor) -> Opinions:
+        """Opinions of a table (B, n, d) whose first rows are the support."""
+        queries = self.of_queries(X[:, self.support.prediction.shape[1] :])
+        return queries._replace(
+            prediction=torch.cat([self.support.prediction, queries.prediction], 1),
+            std=torch.cat([self.support.std, queries.std], 1),
+        )
+
+    def read(self, X: Tensor) -> Tensor:
+        """Columns that the network reads, (B, n, d) -> (B, n, d')."""
+        return X.gather(2, self.columns[:, None].expand(-1, X.shape[1], -1))
+
+
+def _cells(X: Tensor) -> Tensor:
+    """Cells as the experts read them: missing ones are the column's mean."""
+    return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP)
+
+
+def _joined(parts: list[tuple[Tensor, Tensor]], error: Tensor, gate: Tensor) -> Opinions:
+    """Opinions from each expert's predictions and standard deviations (B, n, 1)."""
+    predictions, stds = (torch.cat(part, -1) for part in zip(*parts, strict=True))
+    return Opinions(predictions, stds, error, gate)
+
+
+def _silence(y: Tensor) -> Opinions:
+    """Nothing is known of rows (B, n) but mean and spread of the target."""
+    prediction = y.new_zeros(*y.shape, N_EXPERTS)
+    error = y.new_ones(len(y), N_EXPERTS)
+    return Opinions(prediction, prediction + 1, error, error)
+
+
+def silenced(opinions: Opinions, silent: Tensor) -> Opinions:
+    """Take experts out of tables, as a mask (B, E) says."""
+    rows = silent[:, None]
+    return opinions._replace(
+        prediction=torch.where(rows, 0, opinions.prediction),
+        std=torch.where(rows, 1, opinions.std),
+        error=torch.where(silent, 1, opinions.error),
+        gate=torch.where(silent[:, 1:].all(1, keepdim=True), 1, opinions.gate),
+    )

@@ -1,0 +1,65 @@
+"""From tables in units of their own to what the network reads, and back.
+
+Shapes: B tables, n rows, s support rows, q queries, d columns.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
+from sklearn_looped.learned.inference.experts import Experts
+from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.opinions import Opinions
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Canonical form of B tables, and the experts' opinions where the network listens to them.
+
+    Attributes
+    ----------
+    scale : Standardiser
+    experts : Experts or None
+    """
+
+    scale: Standardiser
+    experts: Experts | None
+
+    @classmethod
+    def fit(
+        cls,
+        X: Tensor,
+        y: Tensor,
+        weights: Tensor | None = None,
+        *,
+        config: NetworkConfig,
+        search: Search = DEFAULT_SEARCH,
+    ) -> "Reader":
+        """Fit to supports X (B, s, d), NaN where a cell is missing, y (B, s), weights (B, s)."""
+        scale = Standardiser.fit(X, y, weights, centre=config.centre)
+        if not config.experts:
+            return cls(scale, None)
+        cells, target = scale.features(X), scale.target(y)
+        return cls(scale, Experts.fit(cells, target, weights, config.n_features, search))
+
+    def support(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
+        """Cells (B, s, d') of the support and what the experts say of it, in float32."""
+        return self._read(X, None if self.experts is None else self.experts.support)
+
+    def queries(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
+        """Cells (B, q, d') of queries and what the experts say of them, in float32."""
+        cells = self.scale.features(X)
+        return self._read(X, None if self.experts is None else self.experts.of_queries(cells))
+
+    def table(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
+        """Cells (B, n, d') and opinions of the support, which comes first, and of queries."""
+        cells = self.scale.features(X)
+        return self._read(X, None if self.experts is None else self.experts.of_all(cells))
+
+    def _read(self, X: Tensor, opinions: Opinions | None) -> tuple[Tensor, Opinions | None]:
+        cells = self.scale.features(X).float()
+        if self.experts is None or opinions is None:
+            return cells, None
+        return self.experts.read(cells), Opinions(*(part.float() for part in opinions))

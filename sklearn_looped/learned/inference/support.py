@@ -1,0 +1,134 @@
+"""The rows that predictions are made from, in an order of their own.
+
+Shapes: n rows, d columns, T targets.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sklearn_looped.learned.inference.columns import Array
+
+DIGITS = 10  # decimals of a column's largest size beyond which values count as equal
+
+
+class Support(NamedTuple):
+    """The rows that predictions are made from.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, d), or a table before it is encoded
+        NaN for missing cells.
+    Y : ndarray of shape (n, T)
+        One column a target.
+    weights : ndarray of shape (n,) or None
+        How often each row counts; None: once.
+    rows : ndarray of shape (n,) or None
+        Numbers of the rows in the table that was given; of joined rows the first one's.
+    """
+
+    X: Any
+    Y: Array
+    weights: Array | None
+    rows: NDArray[np.intp] | None = None
+
+    def take(self, rows: NDArray[Any]) -> "Support":
+        """Return some rows, by number or by mask."""
+        X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
+        weights = None if self.weights is None else self.weights[rows]
+        numbers = None if self.rows is None else self.rows[rows]
+        return Support(X, self.Y[rows], weights, numbers)
+
+    def in_canonical_order(self) -> "Support":
+        """Sort the rows of an encoded support by `canonical_order`, the last target first."""
+        return self.take(canonical_order(np.column_stack([self.X, self.Y[:, :-1]]), self.Y[:, -1]))
+
+    def merged(self) -> "Support":
+        """Sort the rows by their content and join equal ones into one of their summed weight.
+
+        It counts the same. Rows of weight one get no weights.
+        """
+        support = self.take(np.lexsort((*self.X.T, *self.Y.T)))
+        X, Y = support.X, support.Y
+        cells = (X[1:] == X[:-1]) | (np.isnan(X[1:]) & np.isnan(X[:-1]))
+        new = np.append(True, ~(cells.all(axis=1) & (Y[1:] == Y[:-1]).all(axis=1)))
+        weights = np.bincount(np.cumsum(new) - 1, support.weights).astype(np.float64)
+        rows = None if support.rows is None else support.rows[new]
+        return Support(X[new], Y[new], None if (weights == 1).all() else weights, rows)
+
+
+def canonical_order(X: Array, y: Array) -> NDArray[np.intp]:
+    """Order of rows that does not depend on the order they came in.
+
+    Rows are sorted by the target, equal targets by `row_keys`, and rows that agree in these by
+    their content. Of the rising and the falling order that one is taken whose keys come first. So
+    neither the sign of the target matters, nor units, signs and order of columns, but for rows
+    that mirror each other.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        NaN for missing cells.
+    y : ndarray of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped.learned.inference.support import canonical_order
+    >>> X, y = np.array([[0.5], [2.0], [0.1]]), np.array([1.0, 0.0, 1.0])
+    >>> canonical_order(X, y).tolist() == canonical_order(-3 * X, -y).tolist()
+    True
+    """
+    content = np.empty(len(X), np.intp)
+    content[np.lexsort(X.T)] = np.arange(len(X))
+    ordered = []
+    for keys, target in zip(row_keys(X, y), (y, -y), strict=True):
+        order = np.lexsort((content, keys, target))
+        ordered.append((keys[order].tolist(), order))
+    return min(ordered, key=lambda each: each[0])[1]
+
+
+def row_keys(X: Array, y: Array) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Hash each row's content to a number, (n,), the same for any order and units of columns.
+
+    A cell counts by its rank among the column's different values, from the end that makes ranks
+    rise with those of the target, or from the nearer end where they are not correlated; a column
+    by how many values these are. A row's cells are hashed and summed. The second keys are those
+    for -y.
+    """
+    rising, falling = np.zeros(len(X), np.uint64), np.zeros(len(X), np.uint64)
+    _, target = np.unique(y, return_inverse=True)
+    for column in X.T:
+        present = ~np.isnan(column)
+        largest = np.abs(column[present]).max(initial=0)
+        scaled = np.ldexp(column[present], -np.frexp(largest)[1])  # exact
+        values, rank = np.unique(scaled.round(DIGITS), return_inverse=True)
+        other_end = len(values) - 1 - rank
+        covariance = _covariance(rank, target[present])
+        if covariance == 0:
+            rank = other_end = np.minimum(rank, other_end)
+        ends = (rank, other_end) if covariance >= 0 else (other_end, rank)
+        for keys, end in zip((rising, falling), ends, strict=True):
+            cells = np.zeros(len(X), dtype=np.uint64)
+            cells[present] = end + 1 + (len(values) << 32)
+            keys += pd.util.hash_array(cells)
+    return rising, falling
+
+
+def _covariance(a: NDArray[np.intp], b: NDArray[np.intp]) -> int:
+    """Covariance of whole numbers up to a positive factor, exact."""
+    return len(a) * int(a @ b) - int(a.sum()) * int(b.sum())
+
+
+def mean_target(Y: Array) -> Array:
+    """Mean of the standardised targets, or the only target; divided by powers of two first."""
+    Y = np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])  # exact, and no square overflows
+    if Y.shape[1] == 1:
+        return Y[:, 0]
+    return np.mean((Y - Y.mean(axis=0)) / np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1), axis=1)

@@ -1,0 +1,206 @@
+"""Views: what each member of an ensemble sees of the encoded table."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_looped.learned.inference.encoding import Array, Support
+
+VIEWS = ("standard", "whitened", "normal", "whitened normal")  # what members see, in turn
+ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
+
+
+class NormalScores(TransformerMixin, BaseEstimator):
+    """Map each column to a normal distribution by its ranks (van der Waerden scores).
+
+    A value of mean rank r among n gets the normal quantile of r / (n + 1); values between are
+    interpolated, values beyond get the outermost score. NaN stays, and a column without any value
+    is missing as a whole. Unlike scikit-learn's `QuantileTransformer` it does not interpolate
+    quantiles of tied values, so that a change of units cannot move a tie by rounding.
+    """
+
+    def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> "NormalScores":
+        """Learn the scores of each column's values, X of shape (n, d)."""
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
+        self.scores_ = []
+        for column in X.T:
+            present = ~np.isnan(column)
+            values, place = np.unique(column[present], return_inverse=True)
+            tied = np.bincount(place, weights[present], len(values))
+            rank = np.cumsum(tied) - (tied - 1) / 2
+            self.scores_.append((values, ndtri(rank / (tied.sum() + 1))))
+        return self
+
+    def transform(self, X: Array) -> Array:
+        """Replace values by scores, (q, d) -> (q, d)."""
+        scored = [
+            np.interp(column, values, scores) if len(values) else np.full(len(X), np.nan)
+            for column, (values, scores) in zip(X.T, self.scores_, strict=True)
+        ]
+        return np.column_stack(scored)
+
+
+class Whitening(TransformerMixin, BaseEstimator):
+    """Principal components of unit variance; missing cells count as the column's mean.
+
+    Unlike scikit-learn's `PCA` it knows weights, and it leaves out the components that hold no
+    more than rounding noise.
+    """
+
+    def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> "Whitening":
+        """Learn the components of X, shape (n, d)."""
+        self.scaler_ = StandardScaler().fit(X, sample_weight=sample_weight)
+        Z = np.nan_to_num(self.scaler_.transform(X))
+        size = np.sqrt(np.average(Z**2, axis=0, weights=sample_weight))
+        size[size == 0] = 1
+        Z = Z / size
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
+        covariance = (Z * weights[:, None]).T @ Z / weights.sum()
+        variances, components = np.linalg.eigh(covariance)
+        # Rising variances: of the first ones, those that add up to rounding noise go.
+        kept = np.cumsum(variances.clip(min=0)) > ROUNDING_NOISE * variances.sum()
+        kept[-1] = True
+        self.components_ = components[:, kept] / size[:, None] / np.sqrt(variances[kept])
+        return self
+
+    def transform(self, X: Array) -> Array:
+        """Return the components, (q, d) -> (q, d')."""
+        return np.nan_to_num(self.scaler_.transform(X)) @ self.components_[:, ::-1]
+
+
+@dataclass
+class View:
+    """What one ensemble member sees of the encoded table.
+
+    Attributes
+    ----------
+    columns : ndarray of int
+        Columns it sees.
+    rows : ndarray of int or None
+        Support rows it sees; None: all.
+    transformers : list of transformer
+        Fitted on its part of the support, applied one after another.
+    """
+
+    columns: NDArray[np.intp]
+    rows: NDArray[np.intp] | None
+    transformers: list[TransformerMixin]
+
+    def support(self, support: Support) -> Support:
+        """Return its part of the encoded support."""
+        if self.rows is not None:
+            support = support.take(self.rows)
+        return support._replace(X=self.query(support.X))
+
+    def query(self, X: Array) -> Array:
+        """Return its part of encoded queries, (q, d) -> (q, d')."""
+        X = X[:, self.columns]
+        for transformer in self.transformers:
+            X = transformer.transform(X)
+        return X
+
+
+def fit_views(
+    support: Support,
+    n_views: int,
+    max_columns: int | None,
+    max_rows: int,
+    rng: np.random.RandomState,
+) -> list[View]:
+    """Choose and fit what each ensemble member sees.
+
+    Members take the `VIEWS` in turn: columns as they are, whitened principal components, columns
+    mapped to a normal distribution, and the principal components of those. Constant columns go.
+    Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
+    target and a share of the rest, dealt so that members see different ones; of more than
+    `max_rows` rows a random subsample each. Members that would see the same as another are left
+    out.
+
+    Parameters
+    ----------
+    support : Support
+        Encoded, NaN for missing cells.
+    n_views, max_rows : int
+    max_columns : int or None
+        None: every member sees all columns.
+    rng : RandomState
+
+    Returns
+    -------
+    list of View
+    """
+    n_rows, columns = len(support.X), _varying_columns(support.X)
+    max_columns = max_columns or len(columns)
+    if n_rows <= max_rows and len(columns) <= max_columns:
+        n_views = min(n_views, len(VIEWS))
+    dealer = _ColumnDealer(support, columns, max_columns, rng)
+    views = []
+    for index in range(n_views):
+        rows = None
+        if n_rows > max_rows:
+            rows = np.sort(rng.choice(n_rows, max_rows, replace=False))
+        part = support if rows is None else support.take(rows)
+        chosen = dealer.deal()
+        chosen = chosen[_varying_columns(part.X[:, chosen])]
+        transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
+        views.append(View(chosen, rows, transformers))
+    return views
+
+
+def _varying_columns(X: Array) -> NDArray[np.intp]:
+    """Columns with at least two different values; the first column if there are none."""
+    varying = np.flatnonzero(
+        [np.ptp(present) > 0 if len(present := c[~np.isnan(c)]) else False for c in X.T]
+    )
+    return varying if len(varying) else np.zeros(1, dtype=np.intp)
+
+
+class _ColumnDealer:
+    """Deals columns to members when there are more than the network reads."""
+
+    def __init__(
+        self,
+        support: Support,
+        columns: NDArray[np.intp],
+        limit: int,
+        rng: np.random.RandomState,
+    ) -> None:
+        self.limit, self.rng, self.columns = limit, rng, columns
+        if len(columns) > limit:
+            strength = _correlations(support._replace(X=support.X[:, columns]))
+            ranked = columns[np.argsort(-strength, kind="stable")]
+            self.always, self.rest = ranked[: limit // 2], ranked[limit // 2 :]
+            self.deck: NDArray[np.intp] = self.rest[:0]
+
+    def deal(self) -> NDArray[np.intp]:
+        if len(self.columns) <= self.limit:
+            return self.columns
+        share = self.limit - len(self.always)
+        if len(self.deck) < share:  # a new deck once the rest has been dealt
+            self.deck = self.rng.permutation(self.rest)
+        hand, self.deck = self.deck[:share], self.deck[share:]
+        return np.sort(np.concatenate([self.always, hand]))
+
+
+def _correlations(support: Support) -> Array:
+    """Each column's largest absolute correlation with a target, over the cells present."""
+    weights = np.ones(len(support.X)) if support.weights is None else support.weights
+    Z = StandardScaler().fit(support.X, sample_weight=weights).transform(support.X)
+    targets = StandardScaler().fit(support.Y, sample_weight=weights).transform(support.Y)
+    present = ~np.isnan(Z) * weights[:, None]
+    together = np.abs((np.nan_to_num(Z) * weights[:, None]).T @ targets)
+    return (together / present.sum(axis=0)[:, None]).max(axis=1).round(6)
+
+
+def _fit_transformers(view: str, X: Array, weights: Array | None) -> list[TransformerMixin]:
+    """Fit the transformations of a view; whitening needs two columns that vary."""
+    steps: list[TransformerMixin] = [NormalScores()] if "normal" in view else []
+    if "whitened" in view and len(_varying_columns(X)) > 1:
+        steps.append(Whitening())
+    for step in steps:
+        X = step.fit(X, sample_weight=weights).transform(X)
+    return steps

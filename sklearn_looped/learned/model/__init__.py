@@ -1,0 +1,1 @@
+"""The looped network: blocks, read-in, loop and readout."""

@@ -1,0 +1,77 @@
+"""What is kept of a support between calls, and how much of it.
+
+Keys and values of the support at every loop take 2 kB a row, loop, target and member at the width
+256; experts take some numbers for every pair of rows. Up to `KEPT` bytes are kept from `fit` on.
+Beyond, nothing is: `parts.answers_by_loop` then fits the experts and runs the support again in
+every call, so that memory does not grow with loops, classes or members.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, NamedTuple
+
+from sklearn_looped.core.memory import check_memory
+from sklearn_looped.learned.model.blocks import WORKSPACE, KeysValues
+
+KEPT = 2**29  # bytes that an estimator keeps
+FITTING = 16  # times what fitted experts take, while they are fitted
+STATES = 12  # arrays of the size of a state that a pass of the support through a block takes
+
+
+class SupportMemory(NamedTuple):
+    """Keys and values of the support at every block of every loop: all that a query needs.
+
+    Lists, or iterators where they are computed while queries pass (`stream_support`).
+    """
+
+    pre: list[KeysValues]
+    loops: Iterable[list[KeysValues]]
+    post: Iterable[list[KeysValues]]
+
+    def first(self, n_loops: int) -> "SupportMemory":
+        """Return the memory of the first loops only."""
+        return SupportMemory(self.pre, *(list(islice(part, n_loops)) for part in self[1:]))
+
+
+def memory_of_target(config: Any, n_rows: int, n_loops: int) -> int:
+    """Bytes of a `SupportMemory` for one target and so many support rows.
+
+    Examples
+    --------
+    >>> from sklearn_looped.learned.model.memory import memory_of_target
+    >>> from sklearn_looped.learned.model.network import NetworkConfig
+    >>> memory_of_target(NetworkConfig(width=256), n_rows=1000, n_loops=1)
+    2048000
+    """
+    n_blocks = config.n_pre_blocks + n_loops * (config.n_loop_blocks + config.n_post_blocks)
+    return 4 * 2 * config.width * n_blocks * n_rows
+
+
+def memory_of_reader(config: Any, n_rows: int, n_columns: int) -> int:
+    """Bytes of a fitted `Reader` for one target; `FITTING` times as many while it is fitted.
+
+    Examples
+    --------
+    >>> from sklearn_looped.learned.model.memory import memory_of_reader
+    >>> from sklearn_looped.learned.model.network import NetworkConfig
+    >>> memory_of_reader(NetworkConfig(experts=True), n_rows=1000, n_columns=10)
+    16080800
+    """
+    n_pairs = 2 * n_rows**2 + n_columns**2 if config.experts else 0  # two kernel machines, a ridge
+    return 8 * (n_rows * n_columns + n_pairs)
+
+
+def check_support(config: Any, n_rows: int, n_columns: int) -> None:
+    """Refuse a support of which a single target would need more memory than there is.
+
+    Raises
+    ------
+    MemoryError
+        Before the attempt.
+    """
+    run = 4 * (STATES * config.width * n_rows + 4 * WORKSPACE)
+    check_memory(
+        run + FITTING * memory_of_reader(config, n_rows, n_columns),
+        f"A support of {n_rows:,} rows and {n_columns:,} columns",
+        "Lower max_support" + (" or leave columns out." if config.experts else "."),
+    )

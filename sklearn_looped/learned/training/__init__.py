@@ -1,0 +1,1 @@
+"""Meta-training: recipes, runs that resume, and the shipped pretrainings."""

@@ -1,0 +1,224 @@
+"""Pretrain the shipped weights: ``python -m sklearn_looped.learned.training.pretrain tabular``.
+
+Resumable: the same command goes on where a killed one stopped. Several processes train together
+under ``torchrun --nproc_per_node 2 -m sklearn_looped.learned.training.pretrain tabular`` or
+``accelerate launch --multi_gpu --num_processes 2 -m ...``. On a CPU, setting
+``OMP_WAIT_POLICY=passive MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
+MALLOC_TOP_PAD_=268435456`` beforehand saves about 5 % of the time with one thread a process, and
+more on a machine that does other work: threads that wait do not spin, and large buffers are kept
+rather than given back to the system at every operation.
+"""
+
+import argparse
+import hashlib
+import json
+import platform
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sklearn_looped import __version__
+from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.processes import Processes
+from sklearn_looped.learned.checkpoints import (
+    WEIGHTS_FOLDER,
+    load_checkpoint,
+    registry,
+    save_checkpoint,
+)
+from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.training.curve import HeldOutCurve, read_curve
+from sklearn_looped.learned.training.held_out import SCORES, score_baseline, score_by_loop
+from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
+from sklearn_looped.learned.training.pretrainings import PRETRAININGS, Pretraining
+
+GATE_UNITS = 16
+CURVE = "curve.jsonl"
+RUNS = Path("runs")
+CARD = """# {name}
+
+A looped transformer for `{estimator}(weights="{name}")`.
+
+- Network: {parameters:,} parameters, {network}
+- Prior: `{prior}`
+- Recipe: {recipe}{start}{gate}
+- Tables seen: {tables:,} in {steps:,} steps; final loss {loss:.4f} (mean of the last 100 steps)
+- Cost: {hours:.2f} hours on {machine}{curve}
+- Written by sklearn_looped {version}, torch {torch}; licence BSD-3-Clause
+
+## Scores on the prior's own held-out tables
+
+Mean {score}, of 64 tables of each size, {sizes} support rows x columns (`held_out.py`):
+
+{scores}
+
+## Limits
+
+{limits}
+
+## Reproduce
+
+    {command}
+"""
+
+
+def _score_table(name: str, job: Pretraining, network: LoopedNetwork) -> str:
+    """Scores of the network by loop and of its baselines, as a table of the card."""
+    trained = job.network.n_loops
+    score = SCORES[job.score]
+    by_loop = score_by_loop(network, job.prior, 2 * trained, sizes=job.sizes, score=score)
+    found = {f"{name}, {loop} loops": by_loop[loop - 1] for loop in _loops_shown(trained)}
+    for baseline, model in job.baselines.items():
+        found[baseline] = score_baseline(model, job.prior, sizes=job.sizes, score=score)
+    number = "{:.2e}" if job.score.startswith("squared error") else "{:.3f}"
+    rows = [f"| {model} | {number.format(value)} |" for model, value in found.items()]
+    return "\n".join([f"| model | {job.score.split(',')[0]} |", "|---|---|", *rows])
+
+
+def _spell_curve(folder: Path) -> str:
+    """Give some points of the curve of the held-out score, as a line of the card."""
+    rows = read_curve(folder / CURVE)
+    shown = [rows[round(i * (len(rows) - 1) / 5)] for i in range(6)] if len(rows) > 5 else rows
+    points = ", ".join(f"{row['score']:.3g} at {row['cpu_seconds']:.0f}" for row in shown)
+    return f"\n- Score by processor seconds: {points}" if points else ""
+
+
+def _card(
+    name: str, job: Pretraining, runs: list[MetaTraining], command: str, folder: Path, device: str
+) -> str:
+    network, losses = runs[-1].network, runs[-1 if job.gate is None else -2].losses
+    chosen = choose_device(device)
+    count, threads = Processes.joined().count, torch.get_num_threads()
+    hardware = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "CPU"
+    return CARD.format(
+        name=name,
+        estimator="LoopedICLClassifier" if job.network.classifies else "LoopedICLRegressor",
+        score=job.score,
+        sizes=", ".join(f"{rows} x {columns}" for rows, columns in job.sizes),
+        curve=_spell_curve(folder),
+        start=f"; started from the weights `{job.start}`, whose cost comes on top"
+        if job.start
+        else "",
+        gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
+        parameters=sum(p.numel() for p in network.parameters()),
+        network=_spell(job.network),
+        prior=job.prior,
+        recipe=_spell(job.recipe),
+        tables=sum(run.n_tables for run in runs),
+        steps=sum(len(run.losses) for run in runs),
+        loss=sum(losses[-100:]) / len(losses[-100:]),
+        hours=sum(run.seconds for run in runs) / 3600,
+        machine=f"{hardware} ({platform.machine()}, {count} process(es), {threads} thread(s) each)",
+        version=__version__,
+        torch=torch.__version__,
+        scores=_score_table(name, job, network),
+        limits=job.limits,
+        command=command,
+    )
+
+
+def _loops_shown(trained: int) -> list[int]:
+    return sorted({1, 2, trained // 2, trained, 3 * trained // 2, 2 * trained} - {0})
+
+
+def _spell(config: Any) -> str:
+    return ", ".join(f"{key} {value}" for key, value in asdict(config).items())
+
+
+def ship(name: str, folder: Path) -> None:
+    """Copy a finished checkpoint, card and curve into the package; register the sha256."""
+    for suffix in (".safetensors", ".md"):
+        (WEIGHTS_FOLDER / (name + suffix)).write_bytes((folder / (name + suffix)).read_bytes())
+    (WEIGHTS_FOLDER / f"{name}.{CURVE}").write_bytes((folder / CURVE).read_bytes())
+    data = (folder / f"{name}.safetensors").read_bytes()
+    registered = registry() | {name: hashlib.sha256(data).hexdigest()}
+    text = json.dumps(registered, indent=2, sort_keys=True) + "\n"
+    (WEIGHTS_FOLDER / "registry.json").write_text(text)
+
+
+def _chain(name: str) -> list[str]:
+    """Pretrainings to run one after another, shipped weights that they begin from left out."""
+    start = PRETRAININGS[name].start
+    return [*([] if start is None or start in registry() else _chain(start)), name]
+
+
+def _place(name: str) -> str:
+    """Name of shipped weights as it is; of others, the path where their training leaves them."""
+    return name if name in registry() else str(RUNS / name / f"{name}.safetensors")
+
+
+def _train(
+    name: str, job: Pretraining, folder: Path, device: str
+) -> tuple[list[MetaTraining], LoopedNetwork]:
+    """Train the network, then its gate if it is to have one."""
+    gated = replace(job.network, n_gate_units=GATE_UNITS)
+    stages = [
+        (job.network, job.recipe, folder),
+        (gated, job.gate, folder / "gate"),
+    ]
+    start = None if job.start is None else load_checkpoint(_place(job.start))
+
+    def score(network: LoopedNetwork) -> float:
+        n_loops, measure = job.network.n_loops, SCORES[job.score]
+        return score_by_loop(network, job.prior, n_loops, 32, job.sizes, measure)[-1]
+
+    every = max(100, job.recipe.n_steps // 6)
+    runs = []
+    for network, recipe, place in stages:
+        if recipe is None:
+            continue
+        run = meta_train(
+            network,
+            job.prior,
+            recipe,
+            start=start,
+            folder=place,
+            device=device,
+            verbose=1,
+            callbacks=[HeldOutCurve(folder / CURVE, score, every)] if place == folder else [],
+        )
+        processes = Processes.joined()
+        if processes.rank == 0:
+            save_checkpoint(run.network, place / f"{name}.safetensors")
+        processes.gather(place)  # the others wait for the file
+        start = load_checkpoint(place / f"{name}.safetensors")
+        runs.append(run)
+    return runs, runs[-1].network
+
+
+def main() -> None:
+    """Train one of the shipped checkpoints, score it and write file and card."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=sorted(PRETRAININGS))
+    parser.add_argument("--folder", type=Path, default=None, help="default: runs/NAME")
+    parser.add_argument("--steps", type=int, default=None, help="in place of the recipe's")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--ship", action="store_true", help="install the result in the package")
+    args = parser.parse_args()
+
+    job = PRETRAININGS[args.name]
+    if args.steps is not None:
+        job = replace(job, recipe=replace(job.recipe, n_steps=args.steps))
+    folder = args.folder or RUNS / args.name
+    runs, network = _train(args.name, job, folder, args.device)
+    if Processes.joined().rank > 0:
+        return
+    seconds = sum(run.seconds for run in runs)
+    facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
+    save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
+    command = "\n    ".join(
+        f"python -m sklearn_looped.learned.training.pretrain {each}" for each in _chain(args.name)
+    )
+    if args.steps is not None:
+        command += f" --steps {args.steps}"
+    card = _card(args.name, job, runs, command, folder, args.device)
+    (folder / f"{args.name}.md").write_text(card)
+    print(card)
+    if args.ship:
+        ship(args.name, folder)
+
+
+if __name__ == "__main__":
+    main()

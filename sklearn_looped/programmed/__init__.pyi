@@ -1,0 +1,4 @@
+from .algorithms import csgraph as csgraph
+from .algorithms import linalg as linalg
+
+__all__: list[str]

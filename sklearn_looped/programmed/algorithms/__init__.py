@@ -1,0 +1,1 @@
+"""Algorithms as looped transformers of fixed weights, each a block of its own."""

@@ -1,0 +1,286 @@
+"""Best-first search as a looped transformer: what the blocks of all graph algorithms share."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import block_diag, csr_array
+from torch import Tensor
+
+from sklearn_looped.programmed.transformer.certificate import Certificate, certify
+from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code
+from sklearn_looped.programmed.transformer.primitives import argmin, broadcast, match_write
+
+MAX_BITS = 21  # of a pointer; beyond, argmin cannot tell the scores of `FinishBlock` apart
+NO_NODE = -9999  # scipy's "no predecessor"
+
+Along = Literal["out", "in"]
+"""Which edges of a node: ``out`` reads its row of the graph's matrix, ``in`` its column."""
+
+
+class SearchBlock:
+    r"""Loop body of fixed weights that takes one node a pass, the *open* node of smallest score.
+
+    The sequence is a null token, a scratchpad token and one token a node; the adjacency matrix
+    of the tokens is the graph's, with zeros for the first two. One pass does, by attention and
+    feed-forward nets alone,
+
+    1. the scratchpad reads the number, code and registers of the open node u of smallest score
+       (an argmin head);
+    2. the nodes that u has an edge to read it: the scratchpad's pointer names u, and a graph head,
+       :math:`\tilde A^\top \mathrm{softmax}(\cdot) X W_v`, spreads u's row of the matrix (with
+       :math:`\tilde A` its column) over them; u marks itself, the scratchpad's registers are
+       broadcast to all nodes, and the feed-forward net decides which nodes take a new score;
+    3. those nodes take score, predecessor and so on; registers are cleared.
+
+    De Luca & Fountoulakis 2024 find the smallest by a scan of one node a loop, and so take about
+    n**2 loops where this takes n. The width of a token is a constant plus two codes of `n_bits`,
+    and the weights are the same for all graphs of at most ``2**n_bits - 2`` nodes.
+
+    Parameters
+    ----------
+    fields : Layout
+        Fields of a token, see `search_fields`.
+    layers : list of Layer
+        The loop body.
+    bounds : mapping of str to float
+        Largest absolute value of the fields that hold integers, see `certify`; indicators and
+        codes need none.
+    closed : float
+        What a closed node's score counts more; nodes are open as long as they are below it.
+    shut : str, default="shut"
+        Field that is 1 on closed nodes.
+
+    Attributes
+    ----------
+    n_bits : int
+        Bits of a position.
+    certificate : Certificate
+        Why the state is exact after every loop.
+
+    Raises
+    ------
+    ValueError
+        If pointers have more than 21 bits, or scores that the certificate refuses.
+
+    References
+    ----------
+    A. B. de Luca, K. Fountoulakis, "Simulation of Graph Algorithms with Looped Transformers",
+    ICML 2024.
+    """
+
+    def __init__(
+        self,
+        fields: Layout,
+        layers: Sequence[Layer],
+        bounds: Mapping[str, float],
+        closed: float,
+        shut: str = "shut",
+    ) -> None:
+        self.n_bits = fields.size("position")
+        self.fields, self.layers, self.closed, self.shut = fields, list(layers), closed, shut
+        bits = dict.fromkeys(("one", "scratch", "null", "node", "position", "pointer"), 1)
+        bits |= dict.fromkeys(("shut", "hit", "relax"), 1)
+        sizes = {"index": 2**self.n_bits}
+        self.certificate: Certificate = certify(
+            self.layers, fields, bits | sizes | dict(bounds), torch.float64
+        )
+
+    def transformer(self, n_nodes: int) -> LoopedTransformer:
+        """Looped transformer of these weights over a graph of so many nodes."""
+        return LoopedTransformer(self.layers, Layout(null=1, scratch=1, node=n_nodes))
+
+    def tape(self, n_nodes: int, **values: ArrayLike) -> Tensor:
+        """Tokens of a graph, with the given fields of the nodes and all other fields 0.
+
+        Parameters
+        ----------
+        n_nodes : int
+        **values : array-like of shape (n_nodes,), or one number for all
+
+        Returns
+        -------
+        state : Tensor of shape (n_nodes + 2, width)
+
+        Raises
+        ------
+        ValueError
+            If there are more nodes than `n_bits` name.
+        """
+        if n_nodes + 2 > 2**self.n_bits:
+            raise ValueError(
+                f"Got a graph of {n_nodes} nodes, but pointers of {self.n_bits} bits name at most "
+                f"{2**self.n_bits - 2}; declare more bits."
+            )
+        state = self.fields.pack(n_nodes + 2, one=1)
+        for kind, rows in (("null", slice(1)), ("scratch", slice(1, 2)), ("node", slice(2, None))):
+            state[rows, self.fields.at(kind)] = 1
+        codes = sign_code(np.arange(2, n_nodes + 2), self.n_bits)
+        state[2:, self.fields["position"]] = torch.as_tensor(codes)
+        for name, value in {"index": np.arange(n_nodes), **values}.items():
+            state[2:, self.fields.at(name)] = torch.as_tensor(value, dtype=state.dtype)
+        return state
+
+    def run(
+        self, tape: Tensor, graph: csr_array, max_loops: int, evaluation: str = "gather"
+    ) -> "Run":
+        """Loop until no node is open.
+
+        Parameters
+        ----------
+        tape : Tensor of shape (n_nodes + 2, width)
+            As `tape` makes it, or the state another block left.
+        graph : csr_array of shape (n_nodes, n_nodes)
+            The graph's matrix; entry (i, j) is the edge from i to j.
+        max_loops : int
+            Cap on the number of loops.
+        evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
+            All give the same bits, see `LoopedTransformer.run`.
+
+        Returns
+        -------
+        run : Run
+
+        Raises
+        ------
+        RuntimeError
+            If nodes are still open after `max_loops` loops.
+        """
+        adjacency = csr_array(block_diag([csr_array((2, 2)), graph]))
+        score, shut = self.fields.at("score"), self.fields.at(self.shut)
+
+        def all_closed(state: Tensor) -> bool:
+            nodes = state.numpy()[2:]
+            return bool((nodes[:, score] + self.closed * nodes[:, shut]).min() >= self.closed)
+
+        states = self.transformer(graph.shape[0]).run(
+            tape, max_loops, evaluation=evaluation, until=all_closed, adjacency=adjacency
+        )
+        [(n_loops, state)] = deque(enumerate(states, 1), maxlen=1)
+        if not all_closed(state):
+            raise RuntimeError(
+                f"Got nodes that are still open after {max_loops} loops: edges too short for the "
+                "scores to order keep opening nodes again. Drop edges that are short beside the "
+                "longest one, or make them 0."
+            )
+        return Run(self, tape, adjacency, state, n_loops)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A loop that has ended.
+
+    Parameters
+    ----------
+    block : SearchBlock
+        The loop body: its `layers`, `fields` and `certificate`.
+    tape : Tensor of shape (n_nodes + 2, width)
+        The first state: a null token, the scratchpad, the nodes.
+    adjacency : csr_array of shape (n_nodes + 2, n_nodes + 2)
+        The adjacency matrix of the tokens.
+    state : Tensor of shape (n_nodes + 2, width)
+        The last state.
+    n_loops : int
+        Loops that were run.
+
+    Examples
+    --------
+    Every state of a run, from the dense evaluation:
+
+    >>> from sklearn_looped.programmed import csgraph
+    >>> *_, (run,) = csgraph.breadth_first_order([[0, 1], [0, 0]], 0, return_run=True)
+    >>> transformer = run.block.transformer(n_nodes=2)
+    >>> states = transformer.run(run.tape, run.n_loops, adjacency=run.adjacency)
+    >>> step = run.block.fields.at("step")
+    >>> [state[2:, step].tolist() for state in states]
+    [[0.0, -1.0], [0.0, 1.0]]
+    """
+
+    block: SearchBlock
+    tape: Tensor
+    adjacency: csr_array
+    state: Tensor
+    n_loops: int
+
+    def nodes(self, field: str) -> NDArray[np.float64]:
+        """One field of all nodes, of shape (n_nodes,)."""
+        values: NDArray[np.float64] = self.state[2:, self.block.fields.at(field)].numpy().copy()
+        return values
+
+
+def search_fields(n_bits: int, **registers: int) -> Layout:
+    """Fields of a token that all searches have, and those of one search behind them.
+
+    A node has a number `index` and a `score`, is closed where `shut` is 1, and has the registers
+    `hit` (it is the node taken), `link` (its entry of the adjacency matrix) and `relax` (it takes a
+    new score). The scratchpad has a `pointer`.
+
+    Raises
+    ------
+    ValueError
+        If there are more than 21 bits.
+    """
+    if n_bits > MAX_BITS:
+        raise ValueError(
+            f"Got pointers of {n_bits} bits, but float64 tells the scores of at most "
+            f"{2**MAX_BITS - 2} nodes apart; split the graph."
+        )
+    shared = dict.fromkeys(("index", "score", "shut", "hit", "link", "relax"), 1)
+    codes = {"position": n_bits, "pointer": n_bits}
+    return Layout(one=1, scratch=1, null=1, node=1, **codes, **shared, **registers)
+
+
+def pointer_bits(n_nodes: int) -> int:
+    """Bits of a pointer for a graph of so many nodes."""
+    return n_code_bits(n_nodes + 2)
+
+
+def choose(
+    fields: Layout,
+    copy: Mapping[str, str],
+    *,
+    closed: float,
+    gap: float = 1.0,
+    shut: str = "shut",
+) -> Head:
+    """Scratchpad reads code and registers of the open node of smallest score."""
+    score = fields.terms(score=1.0, **{shut: closed})
+    return argmin(
+        fields,
+        score,
+        {"position": "pointer", **copy},
+        row="scratch",
+        keys=("node",),
+        bound=2 * closed,
+        gap=gap,
+    )
+
+
+def visit(fields: Layout, copy: Mapping[str, str]) -> list[Head]:
+    """Mark the node chosen as hit, and send registers of the scratchpad to all nodes."""
+    hit = match_write(fields, "pointer", {"scratch": "hit"}, rows=("node",), keys=("scratch",))
+    return [hit, broadcast(fields, "scratch", copy, rows=("node",))]
+
+
+def read_edges(fields: Layout, along: Along) -> Head:
+    """Graph head: every node adds the entry of its edge with the node chosen to `link`."""
+    return match_write(
+        fields,
+        "pointer",
+        {"scratch": "link"},
+        rows=("node",),
+        keys=("scratch",),
+        kind="graph",
+        transposed=along == "out",
+    )
+
+
+def net(fields: Layout, units: Sequence[Unit], *rows: str) -> FeedForward:
+    """Feed-forward net of units that act on these kinds of token."""
+    return FeedForward(units, fields.width, rows)

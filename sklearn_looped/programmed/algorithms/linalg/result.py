@@ -1,0 +1,178 @@
+"""What the routines of linear algebra take and give: checked matrices, and a certified result."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, Generic, NamedTuple, TypeVar
+from warnings import warn
+
+import numpy as np
+import torch
+from numpy.linalg import LinAlgError
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
+
+from sklearn_looped.programmed.transformer.certificate import Certificate, certify
+from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.transformer.layers import Layer
+from sklearn_looped.programmed.transformer.layout import Layout
+
+Array = NDArray[np.float64]
+Exponents = NDArray[np.intp]
+UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
+SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
+Value = TypeVar("Value")
+
+
+class Result(NamedTuple, Generic[Value]):
+    """What a routine computed, and why it may be believed.
+
+    Parameters
+    ----------
+    value : ndarray or EighResult
+        The answer, as numpy's function of the same name has it.
+    n_loops : int
+        Loops that the transformer ran.
+    tol : float
+        The relative error that was asked for; 0 for routines of a single loop.
+    certificate : Certificate
+        ``certificate.error_bound`` bounds the absolute error of every entry of the value (of the
+        eigenvalues, for `eigh_power`) against exact arithmetic.
+    """
+
+    value: Value
+    n_loops: int
+    tol: float
+    certificate: Certificate
+
+    def warn_if_above_tol(self, scale: float, advice: str) -> None:
+        """Give a ConvergenceWarning if the certificate does not promise `tol` times `scale`."""
+        bound = self.certificate.error_bound
+        if bound > self.tol * scale:
+            relative = bound / max(scale, SMALLEST)
+            warn(
+                f"The result is certified to a relative error of {relative:.1e} only, after "
+                f"{self.n_loops} loops, but tol={self.tol:g}. {advice}",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+
+class Machine(NamedTuple):
+    """Loop body of fixed weights with the names of its columns."""
+
+    fields: Layout
+    layers: Sequence[Layer]
+
+    def certify(self, error_bound: float) -> Certificate:
+        """Certificate of the weights, with the bound of a result."""
+        return certify(self.layers, self.fields, {}, torch.float64, error_bound=error_bound)
+
+    def transformer(self, tokens: Layout) -> LoopedTransformer:
+        """Looped transformer over a sequence of the given tokens."""
+        return LoopedTransformer(self.layers, tokens)
+
+    def load(self, tokens: Layout, **fields: Mapping[str, ArrayLike]) -> torch.Tensor:
+        """Tape with the given ``kind={field: values}``; indicators are set.
+
+        Values are of shape (number of tokens, width of the field), or broadcast to it.
+        """
+        state = self.fields.pack(tokens.width)
+        if "one" in self.fields:
+            state[:, self.fields["one"]] = 1.0
+        for kind in tokens.names:
+            if kind in self.fields:
+                state[tokens[kind], self.fields[kind]] = 1.0
+            for name, values in fields.get(kind, {}).items():
+                state[tokens[kind], self.fields[name]] = torch.as_tensor(
+                    np.asarray(values, dtype=np.float64) + 0.0
+                )
+        return state
+
+    def read(self, state: torch.Tensor, tokens: Layout, kind: str, name: str) -> Array:
+        """Contents of a field on the tokens of a kind."""
+        return state[tokens[kind], self.fields[name]].numpy().copy()
+
+
+def check_options(**options: Any) -> None:
+    """Check the options that the routines share, by name."""
+    constraints: dict[str, list[Any]] = {
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "product": [StrOptions({"linear", "softmax"})],
+        "max_loops": [Interval(Integral, 1, None, closed="left")],
+    }
+    given = {name: constraints[name] for name in options}
+    validate_parameter_constraints(given, options, caller_name="linalg")
+
+
+def check_matrix(a: ArrayLike, name: str) -> Array:
+    """Finite real matrix, or the error that numpy has for another number of dimensions."""
+    if not issparse(a):
+        a = np.asarray(a)
+        if a.ndim != 2:
+            raise LinAlgError(f"{a.ndim}-dimensional array given for {name!r}. Array must be 2-D.")
+    return check_array(a, dtype=np.float64, input_name=name)
+
+
+def check_square(a: ArrayLike, name: str = "a") -> Array:
+    """Finite real square matrix."""
+    matrix = check_matrix(a, name)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise LinAlgError(f"Got {name!r} of shape {matrix.shape}, but it must be square.")
+    return matrix
+
+
+def rounding_of_product(left: Array, right: Array) -> Array:
+    """Bound on the error of ``left @ right``, entry by entry.
+
+    Rounding of the sum (Higham 2002, Equation 3.13) and of this bound itself; and what underflow
+    takes from each product, and took from each entry when the operands were scaled.
+    """
+    n = left.shape[-1]
+    terms = n * UNIT_ROUNDOFF
+    lefts, rights = np.abs(left), np.abs(right)
+    lost = n + lefts.sum(axis=1, keepdims=True) + rights.sum(axis=0, keepdims=True)
+    return terms / (1 - 4 * terms) * (lefts @ rights) + 2 * SMALLEST * lost
+
+
+def exponents(a: Array, axis: int | None = None) -> Exponents:
+    """Exponents e of the powers of two above all entries: ``2**(e - 1) <= max |a| < 2**e``.
+
+    0 where all entries are 0. Dividing by these powers with :func:`numpy.ldexp` is exact but for
+    underflow, and needs no power that float64 does not hold.
+    """
+    return np.frexp(np.abs(a).max(axis=axis, initial=0.0))[1].astype(np.intp)
+
+
+def row_exponents(a: Array, shift: Exponents) -> Exponents:
+    """Exponents of the rows of ``a * 2**shift``, which may be beyond float64; 0 of empty rows."""
+    own = np.where(a != 0, np.frexp(a)[1] + shift, np.iinfo(np.int32).min)
+    return np.where(a.any(axis=1), own.max(axis=1), 0)
+
+
+def scale_back(value: Array, bound: Array | float, exponent: ArrayLike) -> tuple[Array, float]:
+    """Multiply a result and the bounds on its error by powers of two.
+
+    Returns
+    -------
+    value : ndarray
+    bound : float
+        The largest one, with what underflow takes from a value.
+
+    Raises
+    ------
+    LinAlgError
+        If a value, or the bound on its error, is beyond the range of float64.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.ldexp(value, exponent)
+        lost = (np.ldexp(scaled, -np.asarray(exponent)) != value) | (np.asarray(bound) > 0)
+        bounds = np.ldexp(bound, exponent) + SMALLEST * lost
+    if not (np.isfinite(scaled).all() and np.isfinite(bounds).all()):
+        raise LinAlgError(
+            "Got a result, or terms that cancel in it, beyond the range of float64; measure the "
+            "operands in other units."
+        )
+    return scaled, float(bounds.max(initial=0.0))

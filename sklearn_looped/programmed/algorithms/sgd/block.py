@@ -1,0 +1,250 @@
+"""The SGD block: one pass of the loop body is one step of stochastic gradient descent."""
+
+from typing import Literal
+
+import torch
+
+from sklearn_looped.programmed.algorithms.sgd.products import (
+    ProductKind,
+    Stage,
+    build_layers,
+    dot,
+    error_bound,
+    scaled_copy,
+)
+from sklearn_looped.programmed.transformer.certificate import certify
+from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.transformer.layers import Unit
+from sklearn_looped.programmed.transformer.layout import Layout
+from sklearn_looped.programmed.transformer.primitives import (
+    add,
+    clear,
+    match_read,
+    match_write,
+    sigmoid,
+)
+
+Loss = Literal["squared_error", "huber", "epsilon_insensitive", "hinge", "log_loss"]
+
+MAX_DERIVATIVE = 1e12  # as in scikit-learn: longer steps of the squared error are cut off
+_STEEP = 2.0**200  # any float but 0 times this is above 1
+MIN_BITS = 10  # small problems share one declared size
+
+
+class SGDBlock:
+    r"""Loop body of fixed weights that takes one SGD step a pass.
+
+    The sequence holds *model* tokens, one null token, a *tape* and the *data*. A data token is a
+    sample :math:`(x, 1, y)`, or :math:`(yx, y)` with a label :math:`y = \pm 1`. A tape token is
+    one step: its step size, its shrinkage, and where the pointers go next, a linked list. A
+    model token holds the weights and the registers of one machine; several of them run side by
+    side. One pass does, by attention and feed-forward nets alone,
+
+    1. read the sample and the step (two match heads); score :math:`s = w^\top x + b - y`;
+    2. derivative of the loss, :math:`d = \ell'(s)`, from rectifiers, or for the log loss from a
+       softmax over two keys, which is the sigmoid;
+    3. :math:`w \leftarrow w - \gamma w - d\,(\eta x), \; b \leftarrow b - d\,\eta`, with the
+       shrinkage :math:`\gamma = \min(1, \eta\alpha)`;
+    4. write score, derivative and weights behind the step on the tape (a match head), apply the
+       cumulative L1 penalty of Tsuruoka et al. 2009, update the average, clear the registers.
+
+    This is the linear SGD of Giannou et al. 2023, Lemma 14, as a block of its own: one loop a
+    sample and 4 layers for the squared error, where their program takes d instructions of 9.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features d.
+    n_bits : int
+        Bits L of a position: the sequence has at most 2**L tokens.
+    loss : {"squared_error", "huber", "epsilon_insensitive", "hinge", "log_loss"}
+    l1 : bool, default=False
+        Whether the block applies an L1 penalty. The L2 penalty is part of every block; its
+        strength, like every number, stands on the tape.
+    average : bool, default=False
+        Whether the block averages the weights over the steps.
+    product : {"gated", "linear", "softmax"}, default="gated"
+        How products are formed: by gated hidden units or by linear attention (both round as
+        floating-point arithmetic does), or by a linearised softmax, with an error of
+        `certificate.error_bound`. Only gated blocks run several model tokens.
+
+    Attributes
+    ----------
+    fields : Layout
+        Fields of a token.
+    layers : list of Layer
+        The loop body.
+    certificate : Certificate
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.algorithms.sgd import SGDBlock
+    >>> block = SGDBlock(3, 10, "squared_error")
+    >>> len(block.layers), block.certificate.logit_margin
+    (4, 1024.0)
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_bits: int,
+        loss: Loss,
+        *,
+        l1: bool = False,
+        average: bool = False,
+        product: ProductKind = "gated",
+    ) -> None:
+        self.n_features, self.n_bits, self.product = n_features, n_bits, product
+        self.fields = _fields(n_features, n_bits, l1, average)
+        stages = [
+            _read_and_score(self.fields),
+            *_derivative(self.fields, loss),
+            _update(),
+            *([_l1_penalty(self.fields)] if l1 else []),
+            _finish(self.fields, l1, average),
+        ]
+        self.layers = build_layers(self.fields, stages, product)
+        codes = dict.fromkeys(("one", "model", "null", "unit", "position", "counter", "pointer"), 1)
+        self.certificate = certify(
+            self.layers, self.fields, codes, torch.float64, error_bound=error_bound(product)
+        )
+
+    def transformer(self, tokens: Layout) -> LoopedTransformer:
+        """Looped transformer of these weights over a sequence of the given tokens."""
+        return LoopedTransformer(self.layers, tokens)
+
+
+def _fields(d: int, n_bits: int, l1: bool, average: bool) -> Layout:
+    """Fields of a token: indicators, data, tape with its record, model with its registers."""
+    indicators = {"one": 1, "model": 1, "null": 1, "unit": 1, "position": n_bits}
+    data = {"x": d, "bias": 1, "y": 1}
+    tape = {"next_sample": n_bits, "next_step": n_bits, "eta": 1, "decay": 1}
+    record = {"seen_score": 1, "seen_derivative": 1, "seen_w": d, "seen_b": 1}
+    model = {"w": d, "b": 1, "counter": n_bits, "pointer": n_bits, "threshold": 1}
+    registers = {
+        **{"in_x": d, "in_bias": 1, "in_y": 1, "in_eta": 1, "in_decay": 1},
+        **{"step_x": d, "step_bias": 1, "score": 1, "excess": 2, "derivative": 1},
+    }
+    if l1:  # the penalty due to each weight so far, what it has paid, and what it pays now
+        tape |= {"l1": 1}
+        model |= {"penalty": 1, "paid": d}
+        registers |= {"shrink": d}
+    if average:
+        tape |= {"rate": 1}
+        model |= {"mean_w": d, "mean_b": 1}
+        registers |= {"in_rate": 1}
+    if l1 and average:
+        tape |= {"share": 1}
+        registers |= {"in_share": 1}
+    return Layout(**indicators, **data, **tape, **record, **model, **registers)
+
+
+def _read_and_score(fields: Layout) -> Stage:
+    """Sample and step to the registers, pointers on to the next ones; score and eta * x."""
+    step = {"eta": "in_eta", "decay": "in_decay"}
+    step |= {"next_sample": "pointer", "next_step": "counter"}
+    step |= {"rate": "in_rate", "share": "in_share", "l1": "penalty"}
+    step = {source: target for source, target in step.items() if source in fields}
+    sample = {"x": "in_x", "bias": "in_bias", "y": "in_y"}
+    return Stage(
+        [
+            match_read(fields, "pointer", sample, rows=("model",), keys=("data",)),
+            match_read(fields, "counter", step, rows=("model",), keys=("tape",)),
+        ],
+        [
+            dot(["w", "b"], ["in_x", "in_bias"], "score"),
+            scaled_copy("in_eta", {"in_x": "step_x", "in_bias": "step_bias"}),
+        ],
+        add(fields, {"in_y": "score"}, -1.0),
+    )
+
+
+def _derivative(fields: Layout, loss: Loss) -> list[Stage]:
+    r"""Compute the derivative of the loss at the score s.
+
+    A threshold in two nets is sharp: with :math:`e = \mathrm{relu}(z)` and A above the inverse
+    of the smallest gap, :math:`[z \le 0] = \mathrm{relu}(1 - A e)`.
+    """
+    score, threshold = fields.at("score"), fields.at("threshold")
+    over, under = fields.index("excess")
+    model, target = fields.at("model"), fields.at("derivative")
+    down, up = {target: -1.0}, {target: 1.0}
+    if loss == "squared_error":  # s, cut off at +-MAX_DERIVATIVE
+        cuts = [
+            Unit({score: 1.0, model: -MAX_DERIVATIVE}, down),
+            Unit({score: -1.0, model: -MAX_DERIVATIVE}, up),
+        ]
+        return [Stage(units=add(fields, {"score": "derivative"}) + cuts)]
+    if loss == "huber":  # c - relu(2c - relu(s + c))
+        bend = [Unit({score: 1.0, threshold: 1.0}, {over: 1.0})]
+        clip = [Unit({threshold: 1.0}, up), Unit({threshold: 2.0, over: -1.0}, down)]
+        return [Stage(units=bend), Stage(units=clip)]
+    if loss == "epsilon_insensitive":  # [s > c] - [-s > c]
+        excess = [
+            Unit({score: 1.0, threshold: -1.0}, {over: 1.0}),
+            Unit({score: -1.0, threshold: -1.0}, {under: 1.0}),
+        ]
+        steps = [
+            Unit({model: 1.0, over: -_STEEP}, down),
+            Unit({model: 1.0, under: -_STEEP}, up),
+        ]
+        return [Stage(units=excess), Stage(units=steps)]
+    if loss == "hinge":  # -[s <= 1]
+        excess = [Unit({score: 1.0, model: -1.0}, {over: 1.0})]
+        return [Stage(units=excess), Stage(units=[Unit({model: 1.0, over: -_STEEP}, down)])]
+    # log loss: -sigmoid(-s)
+    unit = fields.at("unit")
+    head = sigmoid(fields, score, unit, target, row="model", key="unit", slope=-1.0, scale=-1.0)
+    return [Stage([head])]
+
+
+def _update() -> Stage:
+    """Weights against the gradient; the L2 penalty shrinks all but the intercept."""
+    return Stage(
+        products=[
+            scaled_copy("in_decay", {"w": "w"}, -1.0),
+            scaled_copy("derivative", {"step_x": "w", "step_bias": "b"}, -1.0),
+        ]
+    )
+
+
+def _l1_penalty(fields: Layout) -> Stage:
+    r"""Cumulative L1 penalty, Tsuruoka et al. 2009: what each weight pays now.
+
+    Of the penalty u due so far a weight has received q (u - q paid with negative sign), and
+
+    .. math:: w' = \mathrm{relu}(w - u - q) - \mathrm{relu}(-w - u + q), \qquad |q| \le u,
+
+    so one of the two terms is 0 and a weight stops at 0. The register holds :math:`w' - w`.
+    """
+    u = fields.at("penalty")
+    units = []
+    for w, q, target in zip(*map(fields.index, ("w", "paid", "shrink")), strict=True):
+        units += [
+            Unit({w: 1.0, u: -1.0, q: -1.0}, {target: 1.0}),
+            Unit({w: -1.0, u: -1.0, q: 1.0}, {target: -1.0}),
+            Unit({w: 1.0}, {target: -1.0}),
+            Unit({w: -1.0}, {target: 1.0}),
+        ]
+    return Stage(units=units)
+
+
+def _finish(fields: Layout, l1: bool, average: bool) -> Stage:
+    """Record on the tape, pay the penalty, average, clear the registers for the next step."""
+    record = {"score": "seen_score", "derivative": "seen_derivative", "w": "seen_w", "b": "seen_b"}
+    products, units = [], []
+    if average:  # mean += rate * (weights - mean)
+        mean = {"mean_w": "mean_w", "mean_b": "mean_b"}
+        products += [
+            scaled_copy("in_rate", {"w": "mean_w", "b": "mean_b"}),
+            scaled_copy("in_rate", mean, -1.0),
+        ]
+    if l1:
+        units += add(fields, {"shrink": "w"}) + add(fields, {"shrink": "paid"})
+    if l1 and average:
+        products += [scaled_copy("in_share", {"shrink": "mean_w"})]
+    registers = ["in_x", "in_bias", "in_y", "in_eta", "in_decay", "in_rate", "in_share", "step_x"]
+    registers += ["step_bias", "score", "excess", "derivative", "shrink"]
+    units += clear(fields, *(name for name in registers if name in fields))
+    write = match_write(fields, "counter", record, rows=("tape",), keys=("model",))
+    return Stage([write], products, units)

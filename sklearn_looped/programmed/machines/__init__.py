@@ -1,0 +1,1 @@
+"""Computers as looped transformers, whose program is data: SUBLEQ and FLEQ."""

@@ -1,0 +1,248 @@
+"""FLEQ machine: function blocks, and a branch if a flag is less than or equal to zero."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.fleq_assembler import (
+    OPERATIONS,
+    Cell,
+    Instruction,
+    as_cell,
+    assemble_fleq,
+    write_fleq,
+)
+from sklearn_looped.programmed.machines.fleq_layers import (
+    REALS,
+    fleq_fields,
+    fleq_layers,
+    smallest_flag,
+)
+from sklearn_looped.programmed.machines.machine import DTYPES, SCRATCH, Machine, check_sizes
+from sklearn_looped.programmed.transformer.certificate import certify
+from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code, sign_value
+
+# Address operands of an instruction and the fields that hold them.
+ADDRESSES = {"a": "ia", "b": "ib", "c": "ic", "flag": "iflag"}
+
+
+class FleqMachine(Machine):
+    r"""A looped transformer that runs programs of function blocks; one loop is one instruction.
+
+    A cell holds a vector and a pointer. An instruction applies one function f to two cells,
+    writes the result, and branches: ``mem[c] <- f(mem[a], mem[b]); if mem[flag] <= 0 go to
+    target``, where the flag's first entry is read *before* the write (Giannou et al. 2023,
+    Section 5, FLEQ). Three layers: write back and fetch; read operands and route them to the
+    function of the opcode; apply the functions and branch. Products are gated, the sigmoid is
+    a softmax over two keys: both are exact up to the rounding of the result.
+
+    Parameters
+    ----------
+    n_memory, n_instructions : int
+        Size of the machine: memory cells, and instructions including the end of file.
+    n_entries : int, default=1
+        Length D of a cell's vector. Scalars lie in entry 0, the others are 0.
+    dtype : {"float64", "float32"}, default="float64"
+        Data type of weights and state.
+
+    Attributes
+    ----------
+    transformer : LoopedTransformer
+        The fixed weights.
+    certificate : Certificate
+        Why addresses and branches are exact. Flags that are positive but below the smallest
+        normal number, 2**-1022 in float64 and 2**-126 in float32, raise.
+
+    Notes
+    -----
+    A pointer may point to any cell of the machine and to the place behind the last, which reads
+    as an empty cell; so does a cell without a pointer. Counting further, counting up no pointer,
+    and storing to no cell raise.
+
+    Raises
+    ------
+    ValueError
+        If a size is below 1 or the dtype is unknown.
+
+    References
+    ----------
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023.
+
+    Examples
+    --------
+    >>> from sklearn_looped import FleqMachine
+    >>> machine = FleqMachine(n_memory=8, n_instructions=4, n_entries=3)
+    >>> program = "x: .vector 1 2 3\n y: .vector 4 5 6\n z: .word 0\n dot x, y, z"
+    >>> machine.run(program)["z"]
+    Cell(values=(32.0, 0.0, 0.0), pointer=None)
+    """
+
+    def __init__(
+        self,
+        n_memory: int,
+        n_instructions: int,
+        n_entries: int = 1,
+        *,
+        dtype: Literal["float64", "float32"] = "float64",
+    ) -> None:
+        check_sizes(n_memory=n_memory, n_instructions=n_instructions, n_entries=n_entries)
+        if dtype not in DTYPES:
+            raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
+        self.dtype = DTYPES[dtype]
+        self.tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
+        self.fields = fleq_fields(n_code_bits(self.tokens.width), n_entries)
+        layers = fleq_layers(self.fields, self.dtype)
+        self.transformer = LoopedTransformer(layers, self.tokens)
+        # Codes and indicators are integers of size 1; the other fields hold real numbers.
+        bounds = {name: 1.0 for name in self.fields.names if name not in (*REALS, "positive")}
+        self.certificate = certify(layers, self.fields, bounds, self.dtype)
+
+    assemble = staticmethod(assemble_fleq)
+    pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
+
+    def load(self, program: Program) -> Tensor:
+        """Tape of shape (n_tokens, width) with the program and its data.
+
+        Raises
+        ------
+        ValueError
+            If the program is larger than the machine, a cell has too many entries or is not
+            finite, or an address is out of range.
+        """
+        tape = self._blank_tape(program)
+        fields, n_code = self.fields, self.fields.size("pc")
+        first, first_cell = self.tokens["program"].start, self.tokens["memory"].start
+
+        def code(address: int, size: int, offset: int, where: str) -> Tensor:
+            if not 0 <= address < size:
+                raise ValueError(
+                    f"Got address {address} in {where}, expected 0 to {size - 1}; positions have "
+                    f"{n_code} bits."
+                )
+            return torch.as_tensor(sign_code(address + offset, n_code))
+
+        for address, cell in enumerate(map(as_cell, program.cells)):
+            row = tape[first_cell + address]
+            row[fields["value"]] = torch.as_tensor(self._entries(cell, address))
+            if cell.pointer is not None:
+                where = f"the pointer of cell {address}"
+                room = len(program.cells) + 1  # the place behind the last cell
+                row[fields["pointer"]] = code(cell.pointer, room, first_cell, where)
+        for number, instruction in enumerate(program.instructions):
+            row, where = tape[first + number], f"instruction {number}"
+            row[fields[f"i{instruction.operation}"]] = 1
+            for operand, field in ADDRESSES.items():
+                address = getattr(instruction, operand)
+                row[fields[field]] = code(address, len(program.cells), first_cell, where)
+            target = code(instruction.target, len(program.instructions), first, where)
+            row[fields["itarget"]] = target
+        return tape.to(self.dtype)
+
+    def _entries(self, cell: Cell, address: int) -> NDArray[np.float64]:
+        n_entries = self.fields.size("value")
+        stored = torch.tensor(cell.values, dtype=torch.float64).to(self.dtype)
+        if len(cell.values) > n_entries or not stored.isfinite().all():
+            raise ValueError(
+                f"Got {cell.values} in cell {address}, expected at most {n_entries} finite "
+                f"numbers of {self.certificate.dtype}; declare a machine of more n_entries, or "
+                "float64."
+            )
+        return np.pad(np.array(cell.values, dtype=float), (0, n_entries - len(cell.values))) + 0.0
+
+    def cells(self, state: Tensor) -> list[Cell]:
+        """Vectors and pointers in the memory of a settled state."""
+        rows = state[self.tokens["memory"]]
+        values = rows[:, self.fields["value"]].tolist()
+        pointers = self._addresses(rows[:, self.fields["pointer"]])
+        return [Cell(tuple(v), p) for v, p in zip(values, pointers, strict=True)]
+
+    def _addresses(self, codes: Tensor) -> list[int | None]:
+        first = self.tokens["memory"].start
+        return [int(sign_value(c)) - first if c.any() else None for c in codes.numpy()]
+
+    def _check(self, state: Tensor) -> None:
+        if not (np.abs(self._read(state, SCRATCH, "pc")) == 1).all():
+            raise ValueError(
+                "Got a branch flag too close to 0 to be compared: a positive one is at least "
+                f"{smallest_flag(self.dtype):.3g} in {self.certificate.dtype}; scale the data up."
+            )
+        if not np.isfinite(self._read(state, SCRATCH, "result")).all():
+            raise ValueError(
+                f"Got a number beyond the range of {self.certificate.dtype} at instruction "
+                f"{self.pc(state)}; scale the data down."
+            )
+        self._check_pointers(state)
+
+    def _check_pointers(self, state: Tensor) -> None:
+        """Raise if the pending write goes to no cell, or writes a pointer to no place."""
+        n_memory, n_code = self.tokens.size("memory"), self.fields.size("pc")
+        for field, what, largest in (
+            ("wp", "a store", n_memory - 1),
+            ("rp", "a pointer", n_memory),
+        ):
+            code = self._read(state, SCRATCH, field)
+            if field == "rp" and not code.any():
+                continue  # a result without a pointer
+            if not code[0]:  # no code: nothing to store to, or nothing to count up
+                raise ValueError(
+                    f"Got {what} by way of a cell without a pointer, before instruction "
+                    f"{self.pc(state)}; declare the cell with .pointer."
+                )
+            address = int(sign_value(code)) - self.tokens["memory"].start
+            if not 0 <= address <= largest:
+                raise ValueError(
+                    f"Got {what} to address {address} before instruction {self.pc(state)}, "
+                    f"expected 0 to {largest}; positions have {n_code} bits."
+                )
+
+    def _describe(
+        self, program: Program, before: tuple[int, list], after: tuple[int, list]
+    ) -> dict[str, Any]:
+        (pc, cells), (_, results) = before, after
+        instruction: Instruction = program.instructions[pc]
+        operands = OPERATIONS[instruction.operation].replace("c", "")
+        read = {getattr(instruction, name) for name in operands}
+        written = instruction.c
+        source = cells[instruction.a].pointer
+        if instruction.operation == "load" and source in range(len(cells)):
+            read.add(source)
+        if instruction.operation == "store":
+            written = cells[instruction.b].pointer
+        return {
+            "pc": pc,
+            "instruction": str(instruction),
+            "reads": {address: cells[address] for address in sorted(read)},
+            "writes": {written: results[written]},
+            "flag": cells[instruction.flag].values[0] <= 0,
+        }
+
+    def disassemble(self, state: Tensor) -> str:
+        r"""Return assembly text of the program and the memory on a tape, to assemble again.
+
+        Examples
+        --------
+        >>> from sklearn_looped import FleqMachine
+        >>> machine = FleqMachine(n_memory=4, n_instructions=2)
+        >>> tape = machine.load(machine.assemble("x: .word 5\n add x, x, x"))
+        >>> print(machine.disassemble(tape))
+        m0: .vector 5.0
+        #1: .vector 1.0
+        #0: .vector 0.0
+        m3: .vector 0.0
+        i0: add m0, m0, m0, #1, end
+        """
+        rows = state[self.tokens["program"]]
+        opcodes = torch.stack([rows[:, self.fields.at(f"i{name}")] for name in OPERATIONS], 1)
+        rows, opcodes = rows[opcodes.any(1)], opcodes[opcodes.any(1)]
+        operands = [self._addresses(rows[:, self.fields[field]]) for field in ADDRESSES.values()]
+        targets = sign_value(rows[:, self.fields["itarget"]]) - self.tokens["program"].start
+        names = [list(OPERATIONS)[i] for i in opcodes.argmax(1).tolist()]
+        instructions = zip(names, *operands, targets.tolist(), strict=True)
+        return write_fleq(
+            [Instruction(*fields) for fields in instructions], self.cells(self.settle(state))
+        )

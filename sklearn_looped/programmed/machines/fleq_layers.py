@@ -1,0 +1,172 @@
+"""The three layers of the FLEQ machine."""
+
+import torch
+
+from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS
+from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.programmed.transformer.layout import Layout
+from sklearn_looped.programmed.transformer.primitives import (
+    add,
+    clear,
+    code_sum,
+    gate,
+    match_read,
+    match_write,
+    product,
+    sigmoid,
+)
+
+ON = ("scratch",)  # the row all programs run on
+CODES = ("ia", "ib", "ic", "iflag", "itarget", "pc", "next", "ra", "rb", "rc", "rflag", "rtarget")
+POINTERS = ("pointer", "pa", "pb", "source", "count", "destination", "rp", "wp", "oldp")
+REALS = ("value", "va", "vb", "vf", "u", "v", "w", "z", "result", "old")
+
+
+def fleq_fields(n_code: int, n_entries: int) -> Layout:
+    """Fields of a token.
+
+    Cells: value, pointer. Instructions: i*. Registers of the scratchpad: the instruction r*,
+    operands va, vb, vf with pointers pa, pb; operands of the products u * v, u * w and of the
+    sigmoid z; addresses to load from, to count up and to write to; the pending write result,
+    rp, wp and what it overwrites, old, oldp.
+    """
+    return Layout(
+        one=1,
+        scratch=1,
+        null=1,
+        positive=1,
+        **dict.fromkeys([f"i{name}" for name in OPERATIONS], 1),
+        **dict.fromkeys(OPERATIONS, 1),
+        **dict.fromkeys(("position", *CODES, *POINTERS), n_code),
+        **dict.fromkeys(REALS, n_entries),
+    )
+
+
+def fleq_layers(fields: Layout, dtype: torch.dtype) -> list[Layer]:
+    """Write back and fetch; read and route; apply and branch."""
+
+    def net(units: list[Unit]) -> FeedForward:
+        return FeedForward(units, fields.width, ON, fields.at("one"), dtype)
+
+    return [
+        Layer(_write_and_fetch(fields, dtype), net(_advance(fields))),
+        Layer(_read(fields, dtype), net(_route(fields))),
+        Layer(_load(fields, dtype), net(_apply(fields, dtype))),
+    ]
+
+
+def _write_and_fetch(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
+    """Overwrite exactly: first the old contents are taken away, then the result is added."""
+    fetch = {f"i{name}": name for name in OPERATIONS}
+    fetch |= {"ia": "ra", "ib": "rb", "ic": "rc", "iflag": "rflag", "itarget": "rtarget"}
+
+    def write(copy: dict[str, str], scale: float) -> Head:
+        rows = ("memory",)
+        return match_write(fields, "wp", copy, rows=rows, keys=ON, scale=scale, dtype=dtype)
+
+    return (
+        write({"old": "value", "oldp": "pointer"}, -1.0),
+        write({"result": "value", "rp": "pointer"}, 1.0),
+        match_read(fields, "pc", fetch, rows=ON, keys=("program",), dtype=dtype),
+    )
+
+
+def _advance(fields: Layout) -> list[Unit]:
+    """Next <- pc + 1; the write is no longer pending."""
+    done = clear(fields, "result", "rp", "wp", "old", "oldp")
+    return code_sum(fields, {"pc": 1}, 1, "next", "scratch") + done
+
+
+def _read(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
+    """Operands and flag."""
+    return (
+        _read_cell(fields, "ra", {"value": "va", "pointer": "pa"}, dtype),
+        _read_cell(fields, "rb", {"value": "vb", "pointer": "pb"}, dtype),
+        _read_cell(fields, "rflag", {"value": "vf"}, dtype),
+    )
+
+
+def _read_cell(fields: Layout, at: str, copy: dict[str, str], dtype: torch.dtype) -> Head:
+    return match_read(fields, at, copy, rows=ON, keys=("memory",), dtype=dtype)
+
+
+def smallest_flag(dtype: torch.dtype) -> float:
+    """Smallest normal number; flags from it on are told from 0."""
+    return torch.finfo(dtype).tiny
+
+
+def _route(fields: Layout) -> list[Unit]:
+    """Gate the operands to the function of the opcode, each by itself.
+
+    A gate of two operands could overflow where its opcode is off, and 0 times infinity is nan.
+    """
+    at = fields.at
+    units = [Unit({at("vf"): 1.0}, {at("positive"): 1.0})]
+
+    def send(operations: tuple[str, ...], source: str, target: str, sign: float = 1.0) -> None:
+        for operation in operations:
+            for i, j in fields.pairs({source: target}):
+                units.extend(gate(at(operation), {i: sign}, j))
+
+    send(("move", "store"), "pa", "rp")
+    send(("load",), "pa", "source")
+    send(("increment",), "pa", "count")
+    send(("scratch",), "rc", "destination")
+    send(("store",), "rc", "destination", -1.0)
+    send(("store",), "pb", "destination")
+    send(("move", "store", "increment", "add", "subtract"), "va", "result")
+    send(("add",), "vb", "result")
+    send(("subtract",), "vb", "result", -1.0)
+    send(("dot", "multiply"), "va", "u")
+    send(("dot",), "vb", "v")
+    send(("multiply", "scale"), "vb", "w")
+    send(("sigmoid",), "va", "z")
+    for i in range(fields.size("value")):
+        units += gate(at("scale"), {at("va"): 1.0}, at("u", i))
+    return units + clear(fields, "va", "vb", "vf", "pa", "pb", "ra", "rb", "rc", "rflag")
+
+
+def _load(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
+    """Indirect operand, old contents of the destination, and sigmoids entry by entry."""
+    at = fields.at
+    return (
+        _read_cell(fields, "source", {"value": "result", "pointer": "rp"}, dtype),
+        _read_cell(fields, "destination", {"value": "old", "pointer": "oldp"}, dtype),
+        *(
+            sigmoid(fields, at("z", i), at("sigmoid"), at("result", i), row=ON[0], dtype=dtype)
+            for i in range(fields.size("z"))
+        ),
+    )
+
+
+def _apply(fields: Layout, dtype: torch.dtype) -> list[Unit]:
+    r"""Products, pointer increment, branch.
+
+    With h = relu(flag) / `smallest_flag` and code bits b in {-1, +1},
+
+    .. math:: [f \le 0 \wedge b = 1] = \mathrm{relu}(1 - h - (1 - b) / 2), \qquad
+        [f > 0 \wedge b = 1] = \mathrm{relu}((1 + b) / 2) - \mathrm{relu}(1 - h - (1 - b) / 2).
+
+    h is formed inside the units, whose relu turns minus infinity into 0, so no flag is too large.
+    """
+    at, on = fields.at, fields.at("scratch")
+    steep = 1 / smallest_flag(dtype)
+    units = []
+    for i in range(fields.size("u")):
+        units += product({at("u", i): 1.0}, {at("v", i): 1.0}, at("result"))
+    for i in range(fields.size("u")):
+        units += product({at("u", i): 1.0}, {at("w", i): 1.0}, at("result", i))
+    units += code_sum(fields, {"count": 1}, 1, "rp", "increment")
+    units += clear(fields, "pc")
+    for i, bit in enumerate(fields.index("pc")):
+        target, following = at("rtarget", i), at("next", i)
+        not_positive = {on: 0.5, at("positive"): -steep}
+        units += [
+            Unit({**not_positive, target: 0.5}, {bit: 2.0}),
+            Unit({on: 0.5, following: 0.5}, {bit: 2.0}),
+            Unit({**not_positive, following: 0.5}, {bit: -2.0}),
+            Unit({on: 1.0}, {bit: -1.0}),
+        ]
+    units += add(fields, {"destination": "wp"})
+    spent = ("source", "count", "destination", "next", "rtarget", "positive", "u", "v", "w", "z")
+    return units + clear(fields, *spent, *OPERATIONS)

@@ -1,0 +1,312 @@
+"""What both machines share: the tape, the run, the trace."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+
+from sklearn_looped.core.memory import check_memory
+from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.transformer.certificate import Certificate
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
+from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign_value
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+TAPES = 6  # that a run holds at a time, about
+SCRATCH = 0  # row of the scratchpad, which holds the program counter
+TRACE_COLUMNS = ["step", "pc", "instruction", "reads", "writes", "flag"]
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise unless all sizes of a machine are integers of at least 1."""
+    for name, value in sizes.items():
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"Got {name}={value}, expected an integer of at least 1.")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    r"""Where a run stopped.
+
+    Parameters
+    ----------
+    cells : list
+        The memory, one entry a cell.
+    pc : int
+        Number of the next instruction.
+    halted : bool
+        Whether the program reached its end.
+    n_loops : int
+        Loops made, one an instruction.
+    state : Tensor of shape (n_tokens, width)
+        The state of the transformer, to continue from.
+    labels : mapping of str to int
+        Addresses of the program's cells.
+    trace : DataFrame or None
+        One row an instruction with the columns step, pc, instruction, reads, writes, flag.
+
+    Examples
+    --------
+    >>> from sklearn_looped import SubleqMachine
+    >>> machine = SubleqMachine(n_memory=8, n_instructions=12)
+    >>> result = machine.run("x: .word 5, 6\n subleq x, x+1", trace=True)
+    >>> result.block("x", 2), result.halted, result.trace["writes"].tolist()
+    ([5, 1], True, [{1: 1}])
+    """
+
+    cells: list[Any]
+    pc: int
+    halted: bool
+    n_loops: int
+    state: Tensor
+    labels: Mapping[str, int]
+    trace: pd.DataFrame | None = None
+
+    def __getitem__(self, label: str) -> Any:
+        """Contents of the named cell."""
+        return self.block(label, 1)[0]
+
+    def block(self, label: str, n_cells: int) -> list[Any]:
+        """Contents of `n_cells` cells from a label on."""
+        if label not in self.labels:
+            known = ", ".join(self.labels)
+            raise ValueError(f"Got label {label!r} of no cell, expected one of {known}.")
+        start = self.labels[label]
+        if not 0 < n_cells <= len(self.cells) - start:
+            raise ValueError(
+                f"Got n_cells={n_cells} behind {label!r}, expected 1 to {len(self.cells) - start}."
+            )
+        return self.cells[start : start + n_cells]
+
+
+class Machine(ABC):
+    """A looped transformer that runs programs; the host loads the tape and stops the loop.
+
+    Attributes
+    ----------
+    transformer : LoopedTransformer
+        The fixed weights. They depend on the sizes declared, never on program or data.
+    certificate : Certificate
+        Why every state is exact.
+    fields, tokens : Layout
+        Names of the columns and rows of the state.
+    """
+
+    transformer: LoopedTransformer
+    certificate: Certificate
+    fields: Layout
+    tokens: Layout
+    dtype: torch.dtype
+    pending: tuple[str, ...]  # fields of a result that the next loop writes to its cell
+
+    @staticmethod
+    @abstractmethod
+    def assemble(text: str) -> Program:
+        """Assemble a text."""
+
+    @abstractmethod
+    def load(self, program: Program) -> Tensor:
+        """Tape of shape (n_tokens, width) with the program and its data."""
+
+    @abstractmethod
+    def cells(self, state: Tensor) -> list[Any]:
+        """Memory cells of a settled state."""
+
+    @in_own_modes
+    def settle(self, state: Tensor) -> Tensor:
+        """State with the last result written to its cell.
+
+        This runs the write heads of the next loop early, by the same weights, and empties the
+        registers of the pending write, so that going on from here does not write twice.
+        """
+        settled = state.clone()
+        if self.pending:
+            for head in self.transformer.layers[0].heads:
+                if head.pointer is not None and head.pointer.held_by == "key":
+                    # Only the rows and keys that can act: of a long program all are too many.
+                    rows, keys = self.transformer.acting(head)
+                    output = head.attend(
+                        head.Wq(state[rows]), head.Wk(state[keys]), head.Wv(state[keys])
+                    )
+                    settled[torch.tensor(rows)[:, None], list(head.targets)] += output
+        for name in self.pending:
+            settled[SCRATCH, self.fields[name]] = 0
+        return settled
+
+    @abstractmethod
+    def disassemble(self, state: Tensor) -> str:
+        """Assembly text of the program and the memory on a tape."""
+
+    @abstractmethod
+    def _describe(
+        self, program: Program, before: tuple[int, list], after: tuple[int, list]
+    ) -> dict[str, Any]:
+        """Trace entries of one instruction, from (pc, cells) before and after it."""
+
+    @abstractmethod
+    def _check(self, state: Tensor) -> None:
+        """Raise if a state of the loop left the exact range; the host only looks at it."""
+
+    def pc(self, state: Tensor) -> int:
+        """Return the number of the next instruction."""
+        return int(sign_value(self._read(state, SCRATCH, "pc"))) - self.tokens["program"].start
+
+    def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
+        return state.numpy()[rows, self.fields[field]]
+
+    def run(
+        self,
+        program: Program | str,
+        max_loops: int = 100_000,
+        *,
+        state: Tensor | None = None,
+        evaluation: str = "gather",
+        breakpoints: Sequence[str | int] = (),
+        trace: bool = False,
+    ) -> RunResult:
+        """Loop until the program halts, meets a breakpoint or exceeds the cap.
+
+        The host writes the tape, compares the program counter with the places to stop, looks
+        whether the state is still exact, and reads the memory at the end (at every step of a
+        trace); it changes nothing in the loop, which is attention and feed-forward layers.
+
+        Parameters
+        ----------
+        program : Program or str
+            Assembled program, or its text.
+        max_loops : int, default=100_000
+            Cap on the instructions executed.
+        state : Tensor or None, default=None
+            State of an earlier result to continue from: it executes the instruction it stopped
+            at, breakpoint or not. None: the program's own tape.
+        evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
+            How layers are evaluated; all give the same bits, see `LoopedTransformer.run`.
+        breakpoints : sequence of str or int, default=()
+            Labels or numbers of instructions to stop at, before they are executed.
+        trace : bool, default=False
+            Record every instruction; slower.
+
+        Returns
+        -------
+        result : RunResult
+
+        Raises
+        ------
+        ValueError
+            If the program does not fit the machine, a parameter or the state is not one of this
+            machine's, or a value leaves its exact range.
+        MemoryError
+            If the tape of a machine of this size needs more memory than there is.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the program has not halted after `max_loops` loops; the state is kept.
+        """
+        program = self.assemble(program) if isinstance(program, str) else program
+        tape = self.load(program)
+        self._check_run(tape if state is None else state, max_loops, evaluation)
+        stops = self._stops(program, breakpoints)
+
+        def until(current: Tensor) -> bool:
+            return self._read(current, SCRATCH, "pc").tobytes() in stops
+
+        rows: list[dict[str, Any]] = []
+        n_loops = 0
+        stopped = until(tape) if state is None else self.pc(state) == program.halt
+        state = tape if state is None else state
+        if not stopped:
+            before = (self.pc(state), self.cells(self.settle(state))) if trace else None
+            loop = self.transformer.run(state, max_loops, evaluation=evaluation, until=until)
+            for state in loop:
+                n_loops += 1
+                self._check(state)
+                if before is not None:
+                    after = (self.pc(state), self.cells(self.settle(state)))
+                    rows.append({"step": n_loops, **self._describe(program, before, after)})
+                    before = after
+        state = self.settle(state)
+        if not until(state):
+            warnings.warn(
+                f"The program has not halted after n_loops={n_loops} loops; raise max_loops, or "
+                "continue from result.state.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return RunResult(
+            cells=self.cells(state),
+            pc=self.pc(state),
+            halted=self.pc(state) == program.halt,
+            n_loops=n_loops,
+            state=state,
+            labels=program.labels,
+            trace=pd.DataFrame(rows, columns=TRACE_COLUMNS) if trace else None,
+        )
+
+    def _check_run(self, state: Tensor, max_loops: int, evaluation: str) -> None:
+        if max_loops < 1:
+            raise ValueError(f"Got max_loops={max_loops!r}, expected at least 1.")
+        if evaluation not in EVALUATIONS:
+            raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
+        shape = (self.tokens.width, self.fields.width)
+        if state.shape != shape or state.dtype != self.dtype:
+            raise ValueError(
+                f"Got a state of shape {tuple(state.shape)} and {state.dtype}, but the machine's "
+                f"are {shape} and {self.dtype}; continue with the machine that made it."
+            )
+
+    def _blank_tape(self, program: Program) -> Tensor:
+        """Return a tape with indicators, positions and program counter, once the sizes fit."""
+        fields, tokens = self.fields, self.tokens
+        self._check_sizes(program)
+        check_memory(
+            TAPES * 8 * tokens.width * fields.width,
+            f"The tape of {tokens.width:,} tokens",
+            "Declare a smaller machine.",
+        )
+        tape = fields.pack(tokens.width, one=1)
+        for kind in ("scratch", "null"):
+            if kind in tokens:
+                tape[tokens[kind], fields[kind]] = 1
+        pointed_to = np.arange(tokens["memory"].start, tokens.width)
+        codes = sign_code(pointed_to, fields.size("position"))
+        tape[tokens["memory"].start :, fields["position"]] = torch.as_tensor(codes)
+        tape[SCRATCH, fields["pc"]] = tape[tokens["program"].start, fields["position"]]
+        return tape
+
+    def _check_sizes(self, program: Program) -> None:
+        for what, got, room in (
+            ("instructions", len(program.instructions), self.tokens.size("program")),
+            ("cells", len(program.cells), self.tokens.size("memory")),
+        ):
+            if got > room:
+                raise ValueError(
+                    f"Got a program of {got} {what}, but the machine has {room}; declare a larger "
+                    "machine."
+                )
+
+    def _stops(self, program: Program, breakpoints: Sequence[str | int]) -> set[bytes]:
+        """Codes of the instructions to stop at, as bytes of the program counter."""
+        stops = [program.halt]
+        for point in breakpoints:
+            number = program.code_labels.get(point) if isinstance(point, str) else point
+            if number is None or not 0 <= number <= program.halt:
+                known = ", ".join(program.code_labels)
+                raise ValueError(
+                    f"Got breakpoint {point!r}, expected a number from 0 to {program.halt} or one "
+                    f"of the labels {known}."
+                )
+            stops.append(number)
+        positions = np.array(stops) + self.tokens["program"].start
+        codes = torch.as_tensor(sign_code(positions, self.fields.size("pc")), dtype=self.dtype)
+        return {code.numpy().tobytes() for code in codes}

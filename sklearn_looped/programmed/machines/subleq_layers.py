@@ -1,0 +1,95 @@
+"""The two layers of the SUBLEQ machine."""
+
+import torch
+
+from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.programmed.transformer.layout import Layout
+from sklearn_looped.programmed.transformer.primitives import (
+    add,
+    clear,
+    code_sum,
+    match_read,
+    match_write,
+    select,
+)
+
+
+def subleq_fields(n_code: int, n_value: int) -> Layout:
+    """Fields of a token; instruction operands i*, registers r*, operands v*, pending write wp."""
+    codes = ("position", "ia", "ib", "ic", "pc", "ra", "rb", "rc", "inc", "wp")
+    return Layout(
+        one=1,
+        scratch=1,
+        null=1,
+        **dict.fromkeys(codes, n_code),
+        **dict.fromkeys(("value", "va", "vb", "delta"), n_value),
+    )
+
+
+def subleq_layers(
+    fields: Layout, n_bits: int, bits: bool, dtype: torch.dtype, temperature: float | None
+) -> list[Layer]:
+    """Write back and fetch; read, subtract and branch."""
+    write = match_write(
+        fields,
+        "wp",
+        {"delta": "value"},
+        rows=("memory",),
+        keys=("scratch",),
+        temperature=temperature,
+        dtype=dtype,
+    )
+
+    def read(pointer: str, copy: dict[str, str], kind: str) -> Head:
+        return match_read(
+            fields,
+            pointer,
+            copy,
+            rows=("scratch",),
+            keys=(kind,),
+            temperature=temperature,
+            dtype=dtype,
+        )
+
+    fetch = read("pc", {"ia": "ra", "ib": "rb", "ic": "rc"}, "program")
+    prepare = code_sum(fields, {"pc": 1}, 1, "inc", "scratch") + clear(fields, "wp", "delta")
+    operands = read("ra", {"value": "va"}, "memory"), read("rb", {"value": "vb"}, "memory")
+    execute = [
+        *(_subtract_bits(fields, n_bits) if bits else _subtract_integers(fields, n_bits)),
+        *clear(fields, "pc", "ra", "rb", "rc", "va", "vb", "inc"),
+        *add(fields, {"rb": "wp"}),
+    ]
+
+    def net(units: list[Unit]) -> FeedForward:
+        return FeedForward(units, fields.width, ("scratch",), dtype=dtype)
+
+    return [Layer((write, fetch), net(prepare)), Layer(operands, net(execute))]
+
+
+def _subtract_bits(fields: Layout, n_bits: int) -> list[Unit]:
+    r"""Delta = code(b - a) - code(b), and the branch on b - a <= 0 after wrapping.
+
+    With :math:`z = b - a + 2^N`, the wrapped result is <= 0 iff :math:`z \in [2^{N-1}, 2^N] \cup
+    [3 \cdot 2^{N-1}, 2^{N+1})`.
+    """
+    z = {fields.at("vb", j): 2.0**j / 2 for j in range(n_bits)}
+    z |= {fields.at("va", j): -(2.0**j) / 2 for j in range(n_bits)}
+    # The leading bit of two's complement counts -2^(N-1): unsigned values give the same b - a.
+    z[fields.at("scratch")] = 2.0**n_bits
+    half = 2 ** (n_bits - 1)
+    steps = [(half, 1), (2 * half + 1, -1), (3 * half, 1)]
+    return [
+        *code_sum(fields, {"vb": 1, "va": -1}, 0, "delta", "scratch"),
+        *add(fields, {"vb": "delta"}, -1.0),
+        *select(fields, z, steps, (1, 4 * half - 1), "rc", "inc", "pc", "scratch"),
+    ]
+
+
+def _subtract_integers(fields: Layout, n_bits: int) -> list[Unit]:
+    """Delta = -a, and the branch on a - b >= 0."""
+    z = fields.terms(va=1.0, vb=-1.0)
+    limits = (-(2**n_bits), 2**n_bits)
+    return [
+        *add(fields, {"va": "delta"}, -1.0),
+        *select(fields, z, [(0, 1)], limits, "rc", "inc", "pc", "scratch"),
+    ]

@@ -1,0 +1,1 @@
+"""Transformers of fixed weights: fields, layers, heads, units, evaluation, certificates."""
