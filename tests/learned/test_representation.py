@@ -9,7 +9,7 @@ from sklearn_looped.learned.priors import (
     RepresentationPrior,
 )
 from sklearn_looped.learned.priors.representation import SLOPE
-from sklearn_looped.learned.training.metatrain import PromptStream
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
 FOUND = [RepresentationPrior(noise=0.0), AutoregressivePrior(noise=0.0)]

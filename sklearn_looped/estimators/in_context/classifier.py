@@ -16,10 +16,10 @@ from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
 from sklearn_looped.estimators.validation import validate_labels
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.encoding import Array
+from sklearn_looped.learned.inference.predictor import encode_support
 
 ARRAYS = 4  # of one number a row and class, which `fit` makes
-TINY = 1e-7  # probabilities are kept this far from 0 and 1 where their logarithm is taken
 
 
 class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
@@ -75,6 +75,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         Loops the support was run for in `fit`.
     weights_digest_ : str
         sha256 of the configuration and weights used.
+    predictor_ : SupportPredictor
+        Encoder, views, network and the memory of the support.
 
     Raises
     ------
@@ -179,8 +181,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         indicators = label_binarize(codes, classes=np.arange(len(self.classes_))).astype(float)
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
-        support, rng = self._encode(table, indicators, weights, codes.astype(float), kind)
-        self._keep(support, checkpoint, rng)
+        encoded = encode_support(table, indicators, weights, codes.astype(float), kind)
+        self._keep(checkpoint, *encoded)
 
     def _decode(self, output: Array) -> Array:
         """From the probability of each class against the rest, (T, q, 1), to (q, n_classes)."""
@@ -188,10 +190,6 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         if proba.shape[1] == 1:
             return np.column_stack([1 - proba[:, 0], proba[:, 0]])
         return proba / proba.sum(axis=1, keepdims=True)
-
-    def _losses(self, output: Array, queries: Support) -> Array:
-        proba = output[..., 0].T.clip(TINY, 1 - TINY)
-        return -np.log(np.where(queries.Y == 1, proba, 1 - proba)).sum(axis=1)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict the probability of each class for each query.

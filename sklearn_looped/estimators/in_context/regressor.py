@@ -12,22 +12,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
-from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
-from sklearn_looped.estimators.validation import check_bounds, validate_training
+from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind, fits_float32
+from sklearn_looped.estimators.validation import check_bounds, check_levels, validate_training
 from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.inference.conformal import (
-    check_conformal,
-    conformal_levels,
-    folds_of,
-    reached_levels,
-)
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.conformal import check_conformal, corrected_levels
+from sklearn_looped.learned.inference.encoding import Array
+from sklearn_looped.learned.inference.predictor import encode_support
 from sklearn_looped.learned.inference.support import mean_target
 from sklearn_looped.learned.model.readout import deviation_of, interpolate_quantiles
 from sklearn_looped.learned.priors import PRIORS
-from sklearn_looped.learned.training.on_demand import meta_trained
-
-LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
 
 class LoopedICLRegressor(RegressorMixin, InContextEstimator):
@@ -112,6 +105,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         Loops the support was run for in `fit`.
     weights_digest_ : str
         sha256 of the configuration and weights used.
+    predictor_ : SupportPredictor
+        Encoder, views, network and the memory of the support.
 
     Raises
     ------
@@ -225,20 +220,17 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             checkpoint = check_kind(load_checkpoint(self.weights), classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        support, rng = self._encode(table, Y, weights, mean_target(Y), "continuous")
+        encoder, support = encode_support(table, Y, weights, mean_target(Y), "continuous")
         if checkpoint is None:
             assert self.prior is not None
+            from sklearn_looped.learned.training.on_demand import meta_trained  # only then
+
             n_rows, n_columns = support.X.shape
             checkpoint = meta_trained(self.prior, n_columns, n_rows, self.device, self.verbose)
         self._one_target = y.ndim == 1
-        self._keep(support, checkpoint, rng)
-        self._dtype = self._choose_dtype(Y)
-
-    def _choose_dtype(self, Y: Array) -> type[np.floating[Any]]:
-        """float32 is what the network computes in; float64 where y asks for it."""
-        largest = np.abs(Y).max(axis=0)
-        fits = (largest / LARGE_OFFSET <= self._spread) & (largest > 1e-30) & (largest < 1e30)
-        return np.float32 if self._one_target and fits.all() else np.float64
+        self._keep(checkpoint, encoder, support)
+        single = self._one_target and fits_float32(Y, self.predictor_.spread)
+        self._dtype = np.float32 if single else np.float64
 
     def _shaped(self, values: Array) -> NDArray[Any]:
         """From (T, q, ...) to (q, ...) for one target and (q, T, ...) for several."""
@@ -247,13 +239,6 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
 
     def _decode(self, output: Array) -> NDArray[Any]:
         return self._shaped(output[..., 0])
-
-    def _losses(self, output: Array, queries: Support) -> Array:
-        return np.mean(
-            ((output[..., 0] - queries.Y.T) / np.where(self._spread > 0, self._spread, 1)[:, None])
-            ** 2,
-            axis=0,
-        )
 
     @overload
     def predict(
@@ -331,25 +316,18 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         >>> LoopedICLRegressor().fit(X, y).predict_quantiles(X[:2]).shape
         (2, 3)
         """
-        wanted = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
-        if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
-            raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
+        wanted = check_levels(quantiles)
         check_is_fitted(self, "n_loops_")
-        support = self._ensemble.support
+        support = self.predictor_.support
         low, high = check_bounds(bounds, support.Y)
         if conformal:
             check_conformal(wanted, support)
         output, _ = self._run(X)
-        levels = self._conformal_levels(wanted) if conformal else [wanted] * len(output)
+        levels = [wanted] * len(output)
+        if conformal:
+            levels = corrected_levels(self.predictor_, self._exit(), wanted)
         found = np.stack([*map(interpolate_quantiles, output[..., 1:], levels)])
         return self._shaped(found.clip(low, high))
-
-    def _conformal_levels(self, wanted: Array) -> list[Array]:
-        """Levels that stand for the wanted ones, for each target."""
-        support = self._ensemble.support
-        output = self._predict_support(folds_of(len(support.X)))
-        reached = reached_levels(output[..., 1:], support.Y.T)
-        return [conformal_levels(each, support.weights, wanted) for each in reached]
 
     def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
         """Predict after every loop, in one pass, as `GradientBoostingRegressor` does by stage.

@@ -10,7 +10,7 @@ from torch import Tensor
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
 from sklearn_looped.learned.inference.experts import Experts
 from sklearn_looped.learned.inference.standardise import Standardiser
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.opinions import Opinions
 
 
