@@ -12,7 +12,7 @@ from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.estimators.in_context import predict_many
 from sklearn_looped.inspection import AttentionDisplay
 from sklearn_looped.learned.checkpoints import save_checkpoint
-from sklearn_looped.learned.inference import members, predictor
+from sklearn_looped.learned.inference import members
 from sklearn_looped.learned.inference.experts import Experts
 from sklearn_looped.learned.inference.members import average
 from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
@@ -135,7 +135,7 @@ def test_experts_are_fitted_target_by_target_where_memory_is_short(
     X, Y, queries, _ = table
     expected = LoopedICLRegressor(path, n_loops=n_loops).fit(X, Y).predict(queries, True, True)
     fits.clear()
-    monkeypatch.setattr(predictor, "KEPT", 0)
+    monkeypatch.setattr(members, "KEPT", 0)
     monkeypatch.setattr(members, "PART", 1)
     model = LoopedICLRegressor(path, n_loops=n_loops).fit(X, Y)
     assert fits == []

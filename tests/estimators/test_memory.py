@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
 from sklearn_looped.core import memory as machine
 from sklearn_looped.estimators.in_context import predict_many
-from sklearn_looped.learned.inference import by_loop, members, predictor
+from sklearn_looped.learned.inference import by_loop, members
 from sklearn_looped.learned.inference.batch import SupportBatch
 from sklearn_looped.learned.model import blocks
 
@@ -33,7 +33,7 @@ def table(rng):
 @pytest.fixture
 def nothing_kept(monkeypatch):
     """Bounds so low that everything goes in parts; the sizes of the parts that were encoded."""
-    monkeypatch.setattr(predictor, "KEPT", 0)
+    monkeypatch.setattr(members, "KEPT", 0)
     monkeypatch.setattr(members, "PART", 2**21)
     monkeypatch.setattr(by_loop, "QUERIES", 8)
     monkeypatch.setattr(by_loop, "ANSWERS", 3000)

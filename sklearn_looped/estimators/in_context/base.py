@@ -1,7 +1,8 @@
 """What the in-context estimators share: they keep a `SupportPredictor` and ask it."""
 
+import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -14,9 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
-from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
+from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError, load_checkpoint
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
-from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.halting import Exit, most_loops
 from sklearn_looped.learned.inference.many import predict_tables
 from sklearn_looped.learned.inference.predictor import SupportPredictor
@@ -88,20 +89,26 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         """Prediction (q, ...) from the ensemble's output (T, q, n_outputs)."""
         raise NotImplementedError
 
-    def _keep(self, checkpoint: Checkpoint, encoder: TableEncoder, support: Support) -> None:
-        """Make the predictor from weights and an encoded support."""
-        config = checkpoint.network.config
+    def _keep(
+        self,
+        rows: Support,
+        target: Array,
+        target_type: str,
+        weights: Callable[[Support], Checkpoint],
+    ) -> None:
+        """Make the predictor; parameters as those of `SupportPredictor.fit`."""
         self.predictor_ = SupportPredictor.fit(
-            checkpoint,
-            encoder,
-            support,
-            n_loops=most_loops(self.n_loops, config),
-            n_members=self.n_estimators or config.n_views,
+            rows,
+            target,
+            target_type,
+            weights,
+            n_loops=self.n_loops,
+            n_members=self.n_estimators,
             max_rows=self.max_support,
             device=self.device,
             rng=check_random_state(self.random_state),
         )
-        self.weights_digest_ = checkpoint.digest
+        self.weights_digest_ = self.predictor_.checkpoint.digest
 
     def _warn_of_subsamples(self, stacklevel: int) -> None:
         """Say that members see a part of the rows only, if it is so."""
@@ -114,9 +121,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
                 stacklevel=stacklevel,
             )
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        """Keep the support and run it through the network."""
-        self._prepare(X, y, sample_weight)
+    def _run_support(self) -> None:
+        """Run the support through the network."""
         self._warn_of_subsamples(stacklevel=6)
         self._exit()  # a loop chosen on held-out rows is chosen now
         self.n_loops_ = self.predictor_.memories.n_loops
@@ -216,8 +222,9 @@ def predict_many(
     return [model._decode(output) for model, output in zip(models, outputs, strict=True)]
 
 
-def check_kind(checkpoint: Checkpoint, *, classifies: bool) -> Checkpoint:
-    """Refuse a regressor's weights in a classifier and the other way round."""
+def load_weights(name_or_path: str | os.PathLike[str], *, classifies: bool) -> Checkpoint:
+    """Load weights; refuse a regressor's in a classifier and the other way round."""
+    checkpoint = load_checkpoint(name_or_path)
     if checkpoint.network.config.classifies != classifies:
         asked, found = ("classifier", "regressor") if classifies else ("regressor", "classifier")
         raise CheckpointError(

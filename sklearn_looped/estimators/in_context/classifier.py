@@ -13,11 +13,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
-from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
+from sklearn_looped.estimators.in_context.base import InContextEstimator, load_weights
 from sklearn_looped.estimators.validation import validate_labels
-from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.inference.encoding import Array
-from sklearn_looped.learned.inference.predictor import encode_support
+from sklearn_looped.learned.inference.encoding import Array, Support
 
 ARRAYS = 4  # of one number a row and class, which `fit` makes
 
@@ -158,12 +156,13 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         -------
         self
         """
-        self._fit(X, y, sample_weight)
+        self._prepare(X, y, sample_weight)
+        self._run_support()
         return self
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         choose_device(self.device)
-        checkpoint = check_kind(load_checkpoint(self.weights), classifies=True)
+        checkpoint = load_weights(self.weights, classifies=True)
         table, y, weights = validate_labels(self, X, y, sample_weight)
         check_classification_targets(y)
         kept = slice(None) if weights is None else weights > 0
@@ -181,8 +180,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         indicators = label_binarize(codes, classes=np.arange(len(self.classes_))).astype(float)
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
-        encoded = encode_support(table, indicators, weights, codes.astype(float), kind)
-        self._keep(checkpoint, *encoded)
+        rows = Support(table, indicators, weights)
+        self._keep(rows, codes.astype(float), kind, lambda _: checkpoint)
 
     def _decode(self, output: Array) -> Array:
         """From the probability of each class against the rest, (T, q, 1), to (q, n_classes)."""

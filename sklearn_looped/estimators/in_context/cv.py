@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, indexable
-from sklearn.utils._metadata_requests import _raise_for_params
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
@@ -137,7 +137,11 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         -------
         self
         """
-        _raise_for_params(params, self, "fit")
+        if params and not get_config()["enable_metadata_routing"]:
+            raise ValueError(
+                f"Got {', '.join(params)}, which is metadata for the splitter. Call "
+                "sklearn.set_config(enable_metadata_routing=True) first."
+            )
         routed = process_routing(self, "fit", **params) if params else None
         self.candidates_ = candidate_loops(self)
         X = to_table(X)

@@ -12,12 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
-from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind, fits_float32
+from sklearn_looped.estimators.in_context.base import InContextEstimator, fits_float32, load_weights
 from sklearn_looped.estimators.validation import check_bounds, check_levels, validate_training
-from sklearn_looped.learned.checkpoints import load_checkpoint
+from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference.conformal import check_conformal, corrected_levels
-from sklearn_looped.learned.inference.encoding import Array
-from sklearn_looped.learned.inference.predictor import encode_support
+from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.support import mean_target
 from sklearn_looped.learned.model.readout import deviation_of, interpolate_quantiles
 from sklearn_looped.learned.priors import PRIORS
@@ -205,7 +204,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         -------
         self
         """
-        self._fit(X, y, sample_weight)
+        self._prepare(X, y, sample_weight)
+        self._run_support()
         return self
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
@@ -215,22 +215,25 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
                 f"Got weights={self.weights!r} and prior={self.prior!r}. Give weights, or "
                 f"weights=None and a prior among {', '.join(sorted(PRIORS))}."
             )
-        checkpoint = None
-        if self.weights is not None:
-            checkpoint = check_kind(load_checkpoint(self.weights), classifies=False)
+        checkpoint = None if self.weights is None else load_weights(self.weights, classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        encoder, support = encode_support(table, Y, weights, mean_target(Y), "continuous")
-        if checkpoint is None:
-            assert self.prior is not None
-            from sklearn_looped.learned.training.on_demand import meta_trained  # only then
-
-            n_rows, n_columns = support.X.shape
-            checkpoint = meta_trained(self.prior, n_columns, n_rows, self.device, self.verbose)
+        self._keep(
+            Support(table, Y, weights),
+            mean_target(Y),
+            "continuous",
+            lambda support: checkpoint or self._meta_trained(*support.X.shape),
+        )
         self._one_target = y.ndim == 1
-        self._keep(checkpoint, encoder, support)
         single = self._one_target and fits_float32(Y, self.predictor_.spread)
         self._dtype = np.float32 if single else np.float64
+
+    def _meta_trained(self, n_rows: int, n_columns: int) -> Checkpoint:
+        """Weights for a table of this size."""
+        from sklearn_looped.learned.training.on_demand import meta_trained  # training: only here
+
+        assert self.prior is not None
+        return meta_trained(self.prior, n_columns, n_rows, self.device, self.verbose)
 
     def _shaped(self, values: Array) -> NDArray[Any]:
         """From (T, q, ...) to (q, ...) for one target and (q, T, ...) for several."""

@@ -11,6 +11,7 @@ import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
@@ -19,10 +20,13 @@ from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import (
     FITTING,
+    KEPT,
     SupportMemory,
+    check_support,
     memory_of_reader,
     memory_of_target,
 )
+from sklearn_looped.learned.model.network import LoopedNetwork
 
 SHARPNESS = 4  # with which members of less error count more
 PART = 2**27  # bytes of keys and values, and of experts, held at a time
@@ -139,3 +143,35 @@ class Memories(NamedTuple):
             return Memories(n_loops, None)
         first = [[(part, kept.first(n_loops)) for part, kept in view] for view in self.members]
         return Memories(n_loops, first)
+
+
+@in_own_modes
+def remember(
+    views: list[View],
+    support: Support,
+    network: LoopedNetwork,
+    n_loops: int,
+    known: Memories | None = None,
+) -> Memories:
+    """Run the support through the network, once a view; keep what it takes if it is little.
+
+    The members of `known`, for other loops, are taken over.
+
+    Raises
+    ------
+    MemoryError
+        If a single pass would need more memory than there is.
+    """
+    config, n_rows = network.config, len(support.X)
+    sizes = [(n_rows if view.rows is None else len(view.rows), len(view.columns)) for view in views]
+    check_support(config, *map(max, zip(*sizes, strict=True)))
+    read = [memory_of_reader(config, *size) for size in sizes]
+    run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
+    if support.Y.shape[1] * (sum(read) + sum(run)) > KEPT:
+        return Memories(n_loops, None)
+    if known is None or known.members is None:
+        members = [members_of(view, support, config, n_loops) for view in views]
+    else:
+        members = [(part for part, _ in view) for view in known.members]
+    kept = [[(part, part.support.remember(network, n_loops)) for part in view] for view in members]
+    return Memories(n_loops, kept)

@@ -4,8 +4,8 @@ Shapes: T targets, s support rows, q queries, d columns.
 """
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,36 +31,13 @@ from sklearn_looped.learned.inference.halting import (
     spread_of,
     thriftiest_loop,
 )
-from sklearn_looped.learned.inference.members import Memories, members_of
+from sklearn_looped.learned.inference.members import Memories, members_of, remember
 from sklearn_looped.learned.inference.views import View, fit_views
 from sklearn_looped.learned.model.config import NetworkConfig
-from sklearn_looped.learned.model.memory import (
-    KEPT,
-    check_support,
-    memory_of_reader,
-    memory_of_target,
-)
 from sklearn_looped.learned.model.network import LoopedNetwork
 
 CHUNK = 1024  # queries at a time, summed over targets: bounds the memory of a prediction
 MADE_ON_USE = ("network", "memories")  # once after unpickling
-
-
-def encode_support(
-    table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
-) -> tuple[TableEncoder, Support]:
-    """Encode a validated table; rows in an order of their own, repeated ones joined.
-
-    `target` (n,) of `target_type` is what nominal columns of many levels are encoded by.
-    """
-    encoder = TableEncoder(target_type)
-    # The encoding's target rides along as a last column while rows are sorted.
-    support = Support(table, np.column_stack([Y, target]), weights, np.arange(len(Y)))
-    if weights is not None:
-        support = support.take(np.flatnonzero(weights > 0))
-    X = encoder.fit_transform(support.X, support.Y[:, -1], support.weights)
-    support = support._replace(X=X).merged().in_canonical_order()
-    return encoder, support._replace(Y=support.Y[:, :-1])
 
 
 @dataclass(eq=False)
@@ -102,35 +79,55 @@ class SupportPredictor:
     @classmethod
     def fit(
         cls,
-        checkpoint: Checkpoint,
-        encoder: TableEncoder,
-        support: Support,
+        rows: Support,
+        target: Array,
+        target_type: str,
+        weights: Callable[[Support], Checkpoint],
         *,
-        n_loops: int,
-        n_members: int,
+        n_loops: int | str | None,
+        n_members: int | None,
         max_rows: int,
         device: str,
         rng: np.random.RandomState,
     ) -> "SupportPredictor":
-        """Fit the members' views; the support runs when its `memories` are first asked for."""
+        """Encode rows and fit the views; the support runs when `memories` are first asked for.
+
+        Parameters
+        ----------
+        rows : Support
+            A validated table, yet to be encoded.
+        target : ndarray of shape (n,)
+            What nominal columns of many levels are encoded by.
+        target_type : str
+            What it is, as `TableEncoder` takes it.
+        weights : callable
+            Gives the checkpoint for the encoded support.
+        n_loops : int, "auto" or None
+            Loops to keep the memory for. "auto", None: as many as the weights are made for.
+        n_members : int or None
+            None: as many as the weights are made for.
+        max_rows : int
+            Of more rows, each member sees a random subsample.
+        device : str
+        rng : RandomState
+
+        Returns
+        -------
+        SupportPredictor
+        """
+        encoder, support = _encoded(rows, target, target_type)
+        checkpoint = weights(support)
         config = checkpoint.network.config
-        # Experts see all columns and choose those that the network reads.
-        max_columns = None if config.experts else config.n_features
-        views = fit_views(support, n_members, max_columns, max_rows, rng)
+        n_members = n_members or config.n_views
+        views = _views(support, config, n_members, max_rows, rng)
+        n_loops = most_loops(n_loops, config)
         return cls(checkpoint, encoder, support, views, n_loops, n_members, max_rows, device)
 
     def _from(self, support: Support, n_loops: int) -> "SupportPredictor":
         """Predict from other rows of the same table, with the same network."""
-        other = SupportPredictor.fit(
-            self.checkpoint,
-            self.encoder,
-            support,
-            n_loops=n_loops,
-            n_members=self.n_members,
-            max_rows=self.max_rows,
-            device=self.device,
-            rng=check_random_state(0),
-        )
+        rng = check_random_state(0)
+        views = _views(support, self.config, self.n_members, self.max_rows, rng)
+        other = replace(self, support=support, views=views, n_loops=n_loops)
         other.network = self.network
         return other
 
@@ -162,7 +159,7 @@ class SupportPredictor:
         MemoryError
             If a single pass would need more memory than there is.
         """
-        return self._remember(self.n_loops)
+        return remember(self.views, self.support, self.network, self.n_loops)
 
     @cached_property
     def spread(self) -> Array:
@@ -272,30 +269,8 @@ class SupportPredictor:
     def _memories_for(self, n_loops: int) -> Memories:
         """Return the support's memory for some loops; run the support again for more than kept."""
         if n_loops > self.n_loops:
-            return self._remember(n_loops, self.memories)
+            return remember(self.views, self.support, self.network, n_loops, self.memories)
         return self.memories.first(n_loops)
-
-    @in_own_modes
-    def _remember(self, n_loops: int, known: Memories | None = None) -> Memories:
-        """Run the support, once a view; keep what it takes if it is little.
-
-        The members of `known`, for other loops, are taken over.
-        """
-        network, support, n_rows = self.network, self.support, len(self.support.X)
-        sizes = [(n_rows if v.rows is None else len(v.rows), len(v.columns)) for v in self.views]
-        check_support(self.config, *map(max, zip(*sizes, strict=True)))
-        read = [memory_of_reader(self.config, *size) for size in sizes]
-        run = [memory_of_target(self.config, rows, n_loops) for rows, _ in sizes]
-        if support.Y.shape[1] * (sum(read) + sum(run)) > KEPT:
-            return Memories(n_loops, None)
-        if known is None or known.members is None:
-            members = [members_of(view, support, self.config, n_loops) for view in self.views]
-        else:
-            members = [(part for part, _ in view) for view in known.members]
-        return Memories(
-            n_loops,
-            [[(part, part.support.remember(network, n_loops)) for part in v] for v in members],
-        )
 
     def _runs(self, X: Array, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the encoded queries, its run by loop and its size."""
@@ -319,3 +294,27 @@ class SupportPredictor:
             yield from by_loop.replayed(*found)
         else:
             yield from by_loop.side_by_side(memories, network, X)
+
+
+def _encoded(rows: Support, target: Array, target_type: str) -> tuple[TableEncoder, Support]:
+    """Encode rows and bring them in an order of their own, repeated ones joined."""
+    encoder = TableEncoder(target_type)
+    # The encoding's target rides along as a last column while rows are sorted.
+    rows = rows._replace(Y=np.column_stack([rows.Y, target]), rows=np.arange(len(target)))
+    if rows.weights is not None:
+        rows = rows.take(np.flatnonzero(rows.weights > 0))
+    X = encoder.fit_transform(rows.X, rows.Y[:, -1], rows.weights)
+    support = rows._replace(X=X).merged().in_canonical_order()
+    return encoder, support._replace(Y=support.Y[:, :-1])
+
+
+def _views(
+    support: Support,
+    config: NetworkConfig,
+    n_members: int,
+    max_rows: int,
+    rng: np.random.RandomState,
+) -> list[View]:
+    # Experts see all columns and choose those that the network reads.
+    max_columns = None if config.experts else config.n_features
+    return fit_views(support, n_members, max_columns, max_rows, rng)
