@@ -183,7 +183,18 @@ class SupportPredictor:
         return thriftiest_loop([losses(out, queries, self.spread, classifies) for out in stages])
 
     def exit(self, n_loops: int | str | None, rule: str, quantile: float) -> Exit:
-        """Say how long queries stay in the loop, from the parameters of an estimator.
+        """Say how long queries stay in the loop.
+
+        Parameters
+        ----------
+        n_loops : int, "auto" or None
+        rule : {"settled", "gate", "holdout"}
+        quantile : float
+            As ``exit_rule`` and ``exit_quantile`` of `LoopedICLRegressor`.
+
+        Returns
+        -------
+        Exit
 
         Raises
         ------
@@ -205,7 +216,20 @@ class SupportPredictor:
         return Exit(most, lambda n_queries: Gate(quantile, n_queries))
 
     def predict(self, table: Any, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
-        """Output (T, q, n_outputs) of queries, and the loop (q,) that each leaves at."""
+        """Predict queries.
+
+        Parameters
+        ----------
+        table : DataFrame or ndarray of shape (q, n_columns)
+        exit : Exit
+            How long they stay in the loop.
+
+        Returns
+        -------
+        output : ndarray of shape (T, q, n_outputs)
+        n_loops : ndarray of shape (q,)
+            The loop that each leaves at.
+        """
         return self._predict(self.encoder.transform(table), exit)
 
     def _predict(self, X: Array, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
@@ -214,7 +238,7 @@ class SupportPredictor:
         return np.concatenate(outputs, axis=1), np.concatenate(loops)
 
     def predict_support(self, folds: NDArray[np.intp], exit: Exit) -> Array:
-        """Output (T, s, n_outputs) of the support rows, each from the rows of the other folds."""
+        """Predict the support rows, (T, s, n_outputs), each from the rows of the other folds (s,)."""
         X = self.support.X
         parts = {
             fold: self._from(self.support.take(folds != fold), exit.n_loops)._predict(
