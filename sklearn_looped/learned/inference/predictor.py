@@ -238,7 +238,7 @@ class SupportPredictor:
         return np.concatenate(outputs, axis=1), np.concatenate(loops)
 
     def predict_support(self, folds: NDArray[np.intp], exit: Exit) -> Array:
-        """Predict the support rows, (T, s, n_outputs), each from the rows of the other folds (s,)."""
+        """Predict the support rows, (T, s, n_outputs), each from the other folds (s,)."""
         X = self.support.X
         parts = {
             fold: self._from(self.support.take(folds != fold), exit.n_loops)._predict(
