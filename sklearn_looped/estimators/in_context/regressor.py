@@ -36,9 +36,9 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     the order of the rows nor the other queries matter, and the support's keys and values are
     computed once, at `fit`.
 
-    With the default weights each token also carries what three closed-form *experts* say of its
-    row: ridge regression and two kernel machines (`KernelMachineRegressor`), of support rows by
-    leave-one-out, with standard deviations and errors [2]_. The prediction is theirs, mixed by
+    With the default weights each token also carries the predictions of three closed-form *experts*
+    for its row: ridge regression and two kernel machines (`KernelMachineRegressor`), for support
+    rows by leave-one-out, with standard deviations and errors [2]_. The prediction is theirs, mixed by
     their errors, plus a correction c of the loop in units of the best one's error s,
 
     .. math:: \hat y = \sum_e w_e p_e + s\, c,

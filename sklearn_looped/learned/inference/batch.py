@@ -25,7 +25,7 @@ class SupportBatch(NamedTuple):
     weights : Tensor of shape (B, s) or None
         How often each row counts; None: once.
     opinions : Opinions or None
-        What the experts say of the rows, if the network listens to them.
+        The experts' predictions for the rows; None for a network without experts.
     """
 
     cells: Tensor
@@ -66,7 +66,7 @@ class QueryBatch(NamedTuple):
     ----------
     cells : Tensor of shape (B, q, d)
     opinions : Opinions or None
-        What the experts say of the queries, if the network listens to them.
+        The experts' predictions for the queries; None for a network without experts.
     """
 
     cells: Tensor
@@ -97,12 +97,12 @@ def _padded(parts: Iterable[Tensor]) -> Tensor:
 
 
 def _joined_opinions(parts: Iterable[Opinions | None]) -> Opinions | None:
-    heard = [part for part in parts if part is not None]
-    if not heard:
+    known = [part for part in parts if part is not None]
+    if not known:
         return None
     return Opinions(
-        _padded(part.prediction for part in heard),
-        _padded(part.std for part in heard),
-        torch.cat([part.error for part in heard]),
-        torch.cat([part.gate for part in heard]),
+        _padded(part.prediction for part in known),
+        _padded(part.std for part in known),
+        torch.cat([part.error for part in known]),
+        torch.cat([part.gate for part in known]),
     )

@@ -1,4 +1,4 @@
-"""What an ensemble's members say of queries after every loop, on average.
+"""The average prediction of an ensemble's members after every loop.
 
 Side by side from what is kept of the support, or one after another where that is too much.
 Shapes: L loops, T targets, q queries, d columns.
@@ -25,7 +25,7 @@ ANSWERS = 2**24  # numbers of a call's output, over all loops
 
 
 class Outcome(NamedTuple):
-    """What the members say of queries after one loop, on average.
+    """The members' average prediction of queries after one loop.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ def _passes(
 ) -> Iterator[tuple[slice, SupportMemory]]:
     """Yield queries that pass together, with the memory that they pass.
 
-    Keys and values for one batch, or too many of them, cost less when they are computed anew.
+    Keys and values for one batch, or too many of them, cost less when they are computed again.
     """
     n_targets, n_rows = member.support.y.shape
     batches = list(gen_batches(n_queries, max(1, QUERIES // n_targets)))

@@ -14,7 +14,7 @@ from sklearn_looped.learned.model.readout import quantile_levels, tail_scales
 
 N_FOLDS = 5
 MIN_ROWS = 20
-LARGEST_SCORE = 6.0  # standard deviations; float64 tells the levels beyond from 1 no more
+LARGEST_SCORE = 6.0  # standard deviations; beyond, levels round to 1 in float64
 
 
 def folds_of(n_rows: int) -> NDArray[np.intp]:

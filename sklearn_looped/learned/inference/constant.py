@@ -28,5 +28,5 @@ def target_distribution(support: Support, config: NetworkConfig) -> Array:
 
 
 def repeated(distribution: Array, n_queries: int) -> Array:
-    """Output (T, q, n_outputs) of an ensemble that says the same of all queries."""
+    """Output (T, q, n_outputs) that is the same for all queries."""
     return np.repeat(distribution[:, None], n_queries, axis=1)

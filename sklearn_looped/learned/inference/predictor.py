@@ -168,7 +168,7 @@ class SupportPredictor:
 
     @cached_property
     def constant(self) -> Array | None:
-        """What all queries are told, (T, n_outputs), where all rows of the support are the same."""
+        """Output for every query, (T, n_outputs), if all rows of the support are the same."""
         if not is_constant(self.support.X):
             return None
         return target_distribution(self.support, self.config)
@@ -183,7 +183,7 @@ class SupportPredictor:
         return thriftiest_loop([losses(out, queries, self.spread, classifies) for out in stages])
 
     def exit(self, n_loops: int | str | None, rule: str, quantile: float) -> Exit:
-        """Say how long queries stay in the loop.
+        """Return how long queries stay in the loop.
 
         Parameters
         ----------

@@ -35,7 +35,7 @@ class NetworkConfig:
     n_pre_blocks, n_loop_blocks, n_post_blocks : int, default=0, 1, 0
         Blocks before, in and after the loop; `PRESETS` holds those of the papers.
     n_loops : int, default=8
-        Loops a prediction takes unless told otherwise.
+        Loops of a prediction unless another number is given.
     n_quantiles : int, default=31
         Quantiles the readout predicts beside the mean; 0: it predicts the log odds of two labels.
     injection : bool, default=True
@@ -43,14 +43,14 @@ class NetworkConfig:
     n_gate_units : int, default=0
         Hidden units of the exit gate; 0: no gate.
     n_views : int, default=4
-        Views of a table (`views.VIEWS`) that an estimator averages unless told otherwise.
+        Views of a table (`views.VIEWS`) that an estimator averages by default.
     centre : bool, default=True
         Whether canonical form takes the means off columns and target (`Standardiser`). False is
         for function classes that have their zero points in common, such as lines through the
         origin.
     experts : bool, default=False
-        Whether tokens carry what closed-form experts say of their rows (`experts.Opinions`). The
-        prediction is then the experts' plus the network's correction.
+        Whether tokens carry the predictions of closed-form experts for their rows
+        (`opinions.Opinions`). The prediction is then the experts' plus the network's correction.
     feed_forward : int, default=4
         Hidden units of a block's feed-forward layer, as a multiple of the width.
     n_bases : int, default=0

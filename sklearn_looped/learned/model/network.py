@@ -188,7 +188,7 @@ class LoopedNetwork(nn.Module):
             Gradients flow through the last loops only (truncated backpropagation through time,
             as in the paper's code). None: through all.
         opinions : Opinions, default=None
-            What the experts say of the n rows, if the network listens to them.
+            The experts' predictions for the n rows; for networks with experts.
 
         Returns
         -------

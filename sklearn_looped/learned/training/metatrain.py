@@ -84,8 +84,8 @@ def _built(network: Trainable[Network], recipe: Recipe, start: Checkpoint | None
 
 def _expert_columns(network: Trainable) -> int:
     """Columns that a network reads of those its experts rank; 0 for one without experts."""
-    hears = isinstance(network, NetworkConfig) and network.experts
-    return network.n_features if hears else 0
+    has_experts = isinstance(network, NetworkConfig) and network.experts
+    return network.n_features if has_experts else 0
 
 
 def _check(network: Trainable, recipe: Recipe, processes: Processes) -> None:
@@ -160,7 +160,7 @@ def meta_train(
         Steps, sizes, loops, learning rates and the seed.
     start : Checkpoint, default=None
         Weights to begin from: fine-tuning. What has another shape than in `network`, such as the
-        readout where a regressor becomes a classifier, begins anew. None: random weights.
+        readout where a regressor becomes a classifier, starts from random values. None: random weights.
     folder : path, default=None
         Where the state of the run is kept. A run that was killed goes on from there; a finished
         one returns at once, and with a recipe of more steps goes on under the learning rates of
@@ -186,9 +186,9 @@ def meta_train(
     ------
     ValueError
         If the recipe draws more columns than the network reads, its loss asks for an exit gate
-        that the network has not, the device is not there, a step may have fewer tables than
-        there are processes, these do not see the same state in `folder`, or
-        it holds a run with another network, prior, recipe or start, or a damaged one.
+        that the network lacks, the device is not available, a step may have fewer tables than there
+        are processes, the processes do not see the same state in `folder`, or that state is
+        damaged or belongs to a run with another network, prior, recipe or start.
     OSError
         If the state cannot be saved, as on a full disk; the last one is untouched, and the same
         call goes on from there once there is room. Before any step, if another run holds the

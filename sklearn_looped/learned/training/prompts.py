@@ -19,7 +19,7 @@ from sklearn_looped.learned.priors.mechanisms import integer
 from sklearn_looped.learned.training.recipe import Recipe
 
 LEAST_UNIT = 1e-3  # error of the experts below which a table's errors count no more
-SILENCE = 0.1  # probability that an expert is not heard in a table
+SILENCE = 0.1  # probability that an expert is left out of a table
 
 
 class PromptStream(IterableDataset):
@@ -84,7 +84,7 @@ class PromptStream(IterableDataset):
 
 
 def _draw_search(generator: Generator) -> Search:
-    """Draw a search for the experts that costs little: worse ones are met too."""
+    """Draw a cheap search for the experts, so that training also sees experts that fit worse."""
     order = torch.randperm(len(LENGTHS), generator=generator)[: integer(generator, 2, 4)]
     lengths = tuple(LENGTHS[place] for place in order.tolist())
     smooth = ("laplace", "gauss")[integer(generator, 0, 1)]
