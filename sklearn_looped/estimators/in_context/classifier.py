@@ -28,9 +28,9 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     weights again and again over support and queries, as in `LoopedICLRegressor`, and reads the
     log odds of a class off the query's last state [1]_.
 
-    The network predicts one of two classes. More are predicted one-vs-rest, and the probabilities are
-    divided by their sum, as `sklearn.multiclass.OneVsRestClassifier` does; all classes run in one
-    pass.
+    The network predicts one of two classes. More are predicted one-vs-rest, and the probabilities
+    are divided by their sum, as `sklearn.multiclass.OneVsRestClassifier` does; all classes run in
+    one pass.
 
     Parameters
     ----------

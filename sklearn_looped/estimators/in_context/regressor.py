@@ -38,8 +38,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
 
     With the default weights each token also carries the predictions of three closed-form *experts*
     for its row: ridge regression and two kernel machines (`KernelMachineRegressor`), for support
-    rows by leave-one-out, with standard deviations and errors [2]_. The prediction is theirs, mixed by
-    their errors, plus a correction c of the loop in units of the best one's error s,
+    rows by leave-one-out, with standard deviations and errors [2]_. The prediction is theirs,
+    mixed by their errors, plus a correction c of the loop in units of the best one's error s,
 
     .. math:: \hat y = \sum_e w_e p_e + s\, c,
 

@@ -160,7 +160,7 @@ def meta_train(
         Steps, sizes, loops, learning rates and the seed.
     start : Checkpoint, default=None
         Weights to begin from: fine-tuning. What has another shape than in `network`, such as the
-        readout where a regressor becomes a classifier, starts from random values. None: random weights.
+        readout where a regressor becomes a classifier, starts from random values. None: all does.
     folder : path, default=None
         Where the state of the run is kept. A run that was killed goes on from there; a finished
         one returns at once, and with a recipe of more steps goes on under the learning rates of
