@@ -20,6 +20,7 @@ from sklearn_looped.learned.training.recipe import Recipe
 
 LEAST_UNIT = 1e-3  # error of the experts below which a table's errors count no more
 SILENCE = 0.1  # probability that an expert is left out of a table
+ALL_SILENT = 0.25  # and that all are, so that the loop learns to do without
 
 
 class PromptStream(IterableDataset):
@@ -73,8 +74,9 @@ class PromptStream(IterableDataset):
             experts = Experts.fit(
                 X[:, :n_support], prompt["y"], max_columns=self.expert_columns, search=search
             )
-            silent = share(torch.rand(size[0], N_EXPERTS, generator=generator) < SILENCE)
-            opinions = silenced(experts.of_all(X), silent)
+            silent = torch.rand(size[0], N_EXPERTS, generator=generator) < SILENCE
+            silent |= torch.rand(size[0], 1, generator=generator) < ALL_SILENT
+            opinions = silenced(experts.of_all(X), share(silent))
             X = experts.read(X)
             prompt |= {name: part.float() for name, part in opinions._asdict().items()}
             target = target._replace(
