@@ -280,7 +280,7 @@ class KernelMachine:
         return self.scale.restored(Z), self._std(Q, K)
 
     def metric(self) -> Tensor:
-        """Metric that another loop would use, that of the mixture's own gradients, (B, d)."""
+        """Mean squares of the mixture's own gradients at up to `N_ROWS` rows, (B, d), of mean 1."""
         points = _evenly_spaced(self.X.shape[1], N_ROWS)
         gradients = self.linear[:, None].expand(-1, len(points), -1, -1)
         for kernel, coef in self.parts:
