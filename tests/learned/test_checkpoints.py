@@ -79,7 +79,7 @@ def test_truncated_files_are_refused_by_path(path, keep):
 
 def test_a_pickle_is_never_opened(path):
     path.write_bytes(pickle.dumps({"weights": 1}))
-    with pytest.raises(CheckpointError, match="damaged or no safetensors"):
+    with pytest.raises(CheckpointError, match="damaged or not a safetensors"):
         load_checkpoint(path)
 
 
