@@ -25,6 +25,7 @@ from benchmarks.paper.sweep import (
     Figure,
     Run,
     Scores,
+    add_sweep_options,
     recipe,
     run_sweep,
 )
@@ -126,6 +127,10 @@ def figures(budget: Budget, seed: int) -> dict[str, Figure]:
         "width": Figure(widths, partial(width_claims, budget)),
         "heads": Figure(heads, partial(head_claims, budget)),
     }
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_sweep_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

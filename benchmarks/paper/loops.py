@@ -27,6 +27,7 @@ from benchmarks.paper.sweep import (
     Figure,
     Run,
     Scores,
+    add_sweep_options,
     by_loop,
     recipe,
     run_sweep,
@@ -186,6 +187,10 @@ def by_window(name: str, rows: Rows) -> dict[str, pd.DataFrame]:
     )
     points["method"] = parts["b"] + parts["more"]
     return {f"{name}, {T}": part for T, part in points.groupby(parts["T"], sort=False)}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_sweep_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

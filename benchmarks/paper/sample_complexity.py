@@ -26,6 +26,7 @@ from benchmarks.paper.sweep import (
     Figure,
     Run,
     Scores,
+    add_sweep_options,
     recipe,
     run_sweep,
 )
@@ -136,6 +137,10 @@ def figures(budget: Budget, seed: int) -> dict[str, Figure]:
         }
         made[f"d={d}"] = Figure(runs, partial(claims, budget.limits))
     return made
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_sweep_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:

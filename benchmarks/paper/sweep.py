@@ -229,7 +229,8 @@ def by_loop(name: str, rows: Rows) -> dict[str, pd.DataFrame]:
     return {name: pd.DataFrame(points)}
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_sweep_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a sweep."""
     add_budget(parser, ("laptop", "paper"))
     add_seed(parser)
     parser.add_argument("--figures", nargs="*", help="names of figures; default: all")
