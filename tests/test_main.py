@@ -1,12 +1,16 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped import __main__ as program
-from sklearn_looped.cli import evaluate, models, tables
-from sklearn_looped.cli.csv_files import CsvFormat
+from sklearn_looped.cli import arguments, evaluate, models, tables
+from sklearn_looped.cli.arguments import CsvFormat
 from sklearn_looped.learned.inference.columns import kind_of
+from sklearn_looped.learned.priors import PRIORS
 
 
 @pytest.fixture
@@ -242,11 +246,39 @@ def test_help_has_examples(command, capsys):
     assert "examples:" in text or not command
 
 
+def test_help_and_mistyped_arguments_wait_for_no_heavy_import(tmp_path):
+    mistyped = [
+        ["--help"], ["train", "--help"], ["fit"], ["evaluate"], ["evaluate", "--csv", "none.csv"],
+        ["evaluate", "--csv", __file__], ["run-program", "none.asm"],
+        ["train", str(tmp_path / "w"), "--prior", "sines"],
+        ["train", str(tmp_path / "w"), "--prior", "linear", "--drop", "x"],
+        ["train", str(tmp_path / "w"), "--table", "none.csv", "y"],
+    ]  # fmt: skip
+    code = f"""
+import sys
+from sklearn_looped.__main__ import main
+for argv in {mistyped!r}:
+    try:
+        main(argv)
+    except SystemExit:
+        continue
+    raise AssertionError(argv)
+heavy = {{"torch", "sklearn", "pandas", "numpy", "scipy", "skorch", "openml", "matplotlib"}}
+sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_priors_of_train_are_those_there_are():
+    assert set(arguments.PRIORS) == set(PRIORS)
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What was asked to be evaluated: problem and picture."""
     calls = []
-    monkeypatch.setattr(evaluate, "_report", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(evaluate, "report", lambda *arguments: calls.append(arguments))
     return calls
 
 

@@ -1,9 +1,9 @@
-"""Pages of the documentation that compare results with the papers, generated from committed rows.
+"""What do the committed rows say of the papers' claims? Writes the pages of the documentation.
 
-``python benchmarks/paper/pages.py`` fills the templates in benchmarks/paper/templates/ with numbers
-from benchmarks/results/ and writes docs/paper-checkpoints.md, docs/paper-sweeps.md,
-docs/paper-table2.md and docs/algoformer.md. ``--tables NAME ...`` prints instead every table and
-claim of an experiment from the same rows, without running it again. It takes seconds.
+The templates in benchmarks/paper/templates/ are filled with numbers from benchmarks/results/ and
+written to docs/paper-checkpoints.md, docs/paper-sweeps.md, docs/paper-table2.md and
+docs/algoformer.md. ``--tables NAME ...`` prints instead every table and claim of an experiment from
+the same rows, without running it again.
 """
 
 import argparse
@@ -14,29 +14,30 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import algoformer
-import condition_number
-import function_classes
 import jinja2
-import openml_table
-import out_of_distribution
 import pandas as pd
-import probing
-import sweep
-import unlooped
-from evidence import print_table
-from report import RESULTS, read_rows
+
+from benchmarks.common.report import RESULTS, Rows, Store, print_table
+from benchmarks.paper import (
+    algoformer,
+    condition_number,
+    function_classes,
+    openml_table,
+    out_of_distribution,
+    probing,
+    sweep,
+    unlooped,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = tuple(sorted(path.stem for path in TEMPLATES.glob("*.md")))
 VERDICTS = {"holds": "holds", "does not hold": "does not hold", "not decided here": "undecided"}
-Rows = list[dict[str, Any]]
 
 
 def command(name: str, options: str = "") -> str:
     """Fenced block of the command that runs a script of this folder."""
-    return f"```sh\npython benchmarks/paper/{name}.py {options}".rstrip() + "\n```"
+    return f"```sh\npython -m benchmarks paper.{name} {options}".rstrip() + "\n```"
 
 
 @cache
@@ -45,7 +46,7 @@ def rows(name: str) -> Rows:
     path = RESULTS / f"paper_{name}.json"
     if path.exists():
         return json.loads(path.read_text())["rows"]
-    found = read_rows(path.with_suffix(".jsonl"))
+    found = Store(path.with_suffix(".jsonl")).rows
     return found + openml_claims(found) if name == "openml" else found
 
 
@@ -250,17 +251,19 @@ TABLES: dict[str, Callable[[], None]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--tables", nargs="+", choices=TABLES, metavar="NAME", help=", ".join(TABLES)
+        "--tables",
+        nargs="+",
+        choices=TABLES,
+        metavar="NAME",
+        help=f"print tables instead: {', '.join(TABLES)}",
     )
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the pages, or print the tables that are asked for."""
     for name in args.tables or ():
         TABLES[name]()
     for name in () if args.tables else PAGES:
         (DOCS / f"{name}.md").write_text(page(name))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,31 @@
-"""Types of command-line arguments, checked before any work, and how parsers look."""
+"""Types of command-line arguments, checked before any work, and how parsers look.
+
+Imports neither torch nor pandas: help and a mistyped argument must not wait for them.
+"""
 
 import argparse
 import codecs
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from sklearn_looped.cli.csv_files import CsvFormat
-from sklearn_looped.core.device import choose_device
-from sklearn_looped.core.text import printable
+from sklearn_looped.cli.text import printable
+
+N_FOLDS = 5
+BASELINES = {
+    "regression": ("OLS", "LassoCV", "RidgeCV", "forest", "boosting", "LightGBM"),
+    "classification": ("LogisticRegression", "forest", "boosting", "LightGBM"),
+}
+# Those of `sklearn_looped.learned.priors`, which imports torch; a test compares them.
+PRIORS = ("linear", "sparse-linear", "decision-tree", "relu-network", "tables")
+
+
+class CsvFormat(NamedTuple):
+    """How a CSV file is read; None: found from the file."""
+
+    sep: str | None = None
+    encoding: str | None = None
+    drop: tuple[str, ...] = ()
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,11 +70,23 @@ def positive(text: str) -> int:
 
 def device(name: str) -> str:
     """Refuse a device that is not there."""
+    if name == "auto":  # the default passes through here too
+        return name
+    from sklearn_looped.core.device import choose_device  # torch takes seconds
+
     try:
         choose_device(name)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return name
+
+
+def file_to_read(name: str) -> Path:
+    """Turn an argument into a path; refuse a file that is not there."""
+    path = Path(name)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"No such file: {name}")
+    return path
 
 
 def file_to_write(name: str) -> Path:

@@ -5,11 +5,12 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sklearn_looped.cli.arguments import CsvFormat
 from sklearn_looped.learned.inference.columns import as_numbers, kind_of
 from sklearn_looped.learned.inference.levels import level_name
 
@@ -18,14 +19,6 @@ SEPARATORS = (",", ";", "\t", "|")
 ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")  # tried in turn; the last one reads any bytes
 COMMA_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 POINTED_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
-
-
-class CsvFormat(NamedTuple):
-    """How a file is read; None: found from the file."""
-
-    sep: str | None = None
-    encoding: str | None = None
-    drop: tuple[str, ...] = ()
 
 
 FOUND = CsvFormat()  # all found from the file

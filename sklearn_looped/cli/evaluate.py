@@ -1,6 +1,5 @@
 """``demo`` and ``evaluate``: the looped transformer beside baselines."""
 
-import argparse
 import sys
 import time
 import warnings
@@ -14,19 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 from tqdm.auto import tqdm
 
-from sklearn_looped.cli.arguments import (
-    add_csv_options,
-    add_parser,
-    at_least_two,
-    csv_format,
-    picture_file,
-)
-from sklearn_looped.cli.models import ALL_BASELINES, baselines, for_baselines, ours
-from sklearn_looped.cli.tables import N_FOLDS, Problem, diabetes, from_csv, from_openml
+from sklearn_looped.cli.models import baselines, for_baselines, ours
+from sklearn_looped.cli.tables import Problem
 from sklearn_looped.inspection import LoopCurveDisplay
 
-PURPOSE = "cross-validate the looped transformer beside linear models, a forest and boosting"
-PICTURE = "draw the error by loop to a .png or .svg file (needs matplotlib)"
 TINY = 1e-15  # probabilities are kept this far from 0 in the log loss
 Scores = dict[str, float]
 
@@ -40,64 +30,7 @@ class FoldResult(NamedTuple):
     by_loop: list[Scores]
 
 
-def add_demo(commands: Any) -> None:
-    """Add the parser of ``demo``."""
-    parser = add_parser(
-        commands,
-        "demo",
-        f"{PURPOSE}, on scikit-learn's diabetes data; what the bare command does",
-        "  python -m sklearn_looped\n"
-        "  python -m sklearn_looped demo --picture loops.png",
-    )  # fmt: skip
-    parser.add_argument("--picture", type=picture_file, metavar="FILE", help=PICTURE)
-    parser.set_defaults(run=lambda args: _report(diabetes(), args.picture))
-
-
-def add_evaluate(commands: Any) -> None:
-    """Add the parser of ``evaluate``."""
-    parser = add_parser(
-        commands,
-        "evaluate",
-        f"{PURPOSE}, on a CSV file or an OpenML task",
-        "  python -m sklearn_looped evaluate --csv houses.csv --target price\n"
-        "  python -m sklearn_looped evaluate --csv houses.csv --target price --picture loops.png\n"
-        "  python -m sklearn_looped evaluate --csv people.csv --target job --drop name phone\n"
-        "  python -m sklearn_looped evaluate --openml-task 361235",
-    )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--csv", type=Path, metavar="FILE", help="a table with a header line")
-    source.add_argument("--openml-task", type=int, metavar="ID", help="with its own splits")
-    parser.add_argument("--target", metavar="NAME", help="the column of FILE to predict")
-    add_csv_options(parser)
-    parser.add_argument(
-        "--weights", metavar="NAME", help="shipped weights, or a file that train has written"
-    )
-    parser.add_argument(
-        "--folds", type=at_least_two, default=N_FOLDS, metavar="N", help=f"(default {N_FOLDS})"
-    )
-    parser.add_argument(
-        "--baselines", nargs="*", choices=ALL_BASELINES, metavar="NAME",
-        help=f"some of {', '.join(ALL_BASELINES)}, or none (default: all of the task that are "
-        "installed)",
-    )  # fmt: skip
-    parser.add_argument("--picture", type=picture_file, metavar="FILE", help=PICTURE)
-    parser.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> None:
-    if (args.csv is None) != (args.target is None):
-        raise ValueError("--csv and --target go together: --csv FILE --target NAME")
-    form = csv_format(args)
-    if args.csv is not None:
-        problem = from_csv(args.csv, args.target, args.task, form, args.folds)
-    elif any((args.task, *form)):
-        raise ValueError("--task, --sep, --encoding and --drop go with --csv.")
-    else:
-        problem = from_openml(args.openml_task, args.folds)
-    _report(problem, args.picture, args.weights, args.baselines)
-
-
-def _report(
+def report(
     problem: Problem,
     picture: Path | None,
     weights: str | None = None,

@@ -18,15 +18,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
+from sklearn_looped.cli.arguments import BASELINES
 from sklearn_looped.learned.inference.columns import as_numbers, factorized, kind_of
 from sklearn_looped.learned.inference.dates import DateEncoder
 from sklearn_looped.learned.inference.levels import level_name
 
-BASELINES = {
-    "regression": ("OLS", "LassoCV", "RidgeCV", "forest", "boosting", "LightGBM"),
-    "classification": ("LogisticRegression", "forest", "boosting", "LightGBM"),
-}
-ALL_BASELINES = sorted({name for names in BASELINES.values() for name in names})
 NUMERIC = ("number", "boolean", "duration")
 
 

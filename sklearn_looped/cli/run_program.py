@@ -11,8 +11,7 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped import FleqMachine, SubleqMachine
-from sklearn_looped.cli.arguments import add_parser, picture_file, positive
-from sklearn_looped.core.text import printable
+from sklearn_looped.cli.text import printable
 from sklearn_looped.inspection import MachineTraceDisplay
 from sklearn_looped.inspection.machine_attention import cell_names
 from sklearn_looped.programmed.machines.assembler import Program
@@ -20,38 +19,8 @@ from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
 from sklearn_looped.programmed.machines.machine import Machine
 
 
-def add_run_program(commands: Any) -> None:
-    """Add the parser of ``run-program``."""
-    parser = add_parser(
-        commands,
-        "run-program",
-        "assemble a program, run it inside a looped transformer and print its memory",
-        "  printf 'x: .word 20\\ny: .word 22\\n add x, y\\n' > add.asm\n"
-        "  python -m sklearn_looped run-program add.asm --trace\n"
-        "  python -m sklearn_looped run-program add.asm --picture trace.png\n"
-        "  python -m sklearn_looped run-program descent.asm --machine fleq",
-    )
-    parser.add_argument("program", type=Path, metavar="FILE", help="assembly text")
-    parser.add_argument(
-        "--machine", choices=("subleq", "fleq"), default="subleq",
-        help="subleq: integers, one instruction; fleq: vectors, ten functions (default subleq)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--bits", type=positive, default=16, metavar="N", help="of a subleq cell (default 16)"
-    )
-    parser.add_argument(
-        "--max-loops", type=positive, default=100_000, metavar="N",
-        help="stop after so many instructions (default 100000)",
-    )  # fmt: skip
-    parser.add_argument("--trace", action="store_true", help="print every instruction")
-    parser.add_argument(
-        "--picture", type=picture_file, metavar="FILE",
-        help="draw memory and program counter by step to a .png or .svg file (needs matplotlib)",
-    )  # fmt: skip
-    parser.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
+    """Do what ``run-program`` asks for."""
     program, machine = _load(args)
     traced = args.trace or args.picture is not None
     with warnings.catch_warnings():

@@ -8,9 +8,8 @@ import pandas as pd
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from sklearn_looped.cli.csv_files import FOUND, CsvFormat, is_regression, read_csv
-
-N_FOLDS = 5
+from sklearn_looped.cli.arguments import N_FOLDS, CsvFormat
+from sklearn_looped.cli.csv_files import FOUND, is_regression, read_csv
 
 Split = tuple[np.ndarray, np.ndarray]
 

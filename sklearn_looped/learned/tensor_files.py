@@ -55,7 +55,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         if not isinstance(error, OSError):
             raise
         raise OSError(
-            f"Could not write {path} ({error}). A file that was there before is unchanged. "
+            f"Could not write {path} ({error}). A file that was there before is untouched. "
             f"{advice_on_writing(error)}"
         ) from error
 

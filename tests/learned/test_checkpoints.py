@@ -138,7 +138,7 @@ def test_a_failed_write_leaves_the_old_file(path, tiny_network, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(tensor_files.os, "replace", full_disk)
-    with pytest.raises(OSError, match=r"No space left.*unchanged\. Free space"):
+    with pytest.raises(OSError, match=r"No space left.*untouched\. Free space"):
         save_checkpoint(tiny_network, path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]

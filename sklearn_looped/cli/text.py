@@ -15,7 +15,7 @@ def printable(text: str) -> str:
 
     Examples
     --------
-    >>> from sklearn_looped.core.text import printable
+    >>> from sklearn_looped.cli.text import printable
     >>> print(printable("red: \x1b[31m, new line: \n, turned: \u202e, plain: é"))
     red: \x1b[31m, new line: \n, turned: \u202e, plain: é
     """
