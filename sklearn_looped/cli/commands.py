@@ -1,7 +1,7 @@
 """The commands of ``python -m sklearn_looped`` and their options.
 
-What a command does lies in a module of its own, which is imported when its options are right:
-torch, pandas and scikit-learn take seconds.
+The work of each command is in a module of its own, which is imported only after the options have
+been checked: torch, pandas and scikit-learn take seconds to import.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def add_demo(commands: Any) -> None:
     parser = add_parser(
         commands,
         "demo",
-        f"{PURPOSE}, on scikit-learn's diabetes data; what the bare command does",
+        f"{PURPOSE}, on scikit-learn's diabetes data; the default command",
         "  python -m sklearn_looped\n"
         "  python -m sklearn_looped demo --picture loops.png",
     )  # fmt: skip
@@ -65,7 +65,7 @@ def add_evaluate(commands: Any) -> None:
     parser.add_argument("--target", metavar="NAME", help="the column of FILE to predict")
     add_csv_options(parser)
     parser.add_argument(
-        "--weights", metavar="NAME", help="shipped weights, or a file that train has written"
+        "--weights", metavar="NAME", help="shipped weights, or a file written by train"
     )
     parser.add_argument(
         "--folds", type=at_least_two, default=N_FOLDS, metavar="N", help=f"(default {N_FOLDS})"
@@ -73,7 +73,7 @@ def add_evaluate(commands: Any) -> None:
     names = sorted({name for names in BASELINES.values() for name in names})
     parser.add_argument(
         "--baselines", nargs="*", choices=names, metavar="NAME",
-        help=f"some of {', '.join(names)}, or none (default: all of the task that are installed)",
+        help=f"any of {', '.join(names)}, or none (default: all for the task that are installed)",
     )  # fmt: skip
     parser.add_argument("--picture", type=picture_file, metavar="FILE", help=PICTURE)
     parser.set_defaults(run=_evaluate)
@@ -82,9 +82,9 @@ def add_evaluate(commands: Any) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     form = csv_format(args)
     if (args.csv is None) != (args.target is None):
-        raise ValueError("--csv and --target go together: --csv FILE --target NAME")
+        raise ValueError("--csv and --target belong together: --csv FILE --target NAME")
     if args.csv is None and any((args.task, *form)):
-        raise ValueError("--task, --sep, --encoding and --drop go with --csv.")
+        raise ValueError("--task, --sep, --encoding and --drop need --csv.")
     from sklearn_looped.cli import evaluate, tables
 
     if args.csv is not None:
@@ -110,13 +110,13 @@ def add_train(commands: Any) -> None:
     parser.add_argument("output", type=file_to_write, metavar="FILE", help="weights to write")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--prior", choices=sorted(PRIORS), help="synthetic tables; begins from random weights"
+        "--prior", choices=sorted(PRIORS), help="synthetic tables; starts from random weights"
     )
     source.add_argument(
         "--table", nargs=2, action="append", metavar=("FILE", "TARGET"),
-        help="a CSV file and its column to predict, numbers or labels; may be given several "
-        "times. A fifth of its rows is held out to score the result. Begins from the shipped "
-        "weights. Leave out the data to be predicted later",
+        help="a CSV file and the column to predict, numbers or labels; may be repeated. A fifth of "
+        "the rows is held out to score the result. Starts from the shipped weights. Do not include "
+        "the data that are to be predicted",
     )  # fmt: skip
     add_csv_options(parser)
     _add_run_options(parser)
@@ -126,14 +126,17 @@ def add_train(commands: Any) -> None:
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a meta-training run."""
     parser.add_argument(
-        "--start", metavar="WEIGHTS", help="shipped weights or a file to begin from"
+        "--start", metavar="WEIGHTS", help="shipped weights or a file to start from"
     )
     parser.add_argument(
-        "--columns", type=positive, metavar="N", help="columns of a table; with --prior (default 8)"
+        "--columns",
+        type=positive,
+        metavar="N",
+        help="columns of a table; needs --prior (default 8)",
     )
     parser.add_argument(
         "--rows", type=positive, metavar="N",
-        help="support rows of a table, at most: 64, 128, 256 or 512; with --prior (default 128)",
+        help="most support rows of a table: 64, 128, 256 or 512; needs --prior (default 128)",
     )  # fmt: skip
     parser.add_argument(
         "--steps", type=positive, metavar="N",
@@ -141,8 +144,8 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--folder", type=Path, metavar="DIR",
-        help="keep the state of the run here: the same command goes on after a stop, and with more "
-        "--steps after its end",
+        help="save the state of the run here: the same command resumes it after a stop, and with "
+        "more --steps after its end",
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
@@ -151,11 +154,13 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     if args.table and (args.columns or args.rows):
-        raise ValueError("--columns and --rows go with --prior; tables have their own.")
+        raise ValueError("--columns and --rows need --prior; tables have their own.")
     if args.prior and any((args.task, *csv_format(args))):
-        raise ValueError("--task, --sep, --encoding and --drop go with --table.")
+        raise ValueError("--task, --sep, --encoding and --drop need --table.")
     if args.output.exists() and not args.force:
-        raise ValueError(f"{args.output} exists; give another name, or --force to overwrite it.")
+        raise ValueError(
+            f"{args.output} exists; choose another name, or overwrite it with --force."
+        )
     for path, _ in args.table or ():
         file_to_read(path)
     from sklearn_looped.cli import train
@@ -174,17 +179,17 @@ def add_run_program(commands: Any) -> None:
         "  python -m sklearn_looped run-program add.asm --picture trace.png\n"
         "  python -m sklearn_looped run-program descent.asm --machine fleq",
     )
-    parser.add_argument("program", type=file_to_read, metavar="FILE", help="assembly text")
+    parser.add_argument("program", type=file_to_read, metavar="FILE", help="assembly file")
     parser.add_argument(
         "--machine", choices=("subleq", "fleq"), default="subleq",
         help="subleq: integers, one instruction; fleq: vectors, ten functions (default subleq)",
     )  # fmt: skip
     parser.add_argument(
-        "--bits", type=positive, default=16, metavar="N", help="of a subleq cell (default 16)"
+        "--bits", type=positive, default=16, metavar="N", help="bits of a subleq cell (default 16)"
     )
     parser.add_argument(
         "--max-loops", type=positive, default=100_000, metavar="N",
-        help="stop after so many instructions (default 100000)",
+        help="stop after this number of instructions (default 100000)",
     )  # fmt: skip
     parser.add_argument("--trace", action="store_true", help="print every instruction")
     parser.add_argument(

@@ -17,12 +17,12 @@ from sklearn_looped.cli.models import baselines, for_baselines, ours
 from sklearn_looped.cli.tables import Problem
 from sklearn_looped.inspection import LoopCurveDisplay
 
-TINY = 1e-15  # probabilities are kept this far from 0 in the log loss
+TINY = 1e-15  # smallest probability in the log loss
 Scores = dict[str, float]
 
 
 class FoldResult(NamedTuple):
-    """One model on one fold; scores by loop only for the looped transformer."""
+    """The result of one model on one fold; only the looped transformer has scores by loop."""
 
     scores: Scores
     fit_seconds: float
@@ -36,7 +36,7 @@ def report(
     weights: str | None = None,
     names: list[str] | None = None,
 ) -> None:
-    """Evaluate, print the table and draw the picture."""
+    """Evaluate all models, print the table and draw the picture."""
     started = time.perf_counter()
     model = ours(problem.task, weights)
     others = baselines(problem.task, names)
@@ -51,7 +51,7 @@ def report(
 def _evaluate(
     problem: Problem, model: Any, others: dict[str, Any]
 ) -> tuple[dict[str, list[FoldResult]], dict[str, str]]:
-    """Fit and score every model on every fold; ours comes first, with what it read columns as."""
+    """Fit and score every model on every fold; also return how ours, the first, read columns."""
     models = {type(model).__name__: model, **others}
     tables = dict.fromkeys(models, for_baselines(problem.X)) | {type(model).__name__: problem.X}
     results: dict[str, list[FoldResult]] = {}
@@ -73,7 +73,7 @@ def _score(model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarra
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # LassoCV's smallest alphas
-        # Columns or levels that a fold of a baseline does not see.
+        # Columns or levels that do not occur in the training rows of a baseline's fold.
         warnings.filterwarnings("ignore", "Skipping features without|Found unknown categories")
         model.fit(X_train, y[train])
         fitted = time.perf_counter()
@@ -93,7 +93,7 @@ def _score(model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarra
 
 
 def _scores(truth: np.ndarray, prediction: np.ndarray, classes: np.ndarray | None) -> Scores:
-    """R2 and error of numbers; accuracy and log loss of probabilities (n, n_classes)."""
+    """Return R2 and error of numbers, or accuracy and log loss of probabilities (n, n_classes)."""
     if classes is None:
         return {
             "R2": float(r2_score(truth, prediction)),
@@ -116,16 +116,16 @@ def _headline(problem: Problem, seconds: float) -> str:
 
 
 def _columns_read(kinds: dict[str, str]) -> Iterator[str]:
-    """Yield a line a kind: what columns were read as."""
+    """Yield one line per kind, with the columns that were read as this kind."""
     for kind in dict.fromkeys(kinds.values()):
         names = [name for name, each in kinds.items() if each == kind]
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        left_out = ", left out" if kind in ("identifier", "text", "missing") else ""
-        yield f"{len(names)} read as {kind}{left_out}: {shown}"
+        ignored = ", ignored" if kind in ("identifier", "text", "missing") else ""
+        yield f"{len(names)} read as {kind}{ignored}: {shown}"
 
 
 def _lines(results: dict[str, list[FoldResult]]) -> Iterator[str]:
-    """Yield the lines of the table: scores over folds with their spread, seconds, and by loop."""
+    """Yield the lines of the table: scores with their spread over folds, seconds, and by loop."""
     first = next(iter(results.values()))
     main, second = first[0].scores
     short = "RMSE" if second == "root mean squared error" else second

@@ -20,11 +20,11 @@ from sklearn_looped.programmed.machines.machine import Machine
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do what ``run-program`` asks for."""
+    """Run the command ``run-program``."""
     program, machine = _load(args)
     traced = args.trace or args.picture is not None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said below
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reported below
         result = machine.run(program, args.max_loops, trace=traced)
     names = cell_names(program, len(result.cells))
     if args.trace and result.trace is not None:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _load(args: argparse.Namespace) -> tuple[Program, Machine]:
-    """Program and the smallest machine that holds it."""
+    """Return the program and the smallest machine that can run it."""
     text = args.program.read_text(encoding="utf-8-sig")
     if args.machine == "subleq":
         program = SubleqMachine.assemble(text)
@@ -58,7 +58,7 @@ def _load(args: argparse.Namespace) -> tuple[Program, Machine]:
 
 
 def _readable(trace: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Trace with the cells read and written as text."""
+    """Return the trace with the cells that were read and written as text."""
 
     def text(cells: Mapping[int, Any]) -> str:
         return ", ".join(f"{names[at]}={_text(cell, names)}" for at, cell in cells.items())

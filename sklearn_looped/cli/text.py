@@ -1,8 +1,8 @@
-"""Text of users: what a terminal may be shown, and which characters no program has."""
+"""Escape text of users before it is written to a terminal."""
 
 
 def printable(text: str) -> str:
-    r"""Escape what is not printed as a character: control codes, and what turns or hides text.
+    r"""Escape characters that are not printable, such as control codes and text direction marks.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``train``: meta-train a network on a prior or on tables of one's own."""
+"""``train``: meta-train a network on a prior or on the user's own tables."""
 
 import argparse
 import sys
@@ -22,10 +22,10 @@ SHIPPED = {True: "tabular", False: "tabular-classifier"}
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do what ``train`` asks for."""
+    """Run the command ``train``."""
     if (args.columns or 0) > MAX_FEATURES:
         raise ValueError(
-            f"Got --columns {args.columns}, but a network reads {MAX_FEATURES} at most."
+            f"Got --columns {args.columns}, but a network reads at most {MAX_FEATURES}."
         )
     tables = read_tables(args.table or [], args.task, csv_format(args), args.seed)
     is_regression = not tables or tables[0].is_regression
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
             d = min(recipe.n_features[1], network.n_features)
             recipe = replace(recipe, n_features=(d, d))
     if start is not None:
-        # Smaller steps, and no gate: it was fitted to the weights as they were.
+        # Smaller steps, and no exit gate, because it was fitted to the former weights.
         network = replace(network, n_gate_units=0)
         recipe = replace(recipe, n_steps=FINE_TUNING_STEPS, lr=5e-4, muon_lr=5e-3)
     recipe = replace(recipe, n_steps=args.steps or recipe.n_steps, seed=args.seed)
@@ -71,7 +71,7 @@ def _train(
             verbose=int(sys.stderr.isatty()),
         )  # fmt: skip
     except KeyboardInterrupt as stop:
-        how = "the same command goes on" if args.folder else "with --folder it could go on"
+        how = "the same command resumes it" if args.folder else "a run with --folder can be resumed"
         sys.stderr.write(f"{stop} {args.output} is not written; {how}.\n")
         sys.exit(130)
     facts = {"prior": str(prior), "recipe": asdict(recipe), "seconds": run.seconds}
@@ -88,12 +88,12 @@ def _start(name: str, is_regression: bool) -> Checkpoint:
     start = load_checkpoint(name)
     if start.network.config.classifies == is_regression:
         ours, theirs = ("regressor", "classifier")[:: 1 if is_regression else -1]
-        raise CheckpointError(f"The weights {name!r} are a {theirs}'s; begin from a {ours}'s.")
+        raise CheckpointError(f"The weights {name!r} are a {theirs}'s; start from a {ours}'s.")
     return start
 
 
 def _own(tables: list[OwnTable], network: NetworkConfig) -> tuple[OwnTables, NetworkConfig, Recipe]:
-    """Prior, network and recipe for tables of one's own; each is drawn from with all its rows."""
+    """Return prior, network and recipe for the user's own tables; all rows of each are used."""
     data_sets = [data_set for table in tables for data_set in table.data_sets()]
     shortest = min(len(y) for _, y in data_sets)
     widest = max(X.shape[1] for X, _ in data_sets)
