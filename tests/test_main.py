@@ -134,7 +134,7 @@ def test_a_nominal_target_is_no_regression(csv, capsys):
         ('x,y\n"a\nb",2\n3,4,\n', "Line 4 of"),
         ("x,y\n" + "1,2,\n" * 12, "Line 2 of"),
         ("x,y,x\n1,2,3\n", "has several columns named 'x'"),
-        ("x,y\n" + "1,a\n" * 12, "one label only, 'a'"),
+        ("x,y\n" + "1,a\n" * 12, "only one label, 'a'"),
         ("x,y\n" + "1,a\n" * 12 + "1,b\n", "label 'b' occurs in only one row"),
         ("x,y\n" + "\n".join(f"1,u{i}" for i in range(12)), "is not a column of labels"),
     ],
