@@ -19,7 +19,8 @@ import torch
 from benchmarks.common.report import RUNS, report
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
 from sklearn_looped.learned.inference.standardise import Standardiser
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import SyntheticTables
 from sklearn_looped.learned.training.gate_losses import exit_distribution
 from sklearn_looped.learned.training.held_out import held_out_tables, r2_clipped

@@ -24,7 +24,8 @@ from benchmarks.common.pictures import draw_errors
 from benchmarks.common.report import RESULTS, RUNS, Rows, Store, print_table
 from benchmarks.paper.evidence import interval, planned, print_claims
 from benchmarks.paper.prompts import Task, errors, standardised
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.recipe import Recipe
 
