@@ -36,7 +36,7 @@ def run_loop(
     Parameters
     ----------
     block : callable
-        Maps a state to the next one, of the same shape. It is never told the loop's number.
+        Maps a state to the next one, of the same shape. It does not receive the loop's number.
     prompt : Tensor
         The input tokens, of any shape that `block` takes.
     n_loops : int
