@@ -170,7 +170,11 @@ def _load(path: Path, name: str, stamp: tuple[int, int]) -> Checkpoint:
 
 
 def registry() -> dict[str, str]:
-    """Names of the shipped weights and the sha256 of their files.
+    """Return the names of the shipped weights and the sha256 of their files.
+
+    Returns
+    -------
+    digests : dict of str to str
 
     Examples
     --------
