@@ -11,7 +11,8 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
-from sklearn_looped.cli.csv_files import MIN_ROWS, CsvFormat, is_regression, read_csv
+from sklearn_looped.cli.arguments import CsvFormat
+from sklearn_looped.cli.csv_files import MIN_ROWS, is_regression, read_csv
 from sklearn_looped.estimators.in_context import predict_many
 from sklearn_looped.learned.inference.encoding import TableEncoder
 from sklearn_looped.learned.priors import Prior

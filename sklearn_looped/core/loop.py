@@ -10,7 +10,16 @@ Block = Callable[[Tensor], Tensor]
 
 
 def add_prompt(state: Tensor, prompt: Tensor) -> Tensor:
-    """Input injection of Yang et al. 2024: the prompt is added to the state before every pass."""
+    """Input injection of Yang et al. 2024: the prompt is added to the state before every pass.
+
+    Parameters
+    ----------
+    state, prompt : Tensor of shape (..., n_tokens, width)
+
+    Returns
+    -------
+    Tensor of shape (..., n_tokens, width)
+    """
     return state + prompt
 
 
