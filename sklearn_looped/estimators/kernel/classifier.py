@@ -96,6 +96,11 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If there is one class only.
         """
         table, y, weights = validate_labels(self, X, y, sample_weight)
         check_classification_targets(y)
