@@ -32,6 +32,7 @@ from sklearn_looped.learned.inference.halting import (
     thriftiest_loop,
 )
 from sklearn_looped.learned.inference.members import Memories
+from sklearn_looped.learned.inference.support import class_ranks
 from sklearn_looped.learned.inference.views import fit_views
 from sklearn_looped.learned.model.network import LoopedNetwork
 
@@ -107,7 +108,10 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         if weights is not None:
             support = support.take(np.flatnonzero(weights > 0))
         X = self._encoder.fit_transform(support.X, support.Y[:, -1], support.weights)
-        support = support._replace(X=X).merged().in_canonical_order()
+        support = support._replace(X=X).merged()
+        if target_type == "multiclass":
+            support.Y[:, -1] = class_ranks(support.X, support.Y[:, -1])
+        support = support.in_canonical_order()
         return support._replace(Y=support.Y[:, :-1]), rng
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:

@@ -15,9 +15,9 @@ from sklearn_looped.learned.inference.columns import (
     to_table,
 )
 from sklearn_looped.learned.inference.dates import DateEncoder
-from sklearn_looped.learned.inference.levels import EncodingTarget, Levels, NominalEncoder
+from sklearn_looped.learned.inference.levels import N_FOLDS, EncodingTarget, Levels, NominalEncoder
 from sklearn_looped.learned.inference.support import Support as Support
-from sklearn_looped.learned.inference.support import canonical_order
+from sklearn_looped.learned.inference.support import canonical_order, class_ranks
 
 FAR = 1e100  # sizes of the support beyond which a query's cell is as good as infinite
 LEFT_OUT = {"identifier": "another value in every row", "text": "free text"}
@@ -123,11 +123,11 @@ class TableEncoder:
             [f"{n!r} ({LEFT_OUT[kind]})" for n, kind in read if kind in LEFT_OUT],
         )
         self.encoders_ = [_encoder_of(kind) for kind in kinds]
-        weights = np.ones(len(X)) if sample_weight is None else sample_weight / sample_weight.mean()
-        order = np.arange(len(X))
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
+        folds = np.zeros(len(X), np.intp)
         if "nominal" in kinds:
-            order = canonical_order(_codes(columns, kinds), y)
-        target = EncodingTarget(self._encoding_target(y), weights, order)
+            folds = _folds(columns, kinds, y, self.target_type)
+        target = EncodingTarget(self._encoding_target(y, weights), weights, folds)
         pairs = zip(self.encoders_, columns, strict=True)
         parts = [encoder.fit_transform(column, target) for encoder, column in pairs]
         sources = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
@@ -137,7 +137,7 @@ class TableEncoder:
         _say("Cells of another kind than their column count as missing", said)
         return encoded
 
-    def _encoding_target(self, y: Array) -> Array:
+    def _encoding_target(self, y: Array, weights: Array) -> Array:
         """Target (n, C) of sizes up to one: its deviations from the middle, or classes' indicators.
 
         A power of two divides, and no square overflows.
@@ -145,7 +145,7 @@ class TableEncoder:
         if self.target_type == "multiclass":
             return (y[:, None] == np.unique(y)).astype(np.float64)
         y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])
-        y = y - y.mean()
+        y = y - np.average(y, weights=weights)
         return np.ldexp(y, -np.frexp(np.abs(y).max())[1])[:, None]
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
@@ -212,6 +212,25 @@ def _joined(parts: list[Array]) -> Array:
     """Columns side by side; one that is missing as a whole if none is left."""
     joined = np.column_stack(parts)
     return joined if joined.shape[1] else np.full((len(joined), 1), np.nan)
+
+
+def _folds(
+    columns: list[Any], kinds: list[str], y: Array, target_type: str
+) -> NDArray[np.intp]:
+    """Fold of each row, (n,): different rows are dealt in canonical order, equal ones are one."""
+    codes = _codes(columns, kinds)
+    ranks = [np.unique(part, return_inverse=True)[1] for part in (*codes.T, y)]  # NaN is a value
+    _, first, row = np.unique(
+        np.stack(ranks, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    taking_part = [k for k in kinds if k != "missing" and k not in LEFT_OUT]
+    nominal = np.array(taking_part) == "nominal"
+    codes, y = codes[first], y[first]
+    if target_type == "multiclass":
+        y = class_ranks(codes, y, nominal)
+    folds = np.empty(len(first), np.intp)
+    folds[canonical_order(codes, y, nominal)] = np.arange(len(first)) % N_FOLDS
+    return folds[row.ravel()]
 
 
 def _codes(columns: list[Any], kinds: list[str]) -> Array:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, KernelMachine, Search
 from sklearn_looped.core.ridge import Ridge
+from sklearn_looped.learned.inference.standardise import TIE
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
 CLIP = 8.0  # standard deviations: cells beyond are outliers
@@ -66,7 +67,8 @@ class Experts:
         error = torch.stack([model.relative_error for model in models], 1).sqrt()
         parts = [(model.left_out, model.left_out_std) for model in models]
         metric = torch.stack([machine.metric() for machine in machines]).mean(0)
-        columns = torch.argsort(metric, dim=1, descending=True, stable=True)[:, :max_columns]
+        rounded = (metric / TIE).round()  # of equal columns the first comes first
+        columns = torch.argsort(rounded, dim=1, descending=True, stable=True)[:, :max_columns]
         read = metric.gather(1, columns)
         gate = (read / read.mean(1, keepdim=True)).sqrt()
         error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)

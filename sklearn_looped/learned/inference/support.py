@@ -59,19 +59,23 @@ class Support(NamedTuple):
         return Support(X[new], Y[new], None if (weights == 1).all() else weights, rows)
 
 
-def canonical_order(X: Array, y: Array) -> NDArray[np.intp]:
+def canonical_order(
+    X: Array, y: Array, nominal: NDArray[np.bool_] | None = None
+) -> NDArray[np.intp]:
     """Order of rows that does not depend on the order they came in.
 
     Rows are sorted by the target, equal targets by `row_keys`, and rows that agree in these by
     their content. Of the rising and the falling order that one is taken whose keys come first. So
-    neither the sign of the target matters, nor units, signs and order of columns, but for rows
-    that mirror each other.
+    neither the sign of the target matters, nor units, signs and order of columns, nor names of
+    levels, but for rows that mirror each other.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
         NaN for missing cells.
     y : ndarray of shape (n,)
+    nominal : ndarray of shape (d,), default=None
+        Columns that hold numbers of levels, whose order means nothing. None: no column.
 
     Returns
     -------
@@ -88,37 +92,80 @@ def canonical_order(X: Array, y: Array) -> NDArray[np.intp]:
     content = np.empty(len(X), np.intp)
     content[np.lexsort(X.T)] = np.arange(len(X))
     ordered = []
-    for keys, target in zip(row_keys(X, y), (y, -y), strict=True):
+    for keys, target in zip(row_keys(X, y, nominal), (y, -y), strict=True):
         order = np.lexsort((content, keys, target))
         ordered.append((keys[order].tolist(), order))
     return min(ordered, key=lambda each: each[0])[1]
 
 
-def row_keys(X: Array, y: Array) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def row_keys(
+    X: Array, y: Array, nominal: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Hash each row's content to a number, (n,), the same for any order and units of columns.
 
     A cell counts by its rank among the column's different values, from the end that makes ranks
-    rise with those of the target, or from the nearer end where they are not correlated; a column
-    by how many values these are. A row's cells are hashed and summed. The second keys are those
-    for -y.
+    rise with those of the target, or from the nearer end where they are not correlated; a nominal
+    one by its level's rows; a column by how many values these are. A row's cells are hashed and
+    summed. The second keys are those for -y. Columns of one value say nothing.
     """
     rising, falling = np.zeros(len(X), np.uint64), np.zeros(len(X), np.uint64)
     _, target = np.unique(y, return_inverse=True)
-    for column in X.T:
+    nominal = np.zeros(X.shape[1], dtype=bool) if nominal is None else nominal
+    for column, is_nominal in zip(X.T, nominal, strict=True):
         present = ~np.isnan(column)
         largest = np.abs(column[present]).max(initial=0)
         scaled = np.ldexp(column[present], -np.frexp(largest)[1])  # exact
         values, rank = np.unique(scaled.round(DIGITS), return_inverse=True)
-        other_end = len(values) - 1 - rank
-        covariance = _covariance(rank, target[present])
-        if covariance == 0:
-            rank = other_end = np.minimum(rank, other_end)
-        ends = (rank, other_end) if covariance >= 0 else (other_end, rank)
+        if len(values) < 2 and present.all():
+            continue
+        if is_nominal:
+            ends = _level_ranks(rank, target[present], target.max())
+        else:
+            ends = _ranks_from_both_ends(rank, target[present], len(values))
         for keys, end in zip((rising, falling), ends, strict=True):
             cells = np.zeros(len(X), dtype=np.uint64)
             cells[present] = end + 1 + (len(values) << 32)
             keys += pd.util.hash_array(cells)
     return rising, falling
+
+
+def class_ranks(
+    X: Array, y: Array, nominal: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Number labels y (n,) by how many rows have them, then by these rows' content.
+
+    So that neither their names nor their order matter where rows are sorted by the target.
+    """
+    classes, label = np.unique(y, return_inverse=True)
+    keys, _ = row_keys(X, np.zeros(len(X)), nominal)
+    sums = np.zeros((len(classes), 2), np.uint64)
+    np.add.at(sums[:, 0], label, np.uint64(1))
+    np.add.at(sums[:, 1], label, keys)
+    order = np.lexsort((sums[:, 1], sums[:, 0]))
+    return np.argsort(order)[label].astype(np.float64)
+
+
+def _ranks_from_both_ends(
+    rank: NDArray[np.intp], target: NDArray[np.intp], n_values: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Ranks that rise with the target, and that rise with its negative."""
+    other_end = n_values - 1 - rank
+    covariance = _covariance(rank, target)
+    if covariance == 0:
+        rank = other_end = np.minimum(rank, other_end)
+    return (rank, other_end) if covariance >= 0 else (other_end, rank)
+
+
+def _level_ranks(
+    level: NDArray[np.intp], target: NDArray[np.intp], largest: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rank of each cell's level by how many rows it has and by their targets', and negatives'."""
+    ranks = []
+    for ranked in (target, largest - target):
+        sums = [np.bincount(level, ranked**power) for power in (0, 1, 2)]
+        _, rank = np.unique(np.stack(sums, axis=1), axis=0, return_inverse=True)
+        ranks.append(rank.ravel()[level])
+    return ranks[0], ranks[1]
 
 
 def _covariance(a: NDArray[np.intp], b: NDArray[np.intp]) -> int:

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_looped.learned.inference.encoding import Array, Support
 
 VIEWS = ("standard", "whitened", "normal", "whitened normal")  # what members see, in turn
+DIGITS = 12  # decimals of a correlation: uncorrelated columns are their own components
 ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
 
 
@@ -59,7 +60,7 @@ class Whitening(TransformerMixin, BaseEstimator):
         size[size == 0] = 1
         Z = Z / size
         weights = np.ones(len(X)) if sample_weight is None else sample_weight
-        covariance = (Z * weights[:, None]).T @ Z / weights.sum()
+        covariance = ((Z * weights[:, None]).T @ Z / weights.sum()).round(DIGITS)
         variances, components = np.linalg.eigh(covariance)
         # Rising variances: of the first ones, those that add up to rounding noise go.
         kept = np.cumsum(variances.clip(min=0)) > ROUNDING_NOISE * variances.sum()
