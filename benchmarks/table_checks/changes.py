@@ -202,8 +202,10 @@ def constant_text(rng: np.random.Generator, table: Table) -> Changed:
     return of(table.mapped(lambda X: X.assign(same="all")))
 
 
-def identifier(rng: np.random.Generator, table: Table) -> Changed:
-    """Left out, with a warning."""
+def identifier(rng: np.random.Generator, table: Table) -> Changed | None:
+    """Left out, with a warning, of more than ten rows."""
+    if len(table.X) <= 10:
+        return None
     return of(table.mapped(lambda X: X.assign(customer_id=np.arange(len(X)) + 1000)))
 
 

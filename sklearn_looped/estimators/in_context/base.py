@@ -229,6 +229,10 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         outputs, loops = zip(*parts, strict=True)
         return np.concatenate(outputs, axis=1), np.concatenate(loops)
 
+    def _novelty(self, X: ArrayLike) -> Array:
+        """How far each query lies outside the support, (q,); see `TableEncoder.novelty`."""
+        return self._encoder.novelty(validate_table(self, X, reset=False))
+
     def _loops_taken(self) -> int:
         """Loops that a query takes, at most where a rule decides query by query."""
         if self.n_loops == "auto" and self.exit_rule == "holdout":

@@ -1,6 +1,7 @@
 """`LoopedICLRegressor`: in-context regression."""
 
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, overload
 
@@ -23,6 +24,7 @@ from sklearn_looped.learned.inference.conformal import (
 )
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.support import mean_target
+from sklearn_looped.learned.inference.tails import FAR_OUT, Tails
 from sklearn_looped.learned.model.readout import deviation_of, interpolate_quantiles
 from sklearn_looped.learned.priors import PRIORS
 from sklearn_looped.learned.training.on_demand import meta_trained
@@ -225,7 +227,10 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             checkpoint = check_kind(load_checkpoint(self.weights), classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        support, rng = self._encode(table, Y, weights, mean_target(Y), "continuous")
+        self._tails = _tails_of(Y, weights)
+        compressed = self._tails.compress(Y)
+        target = mean_target(compressed)
+        support, rng = self._encode(table, compressed, weights, target, "continuous")
         if checkpoint is None:
             assert self.prior is not None
             n_rows, n_columns = support.X.shape
@@ -240,13 +245,17 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         fits = (largest / LARGE_OFFSET <= self._spread) & (largest > 1e-30) & (largest < 1e30)
         return np.float32 if self._one_target and fits.all() else np.float64
 
+    def _restored(self, values: Array) -> Array:
+        """Undo the compression of targets far out, (T, q) or (T, q, m)."""
+        return self._tails.restore(values.T).T
+
     def _shaped(self, values: Array) -> NDArray[Any]:
         """From (T, q, ...) to (q, ...) for one target and (q, T, ...) for several."""
         values = values.astype(self._dtype)
         return values[0] if self._one_target else np.moveaxis(values, 0, 1)
 
     def _decode(self, output: Array) -> NDArray[Any]:
-        return self._shaped(output[..., 0])
+        return self._shaped(self._restored(output[..., 0]))
 
     def _losses(self, output: Array, queries: Support) -> Array:
         return np.mean(
@@ -257,11 +266,27 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
 
     @overload
     def predict(
-        self, X: ArrayLike, return_std: Literal[False] = ..., return_n_loops: Literal[False] = ...
+        self,
+        X: ArrayLike,
+        return_std: Literal[False] = ...,
+        return_n_loops: Literal[False] = ...,
+        return_novelty: Literal[False] = ...,
     ) -> NDArray[Any]: ...
     @overload
-    def predict(self, X: ArrayLike, return_std: bool = ..., return_n_loops: bool = ...) -> Any: ...
-    def predict(self, X: ArrayLike, return_std: bool = False, return_n_loops: bool = False) -> Any:
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: bool = ...,
+        return_n_loops: bool = ...,
+        return_novelty: bool = ...,
+    ) -> Any: ...
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: bool = False,
+        return_n_loops: bool = False,
+        return_novelty: bool = False,
+    ) -> Any:
         """Predict the target's mean for each query.
 
         Parameters
@@ -272,6 +297,10 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             Whether to return the predictive standard deviation too, noise included.
         return_n_loops : bool, default=False
             Whether to return the loops that each query took too.
+        return_novelty : bool, default=False
+            Whether to return how far each query lies outside the training rows too: the largest
+            distance of its cells beyond their columns' ranges, in units of these ranges. 0 is
+            within all, 1 one range beyond, where predictions are no longer to be trusted.
 
         Returns
         -------
@@ -280,13 +309,17 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             Only if `return_std`.
         n_loops : ndarray of shape (n_samples,)
             Only if `return_n_loops`.
+        novelty : ndarray of shape (n_samples,)
+            Only if `return_novelty`.
         """
         output, n_loops = self._run(X)
         results = [self._decode(output)]
         if return_std:
-            results.append(self._shaped(deviation_of(output[..., 1:])))
+            results.append(self._shaped(deviation_of(self._restored(output[..., 1:]))))
         if return_n_loops:
             results.append(n_loops)
+        if return_novelty:
+            results.append(self._novelty(X))
         return results[0] if len(results) == 1 else tuple(results)
 
     def predict_quantiles(
@@ -336,13 +369,13 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
         check_is_fitted(self, "n_loops_")
         support = self._ensemble.support
-        low, high = check_bounds(bounds, support.Y)
+        low, high = check_bounds(bounds, self._restored(support.Y.T))
         if conformal:
             check_conformal(wanted, support)
         output, _ = self._run(X)
         levels = self._conformal_levels(wanted) if conformal else [wanted] * len(output)
         found = np.stack([*map(interpolate_quantiles, output[..., 1:], levels)])
-        return self._shaped(found.clip(low, high))
+        return self._shaped(self._restored(found).clip(low, high))
 
     def _conformal_levels(self, wanted: Array) -> list[Array]:
         """Levels that stand for the wanted ones, for each target."""
@@ -366,3 +399,18 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         """
         for output in self._stages(X):
             yield self._decode(output)
+
+
+def _tails_of(Y: Array, weights: Array | None) -> Tails:
+    """Tails of targets (n, T), with a warning where some are far out."""
+    kept = slice(None) if weights is None else weights > 0
+    tails = Tails.fit(Y[kept], None if weights is None else weights[kept])
+    if not tails.is_idle():
+        n_rows = int((np.abs(Y - tails.median) > tails.limit).any(axis=1).sum())
+        warnings.warn(
+            f"Targets of {n_rows} rows lie more than {FAR_OUT:g} interquartile ranges from the "
+            "median and are compressed. Check them; if they are right, predict np.log of the "
+            "target or the like (TransformedTargetRegressor).",
+            stacklevel=7,
+        )
+    return tails

@@ -20,6 +20,7 @@ from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
 from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.inference.ties import settle
 
 CLIP = 8.0  # standard deviations: cells beyond are outliers
 BATCH = 1024  # queries at a time
@@ -42,6 +43,11 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         return tags
+
+    @property
+    def column_kinds_(self) -> dict[str, str]:
+        """What each column was read as in `fit`; see `TableEncoder`."""
+        return self._encoder.column_kinds_
 
     def _fit_machine(
         self, table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
@@ -91,7 +97,8 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         """
         weights = None if support.weights is None else _tensor(support.weights)
         y = _tensor(target[support.rows])
-        self._scale = Standardiser.fit(_tensor(support.X), y, weights)
+        X = _tensor(support.X)
+        self._scale, _ = settle(Standardiser.fit(X, y, weights), X, y, weights)
         self._varying = np.arange(support.X.shape[1])
         self._varying = np.flatnonzero(self._scaled(support.X).any(axis=0))
         support = support._replace(X=self._scaled(support.X))

@@ -18,6 +18,7 @@ from sklearn_looped.learned.inference.dates import DateEncoder
 from sklearn_looped.learned.inference.levels import N_FOLDS, EncodingTarget, Levels, NominalEncoder
 from sklearn_looped.learned.inference.support import Support as Support
 from sklearn_looped.learned.inference.support import canonical_order, class_ranks
+from sklearn_looped.learned.inference.tails import Tails
 
 FAR = 1e100  # sizes of the support beyond which a query's cell is as good as infinite
 LEFT_OUT = {"identifier": "another value in every row", "text": "free text"}
@@ -64,7 +65,8 @@ class TableEncoder:
     column a level (up to ten), or the mean target of the level (more), which for the rows of the
     support comes from the other folds. Identifiers and free text are left out with a warning. What
     a column was in `fit` it is in `transform`. Every column is then divided by a power of two near
-    its largest size: exact, and nothing overflows in what follows.
+    its largest size: exact, and nothing overflows in what follows. Cells that lie far out are
+    compressed (`Tails`).
 
     The encoding depends neither on the order of rows or columns nor on units, and changes its
     sign with `y`.
@@ -104,7 +106,11 @@ class TableEncoder:
         encoded = self._fit_columns(to_table(X), y, sample_weight)
         largest = np.fmax.reduce(np.abs(encoded), axis=0, initial=0)
         self.exponents_ = np.frexp(largest)[1]
-        return self._scaled(encoded)
+        scaled = self._scaled(encoded)
+        self.lowest_ = np.fmin.reduce(scaled, axis=0, initial=np.inf)
+        self.highest_ = np.fmax.reduce(scaled, axis=0, initial=-np.inf)
+        self.tails_ = Tails.fit(scaled, sample_weight)
+        return self.tails_.compress(scaled)
 
     def _fit_columns(self, X: Any, y: Array, sample_weight: Array | None) -> Array:
         self.encoders_: list[Any] | None = None
@@ -155,7 +161,22 @@ class TableEncoder:
         with one warning for all columns; of levels that were not met it is said where a whole
         column holds no other.
         """
-        return self._scaled(self._encoded(to_table(X)))
+        return self.tails_.compress(self._scaled(self._encoded(to_table(X))))
+
+    def novelty(self, X: ArrayLike | pd.DataFrame) -> Array:
+        """How far each row lies outside what was met in `fit`, (q,).
+
+        The largest of its columns' distances beyond the column's range in `fit`, in units of that
+        range: 0 within all ranges, 1 one range beyond. Infinite where a column that had one value
+        has another. Missing cells and levels that were not met do not count.
+        """
+        encoded = self._scaled(self._encoded(to_table(X)))
+        beyond = np.fmax(self.lowest_ - encoded, encoded - self.highest_)
+        beyond[:, np.isinf(self.lowest_)] = 0  # no value in `fit`
+        span = self.highest_ - self.lowest_
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = np.where(beyond > 0, beyond / span, 0.0)
+        return np.asarray(distance.max(axis=1))
 
     def _scaled(self, encoded: Array) -> Array:
         with np.errstate(over="ignore", under="ignore"):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn_looped.learned.inference.columns import Array
 
 DIGITS = 10  # decimals of a column's largest size beyond which values count as equal
+ROUNDS = 3  # in which rows are told apart by the rows that share their levels
 
 
 class Support(NamedTuple):
@@ -105,28 +106,41 @@ def row_keys(
 
     A cell counts by its rank among the column's different values, from the end that makes ranks
     rise with those of the target, or from the nearer end where they are not correlated; a nominal
-    one by its level's rows; a column by how many values these are. A row's cells are hashed and
-    summed. The second keys are those for -y. Columns of one value say nothing.
+    one by the keys of its level's rows, so that names of levels do not matter; a column by how
+    many values these are. A row's cells are hashed and summed. The second keys are those for -y.
     """
-    rising, falling = np.zeros(len(X), np.uint64), np.zeros(len(X), np.uint64)
     _, target = np.unique(y, return_inverse=True)
+    keys = [pd.util.hash_array(rank.astype(np.uint64)) for rank in (target, target.max() - target)]
+    levels = []
     nominal = np.zeros(X.shape[1], dtype=bool) if nominal is None else nominal
     for column, is_nominal in zip(X.T, nominal, strict=True):
         present = ~np.isnan(column)
         largest = np.abs(column[present]).max(initial=0)
         scaled = np.ldexp(column[present], -np.frexp(largest)[1])  # exact
         values, rank = np.unique(scaled.round(DIGITS), return_inverse=True)
-        if len(values) < 2 and present.all():
+        if len(values) == int(present.all()):  # says nothing
             continue
         if is_nominal:
-            ends = _level_ranks(rank, target[present], target.max())
-        else:
-            ends = _ranks_from_both_ends(rank, target[present], len(values))
-        for keys, end in zip((rising, falling), ends, strict=True):
+            levels.append((present, rank))
+            continue
+        for key, end in zip(keys, _from_both_ends(rank, target[present], len(values)), strict=True):
             cells = np.zeros(len(X), dtype=np.uint64)
             cells[present] = end + 1 + (len(values) << 32)
-            keys += pd.util.hash_array(cells)
-    return rising, falling
+            key += pd.util.hash_array(cells)
+    for _ in range(ROUNDS):
+        keys = [key + sum(_level_keys(key, *level) for level in levels) for key in keys]
+    return keys[0], keys[1]
+
+
+def _level_keys(
+    keys: NDArray[np.uint64], present: NDArray[np.bool_], level: NDArray[np.intp]
+) -> NDArray[np.uint64]:
+    """Hash what the rows of each cell's level are, (n,); 0 where it is missing."""
+    sums = np.zeros(level.max(initial=0) + 1, np.uint64)
+    np.add.at(sums, level, keys[present])
+    found = np.zeros(len(keys), np.uint64)
+    found[present] = pd.util.hash_array(sums)[level]
+    return found
 
 
 def class_ranks(
@@ -145,7 +159,7 @@ def class_ranks(
     return np.argsort(order)[label].astype(np.float64)
 
 
-def _ranks_from_both_ends(
+def _from_both_ends(
     rank: NDArray[np.intp], target: NDArray[np.intp], n_values: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Ranks that rise with the target, and that rise with its negative."""
@@ -154,18 +168,6 @@ def _ranks_from_both_ends(
     if covariance == 0:
         rank = other_end = np.minimum(rank, other_end)
     return (rank, other_end) if covariance >= 0 else (other_end, rank)
-
-
-def _level_ranks(
-    level: NDArray[np.intp], target: NDArray[np.intp], largest: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rank of each cell's level by how many rows it has and by their targets', and negatives'."""
-    ranks = []
-    for ranked in (target, largest - target):
-        sums = [np.bincount(level, ranked**power) for power in (0, 1, 2)]
-        _, rank = np.unique(np.stack(sums, axis=1), axis=0, return_inverse=True)
-        ranks.append(rank.ravel()[level])
-    return ranks[0], ranks[1]
 
 
 def _covariance(a: NDArray[np.intp], b: NDArray[np.intp]) -> int:

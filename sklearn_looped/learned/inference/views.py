@@ -118,8 +118,8 @@ def fit_views(
     mapped to a normal distribution, and the principal components of those. Constant columns go.
     Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
     target and a share of the rest, dealt so that members see different ones; of more than
-    `max_rows` rows a random subsample each. Members that would see the same as another are left
-    out.
+    `max_rows` rows a random subsample each, and one row more of each class that it lacks. Members
+    that would see the same as another are left out.
 
     Parameters
     ----------
@@ -143,13 +143,23 @@ def fit_views(
     for index in range(n_views):
         rows = None
         if n_rows > max_rows:
-            rows = np.sort(rng.choice(n_rows, max_rows, replace=False))
+            rows = _drawn_rows(support.Y, max_rows, rng)
         part = support if rows is None else support.take(rows)
         chosen = dealer.deal()
         chosen = chosen[_varying_columns(part.X[:, chosen])]
         transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
         views.append(View(chosen, rows, transformers))
     return views
+
+
+def _drawn_rows(Y: Array, n_rows: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """Draw rows, and of each target (n,) that is constant among them one row where it differs."""
+    rows = rng.choice(len(Y), n_rows, replace=False)
+    for target in Y.T:
+        others = np.flatnonzero(target != target[rows[0]])
+        if len(others) and not np.isin(others, rows).any():
+            rows = np.append(rows, rng.choice(others))
+    return np.sort(rows)
 
 
 def _varying_columns(X: Array) -> NDArray[np.intp]:
