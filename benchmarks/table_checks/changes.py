@@ -145,7 +145,7 @@ def nullable(rng: np.random.Generator, table: Table) -> Changed:
 
 
 def text(rng: np.random.Generator, table: Table) -> Changed:
-    """Every cell as text; missing ones spelled, but those of nominal columns, where it is a level."""
+    """Every cell as text; missing ones spelled, but not in nominal columns: there it is a level."""
     word = rng.choice(["", "?", "NA", "nan", "-"])
     names = table.of("nominal")
 

@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from sklearn_looped import KernelMachineRegressor, LoopedICLClassifier, LoopedICLRegressor
 from table_checks.changes import CHANGES, QUESTIONS
-from table_checks.tables import Array, Table, design, mixed_table
+from table_checks.tables import Array, Table, design, is_odd, mixed_table
 
 TOLERANCE = 1e-4  # of the target's standard deviation, or of a probability
 N_LOOPS = 3
@@ -66,6 +66,8 @@ def _compare(seed: int, changes: list[str] | None) -> Iterator[Comparison]:
     for place, (name, change) in enumerate(CHANGES.items()):
         rng = np.random.default_rng([seed, place])
         changed = change(rng, table) if changes is None or name in changes else None
+        if name == "sign of the target" and is_odd(table):
+            name = "the same, where the table is odd"
         if changed is not None:
             other = clone(estimator).fit(changed.X, changed.y, changed.weights)
             found = changed.undo(predictions(other, changed.queries))

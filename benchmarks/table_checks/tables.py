@@ -122,6 +122,19 @@ def design(rng: np.random.Generator) -> Table:
     return Table(X, y, queries, dict.fromkeys(names, "number"))
 
 
+def is_odd(table: Table) -> bool:
+    """Whether a table of numbers is its own mirror image, with all signs turned."""
+    if len(table.of("number")) < table.X.shape[1] or table.y.dtype.kind != "f":
+        return False
+    rows = np.column_stack([table.X, table.y]).astype(float)
+    rows = (rows - rows.mean(axis=0)).round(6) + 0.0
+    turned = -rows + 0.0
+    signs = [np.array(s) for s in np.ndindex(*[2] * (rows.shape[1] - 1))]
+    images = [np.column_stack([rows[:, :-1] * (1 - 2 * s), turned[:, -1]]) + 0.0 for s in signs]
+    known = rows[np.lexsort(rows.T)]
+    return any(np.allclose(image[np.lexsort(image.T)], known) for image in images)
+
+
 def _standardised(column: "pd.Series[Any]") -> Array:
     codes = pd.factorize(column)[0] if column.dtype.kind not in "fib" else column.to_numpy(float)
     values = np.asarray(codes, dtype=float)

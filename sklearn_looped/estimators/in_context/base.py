@@ -1,7 +1,6 @@
 """What the in-context estimators share: keeping a support and running queries over it."""
 
 import copy
-import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from numbers import Integral, Real
@@ -16,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
@@ -131,15 +131,14 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         self._spread = _spread(support)
         self.weights_digest_ = checkpoint.digest
 
-    def _warn_of_subsamples(self, stacklevel: int) -> None:
+    def _warn_of_subsamples(self) -> None:
         """Say that members see a part of the rows only, if it is so."""
         n_rows = len(self._ensemble.support.X)
         if n_rows > self.max_support:
-            warnings.warn(
+            warn_user(
                 f"Got {n_rows} rows, more than max_support={self.max_support}: each of "
                 f"the {self._count_members()} members sees a random subsample. Raise max_support "
-                "to use more rows; time grows with its square.",
-                stacklevel=stacklevel,
+                "to use more rows; time grows with its square."
             )
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
@@ -147,7 +146,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         for name in MADE_ON_USE:
             self.__dict__.pop(name, None)  # an earlier fit's
         self._prepare(X, y, sample_weight)
-        self._warn_of_subsamples(stacklevel=6)
+        self._warn_of_subsamples()
         self._held_out_loop = None
         if self.n_loops == "auto" and self.exit_rule == "holdout":
             self._held_out_loop = self._choose_loop()

@@ -210,9 +210,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
             for count in self.candidates_
         ]
 
-    def predict(
-        self, X: ArrayLike, return_std: bool = False, return_novelty: bool = False
-    ) -> Any:
+    def predict(self, X: ArrayLike, return_std: bool = False, return_novelty: bool = False) -> Any:
         """Predict as `LoopedICLRegressor.predict` does, with the chosen number of loops.
 
         Parameters

@@ -59,7 +59,7 @@ def predict_many(
         model = clone(estimator)
         model._validate_params()
         model._prepare(X, y, None)
-        model._warn_of_subsamples(stacklevel=3)
+        model._warn_of_subsamples()
         models.append(model)
         queries.append(model._encoder.transform(validate_table(model, X_query, reset=False)))
     if not models:

@@ -1,7 +1,6 @@
 """`LoopedICLRegressor`: in-context regression."""
 
 import os
-import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, overload
 
@@ -12,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
 from sklearn_looped.estimators.validation import check_bounds, validate_training
@@ -407,10 +407,9 @@ def _tails_of(Y: Array, weights: Array | None) -> Tails:
     tails = Tails.fit(Y[kept], None if weights is None else weights[kept])
     if not tails.is_idle():
         n_rows = int((np.abs(Y - tails.median) > tails.limit).any(axis=1).sum())
-        warnings.warn(
+        warn_user(
             f"Targets of {n_rows} rows lie more than {FAR_OUT:g} interquartile ranges from the "
             "median and are compressed. Check them; if they are right, predict np.log of the "
-            "target or the like (TransformedTargetRegressor).",
-            stacklevel=7,
+            "target or the like (TransformedTargetRegressor)."
         )
     return tails

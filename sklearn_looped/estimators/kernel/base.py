@@ -3,7 +3,6 @@
 Shapes: n rows, q queries, d columns, d' encoded columns, T targets.
 """
 
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -16,13 +15,14 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.inference.experts import CLIP, DIGITS
 from sklearn_looped.learned.inference.standardise import Standardiser
 from sklearn_looped.learned.inference.ties import settle
 
-CLIP = 8.0  # standard deviations: cells beyond are outliers
 BATCH = 1024  # queries at a time
 
 
@@ -81,11 +81,10 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         n_rows = len(support.X)
         if n_rows <= self.max_rows:
             return support
-        warnings.warn(
+        warn_user(
             f"Got {n_rows} different rows, more than max_rows={self.max_rows}: as many, evenly "
             "spaced along the target, are used. Raise max_rows to use more; memory grows with its "
-            "square, time with its cube.",
-            stacklevel=6,
+            "square, time with its cube."
         )
         return support.take(np.arange(self.max_rows) * n_rows // self.max_rows)
 
@@ -108,7 +107,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
     def _scaled(self, encoded: Array) -> Array:
         """Standardised, clipped columns in canonical order; a missing cell is the mean."""
         Z = self._scale.features(_tensor(encoded))[0].numpy()
-        return np.nan_to_num(Z).clip(-CLIP, CLIP)[:, self._varying]
+        return np.nan_to_num(Z).clip(-CLIP, CLIP).round(DIGITS)[:, self._varying]
 
     def _keep_metric(self) -> None:
         """Set the columns' weights in the encoding's order, constant columns zero."""

@@ -1,12 +1,12 @@
 """From a user's table to a numeric array: columns are read by what they hold, then encoded."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.learned.inference.columns import (
     Array,
     as_numbers,
@@ -210,7 +210,7 @@ class TableEncoder:
 def _say(what: str, columns: list[str]) -> None:
     """Warn once of all columns, if there are any."""
     if columns:
-        warnings.warn(f"{what}: {', '.join(columns)}.", UserWarning, stacklevel=4)
+        warn_user(f"{what}: {', '.join(columns)}.")
 
 
 def _encoder_of(kind: str) -> Any:
@@ -235,9 +235,7 @@ def _joined(parts: list[Array]) -> Array:
     return joined if joined.shape[1] else np.full((len(joined), 1), np.nan)
 
 
-def _folds(
-    columns: list[Any], kinds: list[str], y: Array, target_type: str
-) -> NDArray[np.intp]:
+def _folds(columns: list[Any], kinds: list[str], y: Array, target_type: str) -> NDArray[np.intp]:
     """Fold of each row, (n,): different rows are dealt in canonical order, equal ones are one."""
     codes = _codes(columns, kinds)
     ranks = [np.unique(part, return_inverse=True)[1] for part in (*codes.T, y)]  # NaN is a value

@@ -14,6 +14,7 @@ from sklearn_looped.learned.inference.standardise import TIE
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
 CLIP = 8.0  # standard deviations: cells beyond are outliers
+DIGITS = 12  # decimals of a cell: beyond is rounding, and would order what is equal
 LEAST_ERROR = 1e-4  # of a standard deviation: below, an expert is as good as exact
 STEPS = "manhattan"  # the kernel of the machine for steps; the other machine has the rest
 FEWEST_ROWS = 3  # a left-out row must leave two behind
@@ -96,8 +97,8 @@ class Experts:
 
 
 def _cells(X: Tensor) -> Tensor:
-    """Cells as the experts read them: missing ones are the column's mean."""
-    return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP)
+    """Cells as the experts read them: missing ones are the column's mean; equal ones are equal."""
+    return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP).round(decimals=DIGITS)
 
 
 def _joined(parts: list[tuple[Tensor, Tensor]], error: Tensor, gate: Tensor) -> Opinions:

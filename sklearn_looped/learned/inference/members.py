@@ -126,7 +126,9 @@ class Member:
         """
         output, scale = output.cpu().double(), self.reader.scale
         if classifies:
-            sign, only = (part[..., None] for part in (scale.target_scale.sign(), scale.target_mean))
+            sign, only = (
+                part[..., None] for part in (scale.target_scale.sign(), scale.target_mean)
+            )
             return torch.where(sign == 0, only, torch.sigmoid(output * sign))
         output = output * scale.target_scale[..., None] + scale.target_mean[..., None]
         return torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)

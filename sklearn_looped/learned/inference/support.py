@@ -146,7 +146,7 @@ def _level_keys(
 def class_ranks(
     X: Array, y: Array, nominal: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """Number labels y (n,) by how many rows have them, then by these rows' content.
+    """Rank labels y (n,) by how many rows have them, then by these rows' content.
 
     So that neither their names nor their order matter where rows are sorted by the target.
     """
