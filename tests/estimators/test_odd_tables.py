@@ -42,7 +42,7 @@ def test_targets_far_out_are_compressed_with_a_warning(rng):
     with pytest.warns(UserWarning, match="Targets of 1 rows lie more than 20 interquartile"):
         model = LoopedICLRegressor(n_loops=2).fit(X[:80], wild[:80])
     found, std = model.predict(X[80:], return_std=True)
-    assert np.median(np.abs(found - y[80:])) < y.std()
+    assert np.median(np.abs(found - y[80:])) < 5  # the mean of the targets is 125
     quantiles = model.predict_quantiles(X[80:], [0.001, 0.5, 0.999])
     assert (np.diff(quantiles, axis=1) >= 0).all()
     assert quantiles.max() <= 1.01e4

@@ -1,4 +1,4 @@
-"""Signs and order of columns that correlations do not decide, and supports that mirror themselves."""
+"""Signs and orders that correlations leave open, and supports that are their own images."""
 
 import itertools
 
