@@ -75,8 +75,10 @@ class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
         ConvergenceWarning
             If the certificate does not promise `tol`.
         """
-        samples, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, multi_output=True)
-        table = np.column_stack([samples, y])
+        samples, targets = validate_data(
+            self, X, y, dtype=np.float64, y_numeric=True, multi_output=True
+        )
+        table = np.column_stack([samples, targets])
         d = samples.shape[1]
         unit = exponents(table, 0)  # of each column; a penalty counts in squares of these
         if self._penalty:
@@ -94,9 +96,9 @@ class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
         self.certificate_ = replace(result.certificate, error_bound=bound)
         at_zero = affine(np.zeros((1, d)), result.value, mean[:d], mean[d:])
         intercept = np.ldexp(at_zero[0], unit[d:])
-        flat = y.ndim == 1 or (self._one_column_is_flat and y.shape[1] == 1)
+        flat = targets.ndim == 1 or (self._one_column_is_flat and targets.shape[1] == 1)
         self.coef_ = coef[:, 0] if flat else coef.T
-        self.intercept_ = float(intercept[0]) if y.ndim == 1 else intercept
+        self.intercept_ = float(intercept[0]) if targets.ndim == 1 else intercept
         if not self.fit_intercept:
             self.intercept_ = 0.0
         return self

@@ -110,7 +110,8 @@ def row_keys(
     many values these are. A row's cells are hashed and summed. The second keys are those for -y.
     """
     _, target = np.unique(y, return_inverse=True)
-    keys = [pd.util.hash_array(rank.astype(np.uint64)) for rank in (target, target.max() - target)]
+    ends = target, target.max() - target
+    keys: list[NDArray[np.uint64]] = [pd.util.hash_array(end.astype(np.uint64)) for end in ends]
     levels = []
     nominal = np.zeros(X.shape[1], dtype=bool) if nominal is None else nominal
     for column, is_nominal in zip(X.T, nominal, strict=True):
@@ -128,7 +129,7 @@ def row_keys(
             cells[present] = end + 1 + (len(values) << 32)
             key += pd.util.hash_array(cells)
     for _ in range(ROUNDS):
-        keys = [key + sum(_level_keys(key, *level) for level in levels) for key in keys]
+        keys = [sum((_level_keys(key, *level) for level in levels), key) for key in keys]
     return keys[0], keys[1]
 
 

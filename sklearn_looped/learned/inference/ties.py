@@ -6,7 +6,7 @@ Shapes: B tables, n rows, s support rows, d columns, G images.
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -76,37 +76,44 @@ def settle(
         Of the columns in the new order.
     """
     w = torch.ones_like(y) if weights is None else weights.to(y)
-    Z, t, w = (part.double().numpy() for part in (scale.features(X), scale.target(y), w))
-    orders, signs, turned, images = [], [], [], {}
-    for table, (cells, target, counts) in enumerate(zip(Z, t, w, strict=True)):
-        moments = _Moments.of(np.nan_to_num(cells), target, counts / max(counts.sum(), 1e-300))
-        turn = moments.target_sign()
-        order, sign, groups, unsigned = moments.columns(turn)
-        if unsigned or groups:
-            rows = np.column_stack([sign * cells[:, order], turn * target, counts])
-            best = _last_images(rows, groups, unsigned)
-            (first, first_sign), inverse = best[0], np.argsort(best[0][0])
-            if len(best) > 1:
-                images[table] = (
-                    np.array([inverse[g] for g, _ in best]),
-                    np.array([s * first_sign[inverse[g]] for g, s in best]),
-                )
-            order, sign = order[first], sign[first] * first_sign
-        orders.append(order)
-        signs.append(sign)
-        turned.append(turn)
-    found = torch.from_numpy(np.array(orders))
-    order = scale.order.gather(1, found)
-    factors = torch.from_numpy(np.array(signs)).to(scale.scale)
-    factor = torch.ones_like(factors).scatter_(1, order, factors)[:, None]
-    turn = torch.tensor(turned).to(scale.target_scale)[:, None]
+    Z, t, counts = (part.double().numpy() for part in (scale.features(X), scale.target(y), w))
+    found = [_settled(*each) for each in zip(Z, t, counts, strict=True)]
+    order = scale.order.gather(1, torch.from_numpy(np.array([each.order for each in found])))
+    signs = torch.from_numpy(np.array([each.signs for each in found])).to(scale.scale)
+    factor = torch.ones_like(signs).scatter_(1, order, signs)[:, None]
+    turn = torch.tensor([[each.turn] for each in found]).to(scale.target_scale)
     settled = replace(
-        scale,
-        scale=scale.scale * factor,
-        order=order,
-        target_scale=scale.target_scale * turn,
+        scale, scale=scale.scale * factor, order=order, target_scale=scale.target_scale * turn
     )
+    images = {i: each.images for i, each in enumerate(found) if each.images is not None}
     return settled, Mirrors(images)
+
+
+class _Settled(NamedTuple):
+    """Sign of a table's target, order and signs of its columns, and its mirror images."""
+
+    turn: float
+    order: NDArray[np.intp]
+    signs: Array
+    images: tuple[NDArray[np.intp], Array] | None = None
+
+
+def _settled(Z: Array, t: Array, counts: Array) -> _Settled:
+    """Settle one table's canonical cells (s, d) and target (s,), of rows that count so often."""
+    moments = _Moments.of(np.nan_to_num(Z), t, counts / max(counts.sum(), 1e-300))
+    turn = moments.target_sign()
+    order, signs, groups, unsigned = moments.columns(turn)
+    if not (groups or unsigned):
+        return _Settled(turn, order, signs)
+    best = _last_images(np.column_stack([signs * Z[:, order], turn * t, counts]), groups, unsigned)
+    (first, first_signs), inverse = best[0], np.argsort(best[0][0])
+    images = None
+    if len(best) > 1:
+        images = (
+            np.array([inverse[place] for place, _ in best]),
+            np.array([sign * first_signs[inverse[place]] for place, sign in best]),
+        )
+    return _Settled(turn, order[first], signs[first] * first_signs, images)
 
 
 @dataclass(frozen=True)
