@@ -53,8 +53,8 @@ def compare(seed: int, changes: list[str] | None = None) -> list[Comparison]:
     """Compare a table with all its changes."""
     torch.set_num_threads(1)
     with warnings.catch_warnings():
-        # Said to the user, and no matter here: identifiers left out, levels not met.
-        warnings.filterwarnings("ignore", "Columns left out|Cells ")
+        # Said to the user, and no matter here: identifiers left out, levels not met, tails.
+        warnings.filterwarnings("ignore", "Columns left out|Cells |Targets of ")
         return list(_compare(seed, changes))
 
 
