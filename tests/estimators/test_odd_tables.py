@@ -91,3 +91,9 @@ def test_the_kernel_machine_says_how_columns_were_read(rng):
     X = pd.DataFrame({"a": rng.normal(size=20), "soil": ["clay", "sand"] * 10})
     model = KernelMachineRegressor().fit(X, X["a"])
     assert model.column_kinds_ == {"a": "number", "soil": "nominal"}
+
+
+def test_more_columns_than_rows_are_no_harm(rng):
+    X = rng.normal(size=(160, 120))
+    y = X[:, 3] - 2 * X[:, 77]
+    assert LoopedICLRegressor(n_loops=1).fit(X[:100], y[:100]).score(X[100:], y[100:]) > 0.8

@@ -12,6 +12,7 @@ from sklearn_looped.learned.inference.encoding import Array, Support
 
 VIEWS = ("standard", "whitened", "normal", "whitened normal")  # what members see, in turn
 DIGITS = 12  # decimals of a correlation: uncorrelated columns are their own components
+LARGEST_SHARE = 0.5  # of the rows: that many components are whitened at most
 ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
 
 
@@ -48,8 +49,10 @@ class NormalScores(TransformerMixin, BaseEstimator):
 class Whitening(TransformerMixin, BaseEstimator):
     """Principal components of unit variance; missing cells count as the column's mean.
 
-    Unlike scikit-learn's `PCA` it knows weights, and it leaves out the components that hold no
-    more than rounding noise.
+    Unlike scikit-learn's `PCA` it knows weights, it leaves out the components that hold no more
+    than rounding noise, and it takes at most half as many as there are rows, the largest: with as
+    many as rows all rows are whitened to the same distances, whatever they hold, and errors by
+    leave-one-out mean nothing.
     """
 
     def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> "Whitening":
@@ -64,6 +67,7 @@ class Whitening(TransformerMixin, BaseEstimator):
         variances, components = np.linalg.eigh(covariance)
         # Rising variances: of the first ones, those that add up to rounding noise go.
         kept = np.cumsum(variances.clip(min=0)) > ROUNDING_NOISE * variances.sum()
+        kept[: -max(1, int(LARGEST_SHARE * len(X)))] = False
         kept[-1] = True
         self.components_ = components[:, kept] / size[:, None] / np.sqrt(variances[kept])
         return self
