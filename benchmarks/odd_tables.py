@@ -1,6 +1,6 @@
 """Does a prediction ever change, or go wrong without a word? Mixed tables and odd ones, by kind.
 
-``python benchmarks/odd_tables.py`` compares predictions for mixed tables (levels, missing cells,
+``python -m benchmarks odd_tables`` compares predictions for mixed tables (levels, missing cells,
 ties, weights, dates, designs) with those for the same tables, changed in a way that changes nothing
 of what they say, and judges odd tables: right are good predictions, a warning, or an error of one
 line. It prints kind, cases and failures; ``--seed N`` repeats one table of either.
@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from report import report
-from table_checks.comparisons import TOLERANCE, Comparison, compare
-from table_checks.odd import Verdict, judge
+
+from benchmarks.common.report import report
+from benchmarks.table_checks.comparisons import TOLERANCE, Comparison, compare
+from benchmarks.table_checks.odd import Verdict, judge
 
 
 def rows_of_comparisons(found: list[Comparison]) -> list[dict[str, Any]]:
@@ -60,14 +61,14 @@ def _total(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }}  # fmt: skip
 
 
-def main() -> None:
-    """Compare and judge, print the tables, write the files."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tables", type=int, default=160, help="mixed tables, of ~25 comparisons")
     parser.add_argument("--odd", type=int, default=500, help="odd tables")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, help="one table of either sort")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     if args.seed is not None:
         print(*compare(args.seed), judge(args.seed), sep="\n")
         return
@@ -81,7 +82,3 @@ def main() -> None:
     report("odd_tables", [*odd, _total(odd)])
     print(f"{time.perf_counter() - start:.0f} s")
     sys.exit(any(row["failures"] for row in [*comparisons, *odd]))
-
-
-if __name__ == "__main__":
-    main()

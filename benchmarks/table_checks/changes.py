@@ -10,7 +10,7 @@ import pandas as pd
 import polars
 import pyarrow
 
-from table_checks.tables import Array, Table
+from benchmarks.table_checks.tables import Array, Table
 
 Undo = Callable[[Array], Array]
 

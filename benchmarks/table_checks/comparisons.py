@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
+from benchmarks.table_checks.changes import CHANGES, QUESTIONS
+from benchmarks.table_checks.tables import Array, Table, design, is_odd, mixed_table
 from sklearn_looped import KernelMachineRegressor, LoopedICLClassifier, LoopedICLRegressor
-from table_checks.changes import CHANGES, QUESTIONS
-from table_checks.tables import Array, Table, design, is_odd, mixed_table
 
 TOLERANCE = 1e-4  # of the target's standard deviation, or of a probability
 N_LOOPS = 3

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from table_checks import comparisons, odd
 
+from benchmarks.table_checks import comparisons, odd
 from sklearn_looped import (
     KernelMachineRegressor,
     LoopedICLClassifier,

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped.learned.inference.encoding import Array, Support
 
-VIEWS = ("standard", "whitened", "normal", "whitened normal")  # what members see, in turn
+VIEWS = ("standard", "normal", "whitened", "whitened normal")  # what members see, in turn
 DIGITS = 12  # decimals of a correlation: uncorrelated columns are their own components
 LARGEST_SHARE = 0.5  # of the rows: that many components are whitened at most
 ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
@@ -118,8 +118,8 @@ def fit_views(
 ) -> list[View]:
     """Choose and fit what each ensemble member sees.
 
-    Members take the `VIEWS` in turn: columns as they are, whitened principal components, columns
-    mapped to a normal distribution, and the principal components of those. Constant columns go.
+    Members take the `VIEWS` in turn: columns as they are, columns mapped to a normal distribution,
+    and the whitened principal components of either. Constant columns go.
     Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
     target and a share of the rest, dealt so that members see different ones; of more than
     `max_rows` rows a random subsample each, and one row more of each class that it lacks. Members
