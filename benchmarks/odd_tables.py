@@ -62,8 +62,8 @@ def _total(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tables", type=int, default=160, help="mixed tables, of ~25 comparisons")
-    parser.add_argument("--odd", type=int, default=500, help="odd tables")
+    parser.add_argument("--tables", type=int, default=130, help="mixed tables, of ~25 comparisons")
+    parser.add_argument("--odd", type=int, default=440, help="odd tables")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, help="one table of either sort")
 
