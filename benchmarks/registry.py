@@ -19,6 +19,7 @@ TIMES = {
     "few_columns": "10 minutes",
     "null_columns": "15 minutes",
     "sklearn_classification": "1 minute",
+    "odd_tables": "15 minutes",
     "icl_speed": "5 minutes",
     "cv_speed": "10 minutes",
     "on_demand": "5 minutes",
