@@ -23,7 +23,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn_looped import ProgrammedMLPClassifier, ProgrammedMLPRegressor
 
 N_SAMPLES, N_FEATURES, N_EPOCHS = 500, 8, 4
-LOOPS = {"dense": 4, "masked": 100, "cached": 100, "gather": N_SAMPLES}
+LOOPS = {"dense": 4, "fast": N_SAMPLES}
 SHAPES = [(16,), (100,), (16, 16)]
 PLAIN_SGD = {"activation": "logistic", "solver": "sgd", "batch_size": 1, "momentum": 0}
 OPTIONS = {"learning_rate_init": 0.05, "max_iter": N_EPOCHS, "random_state": 0}

@@ -19,7 +19,7 @@ from sklearn_looped import ProgrammedSGDClassifier, ProgrammedSGDRegressor
 from sklearn_looped.estimators.sgd import fit_many
 
 N_SAMPLES, N_FEATURES = 1_000, 8
-LOOPS = {"dense": 8, "masked": 400, "cached": 1_000, "gather": 1_000}
+LOOPS = {"dense": 8, "fast": 1_000}
 BATCHES = (8, 64)
 N_REPEATS = 7
 

@@ -225,7 +225,7 @@ def test_all_evaluations_are_the_dense_one(rng):
     state = block.load.load(tokens, row=row, query=query, scratch={"metric": [1.2, 0.8]})
     for machine in block:
         ends = []
-        for evaluation in ("dense", "masked", "cached", "gather"):
+        for evaluation in EVALUATIONS:
             *_, end = machine.transformer(tokens).run(state, 3, evaluation=evaluation)
             ends.append(end)
         for end in ends[1:]:

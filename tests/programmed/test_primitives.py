@@ -280,7 +280,7 @@ def test_ordered_matmul_ignores_extra_zero_terms():
 
 def test_unknown_evaluation_and_wrong_tape_raise():
     transformer = LoopedTransformer([Layer(())], TOKENS)
-    with pytest.raises(ValueError, match="evaluation='fast'"):
-        transformer.run(torch.zeros(8, 3), 1, evaluation="fast")
+    with pytest.raises(ValueError, match="evaluation='quick'"):
+        transformer.run(torch.zeros(8, 3), 1, evaluation="quick")
     with pytest.raises(ValueError, match="Got 7 tokens, expected 8"):
         transformer.run(torch.zeros(7, 3), 1)

@@ -31,7 +31,7 @@ def test_ten_random_programs_equal_the_interpreter_for_5000_steps(dtype):
         codes = tape[machine.tokens["program"], machine.fields["position"]].numpy()
         memory = np.array(program.cells)
         steps = interpret_subleq(program, 16)
-        for state in machine.transformer.run(tape, 5000, evaluation="gather"):
+        for state in machine.transformer.run(tape, 5000, evaluation="fast"):
             view = state.numpy()
             # The state after a loop holds its program counter and the memory before its write.
             assert np.array_equal((view[2:32, value] + 1) / 2 @ weights, memory)
@@ -46,7 +46,7 @@ def test_ten_random_programs_equal_the_interpreter_for_5000_steps(dtype):
 def test_dense_states_of_128_tokens_have_the_bits_of_gather(dtype):
     machine = SubleqMachine(30, 96, n_bits=16, dtype=dtype)
     tape = machine.load(random_subleq(0, 30, 96, 16))
-    runs = (machine.transformer.run(tape, 40, evaluation=e) for e in ("dense", "gather"))
+    runs = (machine.transformer.run(tape, 40, evaluation=e) for e in EVALUATIONS)
     for dense, gather in zip(*runs, strict=True):
         assert torch.equal(dense, gather)
 
@@ -77,7 +77,7 @@ def test_all_evaluations_give_the_same_bits(seed, dtype, options):
             assert torch.equal(dense.view(integer), other.view(integer))
 
 
-@pytest.mark.parametrize("evaluation", ["dense", "gather"])
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
 @pytest.mark.parametrize(
     ("n_bits", "options"),
     [
@@ -116,7 +116,7 @@ def test_paper_layout_equals_the_interpreter_in_every_bit(dtype, n_bits):
     steps = interpret_subleq(program, n_bits)
     for dense, state in zip(
         machine.transformer.run(tape, 60),
-        machine.transformer.run(tape, 60, evaluation="cached"),
+        machine.transformer.run(tape, 60, evaluation="fast"),
         strict=True,
     ):
         assert (machine.pc(state), machine.cells(state)) == next(steps)
@@ -237,7 +237,7 @@ def test_runs_of_wrong_parameters_and_results_of_wrong_labels_raise():
     result = machine.run("x: .word 1\n clear x")
     for options, message in (
         ({"max_loops": 0}, "max_loops=0, expected at least 1"),
-        ({"evaluation": "fast"}, "evaluation='fast', expected one of"),
+        ({"evaluation": "quick"}, "evaluation='quick', expected one of"),
         (
             {"state": result.state[1:]},
             r"state of shape \(9, .* are \(10, .* continue with the machine",

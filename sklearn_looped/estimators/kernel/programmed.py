@@ -10,6 +10,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.programmed.algorithms.kernel_machine import (
     BATCH,
@@ -21,7 +22,7 @@ from sklearn_looped.programmed.algorithms.kernel_machine import (
     predict_kernel_machine,
     target_scale,
 )
-from sklearn_looped.programmed.algorithms.linalg import Array, Result
+from sklearn_looped.programmed.algorithms.linalg import Result
 
 
 class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEstimator):

@@ -11,14 +11,14 @@ from sklearn_looped.programmed.algorithms.csgraph.search import (
     Run,
     SearchBlock,
     choose,
-    net,
     pointer_bits,
     read_edges,
+    results,
     search_fields,
     visit,
 )
 from sklearn_looped.programmed.algorithms.csgraph.validation import check_graph, drop_weights
-from sklearn_looped.programmed.transformer.layers import Layer, Unit
+from sklearn_looped.programmed.transformer.layers import Unit, make_layer
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, clear, gate
 
@@ -73,9 +73,9 @@ class FinishBlock(SearchBlock):
             *clear(fields, "pointer", "leaving"),
         ]
         layers = [
-            Layer((head,)),
-            Layer(tuple(heads), net(fields, decide, "node")),
-            Layer((), net(fields, update, "scratch", "node")),
+            make_layer(fields, [head]),
+            make_layer(fields, heads, decide, ("node",)),
+            make_layer(fields, (), update, ("scratch", "node")),
         ]
         super().__init__(fields, layers, _bounds(n, closed), closed)
 
@@ -115,12 +115,13 @@ class FloodBlock(SearchBlock):
             Unit(new, fields.terms(name=1), gate=fields.terms(count=1, scratch=1)),
             Unit(new, fields.terms(count=1)),
         ]
-        layers = [Layer((head,), net(fields, count, "scratch"))]
+        layers = [make_layer(fields, [head], count, ("scratch",))]
         heads = visit(fields, {"name": "named"})
         for along in ways:
             relax, score, label = fields.index("relax", "score", "label")
             decide = [Unit(fields.terms(link=1, label=-1, hit=-1), {relax: 1.0})]
-            layers.append(Layer((read_edges(fields, along), *heads), net(fields, decide, "node")))
+            heads = [read_edges(fields, along), *heads]
+            layers.append(make_layer(fields, heads, decide, ("node",)))
             heads = []
             update = [
                 *gate(relax, fields.terms(named=1), label),
@@ -133,7 +134,7 @@ class FloodBlock(SearchBlock):
                     *add(fields, {"hit": "done"}),
                     *clear(fields, "hit", "named", "pointer", "name"),
                 ]
-            layers.append(Layer((), net(fields, update, "scratch", "node")))
+            layers.append(make_layer(fields, (), update, ("scratch", "node")))
         super().__init__(fields, layers, _bounds(n, closed), closed, shut="done")
 
 
@@ -216,19 +217,15 @@ def connected_components(
     runs = _strong(graph) if strong else _weak(graph)
     names = runs[-1].nodes("label").astype(np.int32)
     n_components = int(names.max())
-    results: list[Any] = [n_components]
-    if return_labels:
-        results.append(n_components - names if strong else names - 1)
-    if return_run:
-        results.append(runs)
-    return results[0] if len(results) == 1 else tuple(results)
+    labels = n_components - names if strong else names - 1
+    return results((True, n_components), (return_labels, labels), (return_run, runs))
 
 
 def _weak(graph: csr_array) -> list[Run]:
     n_nodes = graph.shape[0]
     block = FloodBlock(pointer_bits(n_nodes), ("out", "in"))
     tape = block.tape(n_nodes, score=2 * 2**block.n_bits + np.arange(n_nodes))
-    return [block.run(tape, graph, n_nodes)]
+    return [block.search(tape, graph, n_nodes)]
 
 
 def _strong(graph: csr_array) -> list[Run]:
@@ -236,5 +233,5 @@ def _strong(graph: csr_array) -> list[Run]:
     n_bits = pointer_bits(n_nodes)
     search, flood = FinishBlock(n_bits), FloodBlock(n_bits, ("in",))
     tape = search.tape(n_nodes, score=6 * 4**n_bits + np.arange(n_nodes))
-    first = search.run(tape, graph, 2 * n_nodes)
-    return [first, flood.run(first.state, graph, n_nodes)]
+    first = search.search(tape, graph, 2 * n_nodes)
+    return [first, flood.search(first.end, graph, n_nodes)]

@@ -9,9 +9,9 @@ from sklearn_looped.programmed.algorithms.csgraph.search import (
     Along,
     SearchBlock,
     choose,
-    net,
     pointer_bits,
     read_edges,
+    results,
     search_fields,
     visit,
 )
@@ -20,7 +20,7 @@ from sklearn_looped.programmed.algorithms.csgraph.validation import (
     check_node,
     drop_weights,
 )
-from sklearn_looped.programmed.transformer.layers import Layer, Terms, Unit
+from sklearn_looped.programmed.transformer.layers import Terms, Unit, make_layer
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, at_least, clear, gate
 
@@ -63,17 +63,17 @@ class OrderBlock(SearchBlock):
         fields = search_fields(n_bits, **registers)
         n = 2**n_bits
         closed = 4 * n**2
-        layers = [Layer((choose(fields, {"index": "chosen"}, closed=closed),))]
+        layers = [make_layer(fields, [choose(fields, {"index": "chosen"}, closed=closed)])]
         heads = visit(fields, {"time": "now", "chosen": "sender"})
         ways: tuple[Along, ...] = ("out",) if directed else ("out", "in")
         for along in ways:
             score = _offer(fields, order, along, n)
-            compare = net(fields, _compare(fields, score, closed), "node")
-            layers.append(Layer((read_edges(fields, along), *heads), compare))
+            heads = [read_edges(fields, along), *heads]
+            layers.append(make_layer(fields, heads, _compare(fields, score, closed), ("node",)))
             units, heads = _take(fields, score), []
             if along == ways[-1]:
                 units += _finish(fields)
-            layers.append(Layer((), net(fields, units, "scratch", "node")))
+            layers.append(make_layer(fields, (), units, ("scratch", "node")))
         times = dict.fromkeys(("time", "chosen", "now", "sender", "step"), n)
         bounds = {"score": closed, "link": 1, "parent": max(n, -NO_NODE), **times}
         super().__init__(fields, layers, bounds, closed)
@@ -218,12 +218,8 @@ def _order(
     score = np.full(n_nodes, block.closed)
     score[start] = 0
     tape = block.tape(n_nodes, score=score, parent=NO_NODE, step=-1)
-    run = block.run(tape, graph, n_nodes)
+    run = block.search(tape, graph, n_nodes)
     steps = run.nodes("step")
     nodes = np.argsort(steps)[np.count_nonzero(steps < 0) :].astype(np.int32)
-    results: list[Any] = [nodes]
-    if return_predecessors:
-        results.append(run.nodes("parent").astype(np.int32))
-    if return_run:
-        results.append([run])
-    return results[0] if len(results) == 1 else tuple(results)
+    parents = run.nodes("parent").astype(np.int32)
+    return results((True, nodes), (return_predecessors, parents), (return_run, [run]))

@@ -12,9 +12,9 @@ from sklearn_looped.programmed.algorithms.csgraph.search import (
     Run,
     SearchBlock,
     choose,
-    net,
     pointer_bits,
     read_edges,
+    results,
     search_fields,
     visit,
 )
@@ -23,7 +23,7 @@ from sklearn_looped.programmed.algorithms.csgraph.validation import (
     check_nodes,
     drop_weights,
 )
-from sklearn_looped.programmed.transformer.layers import Layer, Unit
+from sklearn_looped.programmed.transformer.layers import Unit, make_layer
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, clear, gate
 
@@ -81,16 +81,17 @@ class DijkstraBlock(SearchBlock):
     def __init__(self, n_bits: int, *, directed: bool = True) -> None:
         fields = _fields(n_bits)
         copy = {"distance": "nearest", "index": "chosen", "source": "origin"}
-        layers = [Layer((choose(fields, copy, closed=_CLOSED, gap=_GAP),))]
+        layers = [make_layer(fields, [choose(fields, copy, closed=_CLOSED, gap=_GAP)])]
         heads = visit(fields, {"nearest": "base", "chosen": "sender", "origin": "spring"})
         ways: tuple[Along, ...] = ("out",) if directed else ("out", "in")
         for along in ways:
             first, *between, last = _relax(fields)
-            layers.append(Layer((read_edges(fields, along), *heads), net(fields, first, "node")))
-            layers += [Layer((), net(fields, units, "node")) for units in between]
+            heads = [read_edges(fields, along), *heads]
+            layers.append(make_layer(fields, heads, first, ("node",)))
+            layers += [make_layer(fields, (), units, ("node",)) for units in between]
             if along == ways[-1]:
                 last += _settle(fields)
-            layers.append(Layer((), net(fields, last, "scratch", "node")))
+            layers.append(make_layer(fields, (), last, ("scratch", "node")))
             heads = []
         numbers = ("parent", "source", "chosen", "sender", "origin", "spring")
         bounds = dict.fromkeys(numbers, max(2**n_bits, -NO_NODE))
@@ -237,14 +238,12 @@ def dijkstra(
         return np.array([run.nodes(field) for run in runs]).reshape(shape).astype(dtype)
 
     distance, source = np.ldexp(read("distance", np.float64), exponent), read("source", np.int32)
-    results: list[Any] = [np.where(source == NO_NODE, np.inf, distance)]
-    if return_predecessors:
-        results.append(read("parent", np.int32))
-    if return_predecessors and min_only:
-        results.append(source)
-    if return_run:
-        results.append(runs)
-    return results[0] if len(results) == 1 else tuple(results)
+    return results(
+        (True, np.where(source == NO_NODE, np.inf, distance)),
+        (return_predecessors, read("parent", np.int32)),
+        (return_predecessors and min_only, source),
+        (return_run, runs),
+    )
 
 
 def shortest_path(
@@ -341,4 +340,4 @@ def _run(block: DijkstraBlock, graph: csr_array, start: NDArray[np.intp], limit:
     tape = block.tape(
         n_nodes, distance=distance, shut=shut, source=source, score=score, parent=NO_NODE
     )
-    return block.run(tape, graph, n_nodes**2)
+    return block.search(tape, graph, n_nodes**2)

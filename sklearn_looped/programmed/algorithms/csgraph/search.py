@@ -1,20 +1,17 @@
 """Best-first search as a looped transformer: what the blocks of all graph algorithms share."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import block_diag, csr_array
-from torch import Tensor
 
-from sklearn_looped.programmed.transformer.certificate import Certificate, certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
-from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.transformer.block import Block, Tape
+from sklearn_looped.programmed.transformer.layers import Head, Layer
+from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits
 from sklearn_looped.programmed.transformer.primitives import argmin, broadcast, match_write
 
 MAX_BITS = 21  # of a pointer; beyond, argmin cannot tell the scores of `FinishBlock` apart
@@ -24,7 +21,7 @@ Along = Literal["out", "in"]
 """Which edges of a node: ``out`` reads its row of the graph's matrix, ``in`` its column."""
 
 
-class SearchBlock:
+class SearchBlock(Block):
     r"""Loop body of fixed weights that takes one node a pass, the *open* node of smallest score.
 
     The sequence is a null token, a scratchpad token and one token a node; the adjacency matrix
@@ -83,20 +80,12 @@ class SearchBlock:
         closed: float,
         shut: str = "shut",
     ) -> None:
-        self.n_bits = fields.size("position")
-        self.fields, self.layers, self.closed, self.shut = fields, list(layers), closed, shut
+        self.n_bits, self.closed, self.shut = fields.size("position"), closed, shut
         bits = dict.fromkeys(("one", "scratch", "null", "node", "position", "pointer"), 1)
         bits |= dict.fromkeys(("shut", "hit", "relax"), 1)
-        sizes = {"index": 2**self.n_bits}
-        self.certificate: Certificate = certify(
-            self.layers, fields, bits | sizes | dict(bounds), torch.float64
-        )
+        super().__init__(fields, layers, {**bits, "index": 2**self.n_bits, **bounds})
 
-    def transformer(self, n_nodes: int) -> LoopedTransformer:
-        """Looped transformer of these weights over a graph of so many nodes."""
-        return LoopedTransformer(self.layers, Layout(null=1, scratch=1, node=n_nodes))
-
-    def tape(self, n_nodes: int, **values: ArrayLike) -> Tensor:
+    def tape(self, n_nodes: int, **values: ArrayLike) -> Tape:
         """Tokens of a graph, with the given fields of the nodes and all other fields 0.
 
         Parameters
@@ -106,7 +95,8 @@ class SearchBlock:
 
         Returns
         -------
-        state : Tensor of shape (n_nodes + 2, width)
+        tape : Tape
+            A null token, the scratchpad, the nodes.
 
         Raises
         ------
@@ -118,30 +108,21 @@ class SearchBlock:
                 f"Got a graph of {n_nodes} nodes, but pointers of {self.n_bits} bits name at most "
                 f"{2**self.n_bits - 2}; declare more bits."
             )
-        state = self.fields.pack(n_nodes + 2, one=1)
-        for kind, rows in (("null", slice(1)), ("scratch", slice(1, 2)), ("node", slice(2, None))):
-            state[rows, self.fields.at(kind)] = 1
-        codes = sign_code(np.arange(2, n_nodes + 2), self.n_bits)
-        state[2:, self.fields["position"]] = torch.as_tensor(codes)
-        for name, value in {"index": np.arange(n_nodes), **values}.items():
-            state[2:, self.fields.at(name)] = torch.as_tensor(value, dtype=state.dtype)
-        return state
+        columns = {"index": np.arange(n_nodes), **values}
+        node = {name: np.broadcast_to(v, n_nodes)[:, None] for name, v in columns.items()}
+        return self.load(Layout(null=1, scratch=1, node=n_nodes), named=("node",), node=node)
 
-    def run(
-        self, tape: Tensor, graph: csr_array, max_loops: int, evaluation: str = "gather"
-    ) -> "Run":
+    def search(self, tape: Tape, graph: csr_array, max_loops: int) -> "Run":
         """Loop until no node is open.
 
         Parameters
         ----------
-        tape : Tensor of shape (n_nodes + 2, width)
-            As `tape` makes it, or the state another block left.
+        tape : Tape
+            As the method `tape` makes it, or what another block left.
         graph : csr_array of shape (n_nodes, n_nodes)
             The graph's matrix; entry (i, j) is the edge from i to j.
         max_loops : int
             Cap on the number of loops.
-        evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
-            All give the same bits, see `LoopedTransformer.run`.
 
         Returns
         -------
@@ -155,21 +136,18 @@ class SearchBlock:
         adjacency = csr_array(block_diag([csr_array((2, 2)), graph]))
         score, shut = self.fields.at("score"), self.fields.at(self.shut)
 
-        def all_closed(state: Tensor) -> bool:
-            nodes = state.numpy()[2:]
+        def all_closed(end: Tape) -> bool:
+            nodes = end.state.numpy()[2:]
             return bool((nodes[:, score] + self.closed * nodes[:, shut]).min() >= self.closed)
 
-        states = self.transformer(graph.shape[0]).run(
-            tape, max_loops, evaluation=evaluation, until=all_closed, adjacency=adjacency
-        )
-        [(n_loops, state)] = deque(enumerate(states, 1), maxlen=1)
-        if not all_closed(state):
+        end, n_loops = self.run(tape, max_loops, until=all_closed, adjacency=adjacency)
+        if not all_closed(end):
             raise RuntimeError(
                 f"Got nodes that are still open after {max_loops} loops: edges too short for the "
                 "scores to order keep opening nodes again. Drop edges that are short beside the "
                 "longest one, or make them 0."
             )
-        return Run(self, tape, adjacency, state, n_loops)
+        return Run(self, tape, adjacency, end, n_loops)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,11 +158,11 @@ class Run:
     ----------
     block : SearchBlock
         The loop body: its `layers`, `fields` and `certificate`.
-    tape : Tensor of shape (n_nodes + 2, width)
+    tape : Tape
         The first state: a null token, the scratchpad, the nodes.
     adjacency : csr_array of shape (n_nodes + 2, n_nodes + 2)
         The adjacency matrix of the tokens.
-    state : Tensor of shape (n_nodes + 2, width)
+    end : Tape
         The last state.
     n_loops : int
         Loops that were run.
@@ -195,23 +173,27 @@ class Run:
 
     >>> from sklearn_looped.programmed import csgraph
     >>> *_, (run,) = csgraph.breadth_first_order([[0, 1], [0, 0]], 0, return_run=True)
-    >>> transformer = run.block.transformer(n_nodes=2)
-    >>> states = transformer.run(run.tape, run.n_loops, adjacency=run.adjacency)
-    >>> step = run.block.fields.at("step")
-    >>> [state[2:, step].tolist() for state in states]
+    >>> options = {"evaluation": "dense", "adjacency": run.adjacency}
+    >>> states = run.block.states(run.tape, run.n_loops, **options)
+    >>> [state.read("node", "step")[:, 0].tolist() for state in states]
     [[0.0, -1.0], [0.0, 1.0]]
     """
 
     block: SearchBlock
-    tape: Tensor
+    tape: Tape
     adjacency: csr_array
-    state: Tensor
+    end: Tape
     n_loops: int
 
-    def nodes(self, field: str) -> NDArray[np.float64]:
+    def nodes(self, field: str) -> Array:
         """One field of all nodes, of shape (n_nodes,)."""
-        values: NDArray[np.float64] = self.state[2:, self.block.fields.at(field)].numpy().copy()
-        return values
+        return self.end.read("node", field)[:, 0]
+
+
+def results(*parts: tuple[bool, Any]) -> Any:
+    """Return as scipy does: those parts that are asked for, a single one by itself."""
+    asked = [value for wanted, value in parts if wanted]
+    return asked[0] if len(asked) == 1 else tuple(asked)
 
 
 def search_fields(n_bits: int, **registers: int) -> Layout:
@@ -251,36 +233,19 @@ def choose(
 ) -> Head:
     """Scratchpad reads code and registers of the open node of smallest score."""
     score = fields.terms(score=1.0, **{shut: closed})
-    return argmin(
-        fields,
-        score,
-        {"position": "pointer", **copy},
-        row="scratch",
-        keys=("node",),
-        bound=2 * closed,
-        gap=gap,
-    )
+    copied, kinds = {"position": "pointer", **copy}, {"row": "scratch", "keys": ("node",)}
+    return argmin(fields, score, copied, **kinds, bound=2 * closed, gap=gap)
 
 
 def visit(fields: Layout, copy: Mapping[str, str]) -> list[Head]:
     """Mark the node chosen as hit, and send registers of the scratchpad to all nodes."""
-    hit = match_write(fields, "pointer", {"scratch": "hit"}, rows=("node",), keys=("scratch",))
+    kinds = {"rows": ("node",), "keys": ("scratch",)}
+    hit = match_write(fields, "pointer", {"scratch": "hit"}, **kinds)
     return [hit, broadcast(fields, "scratch", copy, rows=("node",))]
 
 
 def read_edges(fields: Layout, along: Along) -> Head:
     """Graph head: every node adds the entry of its edge with the node chosen to `link`."""
-    return match_write(
-        fields,
-        "pointer",
-        {"scratch": "link"},
-        rows=("node",),
-        keys=("scratch",),
-        kind="graph",
-        transposed=along == "out",
-    )
-
-
-def net(fields: Layout, units: Sequence[Unit], *rows: str) -> FeedForward:
-    """Feed-forward net of units that act on these kinds of token."""
-    return FeedForward(units, fields.width, rows)
+    options = {"kind": "graph", "transposed": along == "out"}
+    kinds = {"rows": ("node",), "keys": ("scratch",)}
+    return match_write(fields, "pointer", {"scratch": "link"}, **kinds, **options)

@@ -290,6 +290,31 @@ def product(left: Terms, right: Terms, target: int, scale: float = 1.0) -> list[
     ]
 
 
+def products(
+    layout: Layout,
+    left: str | Sequence[str],
+    right: str | Sequence[str],
+    target: str | Sequence[str],
+    scale: float = 1.0,
+) -> list[Unit]:
+    """Gated products of fields, entry by entry; see `product`.
+
+    A field of width 1 goes with all entries of the others: as a factor it scales them, as the
+    target it is their dot product.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.transformer.layout import Layout
+    >>> from sklearn_looped.programmed.transformer.primitives import products
+    >>> [unit.outputs for unit in products(Layout(x=2, square=1), "x", "x", "square")[::2]]
+    [{2: 1.0}, {2: 1.0}]
+    """
+    fields = [layout.columns(names) for names in (left, right, target)]
+    width = max(map(len, fields))
+    triples = zip(*(f * width if len(f) == 1 else f for f in fields), strict=True)
+    return [u for i, j, k in triples for u in product({i: 1.0}, {j: 1.0}, k, scale)]
+
+
 def gate(on: int, right: Terms, target: int) -> list[Unit]:
     r"""Gated copy: target += right where column `on` is 1, nothing where it is 0.
 
