@@ -85,7 +85,7 @@ def cases() -> Iterator[tuple[str, str, int, Run]]:
         ours, theirs = pair(sizes, 0)
         name = name_of(sizes, 0)
         ours.fit(X, y)
-        state = torch.tensor(ours.punchcard_.state)
+        state = ours.punchcard_.state
         transformer = ours.block_.transformer(ours.punchcard_.tokens)
         for evaluation, n_loops in LOOPS.items():
             states = partial(transformer.run, state, n_loops, evaluation=evaluation)

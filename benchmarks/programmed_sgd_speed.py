@@ -37,7 +37,7 @@ def loops() -> Iterator[Case]:
     X, y = problem()
     for product in ("gated", "linear", "softmax"):
         model = ProgrammedSGDRegressor(product=product, n_loops=1_000, tol=None).fit(X, y)
-        state = torch.tensor(model.punchcard_.state)
+        state = model.punchcard_.state
         transformer = model.block_.transformer(model.punchcard_.tokens)
         for evaluation, n_loops in LOOPS.items():
             if product != "gated":

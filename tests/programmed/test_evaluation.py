@@ -8,7 +8,7 @@ from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.transformer import layers
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
 from sklearn_looped.programmed.transformer.fast import changing_columns
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Projection
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Projection, make_layer
 from sklearn_looped.programmed.transformer.layout import Layout, sign_code
 from sklearn_looped.programmed.transformer.primitives import add, linear_product, match_read
 
@@ -84,22 +84,15 @@ def test_columns_that_no_layer_writes_stay_as_they_are():
 def test_the_fast_one_keeps_to_attention_where_pointers_are_not_proved_to_name_rows(spoil):
     fields = Layout(one=1, null=1, position=3, pointer=3, value=1, out=1)
     tokens = Layout(scratch=1, null=1, memory=5)
-    temperature = 1.0 if spoil == "temperature" else None
-    head = match_read(
-        fields,
-        "pointer",
-        {"value": "out"},
-        rows=("scratch",),
-        keys=("memory",),
-        temperature=temperature,
-    )
+    head = match_read(fields, "pointer", {"value": "out"}, rows=("scratch",), keys=("memory",))
+    layer = Layer((head,)) if spoil == "positions" else Layer((head,)).at_temperature(1.0)
     tape = fields.pack(7, one=1, value=[[0], [0], [10], [11], [12], [13], [14]])
     tape[1, fields["null"]] = 1
     rows = torch.arange(2, 7)
     codes = rows.flip(0) if spoil == "positions" else rows
     tape[rows, fields["position"]] = torch.as_tensor(sign_code(codes, 3))
     tape[0, fields["pointer"]] = torch.as_tensor(sign_code(3, 3))
-    transformer = LoopedTransformer([Layer((head,))], tokens)
+    transformer = LoopedTransformer([layer], tokens)
     dense, fast = (next(transformer.run(tape, 1, evaluation=e)) for e in EVALUATIONS)
     if spoil == "positions":
         assert torch.equal(fast, dense)
@@ -113,11 +106,10 @@ def test_the_fast_one_keeps_to_attention_where_pointers_are_not_proved_to_name_r
 def test_linear_attention_gives_the_same_bits(size, changing, dtype):
     fields = Layout(one=1, null=1, left=size, right=size, value=9, out=9)
     tokens = Layout(a=size, null=1, b=size + 1)
-    options = {"rows": ("a",), "keys": ("b",), "dtype": dtype}
+    fields, options = fields.astype(dtype), {"rows": ("a",), "keys": ("b",)}
     head = linear_product(fields, "left", "right", {"value": "out"}, scale=0.3, **options)
     units = add(fields, {name: name for name in changing}, 0.1)
-    net = FeedForward(units, fields.width, ("a", "b"), dtype=dtype) if changing else None
-    transformer = LoopedTransformer([Layer((head,), net)], tokens)
+    transformer = LoopedTransformer([make_layer(fields, [head], units, ("a", "b"))], tokens)
     torch.manual_seed(0)
     state = torch.randn(tokens.width, fields.width, dtype=dtype).round(decimals=1) + 0.0
     state[tokens["null"]] = 0

@@ -27,6 +27,7 @@ from sklearn_looped.programmed.algorithms.linalg.power import (
     _normalise_block,
     _square_block,
 )
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import product_error
 
@@ -289,9 +290,8 @@ def test_evaluations_agree_in_every_bit_and_weights_stay(rng, machine, product):
         "moments": (_moments_block(n, True), {"row": {"x": x}, "column": {"unit": unit}}),
     }[machine]
     tokens = Layout(scratch=1, null=1, **dict.fromkeys(kinds, n))
-    state = declared.load(tokens, **kinds)
-    transformer = declared.transformer(tokens)
+    tape, transformer = declared.load(tokens, **kinds), declared.transformer(tokens)
     before = transformer.fingerprint()
-    ends = [[s.clone() for s in transformer.run(state, 3, evaluation=e)][-1] for e in EVALUATIONS]
+    ends = [declared.run(tape, 3, evaluation=e)[0].state for e in EVALUATIONS]
     assert all(torch.equal(ends[0], other) for other in ends[1:])
     assert transformer.fingerprint() == before

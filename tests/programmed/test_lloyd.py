@@ -6,6 +6,7 @@ import torch
 
 from sklearn_looped.programmed.algorithms.lloyd import _lloyd_block, lloyd, nearest
 from sklearn_looped.programmed.algorithms.smoother import _smoother_block, smooth
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 from sklearn_looped.programmed.transformer.layout import Layout
 
 
@@ -94,8 +95,6 @@ def test_evaluations_agree_in_every_bit(rng):
         ),
     ]
     for machine, tokens, fields in cases:
-        state, transformer = machine.load(tokens, **fields), machine.transformer(tokens)
-        ends = [
-            [s.clone() for s in transformer.run(state, 3, evaluation=e)][-1] for e in EVALUATIONS
-        ]
+        tape = machine.load(tokens, **fields)
+        ends = [machine.run(tape, 3, evaluation=e)[0].state for e in EVALUATIONS]
         assert all(torch.equal(ends[0], other) for other in ends[1:])

@@ -16,7 +16,7 @@ from sklearn_looped.programmed.algorithms.kernel_machine import (
     BATCH,
     check_kernel,
     check_queries,
-    check_sizes,
+    check_table,
     fit_kernel_machine,
     median_length,
     predict_kernel_machine,
@@ -193,7 +193,7 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         targets = targets.astype(np.float64)
-        check_sizes(samples, targets)
+        check_table(samples, targets)
         self.length_ = median_length(samples) if self.length == "median" else float(self.length)
         check_kernel(samples, self.length_, self.penalty, self.n_loops)
         self._machine = fit_kernel_machine(

@@ -76,7 +76,8 @@ class ProgrammedSGD(ProgrammedTraining):
             raise ValueError("Got alpha=0, but learning_rate='optimal' divides by alpha.")
         shared = {field.name for field in fields(Schedule)} - {"patience"}
         schedule = Schedule(**{name: getattr(self, name) for name in shared}, patience=PATIENCE)
-        rules = SGDRules(**{f.name: getattr(self, f.name, 0.0) for f in fields(SGDRules)})
+        own: dict[str, Any] = {f.name: getattr(self, f.name, 0.0) for f in fields(SGDRules)}
+        rules = SGDRules(**own)
         return [
             SGDLearner(schedule, rules, self.block_, rows + i * len(X), seed, self.keep_trace)
             for i, seed in enumerate(self._seeds())

@@ -2,4 +2,5 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["csgraph", "linalg"])
+# Folders are no attributes of their parent until imported: the lazy names above ask for these.
+__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules={"csgraph", "linalg"})

@@ -166,14 +166,13 @@ def _step_layer(fields: Layout, step: Step, P: Array, newton: bool) -> Layer:
     pairs, x = fields.pairs({"residual": "velocity"}), fields.index("x")
     # Velocity += size * sum over the support of (x_j' P x_i) times its residual.
     scores = [({i: float(P[a, j]) for a, i in enumerate(x)}, {x[j]: 1.0}) for j in range(len(x))]
-    options = {"kind": "linear", "scale": step.size}
-    heads = [make_head(fields, scores, pairs, rows, keys, **options)]
+    heads = [make_head(fields, scores, pairs, rows, keys, kind="linear", scale=step.size)]
     units = gate(fields.at("support"), fields.terms(velocity=-1.0), fields.at("residual"))
     units += add(fields, {"velocity": "prediction"})
     units += add(fields, {"velocity": "velocity"}, step.momentum - 1)
     if newton:
         for moved, tokens in (("x", rows), ("key", keys)):
-            kinds = {"rows": tokens, "keys": keys, "scale": -step.whitening}
-            heads.append(linear_product(fields, moved, "key", {"key": moved}, **kinds))
+            copy, scale = {"key": moved}, -step.whitening
+            heads.append(linear_product(fields, moved, "key", copy, tokens, keys, scale=scale))
         units += add(fields, {"x": "x", "key": "key"}, step.growth)
     return make_layer(fields, heads, units, rows)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.transformer.block import Block, Tape
 
 _SMALLEST_ADAPTIVE = 1e-6
@@ -35,7 +34,7 @@ class Lane:
 
     memory: Any
     order: NDArray[np.intp]
-    steps: Mapping[str, Array | float]
+    steps: Mapping[str, Any]
 
 
 class TrainingBlock(Block, ABC):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.transformer.block import Block, Tape
 from sklearn_looped.programmed.transformer.certificate import required_temperature
-from sklearn_looped.programmed.transformer.layers import Head, Unit, make_layer
+from sklearn_looped.programmed.transformer.layers import Head, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
@@ -200,18 +200,18 @@ def _lloyd_block(d: int, k: int) -> Block:
     move = products(fields, "gap", "gap", "distance")
     for mean, c in fields.pairs({"mean": "c"}):
         move += gate(fields.at("filled"), {mean: 1.0, c: -1.0}, c)
-    read = linear_product(fields, "membership", "unit", {"c": "own"}, rows=sample, keys=centre)
-    total = linear_product(
-        fields, "centre", "distance", {"sample": "inertia"}, rows=centre, keys=sample
-    )
-    layers = (
+    read = linear_product(fields, "membership", "unit", {"c": "own"}, sample, centre)
+    total = linear_product(fields, "centre", "distance", {"sample": "inertia"}, centre, sample)
+    layers = make_layers(
+        fields,
+        centre + sample,
         ((), renew),
-        ((_assign(fields),), _first(fields)),
-        ((read,), difference),
-        ((_update(fields),), move),
-        ((total,), clear(fields, "half_square", "mean", "filled")),
+        ([_assign(fields)], _first(fields)),
+        ([read], difference),
+        ([_update(fields)], move),
+        ([total], clear(fields, "half_square", "mean", "filled")),
     )
-    return Block(fields, [make_layer(fields, *layer, centre + sample) for layer in layers])
+    return Block(fields, layers)
 
 
 def _assign(fields: Layout) -> Head:

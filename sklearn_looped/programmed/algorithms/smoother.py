@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.transformer.block import Block
-from sklearn_looped.programmed.transformer.layers import make_layer
+from sklearn_looped.programmed.transformer.layers import make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, dot, masked_head, products
 
@@ -61,5 +61,5 @@ def _smoother_block(d: int) -> Block:
     scores = [*dot(fields, "x", "x"), (fields.terms(query=1.0), fields.terms(half_square=-1.0))]
     pairs = fields.pairs({"y": "prediction"})
     read = masked_head(fields, scores, pairs, ("query",), ("sample",))
-    layers = [make_layer(fields, (), units, rows) for units in (subtract, norms)]
-    return Block(fields, [*layers, make_layer(fields, [read])])
+    layers = make_layers(fields, rows, ((), subtract), ((), norms), ([read], ()))
+    return Block(fields, layers)

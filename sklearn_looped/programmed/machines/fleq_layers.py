@@ -3,7 +3,7 @@
 import torch
 
 from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS
-from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layer
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
@@ -45,11 +45,13 @@ def fleq_fields(n_code: int, n_entries: int) -> Layout:
 
 def fleq_layers(fields: Layout) -> list[Layer]:
     """Write back and fetch; read and route; apply and branch."""
-    return [
-        make_layer(fields, _write_and_fetch(fields), _advance(fields), ON),
-        make_layer(fields, _read(fields), _route(fields), ON),
-        make_layer(fields, _load(fields), _apply(fields), ON),
-    ]
+    return make_layers(
+        fields,
+        ON,
+        (_write_and_fetch(fields), _advance(fields)),
+        (_read(fields), _route(fields)),
+        (_load(fields), _apply(fields)),
+    )
 
 
 def _write_and_fetch(fields: Layout) -> tuple[Head, ...]:
@@ -58,12 +60,12 @@ def _write_and_fetch(fields: Layout) -> tuple[Head, ...]:
     fetch |= {"ia": "ra", "ib": "rb", "ic": "rc", "iflag": "rflag", "itarget": "rtarget"}
 
     def write(copy: dict[str, str], scale: float) -> Head:
-        return match_write(fields, "wp", copy, rows=("memory",), keys=ON, scale=scale)
+        return match_write(fields, "wp", copy, ("memory",), ON, scale=scale)
 
     return (
         write({"old": "value", "oldp": "pointer"}, -1.0),
         write({"result": "value", "rp": "pointer"}, 1.0),
-        match_read(fields, "pc", fetch, rows=ON, keys=("program",)),
+        match_read(fields, "pc", fetch, ON, ("program",)),
     )
 
 
@@ -83,7 +85,7 @@ def _read(fields: Layout) -> tuple[Head, ...]:
 
 
 def _read_cell(fields: Layout, at: str, copy: dict[str, str]) -> Head:
-    return match_read(fields, at, copy, rows=ON, keys=("memory",))
+    return match_read(fields, at, copy, ON, ("memory",))
 
 
 def smallest_flag(dtype: torch.dtype) -> float:

@@ -286,7 +286,7 @@ class Machine(ABC):
     def _blank_tape(self, program: Program) -> Tensor:
         """Return a tape with indicators, positions and program counter, once the sizes fit."""
         fields, tokens = self.fields, self.tokens
-        self._check_sizes(program)
+        self._check_program(program)
         check_memory(
             TAPES * 8 * tokens.width * fields.width,
             f"The tape of {tokens.width:,} tokens",
@@ -296,7 +296,7 @@ class Machine(ABC):
         tape[SCRATCH, fields["pc"]] = tape[tokens["program"].start, fields["position"]]
         return tape
 
-    def _check_sizes(self, program: Program) -> None:
+    def _check_program(self, program: Program) -> None:
         for what, got, room in (
             ("instructions", len(program.instructions), self.tokens.size("program")),
             ("cells", len(program.cells), self.tokens.size("memory")),

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import torch
 
 from sklearn_looped.programmed.machines.subleq import SubleqMachine
-from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layer
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import clear, code_sum, make_head
 
@@ -107,7 +107,7 @@ def paper_layers(fields: Layout) -> list[Layer]:
         ((), _branch(fields)),
         ((), _correct(fields, ["pc", "value"])),
     ]
-    return [make_layer(fields, heads, units, KINDS) for heads, units in steps]
+    return make_layers(fields, KINDS, *steps)
 
 
 def _tie(fields: Layout, pointer: str, sources: list[tuple[str, ...]], start: int = 0) -> Head:

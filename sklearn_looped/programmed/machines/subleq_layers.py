@@ -1,6 +1,6 @@
 """The two layers of the SUBLEQ machine."""
 
-from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layer
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
@@ -28,10 +28,10 @@ def subleq_fields(n_code: int, n_value: int) -> Layout:
 
 def subleq_layers(fields: Layout, n_bits: int, bits: bool) -> list[Layer]:
     """Write back and fetch; read, subtract and branch."""
-    write = match_write(fields, "wp", {"delta": "value"}, rows=("memory",), keys=ON)
+    write = match_write(fields, "wp", {"delta": "value"}, ("memory",), ON)
 
     def read(pointer: str, copy: dict[str, str], kind: str) -> Head:
-        return match_read(fields, pointer, copy, rows=ON, keys=(kind,))
+        return match_read(fields, pointer, copy, ON, (kind,))
 
     fetch = read("pc", {"ia": "ra", "ib": "rb", "ic": "rc"}, "program")
     prepare = code_sum(fields, {"pc": 1}, 1, "inc", "scratch") + clear(fields, "wp", "delta")
@@ -41,8 +41,7 @@ def subleq_layers(fields: Layout, n_bits: int, bits: bool) -> list[Layer]:
         *clear(fields, "pc", "ra", "rb", "rc", "va", "vb", "inc"),
         *add(fields, {"rb": "wp"}),
     ]
-    layers = ([write, fetch], prepare), (operands, execute)
-    return [make_layer(fields, *layer, ON) for layer in layers]
+    return make_layers(fields, ON, ([write, fetch], prepare), (operands, execute))
 
 
 def _subtract_bits(fields: Layout, n_bits: int) -> list[Unit]:

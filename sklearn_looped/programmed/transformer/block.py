@@ -73,7 +73,8 @@ class Block:
     >>> from sklearn_looped.programmed.transformer.layout import Layout
     >>> from sklearn_looped.programmed.transformer.primitives import add
     >>> fields = Layout(one=1, count=1)
-    >>> block = Block(fields, [make_layer(fields, units=add(fields, {"one": "count"}), rows=("a",))])
+    >>> units = add(fields, {"one": "count"})
+    >>> block = Block(fields, [make_layer(fields, units=units, rows=("a",))])
     >>> end, n_loops = block.run(block.load(Layout(a=2), a={"count": [[10], [20]]}), 3)
     >>> end.read("a", "count").tolist(), n_loops
     ([[13.0], [23.0]], 3)
@@ -162,15 +163,24 @@ class Block:
         ------
         tape : Tape
         """
-
-        def stop(state: Tensor) -> bool:
-            return until is not None and until(tape._replace(state=state))
-
-        run = self.transformer(tape.tokens).run
-        for state in run(tape.state, n_loops, evaluation=evaluation, until=stop, **options):
-            yield tape._replace(state=state)
+        options |= {"until": until, "evaluation": evaluation}
+        yield from (tape._replace(state=state) for state in self._loop(tape, n_loops, **options))
 
     def run(self, tape: Tape, n_loops: int = 1, **options: Any) -> tuple[Tape, int]:
         """Run the loop and return its last state, and how many loops it took; see `states`."""
-        [(n_loops, end)] = deque(enumerate(self.states(tape, n_loops, **options), 1), maxlen=1)
-        return end, n_loops
+        states = enumerate(self._loop(tape, n_loops, **options), 1)
+        [(n_loops, state)] = deque(states, maxlen=1)
+        return tape._replace(state=state), n_loops
+
+    def _loop(
+        self,
+        tape: Tape,
+        n_loops: int,
+        *,
+        until: Callable[[Tape], bool] | None = None,
+        evaluation: str = "fast",
+        **options: Any,
+    ) -> Iterator[Tensor]:
+        stop = None if until is None else lambda state: until(tape._replace(state=state))
+        run = self.transformer(tape.tokens).run
+        return run(tape.state, n_loops, until=stop, evaluation=evaluation, **options)

@@ -307,3 +307,12 @@ def make_layer(
 ) -> Layer:
     """Layer of heads and hidden units, the latter acting on the kinds of token `rows`."""
     return Layer(tuple(heads), FeedForward(fields, units, rows) if units else None)
+
+
+def make_layers(
+    fields: Layout,
+    rows: tuple[str, ...],
+    *parts: tuple[Iterable[Head], Sequence[Unit]],
+) -> list[Layer]:
+    """Layers of heads and hidden units, all of which act on the kinds of token `rows`."""
+    return [make_layer(fields, heads, units, rows) for heads, units in parts]

@@ -8,22 +8,20 @@ from scipy.sparse import csr_array
 
 from sklearn_looped.programmed.algorithms.csgraph.search import (
     NO_NODE,
-    Along,
-    Run,
     SearchBlock,
-    choose,
+    SearchRun,
     pointer_bits,
-    read_edges,
     results,
     search_fields,
-    visit,
+    search_layers,
+    ways_of,
 )
 from sklearn_looped.programmed.algorithms.csgraph.validation import (
     check_graph,
     check_nodes,
     drop_weights,
 )
-from sklearn_looped.programmed.transformer.layers import Unit, make_layer
+from sklearn_looped.programmed.transformer.layers import Unit
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, clear, gate
 
@@ -80,19 +78,16 @@ class DijkstraBlock(SearchBlock):
 
     def __init__(self, n_bits: int, *, directed: bool = True) -> None:
         fields = _fields(n_bits)
-        copy = {"distance": "nearest", "index": "chosen", "source": "origin"}
-        layers = [make_layer(fields, [choose(fields, copy, closed=_CLOSED, gap=_GAP)])]
-        heads = visit(fields, {"nearest": "base", "chosen": "sender", "origin": "spring"})
-        ways: tuple[Along, ...] = ("out",) if directed else ("out", "in")
-        for along in ways:
-            first, *between, last = _relax(fields)
-            heads = [read_edges(fields, along), *heads]
-            layers.append(make_layer(fields, heads, first, ("node",)))
-            layers += [make_layer(fields, (), units, ("node",)) for units in between]
-            if along == ways[-1]:
-                last += _settle(fields)
-            layers.append(make_layer(fields, (), last, ("scratch", "node")))
-            heads = []
+        layers = search_layers(
+            fields,
+            {"distance": "nearest", "index": "chosen", "source": "origin"},
+            {"nearest": "base", "chosen": "sender", "origin": "spring"},
+            lambda _: _relax(fields),
+            _settle(fields),
+            closed=_CLOSED,
+            ways=ways_of(directed),
+            gap=_GAP,
+        )
         numbers = ("parent", "source", "chosen", "sender", "origin", "spring")
         bounds = dict.fromkeys(numbers, max(2**n_bits, -NO_NODE))
         bits = dict.fromkeys(("absent", "keep"), 1)
@@ -201,7 +196,7 @@ def dijkstra(
         `return_predecessors`.
     sources : ndarray of int32 of shape (n_nodes,)
         Where the shortest path starts, or -9999. Only if `return_predecessors` and `min_only`.
-    runs : list of Run
+    runs : list of SearchRun
         Only if `return_run`. One for each of `indices`, or one.
 
     Raises
@@ -231,7 +226,7 @@ def dijkstra(
     exponent = _scale(graph, block.n_bits)
     starts = [nodes.ravel()] if min_only else nodes.reshape(-1, 1)
     limit = np.ldexp(min(limit, np.ldexp(_UNREACHED, exponent)), -exponent)
-    runs = [_run(block, graph, start, limit) for start in starts]
+    runs = [_search(block, graph, start, limit) for start in starts]
     shape = (n_nodes,) if min_only else (*nodes.shape, n_nodes)
 
     def read(field: str, dtype: type) -> Any:
@@ -329,7 +324,9 @@ def _scale(graph: csr_array, n_bits: int) -> int:
     return exponent
 
 
-def _run(block: DijkstraBlock, graph: csr_array, start: NDArray[np.intp], limit: float) -> Run:
+def _search(
+    block: DijkstraBlock, graph: csr_array, start: NDArray[np.intp], limit: float
+) -> SearchRun:
     """Run from one or more nodes; a distance is within the limit if it is below the next number."""
     n_nodes = graph.shape[0]
     beyond = max(np.nextafter(limit, np.inf), _SHORTEST)

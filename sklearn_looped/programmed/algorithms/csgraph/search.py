@@ -1,6 +1,6 @@
 """Best-first search as a looped transformer: what the blocks of all graph algorithms share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from scipy.sparse import block_diag, csr_array
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.transformer.block import Block, Tape
-from sklearn_looped.programmed.transformer.layers import Head, Layer
+from sklearn_looped.programmed.transformer.layers import Layer, Unit, make_layer
 from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits
 from sklearn_looped.programmed.transformer.primitives import argmin, broadcast, match_write
 
@@ -112,7 +112,7 @@ class SearchBlock(Block):
         node = {name: np.broadcast_to(v, n_nodes)[:, None] for name, v in columns.items()}
         return self.load(Layout(null=1, scratch=1, node=n_nodes), named=("node",), node=node)
 
-    def search(self, tape: Tape, graph: csr_array, max_loops: int) -> "Run":
+    def search(self, tape: Tape, graph: csr_array, max_loops: int) -> "SearchRun":
         """Loop until no node is open.
 
         Parameters
@@ -126,7 +126,7 @@ class SearchBlock(Block):
 
         Returns
         -------
-        run : Run
+        run : SearchRun
 
         Raises
         ------
@@ -147,11 +147,11 @@ class SearchBlock(Block):
                 "scores to order keep opening nodes again. Drop edges that are short beside the "
                 "longest one, or make them 0."
             )
-        return Run(self, tape, adjacency, end, n_loops)
+        return SearchRun(self, tape, adjacency, end, n_loops)
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class SearchRun:
     """A loop that has ended.
 
     Parameters
@@ -223,29 +223,65 @@ def pointer_bits(n_nodes: int) -> int:
     return n_code_bits(n_nodes + 2)
 
 
-def choose(
+def search_layers(
     fields: Layout,
-    copy: Mapping[str, str],
+    taken: Mapping[str, str],
+    sent: Mapping[str, str],
+    relax: Callable[[Along], list[list[Unit]]],
+    finish: list[Unit],
     *,
     closed: float,
+    ways: Sequence[Along] = ("out",),
     gap: float = 1.0,
     shut: str = "shut",
-) -> Head:
-    """Scratchpad reads code and registers of the open node of smallest score."""
-    score = fields.terms(score=1.0, **{shut: closed})
-    copied, kinds = {"position": "pointer", **copy}, {"row": "scratch", "keys": ("node",)}
-    return argmin(fields, score, copied, **kinds, bound=2 * closed, gap=gap)
+    opened: Sequence[Unit] = (),
+) -> list[Layer]:
+    """Layers of a pass: the scratchpad takes a node, and nodes relax along its edges.
+
+    Parameters
+    ----------
+    fields : Layout
+    taken : mapping of str to str
+        Field of the node taken -> register of the scratchpad, beside its code.
+    sent : mapping of str to str
+        Register of the scratchpad -> register of all nodes.
+    relax : callable
+        Hidden units of the nets that relax along edges of one direction, net by net; the last one
+        acts on the scratchpad too.
+    finish : list of Unit
+        Units of the very last net.
+    closed, shut
+        See `SearchBlock`.
+    ways : sequence of {"out", "in"}, default=("out",)
+        The edges, one direction after the other.
+    gap : float, default=1.0
+        Smallest difference of two scores.
+    opened : sequence of Unit, default=()
+        Units of the scratchpad once it has taken a node.
+
+    Returns
+    -------
+    layers : list of Layer
+    """
+    node, scratch = ("node",), ("scratch",)
+    score, copy = fields.terms(score=1.0, **{shut: closed}), {"position": "pointer", **taken}
+    choose = argmin(fields, score, copy, "scratch", node, bound=2 * closed, gap=gap)
+    layers = [make_layer(fields, [choose], opened, scratch)]
+    hit = match_write(fields, "pointer", {"scratch": "hit"}, node, scratch)
+    heads = [hit, broadcast(fields, "scratch", sent, node)]
+    for along in ways:
+        first, *between, last = relax(along)
+        # The graph head: every node adds the entry of its edge with the node taken to `link`.
+        kinds, out = (node, scratch), along == "out"
+        link = {"scratch": "link"}
+        edges = match_write(fields, "pointer", link, *kinds, kind="graph", transposed=out)
+        layers.append(make_layer(fields, [edges, *heads], first, node))
+        layers += [make_layer(fields, (), units, node) for units in between]
+        last, heads = last + (finish if along == ways[-1] else []), []
+        layers.append(make_layer(fields, (), last, scratch + node))
+    return layers
 
 
-def visit(fields: Layout, copy: Mapping[str, str]) -> list[Head]:
-    """Mark the node chosen as hit, and send registers of the scratchpad to all nodes."""
-    kinds = {"rows": ("node",), "keys": ("scratch",)}
-    hit = match_write(fields, "pointer", {"scratch": "hit"}, **kinds)
-    return [hit, broadcast(fields, "scratch", copy, rows=("node",))]
-
-
-def read_edges(fields: Layout, along: Along) -> Head:
-    """Graph head: every node adds the entry of its edge with the node chosen to `link`."""
-    options = {"kind": "graph", "transposed": along == "out"}
-    kinds = {"rows": ("node",), "keys": ("scratch",)}
-    return match_write(fields, "pointer", {"scratch": "link"}, **kinds, **options)
+def ways_of(directed: bool) -> tuple[Along, ...]:
+    """Return the edges that a search follows."""
+    return ("out",) if directed else ("out", "in")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sklearn_looped.core.kernel_machine import LEAST_WEIGHT
 from sklearn_looped.programmed.transformer.block import Block
-from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layer
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layer, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
@@ -119,20 +119,20 @@ def kernel_heads(
         (fields.terms(**{row: 1.0}), {half: -1.0}),
         ({half: -1.0}, fields.terms(one=1.0, null=-1.0)),
     ]
-    options = {"sink": SINK, "scale": scale * math.exp(SINK)}
-    gauss = masked_head(fields, scores, fields.pairs(copy), (row,), ("row",), **options)
+    kinds, factor = ((row,), ("row",)), scale * math.exp(SINK)
+    gauss = masked_head(fields, scores, fields.pairs(copy), *kinds, sink=SINK, scale=factor)
     # Linear heads act wherever their left-hand side is not 0: `line` on rows, `sought` on queries.
     left, right = ("line", "asked") if row == "row" else ("sought", "line")
-    line = linear_product(fields, left, right, copy, scale=scale, rows=(row,), keys=("row",))
+    line = linear_product(fields, left, right, copy, *kinds, scale=scale)
     return [gauss, line]
 
 
 def _load(fields: Layout) -> list[Layer]:
     copy = {"x": "shift", "y": "offset"}
-    mean = average(fields, copy, row="scratch", keys=("row",), scale=-1.0)
+    mean = average(fields, copy, "scratch", ("row",), scale=-1.0)
     subtract = (
-        broadcast(fields, "scratch", {"shift": "x"}, rows=("row", "query")),
-        broadcast(fields, "scratch", {"offset": "y"}, rows=("row",)),
+        broadcast(fields, "scratch", {"shift": "x"}, ("row", "query")),
+        broadcast(fields, "scratch", {"offset": "y"}, ("row",)),
     )
     line = products(fields, "linear", "x", "line")
     return [make_layer(fields, [mean]), make_layer(fields, subtract, line, ("row",))]
@@ -141,12 +141,12 @@ def _load(fields: Layout) -> list[Layer]:
 def _measure(fields: Layout) -> list[Layer]:
     tokens = ("row", "query")
     forget = clear(fields, "weight", "asked", "sought", "half")
-    hand_out = broadcast(fields, "scratch", {"metric": "weight"}, rows=tokens)
+    hand_out = broadcast(fields, "scratch", {"metric": "weight"}, tokens)
     norms = products(fields, "asked", "x", "half", 0.5)
     for asked, sought in fields.pairs({"asked": "sought"}):
         norms += gate(fields.at("query"), {asked: 1.0}, sought)
-    layers = (((), forget), ([hand_out], products(fields, "weight", "x", "asked")), ((), norms))
-    return [make_layer(fields, *layer, tokens) for layer in layers]
+    queries = products(fields, "weight", "x", "asked")
+    return make_layers(fields, tokens, ((), forget), ([hand_out], queries), ((), norms))
 
 
 def _residual(fields: Layout, then: list[Unit], kind: str) -> list[Layer]:
@@ -154,8 +154,8 @@ def _residual(fields: Layout, then: list[Unit], kind: str) -> list[Layer]:
     units = add(fields, {"y": "residual"}) + clear(fields, "mean")
     units += products(fields, "penalty", "coef", "residual", -1.0)
     heads = kernel_heads(fields, {"coef": "residual"}, row="row", scale=-1.0)
-    mean = average(fields, {"residual": "mean"}, row="scratch", keys=("row",), scale=-1.0)
-    subtract = broadcast(fields, "scratch", {"mean": "residual"}, rows=("row",))
+    mean = average(fields, {"residual": "mean"}, "scratch", ("row",), scale=-1.0)
+    subtract = broadcast(fields, "scratch", {"mean": "residual"}, ("row",))
     return [
         make_layer(fields, heads, units, ("scratch", "row")),
         make_layer(fields, [mean]),
@@ -185,25 +185,22 @@ def _slopes(fields: Layout) -> list[Layer]:
     forget = clear(fields, "pull", "slope", "height", "coef", "velocity", "residual")
     pull = products(fields, "coef", "x", "pull")
     gauss, _ = kernel_heads(fields, {"pull": "slope", "coef": "height"}, row="row")
-    line = linear_product(fields, "row", "coef", {"line": "slope"}, rows=("row",), keys=("row",))
+    line = linear_product(fields, "row", "coef", {"line": "slope"}, ("row",), ("row",))
     away = products(fields, "height", "x", "slope", -1.0)
     weighted = clear(fields, "pull") + products(fields, "weight", "slope", "pull")
     squared = clear(fields, "slope") + products(fields, "pull", "pull", "slope")
-    mean = average(fields, {"slope": "square"}, row="scratch", keys=("row",))
+    mean = average(fields, {"slope": "square"}, "scratch", ("row",))
     start = [Unit({fields.at("scratch"): 1.0}, {fields.at("inverse"): START})]
     total = [
         Unit({i: 1.0}, {fields.at("total"): 1 / fields.size("square")})
         for i in fields.index("square")
     ]
     renew = clear(fields, "square", "total", "inverse")
-    layers = (
-        ((), pull + renew, ("scratch", "row")),
-        ((gauss, line), away, ("row",)),
-        ((), weighted, ("row",)),
-        ((), squared, ("row",)),
-        ((mean,), forget + start + total, ("scratch", "row")),
+    both = make_layers(
+        fields, ("scratch", "row"), ((), pull + renew), ([mean], [*forget, *start, *total])
     )
-    return [make_layer(fields, *layer) for layer in layers]
+    rows = make_layers(fields, ("row",), ([gauss, line], away), ((), weighted), ((), squared))
+    return [both[0], *rows, both[1]]
 
 
 def _reciprocal(fields: Layout) -> list[Layer]:
@@ -211,7 +208,7 @@ def _reciprocal(fields: Layout) -> list[Layer]:
     miss = [Unit({fields.at("scratch"): 1.0}, {fields.at("error"): 1.0})]
     miss += products(fields, "total", "inverse", "error", -1.0)
     correct = products(fields, "inverse", "error", "inverse") + clear(fields, "error")
-    return [make_layer(fields, (), units, ("scratch",)) for units in (miss, correct)]
+    return make_layers(fields, ("scratch",), ((), miss), ((), correct))
 
 
 def _reweigh(fields: Layout) -> list[Layer]:
@@ -221,7 +218,7 @@ def _reweigh(fields: Layout) -> list[Layer]:
     scaled = clear(fields, "metric") + products(fields, "inverse", "square", "metric")
     flat = [Unit({scratch: 1.0, total: -1 / FLAT}, {j: 1.0 for j in columns})]
     floor = [Unit({scratch: LEAST_WEIGHT, j: -1.0}, {j: 1.0}) for j in columns]
-    return [make_layer(fields, (), units, ("scratch",)) for units in (scaled, flat, floor)]
+    return make_layers(fields, ("scratch",), ((), scaled), ((), flat), ((), floor))
 
 
 def _read(fields: Layout) -> list[Layer]:

@@ -14,7 +14,7 @@ _MOST_LOOPS = 20_000
 _MOST_BYTES = 2**31
 
 
-def check_sizes(X: Array, y: Array) -> None:
+def check_table(X: Array, y: Array) -> None:
     """Refuse values whose squares overflow, and tables that take more than 2 GiB.
 
     Raises

@@ -173,9 +173,8 @@ def fit_kernel_machine(
     ball = heavy_ball(X, penalty)
     n_loops = ball.n_loops(REDUCTION) if n_loops is None else n_loops
     rounds.tape.write("scratch", metric=1.0)
-    rounds.tape.write(
-        "row", y=y[:, None] / unit, penalty=penalty, step=ball.step, momentum=ball.momentum
-    )
+    rounds.tape.write("row", y=y[:, None] / unit, penalty=penalty)
+    rounds.tape.write("row", step=ball.step, momentum=ball.momentum)
     bound = Bound()
     rounds.run("load")
     for last in [False] * n_rounds + [True]:
@@ -250,10 +249,8 @@ class _Rounds:
 
     def left(self, origin: Array) -> Left:
         """Read what a round's loops worked on and left."""
-        y, coef, residual, penalty, linear = (
-            self.tape.read("row", name)[:, 0]
-            for name in ("y", "coef", "residual", "penalty", "linear")
-        )
+        names = ("y", "coef", "residual", "penalty", "linear")
+        y, coef, residual, penalty, linear = self.tape.read("row", *names).T
         return Left(
             x=self.tape.read("row", "x"),
             origin=origin,

@@ -58,8 +58,8 @@ def moments(X: Array, *, centre: bool = True, penalty: Array | float = 0.0) -> M
 @lru_cache(maxsize=16)
 def _moments_block(d: int, centre: bool) -> Block:
     fields = Layout(one=1, scratch=1, null=1, row=1, x=d, shift=d, unit=d, gram=d)
-    mean = average(fields, {"x": "shift"}, row="scratch", keys=("row",), scale=-1.0)
-    subtract = broadcast(fields, "scratch", {"shift": "x"}, rows=("row",))
-    product = linear_product(fields, "unit", "x", {"x": "gram"}, rows=("column",), keys=("row",))
+    mean = average(fields, {"x": "shift"}, "scratch", ("row",), scale=-1.0)
+    subtract = broadcast(fields, "scratch", {"shift": "x"}, ("row",))
+    product = linear_product(fields, "unit", "x", {"x": "gram"}, ("column",), ("row",))
     heads = (mean, subtract, product) if centre else (product,)
     return Block(fields, [make_layer(fields, [head]) for head in heads])

@@ -180,14 +180,14 @@ def _multiply(X: Array, W: Array, origin: Array, offset: Array, product: Attenti
 @lru_cache(maxsize=16)
 def _multiply_block(k: int, n: int, product: AttentionKind) -> Block:
     fields = Layout(one=1, null=1, row=1, term=1, a=k, unit=k, shift=1, b=n, out=n)
-    left, right, kinds = ("a", "row"), ("unit", "shift"), {"rows": ("row",), "keys": ("term",)}
-    heads = attention_product(product, fields, left, right, {"b": "out"}, **kinds)
+    factors = (("a", "row"), ("unit", "shift"), {"b": "out"}, ("row",), ("term",))
+    heads = attention_product(product, fields, *factors)
     return Block(fields, [make_layer(fields, heads)])
 
 
 @lru_cache(maxsize=16)
 def _transpose_block(m: int, n: int, product: AttentionKind) -> Block:
     fields = Layout(one=1, null=1, row=1, column=1, a=n, unit=n, out_unit=m, out=m)
-    kinds = {"rows": ("column",), "keys": ("row",)}
-    heads = attention_product(product, fields, "unit", "a", {"out_unit": "out"}, **kinds)
+    factors = ("unit", "a", {"out_unit": "out"}, ("column",), ("row",))
+    heads = attention_product(product, fields, *factors)
     return Block(fields, [make_layer(fields, heads)])

@@ -20,7 +20,7 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     scale_back,
 )
 from sklearn_looped.programmed.transformer.block import Block, Tape
-from sklearn_looped.programmed.transformer.layers import make_layer
+from sklearn_looped.programmed.transformer.layers import make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     AttentionKind,
@@ -107,12 +107,12 @@ def inv(
     check_options(tol=tol, product=product, max_loops=max_loops)
     a = check_square(a)
     system = _System.load(a, np.empty((len(a), 0)))
-    run = _run(system, product, max_loops)
+    found = _iterate(system, product, max_loops)
     unit = system.columns[:, None] + system.rows
-    value, bound = scale_back(run.inverse, run.trusted @ run.residual, unit)
+    value, bound = scale_back(found.inverse, found.trusted @ found.residual, unit)
     certificate = _newton_block(len(value), 0, product).certify(bound)
-    result = Result(value, run.n_loops, tol, certificate)
-    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(run.condition))
+    result = Result(value, found.n_loops, tol, certificate)
+    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(found.condition))
     return result
 
 
@@ -169,12 +169,12 @@ def solve(
     if len(b) != len(a):
         raise ValueError(f"Got 'b' of {len(b)} rows, but 'a' has {len(a)}; they must be as many.")
     system = _System.load(a, b)
-    run = _run(system, product, max_loops)
+    found = _iterate(system, product, max_loops)
     unit = system.columns[:, None] + system.targets
-    value, bound = scale_back(run.solution, run.trusted @ run.left, unit)
+    value, bound = scale_back(found.solution, found.trusted @ found.left, unit)
     certificate = _newton_block(*b.shape, product).certify(bound)
-    result = Result(value[:, 0] if vector else value, run.n_loops, tol, certificate)
-    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(run.condition))
+    result = Result(value[:, 0] if vector else value, found.n_loops, tol, certificate)
+    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(found.condition))
     return result
 
 
@@ -212,7 +212,7 @@ def _units(a: Array) -> tuple[Exponents, Exponents]:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Inverse:
     """What the loops left: X, y, bounds on |I - A X| and |b - A y|, and on |inverse of A|."""
 
     inverse: Array
@@ -224,7 +224,7 @@ class _Run:
     n_loops: int
 
 
-def _run(system: _System, product: AttentionKind, max_loops: int) -> _Run:
+def _iterate(system: _System, product: AttentionKind, max_loops: int) -> _Inverse:
     """Run the loops; raise where X is no inverse."""
     a, b = system.a, system.b
     n, k = b.shape
@@ -255,7 +255,7 @@ def _run(system: _System, product: AttentionKind, max_loops: int) -> _Run:
             f"declared up to {_LARGEST_INVERSE:.1e}; use product='linear'."
         )
     trusted = np.abs(x) @ np.linalg.inv(np.eye(n) - residual)  # A^-1 = X (I - R)^-1
-    return _Run(x, y, residual, left, trusted, condition, n_loops)
+    return _Inverse(x, y, residual, left, trusted, condition, n_loops)
 
 
 @dataclass
@@ -294,5 +294,4 @@ def _newton_block(n: int, k: int, product: AttentionKind) -> Block:
         update += multiply("unit", "x", {"q": "y"}, bound=_LARGEST_INVERSE)
         residual += multiply("a", "unit", {"y": "q"}, scale=-1.0)
         forget, identity = forget + clear(fields, "q"), identity + add(fields, {"b": "q"})
-    layers = ((update, forget), (residual, identity))
-    return Block(fields, [make_layer(fields, *layer, rows) for layer in layers])
+    return Block(fields, make_layers(fields, rows, (update, forget), (residual, identity)))

@@ -20,7 +20,7 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     scale_back,
 )
 from sklearn_looped.programmed.transformer.block import Block, Tape
-from sklearn_looped.programmed.transformer.layers import Unit, make_layer
+from sklearn_looped.programmed.transformer.layers import Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     AttentionKind,
@@ -201,18 +201,17 @@ def _square_block(n: int, kind: AttentionKind) -> Block:
         for entry, b in fields.pairs({"square": "b"})
         for unit in gate(fields.at("inverse"), {entry: 1.0}, b)
     ]
-    layers = (
+    layers = make_layers(
+        fields,
+        rows,
         (multiply("b", "unit", {"b": "square"}), square),
-        (
-            multiply("row", "diagonal", {"row": "trace"}),
-            _reciprocal(fields, 2 * n.bit_length() + 8),
-        ),
+        (multiply("row", "diagonal", {"row": "trace"}), _reciprocal(fields, n)),
         ((), scale + clear(fields, "square", "diagonal", "trace", "inverse")),
     )
-    return Block(fields, [make_layer(fields, *layer, rows) for layer in layers])
+    return Block(fields, layers)
 
 
-def _reciprocal(fields: Layout, n_tangents: int) -> list[Unit]:
+def _reciprocal(fields: Layout, n: int) -> list[Unit]:
     r"""``inverse += c(trace)``: the maximum of the tangents of 1/t at :math:`t = 2^{-m}`.
 
     Between 8/9 and 1 times 1/t for :math:`2^{-m} \le t \le 1`, and :math:`2 - t` near 1, so
@@ -222,7 +221,7 @@ def _reciprocal(fields: Layout, n_tangents: int) -> list[Unit]:
     first = [Unit({row: 1.0}, {inverse: 2.0}), Unit({trace: 1.0}, {inverse: -1.0})]
     return first + [
         Unit({row: 4 * p / 3, trace: -1.0}, {inverse: 0.75 / p**2})
-        for p in 0.5 ** np.arange(1, n_tangents)
+        for p in 0.5 ** np.arange(1, 2 * n.bit_length() + 8)
     ]
 
 
@@ -233,7 +232,7 @@ def _normalise_block(n: int) -> Block:
     missing = [Unit(fields.terms(row=1.0), fields.terms(missing=1.0))]
     length = products(fields, "v", "v", "missing", -1.0) + missing
     step = products(fields, "missing", "v", "v", 0.5) + clear(fields, "missing")
-    return Block(fields, [make_layer(fields, (), units, rows) for units in (length, step)])
+    return Block(fields, make_layers(fields, rows, ((), length), ((), step)))
 
 
 @lru_cache(maxsize=8)
@@ -242,13 +241,13 @@ def _deflate_block(n: int, kind: AttentionKind) -> Block:
     rows = ("row",)
     fields = Layout(one=1, null=1, row=1, unit=n, a=n, v=n, entry=1, image=1, value=1, factor=1)
     multiply = partial(attention_product, kind, fields, rows=rows, keys=rows)
-    entry, image = products(fields, "unit", "v", "entry"), products(fields, "a", "v", "image")
-    layers = (
-        ((), entry + image),
-        (
-            multiply("row", "image", {"entry": "value"}),
-            products(fields, "value", "entry", "factor"),
-        ),
+    images = products(fields, "unit", "v", "entry") + products(fields, "a", "v", "image")
+    value = products(fields, "value", "entry", "factor")
+    layers = make_layers(
+        fields,
+        rows,
+        ((), images),
+        (multiply("row", "image", {"entry": "value"}), value),
         ((), products(fields, "factor", "v", "a", -1.0)),
     )
-    return Block(fields, [make_layer(fields, *layer, rows) for layer in layers])
+    return Block(fields, layers)

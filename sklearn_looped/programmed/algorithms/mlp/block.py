@@ -159,10 +159,8 @@ class MLPBlock(TrainingBlock):
         """
         (lane,) = lanes
         network: Network = lane.memory
-        if network.layer_sizes != self.layer_sizes:
-            raise ValueError(
-                f"Got a network of {network.layer_sizes}, expected {self.layer_sizes}."
-            )
+        if (sizes := network.layer_sizes) != self.layer_sizes:
+            raise ValueError(f"Got a network of {sizes}, expected {self.layer_sizes}.")
         layers = zip(self.kinds[1:], network.coefs, network.intercepts, strict=True)
         for i, (kind, coef, intercept) in enumerate(layers, 1):
             columns = {f"w{i}": coef.T, "b": intercept[:, None]}

@@ -54,10 +54,8 @@ def _weights(kinds: Sequence[str]) -> list[str]:
 def _read(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
     """Sample to the register, features on to the input units; z = b, squares of the weights."""
     copy = {"x": "in_x", "y": "in_y", "next": "in_next"}
-    read = match_read(fields, "pointer", copy, rows=("register",), keys=("data",))
-    spread = linear_product(
-        fields, "code0", "in_x", {"register": "a"}, rows=("input",), keys=("register",)
-    )
+    read = match_read(fields, "pointer", copy, ("register",), ("data",))
+    spread = linear_product(fields, "code0", "in_x", {"register": "a"}, ("input",), ("register",))
     units = add(fields, {"b": "z"})
     units += products(fields, _weights(kinds), _weights(kinds), "square")
     return [make_layer(fields, [read]), make_layer(fields, [spread], units, tuple(kinds[1:]))]
@@ -71,8 +69,8 @@ def _forward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
     rest = fields.terms(**dict.fromkeys(hidden, 1.0), a=-1.0)
     slope = Unit({a: 1.0}, fields.terms(slope=1.0), rest)
     for i, kind in enumerate(kinds[1:], 1):
-        options = {"rows": (kind,), "keys": (kinds[i - 1],)}
-        head = linear_product(fields, f"w{i}", f"code{i - 1}", {"a": "z"}, **options)
+        copy, keys = {"a": "z"}, (kinds[i - 1],)
+        head = linear_product(fields, f"w{i}", f"code{i - 1}", copy, (kind,), keys)
         layers.append(make_layer(fields, [head]))
         if kind in hidden:
             columns = fields.at("z"), fields.at("constant"), a
@@ -87,13 +85,11 @@ def _output_error(fields: Layout, kinds: Sequence[str], output: OutputActivation
     code = f"code{len(kinds) - 1}"
     row = ("register",)
     if output == "identity":
-        collect = linear_product(
-            fields, "register", "z", {code: "prediction"}, rows=row, keys=("output",)
-        )
+        collect = linear_product(fields, "register", "z", {code: "prediction"}, row, ("output",))
     else:
         collect = _probabilities(fields, code, binary=output == "logistic")
     squares = linear_product(
-        fields, "register", "square", {"one": "squares"}, rows=row, keys=tuple(kinds[1:])
+        fields, "register", "square", {"one": "squares"}, row, tuple(kinds[1:])
     )
     columns = map(fields.index, ("prediction", "in_y", "step"))
     steps = [
@@ -101,7 +97,7 @@ def _output_error(fields: Layout, kinds: Sequence[str], output: OutputActivation
         for o, y, step in zip(*columns, strict=True)
     ]
     delta = {"register": f"delta{len(kinds) - 1}"}
-    spread = linear_product(fields, code, "step", delta, rows=("output",), keys=row)
+    spread = linear_product(fields, code, "step", delta, ("output",), row)
     return [make_layer(fields, [collect, squares], steps, row), make_layer(fields, [spread])]
 
 
@@ -122,7 +118,7 @@ def _backward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
     layers = []
     for i in range(len(kinds) - 2, 0, -1):
         copy, row, key = {f"delta{i + 1}": "back"}, kinds[i], kinds[i + 1]
-        head = linear_product(fields, f"code{i}", f"w{i + 1}", copy, rows=(row,), keys=(key,))
+        head = linear_product(fields, f"code{i}", f"w{i + 1}", copy, (row,), (key,))
         units = products(fields, "back", "slope", f"delta{i}")
         units += clear(fields, "back")
         if i == 1:
@@ -135,12 +131,12 @@ def _backward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
 def _update(fields: Layout, kinds: Sequence[str]) -> Layer:
     """Weights and biases against the gradient, the record, the next pointer; registers cleared."""
     record = {"prediction": "seen_prediction", "squares": "seen_squares"}
-    heads = [match_write(fields, "pointer", record, rows=("data",), keys=("register",))]
+    heads = [match_write(fields, "pointer", record, ("data",), ("register",))]
     units = add(fields, {"in_next": "pointer"})
     deltas = [f"delta{i}" for i in range(1, len(kinds))]
     for i, delta in enumerate(deltas, 1):
         copy, row, key = {f"code{i - 1}": f"w{i}"}, kinds[i], kinds[i - 1]
-        heads.append(linear_product(fields, delta, "a", copy, scale=-1.0, rows=(row,), keys=(key,)))
+        heads.append(linear_product(fields, delta, "a", copy, (row,), (key,), scale=-1.0))
         units += add(fields, {delta: "b"}, -1.0)
     registers = ["in_x", "in_y", "in_next", "prediction", "step", "squares"]
     registers += ["z", "a", "slope", "square", *deltas]

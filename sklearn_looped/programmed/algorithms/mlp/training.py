@@ -89,8 +89,7 @@ class MLPLearner(Learner):
             advice = "it, or scale the features and target."
             raise self.diverged("learning_rate_init", fine, advice)
         self.network = record.network
-        penalty = self.schedule.alpha * record.squares / 2
-        self.loss_curve.append(
-            float((losses(self.output, self.y, record.prediction) + penalty).mean())
-        )
+        loss = losses(self.output, self.y, record.prediction)
+        loss += self.schedule.alpha * record.squares / 2
+        self.loss_curve.append(float(loss.mean()))
         return self.loss_curve[-1]

@@ -20,7 +20,7 @@ _STEEP = 2.0**200  # any float but 0 times this is above 1
 
 
 def sgd_stages(fields: Layout, loss: Loss, l1: bool, average: bool) -> list[Stage]:
-    """What the layers do, in order."""
+    """Say what the layers do, in order."""
     return [
         _read_and_score(fields),
         *_derivative(fields, loss),
@@ -64,8 +64,8 @@ def _read_and_score(fields: Layout) -> Stage:
     sample = {"x": "in_x", "bias": "in_bias", "y": "in_y"}
     return Stage(
         [
-            match_read(fields, "pointer", sample, rows=("model",), keys=("data",)),
-            match_read(fields, "counter", step, rows=("model",), keys=("tape",)),
+            match_read(fields, "pointer", sample, ("model",), ("data",)),
+            match_read(fields, "counter", step, ("model",), ("tape",)),
         ],
         [
             dot(["w", "b"], ["in_x", "in_bias"], "score"),
@@ -162,5 +162,5 @@ def _finish(fields: Layout, l1: bool, average: bool) -> Stage:
     registers = ["in_x", "in_bias", "in_y", "in_eta", "in_decay", "in_rate", "in_share", "step_x"]
     registers += ["step_bias", "score", "excess", "derivative", "shrink"]
     units += clear(fields, *(name for name in registers if name in fields))
-    write = match_write(fields, "counter", record, rows=("tape",), keys=("model",))
+    write = match_write(fields, "counter", record, ("tape",), ("model",))
     return Stage([write], products, units)

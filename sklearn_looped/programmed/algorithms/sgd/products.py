@@ -96,5 +96,5 @@ def _gated_units(layout: Layout, p: Product) -> list[Unit]:
 
 def _heads(layout: Layout, p: Product, kind: AttentionKind) -> list[Head]:
     """Let the model attend to itself: see `primitives.attention_product`."""
-    options = {"rows": (MODEL,), "keys": (MODEL,), "scale": p.scale, "bound": MAX_FACTOR}
-    return attention_product(kind, layout, p.left, p.right, p.copy, **options)
+    factors = (p.left, p.right, p.copy, (MODEL,), (MODEL,))
+    return attention_product(kind, layout, *factors, scale=p.scale, bound=MAX_FACTOR)

@@ -18,7 +18,6 @@ def broadcast(
     layout: Layout,
     source: str,
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
 ) -> Head:
     """Every row of the kinds `rows` adds fields of the one `source` token.
@@ -60,9 +59,9 @@ def argmin(
     layout: Layout,
     score: Terms,
     copy: Mapping[str, str],
-    *,
     row: str,
     keys: tuple[str, ...],
+    *,
     bound: float,
     gap: float,
 ) -> Head:
@@ -138,7 +137,8 @@ def sigmoid(
 
     A softmax over two keys with logits z and 0 *is* the sigmoid: :math:`e^z / (e^z + e^0)`. The
     row scores z on the key token, 0 on the null token and -E on all others, which underflow to 0
-    (`masked_head` with a sink of 0). This is the exact form of the sigmoid block of Giannou et al. 2023, Lemma 5.
+    (`masked_head` with a sink of 0). This is the exact form of the sigmoid block of Giannou et
+    al. 2023, Lemma 5.
 
     Parameters
     ----------
@@ -190,9 +190,9 @@ def beyond_logits(dtype: torch.dtype) -> float:
 def average(
     layout: Layout,
     copy: Mapping[str, str],
-    *,
     row: str,
     keys: tuple[str, ...],
+    *,
     scale: float = 1.0,
 ) -> Head:
     r"""Average: the `row` tokens add ``scale`` times the mean of fields over the key tokens.

@@ -12,9 +12,9 @@ def match_read(
     layout: Layout,
     pointer: str,
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     kind: Literal["softmax", "graph"] = "softmax",
 ) -> Head:
     r"""Match-or-null read: each row adds the fields of the token that its pointer names.
@@ -68,9 +68,9 @@ def match_write(
     layout: Layout,
     pointer: str,
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     kind: Literal["softmax", "graph"] = "softmax",
     transposed: bool = False,
     scale: float = 1.0,

@@ -22,9 +22,9 @@ def linear_product(
     left: str | Sequence[str],
     right: str | Sequence[str],
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     scale: float = 1.0,
 ) -> Head:
     r"""Linear attention: each row adds ``scale`` times :math:`\sum_j (l_i^\top r_j) v_j`.
@@ -70,9 +70,9 @@ def softmax_product(
     left: str | Sequence[str],
     right: str | Sequence[str],
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     scale: float = 1.0,
     bound: float = 4.0,
 ) -> list[Head]:
@@ -141,16 +141,14 @@ def attention_product(
     left: str | Sequence[str],
     right: str | Sequence[str],
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     scale: float = 1.0,
     bound: float = 4.0,
 ) -> list[Head]:
     """Heads of `linear_product` or of `softmax_product`, by `kind`."""
     if kind == "linear":
-        head = linear_product(layout, left, right, copy, rows=rows, keys=keys, scale=scale)
+        head = linear_product(layout, left, right, copy, rows, keys, scale=scale)
         return [head]
-    return softmax_product(
-        layout, left, right, copy, rows=rows, keys=keys, scale=scale, bound=bound
-    )
+    return softmax_product(layout, left, right, copy, rows, keys, scale=scale, bound=bound)
