@@ -198,7 +198,7 @@ class _Compiler:
     def _product(
         self, head: Head, left: _Factor, right: _Factor, shape: tuple[int, int, int]
     ) -> _Factor:
-        """Product (r, k) @ (k, c), summed as by `ordered_matmul` or, of a hard head, in any order."""
+        """Product (r, k) @ (k, c), summed as by `ordered_matmul`; of a hard head, in any order."""
         if right.fixed and not left.fixed:
             entries = Projection(torch.from_numpy(right.read(self.tape)))
             if picks(entries):  # with one-hot codes one term of each sum remains
