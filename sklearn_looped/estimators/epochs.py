@@ -49,6 +49,7 @@ class ProgrammedTraining(DocumentationLink, BaseEstimator, ABC):
             If the data or a parameter is not valid, before any work; if the descent diverges,
             with the step.
         """
+        self._check_options()
         arrays = self._validate_training(X, y)
         train_together([self], *arrays, [np.arange(len(arrays[0]))])
         return self
@@ -57,6 +58,9 @@ class ProgrammedTraining(DocumentationLink, BaseEstimator, ABC):
     @abstractmethod
     def block_(self) -> Any:
         """Loop body. It is the same for all data, so a pickle holds its declaration only."""
+
+    def _check_options(self) -> None:
+        """Refuse parameters that scikit-learn's constraints do not catch."""
 
     @abstractmethod
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:

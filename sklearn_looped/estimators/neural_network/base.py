@@ -73,6 +73,9 @@ class ProgrammedMLP(ProgrammedTraining):
         """Loop body. It is the same for all data, so a pickle holds its declaration only."""
         return build_block(*self._declaration)
 
+    def _check_options(self) -> None:
+        self._hidden_sizes()
+
     def _encode(self, X: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
         return X, y
 
