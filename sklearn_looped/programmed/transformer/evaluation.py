@@ -32,12 +32,12 @@ class LoopedTransformer:
     Examples
     --------
     >>> from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
-    >>> from sklearn_looped.programmed.transformer.layers import FeedForward, Layer
+    >>> from sklearn_looped.programmed.transformer.layers import make_layer
     >>> from sklearn_looped.programmed.transformer.layout import Layout
     >>> from sklearn_looped.programmed.transformer.primitives import add
     >>> fields, tokens = Layout(one=1, count=1), Layout(memory=2)
-    >>> net = FeedForward(add(fields, {"one": "count"}), fields.width, ("memory",))
-    >>> transformer = LoopedTransformer([Layer((), net)], tokens)
+    >>> layer = make_layer(fields, (), add(fields, {"one": "count"}), ("memory",))
+    >>> transformer = LoopedTransformer([layer], tokens)
     >>> tape = fields.pack(2, one=1, count=[[10], [20]])
     >>> [state[:, 1].tolist() for state in transformer.run(tape, 3)]
     [[11.0, 21.0], [12.0, 22.0], [13.0, 23.0]]

@@ -91,7 +91,7 @@ def at_least(inputs: Terms, k: float, outputs: Terms, on: int) -> list[Unit]:
     >>> layout = Layout(one=1, z=1, flag=1)
     >>> units = at_least(layout.terms(z=1.0), 3, layout.terms(flag=1.0), layout.at("one"))
     >>> X = layout.pack(3, one=1, z=[[2], [3], [4]])
-    >>> FeedForward(units, layout.width, ("memory",))(X)[:, layout.at("flag")].tolist()
+    >>> FeedForward(layout, units, ("memory",))(X)[:, layout.at("flag")].tolist()
     [0.0, 1.0, 1.0]
     """
     units = []
@@ -171,7 +171,7 @@ def code_sum(
     >>> layout = Layout(one=1, scratch=1, a=4, b=4, c=4)
     >>> units = code_sum(layout, {"a": 1, "b": -1}, 0, "c", "scratch")
     >>> X = layout.pack(1, one=1, scratch=1, a=sign_code(9, 4), b=sign_code(3, 4))
-    >>> X = X + FeedForward(units, layout.width, ("scratch",))(X)
+    >>> X = X + FeedForward(layout, units, ("scratch",))(X)
     >>> int(sign_value(X[0, layout["c"]]))
     6
     """
@@ -241,7 +241,7 @@ def select(
     >>> steps = [(2, 1)]  # z >= 2
     >>> units = select(layout, layout.terms(z=1.0), steps, (0, 3), "a", "b", "c", "one")
     >>> X = layout.pack(2, one=1, z=[[1], [2]], a=sign_code(6, 3), b=sign_code(5, 3))
-    >>> sign_value(FeedForward(units, layout.width, ("memory",))(X)[:, layout["c"]]).tolist()
+    >>> sign_value(FeedForward(layout, units, ("memory",))(X)[:, layout["c"]]).tolist()
     [5, 6]
     """
     smallest, largest = limits
