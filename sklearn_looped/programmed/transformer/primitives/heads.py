@@ -262,6 +262,8 @@ def masked_head(
         The mask E. None: `beyond_logits`.
     sink : float or None, default=None
         Logit of the null token for acting rows, which takes a share of them. None: it is masked.
+        Beside one other than 0 the mask of keys is `required_temperature`, and scores of tokens
+        that are no keys must be negative or small.
     **options
         As in `make_head`.
 
@@ -270,12 +272,13 @@ def masked_head(
     head : Head
     """
     far = beyond_logits(layout.dtype) if far is None else far
+    mask = required_temperature(1.0, layout.dtype) if sink else far  # keeps the sink exact
     on = layout.terms(**dict.fromkeys(rows, 1.0))
     off = layout.terms(one=1.0, **dict.fromkeys(rows, -1.0))
-    shown = keys if sink is None else (*keys, "null")
-    mask = layout.terms(one=-far, **dict.fromkeys(shown, far))
-    sunk = [(on, layout.terms(null=sink))] if sink else []
-    dimensions = [*scores, *sunk, (on, mask), (off, layout.terms(null=far))]
+    shown = layout.terms(one=-mask, **dict.fromkeys(keys, mask))
+    if sink is not None:
+        shown |= layout.terms(null=mask + sink)
+    dimensions = [*scores, (on, shown), (off, layout.terms(null=far))]
     return make_head(layout, dimensions, pairs, rows, keys, **options)
 
 
