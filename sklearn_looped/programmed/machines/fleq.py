@@ -62,16 +62,16 @@ class FleqMachine(Machine):
         Why addresses and branches are exact. Flags that are positive but below the smallest
         normal number, 2**-1022 in float64 and 2**-126 in float32, raise.
 
+    Raises
+    ------
+    ValueError
+        If a size is below 1 or the dtype is unknown.
+
     Notes
     -----
     A pointer may point to any cell of the machine and to the place behind the last, which reads
     as an empty cell; so does a cell without a pointer. Counting further, counting up no pointer,
     and storing to no cell raise.
-
-    Raises
-    ------
-    ValueError
-        If a size is below 1 or the dtype is unknown.
 
     References
     ----------
@@ -106,7 +106,15 @@ class FleqMachine(Machine):
     pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
 
     def load(self, program: Program) -> Tensor:
-        """Tape of shape (n_tokens, width) with the program and its data.
+        """Write a program and its data to a tape.
+
+        Parameters
+        ----------
+        program : Program
+
+        Returns
+        -------
+        tape : Tensor of shape (n_tokens, width)
 
         Raises
         ------
@@ -155,7 +163,16 @@ class FleqMachine(Machine):
         return np.pad(np.array(cell.values, dtype=float), (0, n_entries - len(cell.values))) + 0.0
 
     def cells(self, state: Tensor) -> list[Cell]:
-        """Vectors and pointers in the memory of a settled state."""
+        """Return the vectors and pointers in the memory of a settled state.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        cells : list of Cell
+        """
         rows = state[self.tokens["memory"]]
         values = rows[:, self.fields["value"]].tolist()
         pointers = self._addresses(rows[:, self.fields["pointer"]])
@@ -223,6 +240,14 @@ class FleqMachine(Machine):
 
     def disassemble(self, state: Tensor) -> str:
         r"""Return assembly text of the program and the memory on a tape, to assemble again.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        text : str
 
         Examples
         --------

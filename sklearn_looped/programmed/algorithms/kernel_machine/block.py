@@ -4,7 +4,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from sklearn_looped.core.kernel_machine import LEAST_WEIGHT
+from sklearn_looped.core.metric import LEAST_WEIGHT
 from sklearn_looped.programmed.transformer.block import Block
 from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layer, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout

@@ -1,4 +1,0 @@
-from . import csgraph as csgraph
-from . import linalg as linalg
-
-__all__: list[str]
