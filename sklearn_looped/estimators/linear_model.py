@@ -11,10 +11,10 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.linalg import (
-    Array,
     affine,
     exponents,
     moments,

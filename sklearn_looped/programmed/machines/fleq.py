@@ -22,9 +22,13 @@ from sklearn_looped.programmed.machines.fleq_layers import (
     fleq_layers,
     smallest_flag,
 )
-from sklearn_looped.programmed.machines.machine import DTYPES, SCRATCH, Machine, check_sizes
-from sklearn_looped.programmed.transformer.certificate import certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.machines.machine import (
+    DTYPES,
+    SCRATCH,
+    Machine,
+    check_dtype,
+    check_sizes,
+)
 from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code, sign_value
 
 # Address operands of an instruction and the fields that hold them.
@@ -91,16 +95,12 @@ class FleqMachine(Machine):
         dtype: Literal["float64", "float32"] = "float64",
     ) -> None:
         check_sizes(n_memory=n_memory, n_instructions=n_instructions, n_entries=n_entries)
-        if dtype not in DTYPES:
-            raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
-        self.dtype = DTYPES[dtype]
-        self.tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
-        self.fields = fleq_fields(n_code_bits(self.tokens.width), n_entries)
-        layers = fleq_layers(self.fields, self.dtype)
-        self.transformer = LoopedTransformer(layers, self.tokens)
+        check_dtype(dtype)
+        tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
+        fields = fleq_fields(n_code_bits(tokens.width), n_entries).astype(DTYPES[dtype])
         # Codes and indicators are integers of size 1; the other fields hold real numbers.
-        bounds = {name: 1.0 for name in self.fields.names if name not in (*REALS, "positive")}
-        self.certificate = certify(layers, self.fields, bounds, self.dtype)
+        bounds = {name: 1.0 for name in fields.names if name not in (*REALS, "positive")}
+        super().__init__(tokens, fields, fleq_layers(fields), bounds)
 
     assemble = staticmethod(assemble_fleq)
     pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
@@ -149,7 +149,7 @@ class FleqMachine(Machine):
                 row[fields[field]] = code(address, len(program.cells), first_cell, where)
             target = code(instruction.target, len(program.instructions), first, where)
             row[fields["itarget"]] = target
-        return tape.to(self.dtype)
+        return tape
 
     def _entries(self, cell: Cell, address: int) -> NDArray[np.float64]:
         n_entries = self.fields.size("value")
