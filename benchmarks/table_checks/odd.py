@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
 
 N_ROWS, N_QUERIES = 40, 20
+LEAST_ROWS = 10  # that count, for predictions to be good
 LEAST_CORRELATION = 0.8  # of predictions in silence with the truth
 LEAST_OF_LABELS = 0.5  # the same of probabilities
 OF_SCIKIT_LEARN = ("The feature names", "Feature names")  # its own errors, of several lines
@@ -40,7 +41,7 @@ def plain(rng: np.random.Generator) -> tuple[Asked, Any]:
     n = N_ROWS + N_QUERIES
     soil = rng.choice(["clay", "sand", "loam"], n)
     X = pd.DataFrame({"a": rng.normal(size=n), "b": rng.uniform(size=n), "soil": soil})
-    y = 2 * X["a"] - X["b"] + 2 * (X["soil"] == "sand") + 0.05 * rng.normal(size=n)
+    y = 2 * X["a"] - X["b"] + (X["soil"] == "sand") + 0.05 * rng.normal(size=n)
     Q = X[N_ROWS:].reset_index(drop=True)
     return Asked(X[:N_ROWS], y[:N_ROWS].to_numpy(), Q), y[N_ROWS:].to_numpy()
 
@@ -273,8 +274,9 @@ def _fault_of_predictions(found: Any, truth: Any, ask: Asked, said: bool) -> str
     """Finite, of one shape, and in silence as good as the signal allows."""
     if found.shape[0] != len(truth) or not np.isfinite(found.astype(float)).all():
         return f"predictions {found.ravel()[:3]} of shape {found.shape}"
-    nothing_to_learn = np.ptp(found) == 0 or len(ask.y) < N_ROWS
-    if said or nothing_to_learn:
+    weights = np.ones(N_ROWS) if ask.weights is None else np.asarray(ask.weights)
+    n_effective = weights.sum() ** 2 / (weights**2).sum() * len(ask.y) / len(weights)
+    if said or np.ptp(found) == 0 or n_effective < LEAST_ROWS:
         return ""
     found = found.ravel().astype(float) / np.abs(found).max()
     least = LEAST_OF_LABELS if truth.dtype == bool else LEAST_CORRELATION

@@ -58,9 +58,10 @@ class Experts:
             columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
             gate = torch.ones_like(columns).to(y)
             return cls((), _silence(y)._replace(gate=gate), columns, torch.ones_like(X[:, 0]))
-        # Machines learn from every other row: sorted by the target, so that the order is their own.
-        order = torch.argsort(y, dim=1, stable=True)
-        Z = _cells(X).gather(1, order[..., None].expand_as(X))
+        # Machines learn from every other row: sorted, so that the order is the rows' own.
+        cells = _cells(X)
+        order = _sorted_rows(cells, y)
+        Z = cells.gather(1, order[..., None].expand_as(X))
         Y = y.double().gather(1, order)[..., None]
         w = None if weights is None else weights.double().gather(1, order)
         smooth = tuple(kind for kind in search.kinds if kind != STEPS)
@@ -101,6 +102,13 @@ class Experts:
     def read(self, X: Tensor) -> Tensor:
         """Columns that the network reads, (B, n, d) -> (B, n, d')."""
         return X.gather(2, self.columns[:, None].expand(-1, X.shape[1], -1))
+
+
+def _sorted_rows(cells: Tensor, y: Tensor) -> Tensor:
+    """Order of rows by the target, and of equal targets by a mixture of the cells, (B, n)."""
+    factors = torch.arange(1, cells.shape[2] + 1, dtype=cells.dtype, device=cells.device).cos()
+    order = torch.argsort(cells @ factors, dim=1, stable=True)
+    return order.gather(1, torch.argsort(y.gather(1, order), dim=1, stable=True))
 
 
 def _cells(X: Tensor) -> Tensor:
