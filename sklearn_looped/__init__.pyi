@@ -14,6 +14,7 @@ from .estimators.neural_network import ProgrammedMLPRegressor as ProgrammedMLPRe
 from .estimators.sgd import ProgrammedSGDClassifier as ProgrammedSGDClassifier
 from .estimators.sgd import ProgrammedSGDRegressor as ProgrammedSGDRegressor
 from .programmed.machines.fleq import FleqMachine as FleqMachine
+from .programmed.machines.sigmoid_sum import SigmoidSum as SigmoidSum
 from .programmed.machines.subleq import SubleqMachine as SubleqMachine
 
 __version__: str
