@@ -62,7 +62,7 @@ def outcomes(n_programs: int, seed: int = 0) -> Iterator[tuple[str, str]]:
     """Mutated programs of both machines and what became of them."""
     machines: list[tuple[Callable[[str], str], str]] = []
     for machine, names in (
-        (SubleqMachine(40, 90), SUBLEQ),
+        (SubleqMachine(40, 120), SUBLEQ),
         (FleqMachine(60, 90, 8), FLEQ),
     ):
         machines += [(partial(outcome, machine), getattr(programs, name)) for name in names]

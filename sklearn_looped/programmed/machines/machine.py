@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from torch import Tensor
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
 from sklearn_looped.programmed.transformer.certificate import Certificate
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
 from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign_value
@@ -54,6 +55,9 @@ class RunResult:
         Addresses of the program's cells.
     trace : DataFrame or None
         One row an instruction with the columns step, pc, instruction, reads, writes, flag.
+    fault : Fault or None
+        Why the machine stopped where it could not go on; the memory, `pc` and `state` are those
+        before the instruction.
 
     Examples
     --------
@@ -71,6 +75,7 @@ class RunResult:
     state: Tensor
     labels: Mapping[str, int]
     trace: pd.DataFrame | None = None
+    fault: Fault | None = None
 
     def __getitem__(self, label: str) -> Any:
         """Contents of the named cell."""
@@ -154,8 +159,25 @@ class Machine(ABC):
         """Trace entries of one instruction, from (pc, cells) before and after it."""
 
     @abstractmethod
-    def _check(self, state: Tensor) -> None:
-        """Raise if a state of the loop left the exact range; the host only looks at it."""
+    def _is_sound(self, state: Tensor) -> bool:
+        """Whether the last instruction met no fault; the host only looks at the state."""
+
+    @abstractmethod
+    def _fault(self, program: Program, pc: int, state: Tensor) -> tuple[str, Any]:
+        """Reason and value of the fault that instruction `pc` met."""
+
+    def _rewound(self, state: Tensor, pc: NDArray) -> Tensor:
+        """State whose next instruction is `pc` and whose scratchpad is empty but for it.
+
+        A write is made by the loop behind its instruction, so the memory is as it was before.
+        """
+        state = state.clone()
+        kept = self.fields.index("one", "scratch")
+        scratch = torch.zeros_like(state[SCRATCH])
+        scratch[kept] = state[SCRATCH, kept]
+        scratch[self.fields["pc"]] = torch.as_tensor(pc)
+        state[SCRATCH] = scratch
+        return state
 
     def pc(self, state: Tensor) -> int:
         """Return the number of the next instruction."""
@@ -173,8 +195,9 @@ class Machine(ABC):
         evaluation: str = "gather",
         breakpoints: Sequence[str | int] = (),
         trace: bool = False,
+        on_fault: Literal["raise", "return"] = "raise",
     ) -> RunResult:
-        """Loop until the program halts, meets a breakpoint or exceeds the cap.
+        """Loop until the program halts, meets a breakpoint or a fault, or exceeds the cap.
 
         The host writes the tape, compares the program counter with the places to stop, looks
         whether the state is still exact, and reads the memory at the end (at every step of a
@@ -195,6 +218,10 @@ class Machine(ABC):
             Labels or numbers of instructions to stop at, before they are executed.
         trace : bool, default=False
             Record every instruction; slower.
+        on_fault : {"raise", "return"}, default="raise"
+            What to do where an instruction has no result: a value outside of a function's domain,
+            an overflow, a pointer to no cell. "return": the result holds the fault, and all
+            else as it was before the instruction.
 
         Returns
         -------
@@ -202,9 +229,11 @@ class Machine(ABC):
 
         Raises
         ------
+        MachineFaultError
+            At a fault, unless it is to be returned; a ValueError that holds the fault.
         ValueError
-            If the program does not fit the machine, a parameter or the state is not one of this
-            machine's, or a value leaves its exact range.
+            If the program does not fit the machine, or a parameter or the state is not one of this
+            machine's.
         MemoryError
             If the tape of a machine of this size needs more memory than there is.
 
@@ -215,7 +244,7 @@ class Machine(ABC):
         """
         program = self.assemble(program) if isinstance(program, str) else program
         tape = self.load(program)
-        self._check_run(tape if state is None else state, max_loops, evaluation)
+        self._check_run(tape if state is None else state, max_loops, evaluation, on_fault)
         stops = self._stops(program, breakpoints)
 
         def until(current: Tensor) -> bool:
@@ -225,18 +254,29 @@ class Machine(ABC):
         n_loops = 0
         stopped = until(tape) if state is None else self.pc(state) == program.halt
         state = tape if state is None else state
+        fault = None
         if not stopped:
+            at = self._read(state, SCRATCH, "pc").copy()
             before = (self.pc(state), self.cells(self.settle(state))) if trace else None
             loop = self.transformer.run(state, max_loops, evaluation=evaluation, until=until)
             for state in loop:
                 n_loops += 1
-                self._check(state)
+                if not self._is_sound(state):
+                    before_it = self._rewound(state, at)
+                    pc = self.pc(before_it)
+                    reason, value = self._fault(program, pc, state)
+                    fault = Fault(reason, value, program.describe(pc), pc, n_loops)
+                    state = before_it
+                    break
+                at = self._read(state, SCRATCH, "pc").copy()
                 if before is not None:
                     after = (self.pc(state), self.cells(self.settle(state)))
                     rows.append({"step": n_loops, **self._describe(program, before, after)})
                     before = after
+        if fault is not None and on_fault == "raise":
+            raise MachineFaultError(fault)
         state = self.settle(state)
-        if not until(state):
+        if fault is None and not until(state):
             warnings.warn(
                 f"The program has not halted after n_loops={n_loops} loops; raise max_loops, or "
                 "continue from result.state.",
@@ -246,18 +286,21 @@ class Machine(ABC):
         return RunResult(
             cells=self.cells(state),
             pc=self.pc(state),
-            halted=self.pc(state) == program.halt,
+            halted=fault is None and self.pc(state) == program.halt,
             n_loops=n_loops,
             state=state,
             labels=program.labels,
             trace=pd.DataFrame(rows, columns=TRACE_COLUMNS) if trace else None,
+            fault=fault,
         )
 
-    def _check_run(self, state: Tensor, max_loops: int, evaluation: str) -> None:
+    def _check_run(self, state: Tensor, max_loops: int, evaluation: str, on_fault: str) -> None:
         if max_loops < 1:
             raise ValueError(f"Got max_loops={max_loops!r}, expected at least 1.")
         if evaluation not in EVALUATIONS:
             raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
+        if on_fault not in ("raise", "return"):
+            raise ValueError(f"Got on_fault={on_fault!r}, expected 'raise' or 'return'.")
         shape = (self.tokens.width, self.fields.width)
         if state.shape != shape or state.dtype != self.dtype:
             raise ValueError(

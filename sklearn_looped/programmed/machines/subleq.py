@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sklearn_looped.programmed.machines.assembler import Program
-from sklearn_looped.programmed.machines.machine import DTYPES, Machine, check_sizes
+from sklearn_looped.programmed.machines.machine import DTYPES, SCRATCH, Machine, check_sizes
 from sklearn_looped.programmed.machines.paper_subleq import paper_fields, paper_layers
 from sklearn_looped.programmed.machines.subleq_assembler import (
     Instruction,
@@ -37,8 +37,7 @@ class SubleqMachine(Machine):
     n_bits : int, default=16
         Bits of a cell; values lie in [-2**(n_bits-1), 2**(n_bits-1) - 1].
     cells : {"bits", "integer"}, default="bits"
-        Two's complement codes that wrap around, or one number a cell: a narrower state, and a
-        result out of range raises.
+        Two's complement codes, or one number a cell, which makes a narrower state.
     dtype : {"float64", "float32"}, default="float64"
         Data type of weights and state.
     paper_layout : bool, default=False
@@ -49,6 +48,10 @@ class SubleqMachine(Machine):
     temperature : float or None, default=None
         Factor of the attention scores, above 0. None: the smallest power of two that makes
         every read exact in `dtype`.
+    overflow : {"trap", "wrap"} or None, default=None
+        What a result beyond the cells does: stop the machine with a fault, or wrap around as two's
+        complement does. The network marks it either way. None: "wrap" in the paper's form, which
+        cannot trap, and "trap" otherwise; ``cells="integer"`` cannot wrap.
 
     Attributes
     ----------
@@ -86,8 +89,10 @@ class SubleqMachine(Machine):
         dtype: Literal["float64", "float32"] = "float64",
         paper_layout: bool = False,
         temperature: float | None = None,
+        overflow: Literal["trap", "wrap"] | None = None,
     ) -> None:
         _check_sizes(n_memory, n_instructions, n_bits, cells, dtype, paper_layout)
+        self.overflow = _check_overflow(overflow, cells, paper_layout)
         _check_temperature(temperature, DTYPES[dtype])
         self.n_bits, self.dtype, self._bits = n_bits, DTYPES[dtype], cells == "bits"
         null = {} if paper_layout else {"null": 1}
@@ -163,13 +168,24 @@ class SubleqMachine(Machine):
 
     def cells(self, state: Tensor) -> list[int]:
         """Integers in the memory of a settled state; raises if one is out of range."""
-        self._check(state)
+        self._check_range(state)
         values = self._read(state, self.tokens["memory"], "value")
         if self._bits:
             return sign_value(values, signed=True).tolist()
         return [int(value) for value in values[:, 0]]
 
-    def _check(self, state: Tensor) -> None:
+    def _is_sound(self, state: Tensor) -> bool:
+        return self.overflow == "wrap" or not self._read(state, SCRATCH, "overflow")[0]
+
+    def _fault(self, program: Program, pc: int, state: Tensor) -> tuple[str, Any]:
+        values = self.cells(state)  # the result is not written yet
+        a, b, _ = program.instructions[pc]
+        low, high = self._range
+        advice = "declare more bits" + (", or overflow='wrap'" if self._bits else "")
+        reason = f"cells of n_bits={self.n_bits} hold integers from {low} to {high}; {advice}"
+        return reason, values[b] - values[a]
+
+    def _check_range(self, state: Tensor) -> None:
         if self._bits:
             return
         values = self._read(state, self.tokens["memory"], "value")
@@ -177,7 +193,8 @@ class SubleqMachine(Machine):
         if (bad := (values < low) | (values > high)).any():
             raise ValueError(
                 f"Got a result of {values[bad][0]:.0f}, but cells of n_bits={self.n_bits} hold "
-                f"integers from {low} to {high}; declare more bits, or cells='bits' to wrap around."
+                f"integers from {low} to {high}; declare more bits, or overflow='wrap' with "
+                "cells='bits'."
             )
 
     def _describe(
@@ -230,6 +247,20 @@ def _check_sizes(
         raise ValueError(f"Got cells={cells!r}, expected {expected}.")
     if dtype not in DTYPES:
         raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
+
+
+def _check_overflow(
+    overflow: Literal["trap", "wrap"] | None, cells: str, paper_layout: bool
+) -> Literal["trap", "wrap"]:
+    if overflow is None:
+        return "wrap" if paper_layout else "trap"
+    if overflow not in ("trap", "wrap"):
+        raise ValueError(f"Got overflow={overflow!r}, expected 'trap', 'wrap' or None.")
+    if paper_layout and overflow == "trap":
+        raise ValueError("Got overflow='trap' with paper_layout, which wraps; use overflow='wrap'.")
+    if cells == "integer" and overflow == "wrap":
+        raise ValueError("Got overflow='wrap' with cells='integer'; use cells='bits'.")
+    return overflow
 
 
 def _check_temperature(temperature: float | None, dtype: torch.dtype) -> None:
