@@ -11,7 +11,7 @@ import numpy as np
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.machines import programs
 
-FLEQ = ("BUBBLE_SORT", "LINEAR_SGD", "REVERSE", "SEARCH", "CALCULATOR")
+FLEQ = ("BUBBLE_SORT", "LINEAR_SGD", "REVERSE", "SEARCH")
 SUBLEQ = ("ADD", "FACTORIAL", "FIBONACCI", "MULTIPLY", "SORT", "SQUARE_ROOT")
 PIECES = (
     "#", "#5", "#-1", "#nan", "#1e999", "x", "x+1", "list+2", "x+99", "+", "x+" + "9" * 30, "end",

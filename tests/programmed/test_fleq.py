@@ -1,5 +1,4 @@
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -57,23 +56,6 @@ def test_bubble_sort(seed):
     values = np.random.default_rng(seed).integers(-3, 4, size=4).astype(float).tolist()
     result = run_both(programs.BUBBLE_SORT, list=values)
     assert scalars(result.block("list", 4)) == sorted(values)
-
-
-@pytest.mark.parametrize(("x", "y"), [(7.5, 2.0), (0.13, 9.9), (4.0, 0.1), (10.0, 3.0)])
-def test_calculator(x, y):
-    data = programs.calculator_data(0.1, 10, 12)
-    expected = [x + y, x - y, x * y, x / y, math.sqrt(x)]
-    for operation, value in enumerate(expected):
-        result = run_both(programs.CALCULATOR, 12, x=x, y=y, operation=operation, **data)
-        assert result["z"].values[0] == pytest.approx(value, rel=1e-14)
-
-
-def test_calculator_starts_from_sigmoid_sums_good_enough_for_newton():
-    data = programs.calculator_data(0.1, 10, 12)
-    x = np.geomspace(0.1, 10, 999)
-    hidden = 1 / (1 + np.exp(-(np.outer(x, data["slopes"]) + data["offsets"])))
-    assert np.abs(hidden @ data["inverse"] * x - 1).max() < 0.05
-    assert np.abs(hidden @ data["rsqrt"] * np.sqrt(x) - 1).max() < 0.05
 
 
 def test_linear_sgd_is_stochastic_gradient_descent():
@@ -143,8 +125,6 @@ def test_weights_do_not_depend_on_the_program():
     before = machine.transformer.fingerprint()
     machine.run(programs.REVERSE)
     machine.run(programs.BUBBLE_SORT)
-    data = programs.calculator_data(0.1, 10, 12)
-    machine.run(assemble_fleq(programs.CALCULATOR).with_data(operation=3, **data))
     assert machine.transformer.fingerprint() == before
 
 
@@ -179,7 +159,7 @@ def test_no_halt_warns_and_breakpoints_stop():
     assert (stop.pc, stop.halted, stop["x"].values[0]) == (1, False, 1)
 
 
-@pytest.mark.parametrize("text", [programs.BUBBLE_SORT, programs.REVERSE, programs.CALCULATOR])
+@pytest.mark.parametrize("text", [programs.BUBBLE_SORT, programs.REVERSE])
 def test_disassembled_text_assembles_to_the_same_tape(text):
     program = assemble_fleq(text)
     machine = FleqMachine(len(program.cells), len(program.instructions), 2)

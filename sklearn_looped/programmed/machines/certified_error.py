@@ -31,6 +31,11 @@ class Bounds(NamedTuple):
     slope: float
 
 
+def chebyshev(n: int) -> NDArray[np.float64]:
+    """Chebyshev points of [-1, 1], from left to right."""
+    return -np.cos(np.pi * (np.arange(n) + 0.5) / n)
+
+
 class Target:
     """A function of one variable on an interval, and bounds of it.
 
@@ -54,6 +59,7 @@ class Target:
 
     def __init__(self, f: Function, low: float, high: float, curvature: float | None = None):
         self.f, self.low, self.high, self.curvature = f, low, high, curvature
+        self._samples: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def values(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Finite values of f at the points x; raises where there are none."""
@@ -65,6 +71,14 @@ class Target:
                 f"for each; change the interval [{self.low:g}, {self.high:g}] or the function."
             )
         return y
+
+    def sample(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Chebyshev points of the interval, its ends, and f there."""
+        if n not in self._samples:
+            middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+            x = np.concatenate([[self.low], middle + half * chebyshev(n), [self.high]])
+            self._samples[n] = x, self.values(x)
+        return self._samples[n]
 
     def series(self, low: NDArray[np.float64], high: NDArray[np.float64], order: int) -> Taylor:
         """Taylor series of f on intervals."""

@@ -25,6 +25,7 @@ from sklearn_looped.programmed.machines.functions import (
     FleqFunction,
     check_functions,
     cost,
+    domain_of,
     operands_of,
 )
 from sklearn_looped.programmed.machines.machine import DTYPES, SCRATCH, Machine, check_sizes
@@ -129,7 +130,7 @@ class FleqMachine(Machine):
         self.certificate = replace(certificate, functions=costs)
         if self.functions:  # the text may name them
             assemble = partial(assemble_fleq, operations=self.operations)
-            self.assemble = assemble  # type: ignore[method-assign]
+            self.assemble = assemble
 
     assemble = staticmethod(assemble_fleq)
     pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
@@ -146,6 +147,7 @@ class FleqMachine(Machine):
         tape = self._blank_tape(program)
         fields, n_code = self.fields, self.fields.size("pc")
         first, first_cell = self.tokens["program"].start, self.tokens["memory"].start
+        codes = torch.as_tensor(sign_code(np.arange(self.tokens.width + 1), n_code))
 
         def code(address: int, size: int, offset: int, where: str) -> Tensor:
             if not 0 <= address < size:
@@ -153,7 +155,7 @@ class FleqMachine(Machine):
                     f"Got address {address} in {where}, expected 0 to {size - 1}; positions have "
                     f"{n_code} bits."
                 )
-            return torch.as_tensor(sign_code(address + offset, n_code))
+            return codes[address + offset]
 
         for address, cell in enumerate(map(as_cell, program.cells)):
             row = tape[first_cell + address]
@@ -213,7 +215,7 @@ class FleqMachine(Machine):
             operand = float(self._read(state, row, "value")[0])
             if instruction.operation == "trap":
                 return "the program traps", operand
-            low, high = self.functions[instruction.operation].domain
+            low, high = domain_of(self.functions[instruction.operation])
             return f"{instruction.operation} takes numbers from {low:g} to {high:g}", operand
         if not np.isfinite(self._read(state, SCRATCH, "result")).all():
             return f"the result is beyond the range of {self.certificate.dtype}", None

@@ -1,6 +1,6 @@
 """Assembly of the FLEQ machine: text to program and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,7 +64,7 @@ def as_cell(value: Any) -> Cell:
     return Cell(tuple(np.atleast_1d(np.asarray(value, dtype=float)).tolist()))
 
 
-def assemble_fleq(text: str, operations: Mapping[str, str] = OPERATIONS) -> Program:
+def assemble_fleq(text: str, operations: dict[str, str] = OPERATIONS) -> Program:
     r"""Assemble FLEQ text.
 
     Operations, each with two optional operands ``flag, target`` behind: go to the target if the
@@ -91,7 +91,7 @@ def assemble_fleq(text: str, operations: Mapping[str, str] = OPERATIONS) -> Prog
     Parameters
     ----------
     text : str
-    operations : mapping of str to str, default=OPERATIONS
+    operations : dict of str to str, default=OPERATIONS
         Operands of each operation; those of a `FleqMachine` with functions of its own are its
         `operations`.
 
@@ -175,7 +175,7 @@ def _resolve(cell: Cell | _Pointer, assembly: Assembly) -> Cell:
 def write_fleq(
     instructions: Sequence[Instruction],
     cells: Sequence[Cell],
-    operations: Mapping[str, str] = OPERATIONS,
+    operations: dict[str, str] = OPERATIONS,
 ) -> str:
     """Text of a program whose last instruction is the end of file; `assemble_fleq` reads it."""
     names = {i: f"m{i}" for i in range(len(cells))}

@@ -1,6 +1,7 @@
 """Functions of one's own as instructions of the FLEQ machine: what they are and what they cost."""
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -234,12 +235,11 @@ def apply_function(function: FleqFunction, x: Sequence[float], y: Sequence[float
     return [float(function(x[0]))]
 
 
-def in_domain(function: FleqFunction, x: float) -> bool:
-    """Whether a function is defined for a first operand that begins with x."""
+def domain_of(function: FleqFunction) -> tuple[float, float]:
+    """Interval of the operand; all numbers for a matrix function."""
     if isinstance(function, MatrixProduct | Transposition):
-        return True
-    low, high = function.domain
-    return low <= x <= high
+        return -math.inf, math.inf
+    return function.domain
 
 
 def _sum_in_order(terms: Iterable[float]) -> float:

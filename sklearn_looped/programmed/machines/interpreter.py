@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
-from sklearn_looped.programmed.machines.functions import FleqFunction, apply_function, in_domain
+from sklearn_looped.programmed.machines.functions import FleqFunction, apply_function, domain_of
 
 
 def interpret_subleq(
@@ -100,7 +100,10 @@ def interpret_fleq(
 
 
 def _defined(function: FleqFunction | None, x: Cell) -> bool:
-    return function is None or in_domain(function, x.values[0])
+    if function is None:
+        return True
+    low, high = domain_of(function)
+    return low <= x.values[0] <= high
 
 
 def _apply(operation: str, x: Cell, y: Cell, memory: list[Cell]) -> Cell:

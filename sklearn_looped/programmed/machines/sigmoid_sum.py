@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
-from sklearn_looped.programmed.machines.certified_error import Bounds, Function, Target
+from sklearn_looped.programmed.machines.certified_error import Bounds, Function, Target, chebyshev
 from sklearn_looped.programmed.machines.taylor import Taylor, logistic
 
 LARGEST_BOUND = 2.0**960  # of an interval: the machine subtracts it from any operand
@@ -304,12 +304,7 @@ def _least_squares(
     """Largest error on a grid, rounding included, and the parameters."""
     low, high = target.low, target.high
     middle, half = (low + high) / 2, (high - low) / 2
-
-    def chebyshev(n: int) -> NDArray[np.float64]:
-        return -np.cos(np.pi * (np.arange(n) + 0.5) / n)
-
-    x = np.concatenate([[low], middle + half * chebyshev(max(128, 4 * n_terms)), [high]])
-    y = target.values(x)
+    x, y = target.sample(max(64, 4 * n_terms))
     slope = steepness / (high - low)
     offsets = -slope * (middle + (1 + margin) * half * chebyshev(n_terms))
     design = np.hstack([_sigmoid(slope * x[:, None] + offsets), np.ones((len(x), 1))])

@@ -13,13 +13,12 @@ Examples
 42
 """
 
+from sklearn_looped.programmed.machines.programs.calculator import CALCULATOR
 from sklearn_looped.programmed.machines.programs.fleq import (
     BUBBLE_SORT,
-    CALCULATOR,
     LINEAR_SGD,
     REVERSE,
     SEARCH,
-    calculator_data,
     linear_sgd,
 )
 from sklearn_looped.programmed.machines.programs.subleq import (
@@ -43,6 +42,5 @@ __all__ = [
     "SEARCH",
     "SORT",
     "SQUARE_ROOT",
-    "calculator_data",
     "linear_sgd",
 ]
