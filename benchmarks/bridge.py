@@ -23,7 +23,8 @@ from report import report
 from sklearn_looped.bridge import DescentConfig, DescentNetwork
 from sklearn_looped.learned.priors import IllConditionedLinearPrior
 from sklearn_looped.learned.training.held_out import HELD_OUT
-from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
 D, S, Q = 8, 128, 16

@@ -33,17 +33,17 @@ FORMS = ("both", "experts alone", "loop alone")
 @torch.inference_mode()
 def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[str, torch.Tensor]:
     """One member's output (1, q, n_outputs) in each form."""
-    cells, opinions = member.queries(X)
+    (cells, opinions), support = member.queries(X), member.support
     silent = torch.ones(1, N_EXPERTS, dtype=torch.bool)
     mixture = torch.softmax(-network.readout.sharpness * opinions.error.log()[:, None], -1)
     expected = (mixture * opinions.prediction).sum(-1, keepdim=True)
     outputs = {"experts alone": expected.expand(-1, -1, 1 + network.config.n_quantiles)}
     for form, known, asked in (
-        ("both", member.opinions, opinions),
-        ("loop alone", silenced(member.opinions, silent), silenced(opinions, silent)),
+        ("both", support.opinions, opinions),
+        ("loop alone", silenced(support.opinions, silent), silenced(opinions, silent)),
     ):
         n_loops = network.config.n_loops
-        memory = network.encode_support(member.cells, member.y, n_loops, member.weights, known)
+        memory = network.encode_support(support.cells, support.y, n_loops, support.weights, known)
         *_, last = network.predict_queries(cells, memory, asked)
         outputs[form] = last.output
     return {form: member.decode(output, False) for form, output in outputs.items()}
@@ -55,11 +55,10 @@ def run(task_id: int, fold: int, n_rows: int, cache: str | None) -> list[dict[st
     y = target.to_numpy("float64")
     train, test = fold_rows(task, fold, n_rows)
     model = LoopedICLRegressor(max_support=n_rows, random_state=0).fit(X.iloc[train], y[train])
-    queries = model._encoder.transform(X.iloc[test])
+    queries = model.predictor_.encoder.transform(X.iloc[test])
     network = WEIGHTS.network
-    members = [
-        Member.fit(v, model._ensemble.support, network.config) for v in model._ensemble.views
-    ]
+    predictor = model.predictor_
+    members = [Member.fit(v, predictor.support, network.config) for v in predictor.views]
     each = [predictions(network, member, queries) for member in members]
     importance = [member.importance() for member in members]
     row = {"task": task_id, "dataset": dataset, "fold": fold, "weights": WEIGHTS.digest}

@@ -31,7 +31,8 @@ from training_speed import RECIPE
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import SyntheticTables
-from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.prompts import PromptStream
 
 CASES = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
 N_EXCHANGES = 30

@@ -35,7 +35,7 @@ from tqdm.auto import tqdm
 from sklearn_looped.learned.model import blocks
 from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import SyntheticTables
-from sklearn_looped.learned.training import metatrain
+from sklearn_looped.learned.training import metatrain, trainer
 from sklearn_looped.learned.training.recipe import Recipe
 
 RECIPE = Recipe(1, n_features=(8, 8), n_support=(96, 96), n_query=64, n_loops=(7, 7))
@@ -49,7 +49,7 @@ GELU = SimpleNamespace(**vars(F) | {"relu": partial(F.gelu, approximate="tanh")}
 BEFORE = {  # what a module's name was before
     "GELU": (blocks, "F", GELU),
     "fused attention": (blocks, "attend", partial(F.scaled_dot_product_attention, scale=1.0)),
-    "float32": (metatrain, "training_dtype", lambda device: torch.float32),
+    "float32": (trainer, "training_dtype", lambda device: torch.float32),
 }
 PARTS = {  # ranges that torch itself names in a profile
     "Optimizer.step": "optimiser",

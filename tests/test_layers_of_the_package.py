@@ -19,6 +19,7 @@ UNSEEN = {  # package -> packages that none of its files may import
     "bridge": "estimators inspection cli",
     "estimators": "inspection cli",
 }
+UNTRAINED = "estimators inspection"  # who predicts from shipped weights imports no training
 
 
 @pytest.mark.parametrize(("package", "unseen"), UNSEEN.items())
@@ -30,3 +31,11 @@ def test_imports_point_down_only(package, unseen):
         )
         for name in imports:
             assert not any(f"{name}.".startswith(f"{each}.") for each in unseen.split()), file
+
+
+@pytest.mark.parametrize("package", UNTRAINED.split())
+def test_training_is_imported_only_where_it_is_asked_for(package):
+    folder = Path(sklearn_looped.__file__).parent / package
+    for file in folder.rglob("*.py"):
+        at_the_top = r"^(?:from|import) sklearn_looped\.learned\.training"
+        assert not re.search(at_the_top, file.read_text(), re.M), file

@@ -28,8 +28,9 @@ from prompts import Stepped, Task, errors, looped
 from report import print_table
 from tqdm.auto import tqdm
 
-from sklearn_looped.learned.model.network import PRESETS, LoopedNetwork, NetworkConfig
-from sklearn_looped.learned.priors import NetworkLayersPrior
+from sklearn_looped.learned.model.config import PRESETS, NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.priors.representation import NetworkLayersPrior
 from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.training.recipe import Recipe
 

@@ -17,7 +17,7 @@ from prompts import (
 from torch import Tensor
 
 from sklearn_looped.core.device import seeded_generator
-from sklearn_looped.learned.priors import (
+from sklearn_looped.learned.priors.representation import (
     AutoregressivePrior,
     NetworkLayersPrior,
     RepresentationPrior,

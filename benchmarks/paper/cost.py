@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from sklearn_looped.core.device import seeded_generator, training_dtype
 from sklearn_looped.learned.model.network import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.training.metatrain import PromptStream
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
 TRAINING, ANSWERING = "training, a prompt", "1,000 queries of one support"

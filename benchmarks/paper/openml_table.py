@@ -25,7 +25,7 @@ from evidence import interval, verdict
 from openml_prompts import ARMS, N_FEATURES, Prompts, Table, correct, pool, read_sets
 from tqdm.auto import tqdm
 
-from sklearn_looped.learned.model.network import PRESETS
+from sklearn_looped.learned.model.config import PRESETS
 from sklearn_looped.learned.priors import OwnTables, Prior
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.recipe import Recipe

@@ -31,7 +31,7 @@ from evidence import (
 from function_classes import CLASSES, FAST, SPARSITIES, D, Errors, FunctionClass
 from prompts import Method, Task, errors, standardised
 
-from sklearn_looped.learned.model.network import PRESETS, NetworkConfig
+from sklearn_looped.learned.model.config import PRESETS, NetworkConfig
 from sklearn_looped.learned.priors import SparseLinearPrior
 from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.training.recipe import Recipe

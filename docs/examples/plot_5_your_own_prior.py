@@ -24,7 +24,7 @@ import torch
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import save_checkpoint
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.recipe import Recipe
 

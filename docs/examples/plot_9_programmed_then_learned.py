@@ -19,7 +19,8 @@ import torch
 
 from sklearn_looped.bridge import DescentConfig
 from sklearn_looped.learned.priors import IllConditionedLinearPrior
-from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
 config = DescentConfig(n_features=6, newton=True, trained=("step_size", "whitening"))

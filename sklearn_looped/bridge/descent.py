@@ -231,15 +231,13 @@ class DescentNetwork(nn.Module):
         prompt = self._prompt(X.double(), y.double())
         values = torch.cat([self._numbers().flatten(), self.preconditioner.flatten()])
         weights = self._layers.weights(values)
-        n_frozen = max(0, n_loops - (n_grad_loops or n_loops))
-        state, outputs = None, []
-        if n_frozen:
-            with torch.no_grad():
-                *_, state = run_loop(lambda z: self._layers(z, weights), prompt, n_frozen)
         states = run_loop(
-            lambda z: self._layers(z, weights), prompt, n_loops - n_frozen, state=state
+            lambda z: self._layers(z, weights),
+            prompt,
+            n_loops,
+            window=window,
+            n_grad_loops=n_grad_loops,
         )
-        for loop, tokens in enumerate(states, n_frozen + 1):
-            if loop > n_loops - window:  # a view would keep all of the tokens
-                outputs.append(tokens[:, y.shape[1] :, self._fields["prediction"]].clone())
-        return torch.stack(outputs)
+        queries, field = slice(y.shape[1], None), self._fields["prediction"]
+        # Copies: a view would keep all of the tokens.
+        return torch.stack([tokens[:, queries, field].clone() for tokens in states])

@@ -21,7 +21,7 @@ from sklearn_looped.learned.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import PRIORS, OwnTables, Prior
 from sklearn_looped.learned.training.on_demand import MAX_FEATURES, MAX_SUPPORT, configuration
 from sklearn_looped.learned.training.recipe import Recipe

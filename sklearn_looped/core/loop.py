@@ -1,7 +1,9 @@
 """The loop: one block applied again and again to its own output and the prompt."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import nullcontext
 
+import torch
 from torch import Tensor
 
 Block = Callable[[Tensor], Tensor]
@@ -17,11 +19,12 @@ def run_loop(
     prompt: Tensor,
     n_loops: int,
     *,
-    state: Tensor | None = None,
     inject: Callable[[Tensor, Tensor], Tensor] | None = None,
+    window: int | None = None,
+    n_grad_loops: int | None = None,
     until: Callable[[Tensor], bool] | None = None,
-) -> Iterator[Tensor]:
-    r"""Apply one block again and again and yield every state.
+) -> Generator[Tensor, Tensor | None, None]:
+    r"""Apply one block again and again and yield the state after each pass.
 
     With injection the recursion is that of Yang et al. 2024, Eq. 1,
 
@@ -38,18 +41,23 @@ def run_loop(
         The input tokens, of any shape that `block` takes.
     n_loops : int
         Cap on the number of passes, at least 1. The loop never runs longer.
-    state : Tensor, default=None
-        A state to go on from, as an earlier call yielded it. None: the first pass sees the prompt.
     inject : callable, default=None
         ``inject(state, prompt)`` is what the block sees from the second pass on;
         `add_prompt`, or a normalised form of it. None: the state alone.
+    window : int, default=None
+        T of Yang et al. 2024, Eq. 1: only the states after the last passes are yielded. None: all.
+    n_grad_loops : int, default=None
+        Gradients flow through the last passes only (truncated backpropagation through time).
+        None: through all.
     until : callable, default=None
         Called with each state once it has been yielded; the loop ends when it returns True.
 
     Yields
     ------
     state : Tensor
-        The state after each pass, first to last.
+        The state after each pass, first to last. ``send(staying)``, a mask over the tokens of
+        states (..., n_tokens, width), lets the other tokens leave: the passes that follow are
+        computed for those that stay, which is the same only if tokens do not see one another.
 
     Raises
     ------
@@ -71,14 +79,24 @@ def run_loop(
     [0.5, 0.25, 0.125]
     >>> [float(z) for z in run_loop(halve, torch.tensor(1.0), 3, inject=add_prompt)]
     [0.5, 0.75, 0.875]
+    >>> [float(z) for z in run_loop(halve, torch.tensor(1.0), 3, window=1)]
+    [0.125]
     """
     if n_loops < 1:
         raise ValueError(f"Got n_loops={n_loops!r}, but a loop runs at least once.")
-    for _ in range(n_loops):
-        if state is None:
-            state = block(prompt)
-        else:
-            state = block(state if inject is None else inject(state, prompt))
-        yield state
+    n_silent = n_loops - (window or n_loops)
+    n_frozen = n_loops - (n_grad_loops or n_loops)
+    state: Tensor | None = None
+    for loop in range(n_loops):
+        with torch.no_grad() if loop < n_frozen else nullcontext():
+            if state is None:
+                state = block(prompt)
+            else:
+                state = block(state if inject is None else inject(state, prompt))
+        if loop < n_silent:
+            continue
+        staying = yield state
+        if staying is not None:
+            prompt, state = prompt[..., staying, :], state[..., staying, :]
         if until is not None and until(state):
             return

@@ -162,6 +162,20 @@ def _refuse_complex(values: Any, name: str) -> None:
         )
 
 
+def check_levels(quantiles: Any) -> Array:
+    """Return levels of quantiles, (n_quantiles,); refuse those that are not in (0, 1).
+
+    Raises
+    ------
+    ValueError
+        If there is such a level, or they are no numbers in one dimension.
+    """
+    wanted = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
+    if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
+        raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
+    return wanted
+
+
 def check_bounds(bounds: Any, Y: Array) -> tuple[float, float]:
     """Return what a target can be, infinite for None; refuse what targets of `fit` contradict.
 

@@ -140,19 +140,18 @@ class AttentionDisplay:
         check_is_fitted(looped, "n_loops_")
         X = as_last_step_sees(estimator, X)
         looped = looped.regressor_ if isinstance(looped, LoopedICLRegressorCV) else looped
-        ensemble = looped._ensemble
-        _check_index(member=(member, len(ensemble.views)))
-        _check_index(target=(target, ensemble.support.Y.shape[1]))
+        predictor = looped.predictor_
+        _check_index(member=(member, len(predictor.views)))
+        _check_index(target=(target, predictor.support.Y.shape[1]))
         if head is not None:
-            config = looped._network.config
-            n_heads = config.n_heads * config.n_loop_blocks
+            n_heads = predictor.config.n_heads * predictor.config.n_loop_blocks
             _check_index(head=(head, n_heads))
         by_loop = [
             weights[target].mean(axis=0) if head is None else weights[target, head]
-            for weights in looped._attention(X, member)
+            for weights in looped.attention_by_loop(X, member)
         ]
-        rows = ensemble.views[member].rows
-        support = ensemble.support if rows is None else ensemble.support.take(rows)
+        rows = predictor.views[member].rows
+        support = predictor.support if rows is None else predictor.support.take(rows)
         targets = support.Y[:, target]
         assert support.rows is not None  # `fit` numbers them
         if isinstance(looped, LoopedICLClassifier):

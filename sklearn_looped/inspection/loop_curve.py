@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.estimators.in_context import LoopedICLRegressorCV
 from sklearn_looped.estimators.in_context.base import InContextEstimator
+from sklearn_looped.estimators.in_context.cv import candidate_loops, regressor_of
 from sklearn_looped.inspection.style import (
     BLUE,
     VERMILION,
@@ -257,7 +258,7 @@ def _fitted(estimator: Any, X: Any, y: Any, cv: Any, n_loops: int | None) -> Ite
         return
     looped = last_step(estimator)
     if isinstance(looped, LoopedICLRegressorCV):  # the curve needs no choice on every fold
-        looped = looped._regressor(n_loops or int(looped._candidates()[-1]))
+        looped = regressor_of(looped, n_loops or int(candidate_loops(looped)[-1]))
         if isinstance(estimator, Pipeline):
             looped = Pipeline([*estimator.steps[:-1], (estimator.steps[-1][0], looped)])
         estimator = looped

@@ -24,7 +24,7 @@ def check_whole(config: Any, limits: Mapping[str, tuple[int, int | None]]) -> No
     Examples
     --------
     >>> from sklearn_looped.learned.fields import check_whole
-    >>> from sklearn_looped.learned.model.network import NetworkConfig
+    >>> from sklearn_looped.learned.model.config import NetworkConfig
     >>> check_whole(NetworkConfig(), {"n_loops": (1, 4)})
     Traceback (most recent call last):
     ...

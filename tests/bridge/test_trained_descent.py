@@ -7,7 +7,8 @@ import torch
 from sklearn_looped.bridge import DescentConfig
 from sklearn_looped.bridge.layers import AffineLayers
 from sklearn_looped.learned.priors import IllConditionedLinearPrior
-from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 from sklearn_looped.programmed.algorithms.descent import chebyshev_steps, descend
 from sklearn_looped.programmed.algorithms.linalg.newton import _newton_machine

@@ -31,11 +31,24 @@ def test_injection_adds_the_prompt_before_every_pass_but_the_first():
     assert all(torch.equal(a, b) for a, b in zip(states, (first, second, third), strict=True))
 
 
-def test_a_loop_can_be_continued_from_a_yielded_state():
-    prompt = torch.tensor([1.0, -1.0])
-    whole = list(run_loop(block, prompt, 5, inject=add_prompt))
-    rest = list(run_loop(block, prompt, 3, state=whole[1], inject=add_prompt))
-    assert all(torch.equal(a, b) for a, b in zip(whole[2:], rest, strict=True))
+@pytest.mark.parametrize("inject", [None, add_prompt])
+def test_tokens_that_leave_do_not_show_in_those_that_stay(inject):
+    prompt = torch.tensor([[[1.0, -1.0], [0.5, 2.0], [-3.0, 0.1]]])
+    whole = list(run_loop(block, prompt, 4, inject=inject))
+    states = run_loop(block, prompt, 4, inject=inject)
+    first, second = next(states), next(states)
+    third = states.send(torch.tensor([True, False, True]))
+    fourth = states.send(torch.tensor([False, True]))
+    found, expected = (first, second, third, fourth), (slice(3), slice(3), [0, 2], [2])
+    for one, state, rows in zip(found, whole, expected, strict=True):
+        torch.testing.assert_close(one, state[:, rows])
+
+
+def test_a_window_yields_the_last_states_only():
+    whole = list(run_loop(block, torch.ones(2), 5, inject=add_prompt))
+    for window in (1, 3, 9):
+        last = list(run_loop(block, torch.ones(2), 5, inject=add_prompt, window=window))
+        assert all(torch.equal(a, b) for a, b in zip(last, whole[-window:], strict=True))
 
 
 def test_until_ends_the_loop_after_the_state_it_accepts():
@@ -64,6 +77,16 @@ def test_gradient_flows_through_every_pass():
     *_, last = run_loop(lambda z: weight * z, torch.tensor(1.0), 3)
     last.backward()
     assert weight.grad == pytest.approx(3 * 0.5**2)
+
+
+def test_truncated_gradients_flow_through_the_last_passes_only():
+    weight = torch.tensor(0.5, requires_grad=True)
+    states = list(run_loop(lambda z: weight * z, torch.tensor(1.0), 3, n_grad_loops=2))
+    assert [state.requires_grad for state in states] == [False, True, True]
+    states[-1].backward()
+    assert states[-1] == 0.5**3
+    assert weight.grad == pytest.approx(2 * 0.5**2)
+    assert torch.is_grad_enabled()
 
 
 @pytest.mark.parametrize("n_loops", [0, -1])

@@ -46,7 +46,7 @@ def results(rng_seed=0):
     yield model.predict_quantiles(X)
     yield from model.staged_predict(X[:5])
     yield from predict_many(model, [(X, y, X[:4])])
-    yield from model._attention(X[:2], 0)
+    yield from model.attention_by_loop(X[:2], 0)
     yield LoopedICLClassifier(n_estimators=1).fit(X, y > 0).predict_proba(X)
     yield LoopedICLRegressor(n_estimators=1, n_loops="auto").fit(X, y).predict(X)
 

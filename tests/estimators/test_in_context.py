@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from sklearn_looped.learned.inference import by_loop
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.training import on_demand
 
@@ -200,20 +201,20 @@ def test_prediction_leaves_torchs_modes_alone_and_builds_no_graph(fitted, split)
     next(stages)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-    keys = fitted._memories.members[0][0][1].loops[0][0].keys
+    keys = fitted.predictor_.memories.members[0][0][1].loops[0].loop[0].keys
     assert not keys.requires_grad
 
 
 def test_queries_are_taken_in_chunks_that_do_not_show(fitted, split, monkeypatch):
     whole, sizes = fitted.predict(split[2]), []
-    predict_by_loop = type(fitted._ensemble).predict_by_loop
+    side_by_side = by_loop.side_by_side
 
-    def recording(ensemble, network, memories, X):
+    def recording(memories, network, X):
         sizes.append(len(X))
-        return predict_by_loop(ensemble, network, memories, X)
+        return side_by_side(memories, network, X)
 
-    monkeypatch.setattr("sklearn_looped.learned.inference.ensemble.CHUNK", 25)
-    monkeypatch.setattr(type(fitted._ensemble), "predict_by_loop", recording)
+    monkeypatch.setattr("sklearn_looped.learned.inference.predictor.CHUNK", 25)
+    monkeypatch.setattr(by_loop, "side_by_side", recording)
     assert relative(fitted.predict(split[2]), whole) < 1e-5
     assert sizes == [25, 25, 10]
 

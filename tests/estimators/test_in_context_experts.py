@@ -12,7 +12,7 @@ from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.estimators.in_context import predict_many
 from sklearn_looped.inspection import AttentionDisplay
 from sklearn_looped.learned.checkpoints import save_checkpoint
-from sklearn_looped.learned.inference import ensemble, parts
+from sklearn_looped.learned.inference import members
 from sklearn_looped.learned.inference.experts import Experts
 from sklearn_looped.learned.inference.members import average
 from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
@@ -96,7 +96,7 @@ def test_of_more_columns_than_the_network_reads_the_experts_see_all(path, rng):
     X = rng.normal(size=(90, 40))
     y = X[:, 36:39].sum(axis=1)
     model = LoopedICLRegressor(path, n_estimators=1).fit(X[:70], y[:70])
-    assert len(model._ensemble.views[0].columns) == 40
+    assert len(model.predictor_.views[0].columns) == 40
     assert model.score(X[70:], y[70:]) > 0.8
     order = rng.permutation(40)
     moved = LoopedICLRegressor(path, n_estimators=1).fit(X[:70, order], y[:70])
@@ -135,17 +135,17 @@ def test_experts_are_fitted_target_by_target_where_memory_is_short(
     X, Y, queries, _ = table
     expected = LoopedICLRegressor(path, n_loops=n_loops).fit(X, Y).predict(queries, True, True)
     fits.clear()
-    monkeypatch.setattr(ensemble, "KEPT", 0)
-    monkeypatch.setattr(parts, "PART", 1)
+    monkeypatch.setattr(members, "KEPT", 0)
+    monkeypatch.setattr(members, "PART", 1)
     model = LoopedICLRegressor(path, n_loops=n_loops).fit(X, Y)
     assert fits == []
     for found, known in zip(model.predict(queries, True, True), expected, strict=True):
         np.testing.assert_allclose(found, known, rtol=1e-4, atol=1e-5)
     assert fits == [1] * 3 * 2
-    kept = list(model._attention(queries, 1))
+    kept = list(model.attention_by_loop(queries, 1))
     monkeypatch.undo()
     whole = LoopedICLRegressor(path, n_loops=n_loops).fit(X, Y)
-    for found, known in zip(kept, whole._attention(queries, 1), strict=True):
+    for found, known in zip(kept, whole.attention_by_loop(queries, 1), strict=True):
         np.testing.assert_allclose(found, known, rtol=1e-4, atol=1e-5)
 
 
@@ -185,8 +185,8 @@ def test_members_with_less_error_count_more(path, rng):
     X = rng.normal(size=(120, 12))
     y = np.abs(X[:, 0])
     model = LoopedICLRegressor(path, n_estimators=2).fit(X, y)
-    (plain, _), (whitened, _) = (view[0] for view in model._memories.members)
-    ratio = whitened.opinions.unit().double() / plain.opinions.unit().double()
+    (plain, _), (whitened, _) = (view[0] for view in model.predictor_.memories.members)
+    ratio = whitened.support.opinions.unit().double() / plain.support.opinions.unit().double()
     assert ratio > 1.2
     torch.testing.assert_close(plain.importance() / whitened.importance(), ratio**4)
     zero, one = torch.zeros(1, 3, 2).double(), torch.ones(1, 3, 2).double()

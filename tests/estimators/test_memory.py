@@ -10,8 +10,8 @@ from sklearn.base import clone
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
 from sklearn_looped.core import memory as machine
 from sklearn_looped.estimators.in_context import predict_many
-from sklearn_looped.learned.inference import ensemble, parts
-from sklearn_looped.learned.inference.members import Member
+from sklearn_looped.learned.inference import by_loop, members
+from sklearn_looped.learned.inference.batch import SupportBatch
 from sklearn_looped.learned.model import blocks
 
 CASES = [
@@ -33,18 +33,18 @@ def table(rng):
 @pytest.fixture
 def nothing_kept(monkeypatch):
     """Bounds so low that everything goes in parts; the sizes of the parts that were encoded."""
-    monkeypatch.setattr(ensemble, "KEPT", 0)
-    monkeypatch.setattr(parts, "PART", 2**21)
-    monkeypatch.setattr(parts, "QUERIES", 8)
-    monkeypatch.setattr(parts, "ANSWERS", 3000)
+    monkeypatch.setattr(members, "KEPT", 0)
+    monkeypatch.setattr(members, "PART", 2**21)
+    monkeypatch.setattr(by_loop, "QUERIES", 8)
+    monkeypatch.setattr(by_loop, "ANSWERS", 3000)
     monkeypatch.setattr(blocks, "WORKSPACE", 100_000)
-    sizes, remember = [], Member.remember
+    sizes, remember = [], SupportBatch.remember
 
-    def recording(member, network, n_loops, stream=False):
-        sizes.append((len(member.y), stream))
-        return remember(member, network, n_loops, stream)
+    def recording(support, network, n_loops, stream=False):
+        sizes.append((len(support.y), stream))
+        return remember(support, network, n_loops, stream)
 
-    monkeypatch.setattr(Member, "remember", recording)
+    monkeypatch.setattr(SupportBatch, "remember", recording)
     return sizes
 
 
@@ -74,7 +74,7 @@ def test_predictions_in_parts_are_those_of_all_at_once(kind, settings, table, re
     sizes = request.getfixturevalue("nothing_kept")
     fitted = model.fit(X, y, weights)
     found = answers(fitted, queries)
-    assert fitted._memories.members is None
+    assert fitted.predictor_.memories.members is None
     assert len(sizes) > 0
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
@@ -89,13 +89,13 @@ def test_parts_hold_few_targets_and_stream_what_passes_once(nothing_kept, table,
     model.predict(queries)  # 410 kB a class
     assert nothing_kept == [(4, False)] * (len(nothing_kept))
     nothing_kept.clear()
-    monkeypatch.setattr(parts, "PART", 2**19)
-    monkeypatch.setattr(parts, "QUERIES", 8192)
+    monkeypatch.setattr(members, "PART", 2**19)
+    monkeypatch.setattr(by_loop, "QUERIES", 8192)
     model.predict(queries)
     assert nothing_kept == [(1, True)] * 4
     nothing_kept.clear()
-    monkeypatch.setattr(parts, "PART", 1)  # the loops of one class are too many to keep
-    monkeypatch.setattr(parts, "QUERIES", 10)
+    monkeypatch.setattr(members, "PART", 1)  # the loops of one class are too many to keep
+    monkeypatch.setattr(by_loop, "QUERIES", 10)
     model.predict(queries)
     assert nothing_kept == [(1, True)] * 4 * 2
 
@@ -113,7 +113,7 @@ def test_tables_side_by_side_keep_no_loop_either(table, nothing_kept):
 def test_attention_is_drawn_from_what_is_not_kept(table, nothing_kept, member):
     X, queries, Y, _ = table
     model = LoopedICLRegressor(n_estimators=2, n_loops=3).fit(X, Y[:, 0])
-    weights = list(model._attention(queries, member))
+    weights = list(model.attention_by_loop(queries, member))
     assert [w.shape[2:] for w in weights] == [(20, 50)] * 3
 
 

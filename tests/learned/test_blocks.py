@@ -31,9 +31,9 @@ def test_weights_by_loop_are_those_of_the_blocks_in_a_prediction(tiny_network):
     seen = []
     [block] = tiny_network.loop
     hook = block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    list(tiny_network.predict_queries(X[:, 8:], memory))
+    assert all(step.attention is None for step in tiny_network.predict_queries(X[:, 8:], memory))
     hook.remove()
-    by_loop = list(tiny_network.attention_by_loop(X[:, 8:], memory))
-    assert len(by_loop) == len(seen) == 3
-    for weights, inputs in zip(by_loop, seen, strict=True):
-        assert_close(weights, block.attention(*inputs), rtol=0, atol=0)
+    steps = list(tiny_network.predict_queries(X[:, 8:], memory, attention=True))
+    assert len(steps) == len(seen) == 3
+    for step, inputs in zip(steps, seen, strict=True):
+        assert_close(step.attention, block.attention(*inputs), rtol=0, atol=0)

@@ -20,7 +20,7 @@ from sklearn_looped.learned.checkpoints import (
     registry,
     save_checkpoint,
 )
-from sklearn_looped.learned.model.network import LIMITS, NetworkConfig
+from sklearn_looped.learned.model.config import LIMITS, NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
 from sklearn_looped.learned.tensor_files import tensor_digest
 from sklearn_looped.learned.training.metatrain import meta_train

@@ -11,7 +11,8 @@ from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.model.opinions import N_EXPERTS, N_OPINION_FEATURES, opinion_features
 from sklearn_looped.learned.priors import SyntheticTables
 from sklearn_looped.learned.training.held_out import score_by_loop
-from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
 CONFIG = NetworkConfig(n_features=3, width=32, n_heads=4, n_loops=3, experts=True)

@@ -8,7 +8,8 @@ from sklearn_looped.learned.model.network import NetworkConfig, Step
 from sklearn_looped.learned.model.readout import DistributionLoss, Target
 from sklearn_looped.learned.priors import LinearPrior, SyntheticTables
 from sklearn_looped.learned.training.gate_losses import GateLoss, OuroLoss, exit_distribution
-from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)

@@ -14,11 +14,12 @@ from safetensors.torch import save_file
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior, OwnTables
 from sklearn_looped.learned.training.curve import HeldOutCurve, read_curve
 from sklearn_looped.learned.training.held_out import score_by_loop, squared_error
-from sklearn_looped.learned.training.metatrain import PromptStream, meta_train
+from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)

@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sklearn_looped.learned.model.network import PRESETS, LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import PRESETS, NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 
 
 def prompt(n_support=9, n_query=5, d=4, seed=0):

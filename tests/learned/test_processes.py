@@ -13,7 +13,7 @@ from train_together import NETWORK, RECIPE, single_precision
 
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.training import metatrain
+from sklearn_looped.learned.training import trainer
 from sklearn_looped.learned.training.metatrain import meta_train
 
 TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
@@ -44,7 +44,7 @@ def two_processes(tmp_path_factory):
 def one_process():
     with pytest.MonkeyPatch.context() as patch:
         results = {"bfloat16": meta_train(NETWORK, LinearPrior(), RECIPE)}
-        patch.setattr(metatrain, "training_dtype", single_precision)
+        patch.setattr(trainer, "training_dtype", single_precision)
         return results | {"float32": meta_train(NETWORK, LinearPrior(), RECIPE)}
 
 

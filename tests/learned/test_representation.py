@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_looped.learned.priors import (
+from sklearn_looped.learned.priors import LinearPrior
+from sklearn_looped.learned.priors.representation import (
+    SLOPE,
     AutoregressivePrior,
-    LinearPrior,
     NetworkLayersPrior,
     RepresentationPrior,
 )
-from sklearn_looped.learned.priors.representation import SLOPE
-from sklearn_looped.learned.training.metatrain import PromptStream
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
 FOUND = [RepresentationPrior(noise=0.0), AutoregressivePrior(noise=0.0)]

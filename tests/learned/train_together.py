@@ -9,9 +9,9 @@ import torch
 
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.training import metatrain
+from sklearn_looped.learned.training import trainer
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.pretrain import Pretraining, _train
 from sklearn_looped.learned.training.recipe import Recipe
@@ -47,7 +47,7 @@ def main(folder):
     processes = Processes.joined()
     rank = processes.rank
     results = {"bfloat16": meta_train(NETWORK, LinearPrior(), RECIPE).losses}
-    metatrain.training_dtype = single_precision
+    trainer.training_dtype = single_precision
     run = meta_train(NETWORK, LinearPrior(), RECIPE, verbose=1)
     save_checkpoint(run.network, folder / f"{rank}.safetensors")
     results |= {"float32": run.losses, "n_tables": run.n_tables}

@@ -1,41 +1,28 @@
-"""What the in-context estimators share: keeping a support and running queries over it."""
+"""What the in-context estimators share: they keep a `SupportPredictor` and ask it."""
 
-import copy
+import os
 import warnings
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
-from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError
+from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError, load_checkpoint
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
-from sklearn_looped.learned.inference.constant import ConstantEnsemble, is_constant
-from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
-from sklearn_looped.learned.inference.ensemble import ByLoop, SupportEnsemble
-from sklearn_looped.learned.inference.halting import (
-    ExitRule,
-    Gate,
-    Settled,
-    hold_out,
-    leave_by_rule,
-    thriftiest_loop,
-)
-from sklearn_looped.learned.inference.members import Memories
-from sklearn_looped.learned.inference.views import fit_views
-from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.halting import Exit, most_loops
+from sklearn_looped.learned.inference.many import predict_tables
+from sklearn_looped.learned.inference.predictor import SupportPredictor
 
-MADE_ON_USE = ("_network", "_memories")  # of the fitted attributes, once after unpickling
+LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
 
 class InContextEstimator(DocumentationLink, BaseEstimator):
@@ -60,6 +47,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     device: str
     random_state: int | np.random.RandomState | None
 
+    predictor_: SupportPredictor
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -69,7 +58,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     @property
     def column_kinds_(self) -> dict[str, str]:
         """What each column was read as in `fit`; see `TableEncoder`."""
-        return self._encoder.column_kinds_
+        return self.predictor_.encoder.column_kinds_
 
     @property
     def feature_importances_(self) -> Array:
@@ -84,219 +73,158 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
             If the weights were trained without experts.
         """
         check_is_fitted(self)
-        if not self._checkpoint.network.config.experts:
+        checkpoint = self.predictor_.checkpoint
+        if not checkpoint.network.config.experts:
             raise AttributeError(
-                f"The weights {self._checkpoint.name!r} have no experts, whose metric would say "
-                "how much columns matter. Use the default weights or permutation_importance."
+                f"The weights {checkpoint.name!r} have no experts, whose metric would say how "
+                "much columns matter. Use the default weights or permutation_importance."
             )
-        weights = self._ensemble.column_weights(self._network, self._memories)
-        sums = np.bincount(self._encoder.sources_, weights, self.n_features_in_)
-        return sums / max(sums.sum(), np.finfo(np.float64).tiny)
-
-    def _encode(
-        self, table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
-    ) -> tuple[Support, np.random.RandomState]:
-        """Encode a validated table; rows in an order of their own, repeated ones joined.
-
-        `target` (n,) of `target_type` is what nominal columns of many levels are encoded by.
-        """
-        rng = check_random_state(self.random_state)
-        self._encoder = TableEncoder(target_type)
-        # The encoding's target rides along as a last column while rows are sorted.
-        support = Support(table, np.column_stack([Y, target]), weights, np.arange(len(Y)))
-        if weights is not None:
-            support = support.take(np.flatnonzero(weights > 0))
-        X = self._encoder.fit_transform(support.X, support.Y[:, -1], support.weights)
-        support = support._replace(X=X).merged().in_canonical_order()
-        return support._replace(Y=support.Y[:, :-1]), rng
+        return self.predictor_.importances(self.n_features_in_)
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
-        """Do what `fit` does before the support runs through the network."""
+        """Do what `fit` does before the support runs through the network: set `predictor_`."""
         raise NotImplementedError
 
     def _decode(self, output: Array) -> NDArray[Any]:
         """Prediction (q, ...) from the ensemble's output (T, q, n_outputs)."""
         raise NotImplementedError
 
-    def _keep(self, support: Support, checkpoint: Checkpoint, rng: np.random.RandomState) -> None:
-        """Fit the members' views."""
-        self._checkpoint = checkpoint
-        if self.n_loops == "auto":
-            self._check_gate()
-        self._ensemble = self._fit_ensemble(support, rng)
-        self._spread = _spread(support)
-        self.weights_digest_ = checkpoint.digest
+    def _keep(
+        self,
+        rows: Support,
+        target: Array,
+        target_type: str,
+        weights: Callable[[Support], Checkpoint],
+    ) -> None:
+        """Make the predictor; parameters as those of `SupportPredictor.fit`."""
+        self.predictor_ = SupportPredictor.fit(
+            rows,
+            target,
+            target_type,
+            weights,
+            n_loops=self.n_loops,
+            n_members=self.n_estimators,
+            max_rows=self.max_support,
+            device=self.device,
+            rng=check_random_state(self.random_state),
+        )
+        self.weights_digest_ = self.predictor_.checkpoint.digest
 
     def _warn_of_subsamples(self, stacklevel: int) -> None:
         """Say that members see a part of the rows only, if it is so."""
-        n_rows = len(self._ensemble.support.X)
+        n_rows, n_members = len(self.predictor_.support.X), self.predictor_.n_members
         if n_rows > self.max_support:
             warnings.warn(
-                f"Got {n_rows} rows, more than max_support={self.max_support}: each of "
-                f"the {self._count_members()} members sees a random subsample. Raise max_support "
-                "to use more rows; time grows with its square.",
+                f"Got {n_rows} rows, more than max_support={self.max_support}: each of the "
+                f"{n_members} members sees a random subsample. Raise max_support to use more "
+                "rows; time grows with its square.",
                 stacklevel=stacklevel,
             )
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
-        """Keep the support and run it through the network."""
-        for name in MADE_ON_USE:
-            self.__dict__.pop(name, None)  # an earlier fit's
-        self._prepare(X, y, sample_weight)
+    def _run_support(self) -> None:
+        """Run the support through the network."""
         self._warn_of_subsamples(stacklevel=6)
-        self._held_out_loop = None
-        if self.n_loops == "auto" and self.exit_rule == "holdout":
-            self._held_out_loop = self._choose_loop()
-        self.n_loops_ = self._memories.n_loops
+        self._exit()  # a loop chosen on held-out rows is chosen now
+        self.n_loops_ = self.predictor_.memories.n_loops
 
-    def _fit_ensemble(self, support: Support, rng: np.random.RandomState) -> SupportEnsemble:
-        config = self._checkpoint.network.config
-        # Experts see all columns and choose those that the network reads.
-        max_columns = None if config.experts else config.n_features
-        views = fit_views(support, self._count_members(), max_columns, self.max_support, rng)
-        kind = ConstantEnsemble if is_constant(support.X) else SupportEnsemble
-        return kind(support, views)
+    def _exit(self) -> Exit:
+        """How long queries stay in the loop."""
+        return self.predictor_.exit(self.n_loops, self.exit_rule, self.exit_quantile)
 
-    @cached_property
-    def _network(self) -> LoopedNetwork:
-        """The network on its device."""
-        try:
-            device = choose_device(self.device)
-        except ValueError:  # pickled where there was a GPU, loaded where there is none
-            device = torch.device("cpu")
-        return network_on(device, self._checkpoint)
-
-    @cached_property
-    def _memories(self) -> Memories:
-        """What is kept of the support; made at the first prediction after unpickling."""
-        return self._ensemble.remember(self._network, self._count_loops())
-
-    def _count_members(self) -> int:
-        """Members that `n_estimators` asks for at most."""
-        return self.n_estimators or self._checkpoint.network.config.n_views
-
-    def _count_loops(self) -> int:
-        """Loops that `n_loops` asks for at most."""
-        if self.n_loops is None or self.n_loops == "auto":
-            return self._checkpoint.network.config.n_loops
-        return int(self.n_loops)
-
-    def _choose_loop(self) -> int:
-        """Loop that part of the support, taken as queries, asks for."""
-        support, queries = hold_out(self._ensemble.support)
-        ensemble = self._fit_ensemble(support, check_random_state(0))
-        memories = ensemble.remember(self._network, self._count_loops())
-        by_loop = ensemble.predict_by_loop(self._network, memories, queries.X)
-        return thriftiest_loop([self._losses(outcome.output, queries) for outcome in by_loop])
-
-    def _losses(self, output: Array, queries: Support) -> Array:
-        """Loss of each query, (q,), given the ensemble's output for it."""
-        raise NotImplementedError
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be made again."""
-        state = super().__getstate__()
-        return {name: value for name, value in state.items() if name not in MADE_ON_USE}
-
-    def _memories_for(self, n_loops: int) -> Memories:
-        """Return the support's memory for some loops; run the support again if more than in fit."""
-        if n_loops > self._memories.n_loops:
-            return self._ensemble.remember(self._network, n_loops, self._memories)
-        return self._memories.first(n_loops)
-
-    def _by_chunk(self, X: ArrayLike, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
-        """Yield, for each chunk of the validated queries, its run by loop and its size."""
-        Z = self._encoder.transform(validate_table(self, X, reset=False))
-        memories = self._memories_for(n_loops)
-        size = self._ensemble.queries_at_once(self._network, memories)
-        for start in range(0, len(Z), size):
-            chunk = Z[start : start + size]
-            yield self._ensemble.predict_by_loop(self._network, memories, chunk), len(chunk)
+    def _validated(self, X: ArrayLike) -> Any:
+        """Check that the estimator is fitted, its parameters, and queries X; return the table."""
+        check_is_fitted(self, "n_loops_")
+        self._validate_params()
+        return validate_table(self, X, reset=False)
 
     def _run(self, X: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
         """Output (T, q, n_outputs) of queries and the loop, (q,), that each was taken from."""
-        check_is_fitted(self, "n_loops_")
-        self._validate_params()
-        n_loops = self._loops_taken()
-        parts = [
-            self._take(by_loop, n_queries, n_loops)
-            for by_loop, n_queries in self._by_chunk(X, n_loops)
-        ]
-        outputs, loops = zip(*parts, strict=True)
-        return np.concatenate(outputs, axis=1), np.concatenate(loops)
-
-    def _loops_taken(self) -> int:
-        """Loops that a query takes, at most where a rule decides query by query."""
-        if self.n_loops == "auto" and self.exit_rule == "holdout":
-            return self._held_out_loop or self._choose_loop()
-        if self.n_loops == "auto":
-            self._check_gate()
-        return self._count_loops()
-
-    def _take(
-        self, by_loop: ByLoop, n_queries: int, n_loops: int
-    ) -> tuple[Array, NDArray[np.intp]]:
-        """Output (T, q, n_outputs) of a run, and the loop (q,) that each query leaves it at."""
-        if self.n_loops == "auto" and self.exit_rule != "holdout":
-            return leave_by_rule(by_loop, self._rule(n_queries))
-        *_, last = by_loop
-        return last.output, np.full(n_queries, n_loops)
-
-    def _predict_support(self, folds: NDArray[np.intp]) -> Array:
-        """Output (T, s, n_outputs) of the support rows, each from the rows of the other folds."""
-        support, n_loops = self._ensemble.support, self._loops_taken()
-        parts = []
-        for fold in range(folds.max() + 1):
-            ensemble = self._fit_ensemble(support.take(folds != fold), check_random_state(0))
-            memories = ensemble.remember(self._network, n_loops)
-            queries = support.X[folds == fold]
-            by_loop = ensemble.predict_by_loop(self._network, memories, queries)
-            parts.append(self._take(by_loop, len(queries), n_loops)[0])
-        output = np.empty((len(parts[0]), len(folds), parts[0].shape[2]))
-        for fold, part in enumerate(parts):
-            output[:, folds == fold] = part
-        return output
-
-    def _rule(self, n_queries: int) -> ExitRule:
-        if self.exit_rule == "gate":
-            return Gate(self.exit_quantile, n_queries)
-        return Settled(self._spread, n_queries)
-
-    def _check_gate(self) -> None:
-        if self.exit_rule == "gate" and self._checkpoint.network.gate is None:
-            raise ValueError(
-                f"Got exit_rule='gate', but the weights {self._checkpoint.name!r} have no exit "
-                "gate. Use exit_rule='settled' or 'holdout', or weights with a gate."
-            )
+        table = self._validated(X)
+        return self.predictor_.predict(table, self._exit())
 
     def _stages(self, X: ArrayLike) -> Iterator[Array]:
         """Output (T, q, n_outputs) of queries after every loop."""
-        check_is_fitted(self, "n_loops_")
-        self._validate_params()
-        chunks = [
-            [outcome.output for outcome in by_loop]
-            for by_loop, _ in self._by_chunk(X, self._count_loops())
-        ]
-        for parts in zip(*chunks, strict=True):
-            yield np.concatenate(parts, axis=1)
+        table = self._validated(X)
+        yield from self.predictor_.stages(table, most_loops(self.n_loops, self.predictor_.config))
 
-    def _attention(self, X: ArrayLike, member: int) -> Iterator[Array]:
-        """Weights (T, h, q, s) with which queries attend to one member's support, by loop."""
-        check_is_fitted(self, "n_loops_")
-        self._validate_params()
-        Z = self._encoder.transform(validate_table(self, X, reset=False))
-        memories = self._memories_for(self._count_loops())
-        yield from self._ensemble.attention_by_loop(self._network, memories, Z, member)
+    def attention_by_loop(self, X: ArrayLike, member: int = 0) -> Iterator[Array]:
+        """Show what queries attend to, loop by loop, in one member of the ensemble.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
+        member : int, default=0
+            Member of the ensemble: number of the view in ``predictor_.views``.
+
+        Yields
+        ------
+        weights : ndarray of shape (n_targets, n_heads, n_samples, n_support)
+            Attention weights; over the support they sum to one. A classifier of more than two
+            classes has a target a class.
+        """
+        table = self._validated(X)
+        n_loops = most_loops(self.n_loops, self.predictor_.config)
+        yield from self.predictor_.attention(table, n_loops, member)
 
 
-def network_on(device: torch.device, checkpoint: Checkpoint) -> LoopedNetwork:
-    """Return the network on a device; the loaded one is shared and stays on the CPU."""
-    network = checkpoint.network
-    return network if device.type == "cpu" else copy.deepcopy(network).to(device)
+def predict_many(
+    estimator: InContextEstimator, tables: Iterable[tuple[Any, Any, Any]]
+) -> list[NDArray[Any]]:
+    """Fit and predict many small tables in few passes of the network.
+
+    Each result is that of ``clone(estimator).fit(X, y).predict(X_query)``, or `predict_proba` for
+    a classifier, to rounding; tables of like width share a pass.
+
+    Parameters
+    ----------
+    estimator : LoopedICLRegressor or LoopedICLClassifier
+        Its parameters are used; it is not fitted. `n_loops` must not be "auto".
+    tables : iterable of tuple (X, y, X_query)
+        Support, its target, and queries, as `fit` and `predict` take them.
+
+    Returns
+    -------
+    predictions : list of ndarray
+        One a table: of shape (n_queries,) or (n_queries, n_outputs) for a regressor, of shape
+        (n_queries, n_classes) for a classifier.
+
+    Raises
+    ------
+    ValueError
+        If `n_loops` is "auto", or a table is one that `fit` or `predict` refuses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped import LoopedICLRegressor
+    >>> from sklearn_looped.estimators.in_context import predict_many
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(5, 30, 2))  # five tables
+    >>> tables = [(x[:20], x[:20, 0], x[20:]) for x in X]
+    >>> [prediction.shape for prediction in predict_many(LoopedICLRegressor(), tables)]
+    [(10,), (10,), (10,), (10,), (10,)]
+    """
+    if estimator.n_loops == "auto":
+        raise ValueError(
+            "Got n_loops='auto', but tables that share a pass take the same number of loops. "
+            "Give a number, or None for the weights' own."
+        )
+    models, queries = [], []
+    for X, y, X_query in tables:
+        model = clone(estimator)
+        model._validate_params()
+        model._prepare(X, y, None)
+        model._warn_of_subsamples(stacklevel=3)
+        models.append(model)
+        queries.append(validate_table(model, X_query, reset=False))
+    outputs = predict_tables([model.predictor_ for model in models], queries)
+    return [model._decode(output) for model, output in zip(models, outputs, strict=True)]
 
 
-def check_kind(checkpoint: Checkpoint, *, classifies: bool) -> Checkpoint:
-    """Refuse a regressor's weights in a classifier and the other way round."""
+def load_weights(name_or_path: str | os.PathLike[str], *, classifies: bool) -> Checkpoint:
+    """Load weights; refuse a regressor's in a classifier and the other way round."""
+    checkpoint = load_checkpoint(name_or_path)
     if checkpoint.network.config.classifies != classifies:
         asked, found = ("classifier", "regressor") if classifies else ("regressor", "classifier")
         raise CheckpointError(
@@ -306,10 +234,8 @@ def check_kind(checkpoint: Checkpoint, *, classifies: bool) -> Checkpoint:
     return checkpoint
 
 
-def _spread(support: Support) -> Array:
-    """Weighted standard deviation of each target, (T,); scaled first, against overflow."""
-    largest = np.abs(support.Y).max(axis=0)
-    largest[largest == 0] = 1
-    Y = support.Y / largest
-    mean = np.average(Y, axis=0, weights=support.weights)
-    return largest * np.sqrt(np.average((Y - mean) ** 2, axis=0, weights=support.weights))
+def fits_float32(Y: Array, spread: Array) -> bool:
+    """Whether float32, in which the network computes, holds the digits of targets Y (n, T)."""
+    largest = np.abs(Y).max(axis=0)
+    fits = (largest / LARGE_OFFSET <= spread) & (largest > 1e-30) & (largest < 1e30)
+    return bool(fits.all())

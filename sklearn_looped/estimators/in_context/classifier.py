@@ -13,13 +13,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
-from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
+from sklearn_looped.estimators.in_context.base import InContextEstimator, load_weights
 from sklearn_looped.estimators.validation import validate_labels
-from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.inference.encoding import Array, Support
 
 ARRAYS = 4  # of one number a row and class, which `fit` makes
-TINY = 1e-7  # probabilities are kept this far from 0 and 1 where their logarithm is taken
 
 
 class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
@@ -30,9 +28,9 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     weights again and again over support and queries, as in `LoopedICLRegressor`, and reads the
     log odds of a class off the query's last state [1]_.
 
-    The network tells two classes apart. More are predicted one-vs-rest, and the probabilities are
-    divided by their sum, as `sklearn.multiclass.OneVsRestClassifier` does; all classes run in one
-    pass.
+    The network predicts one of two classes. More are predicted one-vs-rest, and the probabilities
+    are divided by their sum, as `sklearn.multiclass.OneVsRestClassifier` does; all classes run in
+    one pass.
 
     Parameters
     ----------
@@ -75,6 +73,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         Loops the support was run for in `fit`.
     weights_digest_ : str
         sha256 of the configuration and weights used.
+    predictor_ : SupportPredictor
+        Encoder, views, network and the memory of the support.
 
     Raises
     ------
@@ -156,12 +156,13 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         -------
         self
         """
-        self._fit(X, y, sample_weight)
+        self._prepare(X, y, sample_weight)
+        self._run_support()
         return self
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         choose_device(self.device)
-        checkpoint = check_kind(load_checkpoint(self.weights), classifies=True)
+        checkpoint = load_weights(self.weights, classifies=True)
         table, y, weights = validate_labels(self, X, y, sample_weight)
         check_classification_targets(y)
         kept = slice(None) if weights is None else weights > 0
@@ -179,8 +180,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         indicators = label_binarize(codes, classes=np.arange(len(self.classes_))).astype(float)
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
-        support, rng = self._encode(table, indicators, weights, codes.astype(float), kind)
-        self._keep(support, checkpoint, rng)
+        rows = Support(table, indicators, weights)
+        self._keep(rows, codes.astype(float), kind, lambda _: checkpoint)
 
     def _decode(self, output: Array) -> Array:
         """From the probability of each class against the rest, (T, q, 1), to (q, n_classes)."""
@@ -188,10 +189,6 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         if proba.shape[1] == 1:
             return np.column_stack([1 - proba[:, 0], proba[:, 0]])
         return proba / proba.sum(axis=1, keepdims=True)
-
-    def _losses(self, output: Array, queries: Support) -> Array:
-        proba = output[..., 0].T.clip(TINY, 1 - TINY)
-        return -np.log(np.where(queries.Y == 1, proba, 1 - proba)).sum(axis=1)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict the probability of each class for each query.

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, indexable
-from sklearn.utils._metadata_requests import _raise_for_params
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
@@ -114,7 +114,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
-        return self._regressor().__sklearn_tags__()
+        return regressor_of(self).__sklearn_tags__()
 
     @_fit_context(prefer_skip_nested_validation=True)
     @whole_or_not_at_all
@@ -137,12 +137,16 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         -------
         self
         """
-        _raise_for_params(params, self, "fit")
+        if params and not get_config()["enable_metadata_routing"]:
+            raise ValueError(
+                f"Got {', '.join(params)}, which is metadata for the splitter. Call "
+                "sklearn.set_config(enable_metadata_routing=True) first."
+            )
         routed = process_routing(self, "fit", **params) if params else None
-        self.candidates_ = self._candidates()
+        self.candidates_ = candidate_loops(self)
         X = to_table(X)
         # A first fit on all rows checks the data before the work begins.
-        self.regressor_ = self._regressor(1).fit(X, y, sample_weight)
+        self.regressor_ = regressor_of(self, 1).fit(X, y, sample_weight)
         X, y, sample_weight = indexable(X, y, sample_weight)
         routed_split = {} if routed is None else routed.splitter.split
         folds = list(check_cv(self.cv, y).split(X, y, **routed_split))
@@ -172,28 +176,6 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         """What each column was read as in `fit`; see `TableEncoder`."""
         return self.regressor_.column_kinds_
 
-    def _candidates(self) -> NDArray[np.intp]:
-        if self.n_loops is None:
-            trained = load_checkpoint(self.weights).network.config.n_loops
-            return np.arange(1, 2 * trained + 1)
-        counts = list(np.ravel(self.n_loops))
-        valid = Interval(Integral, 1, MAX_LOOPS, closed="both")
-        if not counts or not all(valid.is_satisfied_by(count) for count in counts):
-            raise ValueError(
-                f"Got n_loops={self.n_loops!r}, but expected whole numbers from 1 to {MAX_LOOPS}."
-            )
-        return np.unique(counts)
-
-    def _regressor(self, n_loops: int | None = None) -> LoopedICLRegressor:
-        return LoopedICLRegressor(
-            self.weights,
-            n_loops=n_loops,
-            n_estimators=self.n_estimators,
-            max_support=self.max_support,
-            device=self.device,
-            random_state=self.random_state,
-        )
-
     def _score_fold(
         self, X: Any, y: Any, weights: Any, train: NDArray[Any], test: NDArray[Any]
     ) -> list[float]:
@@ -201,7 +183,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         support = [
             None if part is None else _safe_indexing(part, train) for part in (X, y, weights)
         ]
-        model = self._regressor(int(self.candidates_[-1])).fit(*support)
+        model = regressor_of(self, int(self.candidates_[-1])).fit(*support)
         stages = list(model.staged_predict(_safe_indexing(X, test)))
         truth = _safe_indexing(y, test)
         test_weights = None if weights is None else _safe_indexing(weights, test)
@@ -249,3 +231,34 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         """
         check_is_fitted(self)
         return self.regressor_.predict_quantiles(X, quantiles, conformal, bounds)
+
+
+def candidate_loops(estimator: LoopedICLRegressorCV) -> NDArray[np.intp]:
+    """Numbers of loops that an estimator, fitted or not, is to choose from, sorted.
+
+    Raises
+    ------
+    ValueError
+        If they are no whole numbers from 1 to 1000.
+    """
+    n_loops = estimator.n_loops
+    if n_loops is None:
+        trained = load_checkpoint(estimator.weights).network.config.n_loops
+        return np.arange(1, 2 * trained + 1)
+    counts = list(np.ravel(n_loops))
+    valid = Interval(Integral, 1, MAX_LOOPS, closed="both")
+    if not counts or not all(valid.is_satisfied_by(count) for count in counts):
+        raise ValueError(f"Got {n_loops=!r}, but expected whole numbers from 1 to {MAX_LOOPS}.")
+    return np.unique(counts)
+
+
+def regressor_of(estimator: LoopedICLRegressorCV, n_loops: int | None = None) -> LoopedICLRegressor:
+    """Return a regressor with the estimator's parameters, not fitted, of so many loops."""
+    return LoopedICLRegressor(
+        estimator.weights,
+        n_loops=n_loops,
+        n_estimators=estimator.n_estimators,
+        max_support=estimator.max_support,
+        device=estimator.device,
+        random_state=estimator.random_state,
+    )

@@ -12,22 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
-from sklearn_looped.estimators.in_context.base import InContextEstimator, check_kind
-from sklearn_looped.estimators.validation import check_bounds, validate_training
-from sklearn_looped.learned.checkpoints import load_checkpoint
-from sklearn_looped.learned.inference.conformal import (
-    check_conformal,
-    conformal_levels,
-    folds_of,
-    reached_levels,
-)
+from sklearn_looped.estimators.in_context.base import InContextEstimator, fits_float32, load_weights
+from sklearn_looped.estimators.validation import check_bounds, check_levels, validate_training
+from sklearn_looped.learned.checkpoints import Checkpoint
+from sklearn_looped.learned.inference.conformal import check_conformal, corrected_levels
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.support import mean_target
 from sklearn_looped.learned.model.readout import deviation_of, interpolate_quantiles
 from sklearn_looped.learned.priors import PRIORS
-from sklearn_looped.learned.training.on_demand import meta_trained
-
-LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
 
 class LoopedICLRegressor(RegressorMixin, InContextEstimator):
@@ -44,10 +36,10 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     the order of the rows nor the other queries matter, and the support's keys and values are
     computed once, at `fit`.
 
-    With the default weights each token also carries what three closed-form *experts* say of its
-    row: ridge regression and two kernel machines (`KernelMachineRegressor`), of support rows by
-    leave-one-out, with standard deviations and errors [2]_. The prediction is theirs, mixed by
-    their errors, plus a correction c of the loop in units of the best one's error s,
+    With the default weights each token also carries the predictions of three closed-form *experts*
+    for its row: ridge regression and two kernel machines (`KernelMachineRegressor`), for support
+    rows by leave-one-out, with standard deviations and errors [2]_. The prediction is theirs,
+    mixed by their errors, plus a correction c of the loop in units of the best one's error s,
 
     .. math:: \hat y = \sum_e w_e p_e + s\, c,
 
@@ -112,6 +104,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         Loops the support was run for in `fit`.
     weights_digest_ : str
         sha256 of the configuration and weights used.
+    predictor_ : SupportPredictor
+        Encoder, views, network and the memory of the support.
 
     Raises
     ------
@@ -210,7 +204,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         -------
         self
         """
-        self._fit(X, y, sample_weight)
+        self._prepare(X, y, sample_weight)
+        self._run_support()
         return self
 
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
@@ -220,25 +215,25 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
                 f"Got weights={self.weights!r} and prior={self.prior!r}. Give weights, or "
                 f"weights=None and a prior among {', '.join(sorted(PRIORS))}."
             )
-        checkpoint = None
-        if self.weights is not None:
-            checkpoint = check_kind(load_checkpoint(self.weights), classifies=False)
+        checkpoint = None if self.weights is None else load_weights(self.weights, classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        support, rng = self._encode(table, Y, weights, mean_target(Y), "continuous")
-        if checkpoint is None:
-            assert self.prior is not None
-            n_rows, n_columns = support.X.shape
-            checkpoint = meta_trained(self.prior, n_columns, n_rows, self.device, self.verbose)
+        self._keep(
+            Support(table, Y, weights),
+            mean_target(Y),
+            "continuous",
+            lambda support: checkpoint or self._meta_trained(*support.X.shape),
+        )
         self._one_target = y.ndim == 1
-        self._keep(support, checkpoint, rng)
-        self._dtype = self._choose_dtype(Y)
+        single = self._one_target and fits_float32(Y, self.predictor_.spread)
+        self._dtype = np.float32 if single else np.float64
 
-    def _choose_dtype(self, Y: Array) -> type[np.floating[Any]]:
-        """float32 is what the network computes in; float64 where y asks for it."""
-        largest = np.abs(Y).max(axis=0)
-        fits = (largest / LARGE_OFFSET <= self._spread) & (largest > 1e-30) & (largest < 1e30)
-        return np.float32 if self._one_target and fits.all() else np.float64
+    def _meta_trained(self, n_rows: int, n_columns: int) -> Checkpoint:
+        """Weights for a table of this size."""
+        from sklearn_looped.learned.training.on_demand import meta_trained  # training: only here
+
+        assert self.prior is not None
+        return meta_trained(self.prior, n_columns, n_rows, self.device, self.verbose)
 
     def _shaped(self, values: Array) -> NDArray[Any]:
         """From (T, q, ...) to (q, ...) for one target and (q, T, ...) for several."""
@@ -247,13 +242,6 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
 
     def _decode(self, output: Array) -> NDArray[Any]:
         return self._shaped(output[..., 0])
-
-    def _losses(self, output: Array, queries: Support) -> Array:
-        return np.mean(
-            ((output[..., 0] - queries.Y.T) / np.where(self._spread > 0, self._spread, 1)[:, None])
-            ** 2,
-            axis=0,
-        )
 
     @overload
     def predict(
@@ -331,25 +319,18 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         >>> LoopedICLRegressor().fit(X, y).predict_quantiles(X[:2]).shape
         (2, 3)
         """
-        wanted = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
-        if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
-            raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
+        wanted = check_levels(quantiles)
         check_is_fitted(self, "n_loops_")
-        support = self._ensemble.support
+        support = self.predictor_.support
         low, high = check_bounds(bounds, support.Y)
         if conformal:
             check_conformal(wanted, support)
         output, _ = self._run(X)
-        levels = self._conformal_levels(wanted) if conformal else [wanted] * len(output)
+        levels = [wanted] * len(output)
+        if conformal:
+            levels = corrected_levels(self.predictor_, self._exit(), wanted)
         found = np.stack([*map(interpolate_quantiles, output[..., 1:], levels)])
         return self._shaped(found.clip(low, high))
-
-    def _conformal_levels(self, wanted: Array) -> list[Array]:
-        """Levels that stand for the wanted ones, for each target."""
-        support = self._ensemble.support
-        output = self._predict_support(folds_of(len(support.X)))
-        reached = reached_levels(output[..., 1:], support.Y.T)
-        return [conformal_levels(each, support.weights, wanted) for each in reached]
 
     def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
         """Predict after every loop, in one pass, as `GradientBoostingRegressor` does by stage.

@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.halting import Exit
+from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.model.readout import quantile_levels, tail_scales
 
 N_FOLDS = 5
 MIN_ROWS = 20
-LARGEST_SCORE = 6.0  # standard deviations; float64 tells the levels beyond from 1 no more
+LARGEST_SCORE = 6.0  # standard deviations; beyond, levels round to 1 in float64
 
 
 def folds_of(n_rows: int) -> NDArray[np.intp]:
@@ -29,6 +31,14 @@ def folds_of(n_rows: int) -> NDArray[np.intp]:
             "of them is predicted from the others. Use conformal=False."
         )
     return np.arange(n_rows) % N_FOLDS
+
+
+def corrected_levels(predictor: SupportPredictor, exit: Exit, wanted: Array) -> list[Array]:
+    """Levels that stand for the wanted ones, for each target: each fifth from the other rows."""
+    support = predictor.support
+    output = predictor.predict_support(folds_of(len(support.X)), exit)
+    reached = reached_levels(output[..., 1:], support.Y.T)
+    return [conformal_levels(each, support.weights, wanted) for each in reached]
 
 
 def reached_levels(quantiles: Array, target: Array) -> Array:

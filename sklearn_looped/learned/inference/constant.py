@@ -3,9 +3,7 @@
 import numpy as np
 
 from sklearn_looped.learned.inference.encoding import Array, Support
-from sklearn_looped.learned.inference.ensemble import ByLoop, Outcome, SupportEnsemble
-from sklearn_looped.learned.inference.members import Memories
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.readout import quantile_levels
 
 
@@ -29,18 +27,6 @@ def target_distribution(support: Support, config: NetworkConfig) -> Array:
     return np.hstack([mean, quantiles])
 
 
-class ConstantEnsemble(SupportEnsemble):
-    """An ensemble that predicts the distribution of the support's targets for every query."""
-
-    def output(self, config: NetworkConfig, n_queries: int) -> Array:
-        """Output (T, q, n_outputs) for any queries."""
-        return np.repeat(target_distribution(self.support, config)[:, None], n_queries, axis=1)
-
-    def predict_by_loop(self, network: LoopedNetwork, memories: Memories, X: Array) -> ByLoop:
-        """Yield the same after every loop; queries may leave the loop at once."""
-        output = self.output(network.config, len(X))
-        for _ in range(memories.n_loops):
-            leaving = None if network.gate is None else np.ones(output.shape[1])
-            staying = yield Outcome(output, leaving)
-            if staying is not None:
-                output = output[:, staying]
+def repeated(distribution: Array, n_queries: int) -> Array:
+    """Output (T, q, n_outputs) that is the same for all queries."""
+    return np.repeat(distribution[:, None], n_queries, axis=1)

@@ -1,17 +1,20 @@
 """When a query leaves the loop: rules for ``n_loops="auto"``."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_looped.learned.inference.by_loop import ByLoop, Outcome
 from sklearn_looped.learned.inference.encoding import Array, Support
-from sklearn_looped.learned.inference.ensemble import ByLoop, Outcome
+from sklearn_looped.learned.model.config import NetworkConfig
 
 TOLERANCE = 0.06  # of the spread: saves 40 % of the loops for .004 of R2 on the prior's tables
 SMALL_CHANGES = 2  # successive small changes after which a query has settled
 HELD_OUT = 4  # one row in so many is held out
 MIN_HELD_OUT = 5  # rows
+TINY = 1e-7  # probabilities are kept this far from 0 and 1 where their logarithm is taken
 
 
 class ExitRule(Protocol):
@@ -67,6 +70,28 @@ class Gate:
         return 1 - self.inside[inside] >= self.quantile
 
 
+class Exit(NamedTuple):
+    """How long queries stay in the loop.
+
+    Attributes
+    ----------
+    n_loops : int
+        At most.
+    rule : callable or None
+        Makes the rule for so many queries. None: all take `n_loops`.
+    """
+
+    n_loops: int
+    rule: Callable[[int], ExitRule] | None = None
+
+    def take(self, by_loop: ByLoop, n_queries: int) -> tuple[Array, NDArray[np.intp]]:
+        """Output (T, q, n_outputs) of queries, and the loop (q,) that each leaves at."""
+        if self.rule is not None:
+            return leave_by_rule(by_loop, self.rule(n_queries))
+        *_, last = by_loop
+        return last.output, np.full(n_queries, self.n_loops)
+
+
 def leave_by_rule(by_loop: ByLoop, rule: ExitRule) -> tuple[Array, NDArray[np.intp]]:
     """Run queries until each has left the loop, two loops at least.
 
@@ -112,6 +137,32 @@ def hold_out(support: Support) -> tuple[Support, Support]:
         )
     held = np.arange(n_rows) % HELD_OUT == HELD_OUT // 2
     return support.take(~held), support.take(held)
+
+
+def most_loops(n_loops: int | str | None, config: NetworkConfig) -> int:
+    """Loops that a query takes at most: those asked for, or as many as the weights are made for."""
+    return config.n_loops if n_loops is None or n_loops == "auto" else int(n_loops)
+
+
+def spread_of(support: Support) -> Array:
+    """Weighted standard deviation of each target, (T,); scaled first, against overflow."""
+    largest = np.abs(support.Y).max(axis=0)
+    largest[largest == 0] = 1
+    Y = support.Y / largest
+    mean = np.average(Y, axis=0, weights=support.weights)
+    return largest * np.sqrt(np.average((Y - mean) ** 2, axis=0, weights=support.weights))
+
+
+def losses(output: Array, queries: Support, spread: Array, classifies: bool) -> Array:
+    """Loss of each held-out query, (q,), given the output (T, q, n_outputs).
+
+    Log loss of classes, summed; mean squared error of numbers in units of their spread (T,).
+    """
+    if classifies:
+        proba = output[..., 0].T.clip(TINY, 1 - TINY)
+        return -np.log(np.where(queries.Y == 1, proba, 1 - proba)).sum(axis=1)
+    error = (output[..., 0] - queries.Y.T) / np.where(spread > 0, spread, 1)[:, None]
+    return np.mean(error**2, axis=0)
 
 
 def thriftiest_loop(losses: list[Array]) -> int:

@@ -3,47 +3,51 @@
 Shapes: T targets, s support rows, q queries, d columns.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
+from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.inference.views import View
-from sklearn_looped.learned.model.memory import SupportMemory
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig, Step
-from sklearn_looped.learned.model.opinions import Opinions
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.memory import (
+    FITTING,
+    KEPT,
+    SupportMemory,
+    check_support,
+    memory_of_reader,
+    memory_of_target,
+)
+from sklearn_looped.learned.model.network import LoopedNetwork
 
 SHARPNESS = 4  # with which members of less error count more
+PART = 2**27  # bytes of keys and values, and of experts, held at a time
 
 
 @dataclass(frozen=True)
 class Member:
-    """One view's part of the support, a table a target, ready for the network; on the CPU.
+    """One view's part of the support, a table a target, ready for the network.
 
     Attributes
     ----------
     view : View
     reader : Reader
         Fitted on what the view shows.
-    cells : Tensor of shape (T, s, d)
-    y : Tensor of shape (T, s)
-    weights : Tensor of shape (T, s) or None
-        How often each row counts; None: once.
-    opinions : Opinions or None
-        What the experts say of the support, if the network listens to them.
+    support : SupportBatch
+        The T tables.
     """
 
     view: View
     reader: Reader
-    cells: Tensor
-    y: Tensor
-    weights: Tensor | None
-    opinions: Opinions | None
+    support: SupportBatch
 
     @classmethod
     def fit(
@@ -59,44 +63,13 @@ class Member:
         reader = Reader.fit(X, y, weights, config=config)
         cells, opinions = reader.support(X)
         weights = None if weights is None else weights.float()
-        return cls(view, reader, cells, reader.scale.target(y).float(), weights, opinions)
+        target = reader.scale.target(y).float()
+        return cls(view, reader, SupportBatch(cells, target, weights, opinions))
 
-    def remember(self, network: LoopedNetwork, n_loops: int, stream: bool = False) -> SupportMemory:
-        """Run the support through the network, or let it pass with one pass of queries."""
-        device = next(network.parameters()).device
-        run = network.stream_support if stream else network.encode_support
-        return run(
-            self.cells.to(device),
-            self.y.to(device),
-            n_loops,
-            None if self.weights is None else self.weights.to(device),
-            None if self.opinions is None else self.opinions.to(device),
-        )
-
-    def queries(
-        self, X: Array, device: torch.device | None = None
-    ) -> tuple[Tensor, Opinions | None]:
+    def queries(self, X: Array) -> QueryBatch:
         """Bring queries (q, d) to what the network reads: T tables of cells, and opinions."""
-        table = torch.tensor(self.view.query(X)).expand(len(self.y), -1, -1)
-        cells, opinions = self.reader.queries(table)
-        if device is not None:
-            cells = cells.to(device)
-            opinions = None if opinions is None else opinions.to(device)
-        return cells, opinions
-
-    def answer(
-        self, network: LoopedNetwork, memory: SupportMemory, X: Array
-    ) -> Generator[Step, Tensor | None, None]:
-        """Run queries (q, d) as `LoopedNetwork.predict_queries` does."""
-        cells, opinions = self.queries(X, next(network.parameters()).device)
-        return network.predict_queries(cells, memory, opinions)
-
-    def attention(
-        self, network: LoopedNetwork, memory: SupportMemory, X: Array
-    ) -> Iterator[Tensor]:
-        """Yield what queries (q, d) attend to as `LoopedNetwork.attention_by_loop` does."""
-        cells, opinions = self.queries(X, next(network.parameters()).device)
-        return network.attention_by_loop(cells, memory, opinions)
+        table = torch.tensor(self.view.query(X)).expand(len(self.support.y), -1, -1)
+        return QueryBatch(*self.reader.queries(table))
 
     def without_experts(self) -> "Member":
         """Return the member that has read all its queries: experts take much memory."""
@@ -108,9 +81,10 @@ class Member:
         Goes with the -4th power of the best expert's leave-one-out error in its view, and is at
         most 1; equal for all where the network has no experts.
         """
-        if self.opinions is None:
-            return torch.ones(len(self.y), dtype=torch.float64)
-        return (LEAST_ERROR / self.opinions.unit().double()) ** SHARPNESS
+        opinions = self.support.opinions
+        if opinions is None:
+            return torch.ones(len(self.support.y), dtype=torch.float64)
+        return (LEAST_ERROR / opinions.unit().double()) ** SHARPNESS
 
     def metric(self) -> Tensor:
         """Experts' weights of the columns that the view shows, in its order, (T, d)."""
@@ -129,6 +103,18 @@ class Member:
             return torch.sigmoid(output * scale.target_scale.sign()[..., None])
         output = output * scale.target_scale[..., None] + scale.target_mean[..., None]
         return torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
+
+
+def members_of(
+    view: View, support: Support, config: NetworkConfig, n_loops: int
+) -> Iterator[Member]:
+    """Yield one view's members, each for as many targets as memory is meant for."""
+    n_rows = len(support.X) if view.rows is None else len(view.rows)
+    each = memory_of_target(config, n_rows, n_loops)
+    each += FITTING * memory_of_reader(config, n_rows, len(view.columns))
+    n_targets = support.Y.shape[1]
+    for part in gen_batches(n_targets, max(1, min(n_targets, PART // each))):
+        yield Member.fit(view, support, config, part)
 
 
 def average(outputs: list[Tensor], importance: list[Tensor]) -> Tensor:
@@ -157,3 +143,35 @@ class Memories(NamedTuple):
             return Memories(n_loops, None)
         first = [[(part, kept.first(n_loops)) for part, kept in view] for view in self.members]
         return Memories(n_loops, first)
+
+
+@in_own_modes
+def remember(
+    views: list[View],
+    support: Support,
+    network: LoopedNetwork,
+    n_loops: int,
+    known: Memories | None = None,
+) -> Memories:
+    """Run the support through the network, once a view; keep what it takes if it is little.
+
+    The members of `known`, for other loops, are taken over.
+
+    Raises
+    ------
+    MemoryError
+        If a single pass would need more memory than there is.
+    """
+    config, n_rows = network.config, len(support.X)
+    sizes = [(n_rows if view.rows is None else len(view.rows), len(view.columns)) for view in views]
+    check_support(config, *map(max, zip(*sizes, strict=True)))
+    read = [memory_of_reader(config, *size) for size in sizes]
+    run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
+    if support.Y.shape[1] * (sum(read) + sum(run)) > KEPT:
+        return Memories(n_loops, None)
+    if known is None or known.members is None:
+        members = [members_of(view, support, config, n_loops) for view in views]
+    else:
+        members = [(part for part, _ in view) for view in known.members]
+    kept = [[(part, part.support.remember(network, n_loops)) for part in view] for view in members]
+    return Memories(n_loops, kept)

@@ -10,13 +10,13 @@ from torch import Tensor
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
 from sklearn_looped.learned.inference.experts import Experts
 from sklearn_looped.learned.inference.standardise import Standardiser
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.opinions import Opinions
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Canonical form of B tables, and the experts' opinions where the network listens to them.
+    """Canonical form of B tables, and the experts' opinions for a network that reads them.
 
     Attributes
     ----------
@@ -45,11 +45,11 @@ class Reader:
         return cls(scale, Experts.fit(cells, target, weights, config.n_features, search))
 
     def support(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
-        """Cells (B, s, d') of the support and what the experts say of it, in float32."""
+        """Return cells (B, s, d') and opinions of the support, in float32."""
         return self._read(X, None if self.experts is None else self.experts.support)
 
     def queries(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
-        """Cells (B, q, d') of queries and what the experts say of them, in float32."""
+        """Return cells (B, q, d') and opinions of queries, in float32."""
         cells = self.scale.features(X)
         return self._read(X, None if self.experts is None else self.experts.of_queries(cells))
 

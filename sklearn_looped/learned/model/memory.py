@@ -2,44 +2,64 @@
 
 Keys and values of the support at every loop take 2 kB a row, loop, target and member at the width
 256; experts take some numbers for every pair of rows. Up to `KEPT` bytes are kept from `fit` on.
-Beyond, nothing is: `parts.answers_by_loop` then fits the experts and runs the support again in
-every call, so that memory does not grow with loops, classes or members.
+Beyond, nothing is: `by_loop.one_by_one` then fits the experts and runs the support again in every
+call, so that memory does not grow with loops, classes or members.
 """
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.learned.model.blocks import WORKSPACE, KeysValues
+from sklearn_looped.learned.model.config import NetworkConfig
 
 KEPT = 2**29  # bytes that an estimator keeps
 FITTING = 16  # times what fitted experts take, while they are fitted
 STATES = 12  # arrays of the size of a state that a pass of the support through a block takes
 
 
+class LoopMemory(NamedTuple):
+    """Keys and values of the support at the blocks of one loop, and at those after it.
+
+    Attributes
+    ----------
+    loop, post : list of KeysValues
+        One a block. Blocks behind the loop see the support as this loop leaves it.
+    """
+
+    loop: list[KeysValues]
+    post: list[KeysValues]
+
+
 class SupportMemory(NamedTuple):
     """Keys and values of the support at every block of every loop: all that a query needs.
 
-    Lists, or iterators where they are computed while queries pass (`stream_support`).
+    Attributes
+    ----------
+    n_loops : int
+    pre : list of KeysValues
+        At the blocks before the loop.
+    loops : iterable of LoopMemory
+        A list, or an iterator that computes each loop while queries pass (`stream_support`).
     """
 
+    n_loops: int
     pre: list[KeysValues]
-    loops: Iterable[list[KeysValues]]
-    post: Iterable[list[KeysValues]]
+    loops: Iterable[LoopMemory]
 
     def first(self, n_loops: int) -> "SupportMemory":
         """Return the memory of the first loops only."""
-        return SupportMemory(self.pre, *(list(islice(part, n_loops)) for part in self[1:]))
+        return SupportMemory(n_loops, self.pre, list(islice(self.loops, n_loops)))
 
 
-def memory_of_target(config: Any, n_rows: int, n_loops: int) -> int:
+def memory_of_target(config: NetworkConfig, n_rows: int, n_loops: int) -> int:
     """Bytes of a `SupportMemory` for one target and so many support rows.
 
     Examples
     --------
     >>> from sklearn_looped.learned.model.memory import memory_of_target
-    >>> from sklearn_looped.learned.model.network import NetworkConfig
+    >>> from sklearn_looped.learned.model.config import NetworkConfig
     >>> memory_of_target(NetworkConfig(width=256), n_rows=1000, n_loops=1)
     2048000
     """
@@ -47,13 +67,13 @@ def memory_of_target(config: Any, n_rows: int, n_loops: int) -> int:
     return 4 * 2 * config.width * n_blocks * n_rows
 
 
-def memory_of_reader(config: Any, n_rows: int, n_columns: int) -> int:
+def memory_of_reader(config: NetworkConfig, n_rows: int, n_columns: int) -> int:
     """Bytes of a fitted `Reader` for one target; `FITTING` times as many while it is fitted.
 
     Examples
     --------
     >>> from sklearn_looped.learned.model.memory import memory_of_reader
-    >>> from sklearn_looped.learned.model.network import NetworkConfig
+    >>> from sklearn_looped.learned.model.config import NetworkConfig
     >>> memory_of_reader(NetworkConfig(experts=True), n_rows=1000, n_columns=10)
     16080800
     """
@@ -61,7 +81,7 @@ def memory_of_reader(config: Any, n_rows: int, n_columns: int) -> int:
     return 8 * (n_rows * n_columns + n_pairs)
 
 
-def check_support(config: Any, n_rows: int, n_columns: int) -> None:
+def check_support(config: NetworkConfig, n_rows: int, n_columns: int) -> None:
     """Refuse a support of which a single target would need more memory than there is.
 
     Raises

@@ -5,120 +5,22 @@ D width.
 """
 
 import math
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sklearn_looped.core.loop import Block as LoopBody
 from sklearn_looped.core.loop import run_loop
-from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS, check_flags, check_whole
 from sklearn_looped.learned.model.blocks import Block, KeysValues
-from sklearn_looped.learned.model.memory import SupportMemory
+from sklearn_looped.learned.model.config import NetworkConfig as NetworkConfig
+from sklearn_looped.learned.model.memory import LoopMemory, SupportMemory
 from sklearn_looped.learned.model.opinions import N_OPINION_FEATURES, Opinions, opinion_features
-from sklearn_looped.learned.model.readout import (
-    DistributionLoss,
-    ExitGate,
-    ExpertReadout,
-    LogLoss,
-    Readout,
-)
+from sklearn_looped.learned.model.readout import ExitGate, ExpertReadout, Readout
 
 CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
-# What a configuration may ask for, also one that comes with a file.
-LIMITS = {
-    "n_features": (1, 4096), "width": (2, 4096), "n_heads": (1, 256), "n_loop_blocks": (1, 128),
-    "n_pre_blocks": (0, 128), "n_post_blocks": (0, 128), "n_loops": (1, MAX_LOOPS),
-    "n_quantiles": (0, 10_000), "n_gate_units": (0, 4096), "n_views": (1, MAX_VIEWS),
-    "feed_forward": (1, 64), "n_bases": (0, 256),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Shape of a `LoopedNetwork`; saved with the weights. `LIMITS` bounds every number.
-
-    Parameters
-    ----------
-    n_features : int, default=32
-        Columns of the read-in; narrower tables are padded with zeros.
-    width : int, default=256
-        D, the size of a token.
-    n_heads : int, default=8
-        Attention heads of a block.
-    n_pre_blocks, n_loop_blocks, n_post_blocks : int, default=0, 1, 0
-        Blocks before, in and after the loop; `PRESETS` holds those of the papers.
-    n_loops : int, default=8
-        Loops a prediction takes unless told otherwise.
-    n_quantiles : int, default=31
-        Quantiles the readout predicts beside the mean; 0: it predicts the log odds of two labels.
-    injection : bool, default=True
-        Whether the prompt is added to the normalised state before every pass. False: weight tying.
-    n_gate_units : int, default=0
-        Hidden units of the exit gate; 0: no gate.
-    n_views : int, default=4
-        Views of a table (`views.VIEWS`) that an estimator averages unless told otherwise.
-    centre : bool, default=True
-        Whether canonical form takes the means off columns and target (`Standardiser`). False is
-        for function classes that have their zero points in common, such as lines through the
-        origin.
-    experts : bool, default=False
-        Whether tokens carry what closed-form experts say of their rows (`experts.Opinions`). The
-        prediction is then the experts' plus the network's correction.
-    feed_forward : int, default=4
-        Hidden units of a block's feed-forward layer, as a multiple of the width.
-    n_bases : int, default=0
-        Radial basis functions of each cell in the read-in, beside the cell itself.
-    """
-
-    n_features: int = 32
-    width: int = 256
-    n_heads: int = 8
-    n_pre_blocks: int = 0
-    n_loop_blocks: int = 1
-    n_post_blocks: int = 0
-    n_loops: int = 8
-    n_quantiles: int = 31
-    injection: bool = True
-    n_gate_units: int = 0
-    n_views: int = 4
-    centre: bool = True
-    experts: bool = False
-    feed_forward: int = 4
-    n_bases: int = 0
-
-    def __post_init__(self) -> None:
-        check_whole(self, LIMITS)
-        check_flags(self, ("injection", "centre", "experts"))
-        if self.width % self.n_heads:
-            raise ValueError(
-                f"Got width={self.width}, but expected a multiple of n_heads={self.n_heads}."
-            )
-
-    @property
-    def classifies(self) -> bool:
-        """Whether the network tells two labels apart rather than predict a number."""
-        return self.n_quantiles == 0
-
-    @property
-    def loss(self) -> type[nn.Module]:
-        """Loss of the readout."""
-        return LogLoss if self.classifies else DistributionLoss
-
-    def build(self) -> "LoopedNetwork":
-        """Network with random weights, from torch's global generator."""
-        return LoopedNetwork(self)
-
-
-# Architectures by name; ``replace(PRESETS["algoformer"], width=64)`` gives one another size.
-PRESETS = {
-    "looped": NetworkConfig(),  # Yang et al. 2024: the loop alone
-    "algoformer": NetworkConfig(n_pre_blocks=1, n_post_blocks=1),  # Gao et al. 2024
-    "unlooped": NetworkConfig(n_pre_blocks=11, n_loops=1),  # the 12 layers both compare with
-}
 
 
 class Step(NamedTuple):
@@ -130,10 +32,14 @@ class Step(NamedTuple):
         The readout.
     exit : Tensor of shape (B, q) or None
         The gate's logit that the loop ends here; None: the network has no gate.
+    attention : Tensor of shape (B, h, q, s) or None
+        Weights of the queries on the support, of several blocks in the loop one after another;
+        None: they were not asked for.
     """
 
     output: Tensor
     exit: Tensor | None
+    attention: Tensor | None = None
 
 
 def _pass_and_keep(
@@ -147,9 +53,16 @@ def _pass_and_keep(
     return rows, memory
 
 
-def _pass_queries(blocks: nn.ModuleList, rows: Tensor, memory: list[KeysValues]) -> Tensor:
-    """Pass queries through blocks, attending to a remembered support."""
-    for block, keys_values in zip(blocks, memory, strict=True):
+def _pass_queries(
+    blocks: nn.ModuleList,
+    rows: Tensor,
+    memory: list[KeysValues],
+    weights: list[Tensor] | None = None,
+) -> Tensor:
+    """Pass queries through blocks, attending to a remembered support; note with what weights."""
+    for block, keys_values in zip(cast(Iterable[Block], blocks), memory, strict=True):
+        if weights is not None:
+            weights.append(block.attention(rows, keys_values))
         rows = block(rows, keys_values)
     return rows
 
@@ -244,6 +157,12 @@ class LoopedNetwork(nn.Module):
         """Input injection with a norm on the state, which keeps it bounded over many loops."""
         return self.state_norm(state) + prompt
 
+    def _loop(
+        self, block: LoopBody, prompt: Tensor, n_loops: int, **options: Any
+    ) -> Generator[Tensor, Tensor | None, None]:
+        inject = self._inject if self.config.injection else None
+        return run_loop(block, prompt, n_loops, inject=inject, **options)
+
     def forward(
         self,
         X: Tensor,
@@ -269,7 +188,7 @@ class LoopedNetwork(nn.Module):
             Gradients flow through the last loops only (truncated backpropagation through time,
             as in the paper's code). None: through all.
         opinions : Opinions, default=None
-            What the experts say of the n rows, if the network listens to them.
+            The experts' predictions for the n rows; for networks with experts.
 
         Returns
         -------
@@ -278,22 +197,14 @@ class LoopedNetwork(nn.Module):
         n_support = y.shape[1]
         prompt, _ = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support)
         asked = None if opinions is None else opinions.rows(slice(n_support, None))
-        inject = self._inject if self.config.injection else None
 
         def block(state: Tensor) -> Tensor:
             return _pass_and_keep(self.loop, state, n_support)[0]
 
-        n_frozen = max(0, n_loops - (n_grad_loops or n_loops))
-        state: Tensor | None = None
-        if n_frozen:
-            with torch.no_grad():
-                *_, state = run_loop(block, prompt, n_frozen, inject=inject)
         outputs = []
-        states = run_loop(block, prompt, n_loops - n_frozen, state=state, inject=inject)
-        for loop, rows in enumerate(states, n_frozen + 1):
-            if loop > n_loops - window:
-                final, _ = _pass_and_keep(self.post, rows, n_support)
-                outputs.append(self._read_out(final[:, n_support:], asked))
+        for state in self._loop(block, prompt, n_loops, window=window, n_grad_loops=n_grad_loops):
+            final, _ = _pass_and_keep(self.post, state, n_support)
+            outputs.append(self._read_out(final[:, n_support:], asked))
         return torch.stack(outputs)
 
     def trajectory(
@@ -326,9 +237,8 @@ class LoopedNetwork(nn.Module):
         Exact, because support rows never attend to queries. Shapes as in `forward`, with n = s;
         a row of weight w, (B, s), counts as w rows.
         """
-        pre, loops, post = self.stream_support(X, y, n_loops, weights, opinions)
-        kept = list(zip(post, loops, strict=False))  # `post` goes first
-        return SupportMemory(pre, [loop for _, loop in kept], [after for after, _ in kept])
+        memory = self.stream_support(X, y, n_loops, weights, opinions)
+        return memory._replace(loops=list(memory.loops))
 
     def stream_support(
         self,
@@ -340,72 +250,59 @@ class LoopedNetwork(nn.Module):
     ) -> SupportMemory:
         """As `encode_support`, for one pass of queries that keeps no loop but the last.
 
-        The memory's `loops` and `post` are iterators: a loop is computed when `post` is asked.
+        The memory's `loops` are an iterator, which computes each when it is asked for.
         """
         n_support = y.shape[1]
         prompt, pre = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support, weights)
-        last: deque[list[KeysValues]] = deque(maxlen=1)
 
-        def block(state: Tensor) -> Tensor:
-            state, kept = _pass_and_keep(self.loop, state, n_support, weights)
-            last.append(kept)
-            return state
+        def by_loop() -> Iterator[LoopMemory]:
+            kept: list[KeysValues] = []
 
-        inject = self._inject if self.config.injection else None
-        states = run_loop(block, prompt, n_loops, inject=inject)
-        post = (_pass_and_keep(self.post, state, n_support, weights)[1] for state in states)
-        return SupportMemory(pre, iter(last.pop, None), post)
+            def block(state: Tensor) -> Tensor:
+                nonlocal kept
+                state, kept = _pass_and_keep(self.loop, state, n_support, weights)
+                return state
+
+            for state in self._loop(block, prompt, n_loops):
+                yield LoopMemory(kept, _pass_and_keep(self.post, state, n_support, weights)[1])
+
+        return SupportMemory(n_loops, pre, by_loop())
 
     def predict_queries(
-        self, X: Tensor, memory: SupportMemory, opinions: Opinions | None = None
+        self,
+        X: Tensor,
+        memory: SupportMemory,
+        opinions: Opinions | None = None,
+        attention: bool = False,
     ) -> Generator[Step, Tensor | None, None]:
-        """Yield what is known of queries (B, q, d) after every loop.
+        """Predict queries (B, q, d) of a remembered support after every loop.
 
         ``send(staying)``, a mask (q,), lets the other queries leave the loop: what follows is
-        computed and yielded for those that stay.
+        computed and yielded for those that stay. With `attention` each step holds its weights.
         """
         prompt = _pass_queries(self.pre, self._prompt(X, X[:, :0, 0], opinions), memory.pre)
-        keys_values = iter(memory.loops)  # the support's part of each loop, computed before
+        loops = iter(memory.loops)
+        post: list[KeysValues] = []
+        weights: list[Tensor] | None = None
+        last: Tensor | None = None
+        staying: Tensor | None = None
 
         def block(state: Tensor) -> Tensor:
-            return _pass_queries(self.loop, state, next(keys_values))
+            nonlocal post, weights
+            weights = [] if attention else None
+            keys_values, post = next(loops)
+            return _pass_queries(self.loop, state, keys_values, weights)
 
-        inject = self._inject if self.config.injection else None
-        state: Tensor | None = None
-        last: Tensor | None = None
-        for loop, post in enumerate(memory.post, 1):
-            [state] = run_loop(block, prompt, 1, state=state, inject=inject)
+        states = self._loop(block, prompt, memory.n_loops)
+        for loop in range(1, memory.n_loops + 1):
+            state = states.send(staying)
             output = self._read_out(_pass_queries(self.post, state, post), opinions)
-            staying = yield Step(output, self._exit(state, output, last, loop))
+            end = self._exit(state, output, last, loop)
+            staying = yield Step(output, end, torch.cat(weights, 1) if weights else None)
             last = output
             if staying is not None:
-                prompt, state, last = (rows[:, staying] for rows in (prompt, state, last))
+                last = output[:, staying]
                 opinions = None if opinions is None else opinions.rows(staying)
-
-    def attention_by_loop(
-        self, X: Tensor, memory: SupportMemory, opinions: Opinions | None = None
-    ) -> Iterator[Tensor]:
-        """Yield for every loop the weights (B, h, q, s) of queries (B, q, d) on the support.
-
-        They are those of `predict_queries`, which does not keep them; of several blocks in the
-        loop the heads come one block after another.
-        """
-        prompt = _pass_queries(self.pre, self._prompt(X, X[:, :0, 0], opinions), memory.pre)
-        keys_values = iter(memory.loops)
-        weights: list[Tensor] = []
-
-        def block(state: Tensor) -> Tensor:
-            weights.clear()
-            for part, support in zip(
-                cast(Iterable[Block], self.loop), next(keys_values), strict=True
-            ):
-                weights.append(part.attention(state, support))
-                state = part(state, support)
-            return state
-
-        inject = self._inject if self.config.injection else None
-        for _ in run_loop(block, prompt, len(list(memory.post)), inject=inject):
-            yield torch.cat(weights, 1)
 
     def _exit(self, state: Tensor, output: Tensor, last: Tensor | None, loop: int) -> Tensor | None:
         """Logit (B, q) that the loop ends here, if the network has a gate."""

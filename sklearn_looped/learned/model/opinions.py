@@ -1,4 +1,4 @@
-"""What closed-form experts say of the rows of a table, as the network reads it.
+"""Opinions: the predictions of closed-form experts for rows of a table, with their errors.
 
 Shapes: B tables, n rows, s support rows, d columns, E experts.
 """
@@ -16,7 +16,7 @@ LEAST_STD = 1e-4  # relative to an expert's error
 
 
 class Opinions(NamedTuple):
-    """What the experts say of rows, in canonical form.
+    """Predictions of the experts for rows, with their errors, in canonical form.
 
     Attributes
     ----------

@@ -13,26 +13,18 @@ from sklearn_looped.learned.priors.functions import (
 )
 from sklearn_looped.learned.priors.labels import TwoClassTables
 from sklearn_looped.learned.priors.own import OwnTables
-from sklearn_looped.learned.priors.representation import (
-    AutoregressivePrior,
-    NetworkLayersPrior,
-    RepresentationPrior,
-)
 from sklearn_looped.learned.priors.tables import SyntheticTables
 
 __all__ = [
     "PRIORS",
-    "AutoregressivePrior",
     "DecisionTreePrior",
     "FixedColumns",
     "IllConditionedLinearPrior",
     "KnowsSignal",
     "LinearPrior",
-    "NetworkLayersPrior",
     "OwnTables",
     "Prior",
     "ReLUNetworkPrior",
-    "RepresentationPrior",
     "SparseLinearPrior",
     "SyntheticTables",
     "TwoClassTables",

@@ -2,7 +2,7 @@
 
 Shapes: B tables, n rows, d columns, m units of a representation. Unlike in other priors a column
 means the same in every table, and columns and targets come in unit scale; `fixed_columns` says so,
-and meta-training then leaves them as they are.
+and meta-training then leaves them as they are. Only the benchmarks of that paper use them.
 
 References
 ----------
@@ -50,7 +50,7 @@ class RepresentationPrior:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_looped.learned.priors import RepresentationPrior
+    >>> from sklearn_looped.learned.priors.representation import RepresentationPrior
     >>> prior = RepresentationPrior(n_units=6)
     >>> X, y = prior.sample(torch.Generator().manual_seed(0), 3, 40, 5)
     >>> X.shape, y.shape, prior.represent(X).shape

@@ -14,7 +14,7 @@ from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import Prior
 
-HELD_OUT = 2**31  # a seed no recipe uses: held-out tables are never met in training
+HELD_OUT = 2**31  # a seed that no recipe uses: held-out tables never occur in training
 Sizes = tuple[tuple[int, int], ...]  # support rows and columns of tables
 SIZES: Sizes = ((32, 4), (64, 8), (128, 8), (256, 12), (256, 20))
 

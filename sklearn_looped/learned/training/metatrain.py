@@ -1,37 +1,29 @@
 """Meta-training: a looped network learns from a stream of prompts, resumable to the step."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast
 
 import torch
-from skorch import NeuralNet
 from skorch.callbacks import Callback, GradientNormClipping
-from torch import Generator, Tensor, nn
-from torch.utils.data import IterableDataset
+from torch import nn
 
-from sklearn_looped.core.device import choose_device, seeded_generator, training_dtype
-from sklearn_looped.core.kernel_machine import LENGTHS, Search
+from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
-from sklearn_looped.learned.inference.experts import STEPS, Experts, silenced
-from sklearn_looped.learned.inference.standardise import Standardiser
-from sklearn_looped.learned.model.network import CLIP, NetworkConfig, Step
-from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
-from sklearn_looped.learned.model.readout import DistributionLoss, Target
-from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
-from sklearn_looped.learned.priors.mechanisms import integer
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.readout import DistributionLoss
+from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.training.folders import folder_of_one_run
 from sklearn_looped.learned.training.gate_losses import GateLoss, OuroLoss
+from sklearn_looped.learned.training.prompts import PromptStream as PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 from sklearn_looped.learned.training.run_state import RunState
+from sklearn_looped.learned.training.trainer import Trainer
 
 Network = TypeVar("Network", bound=nn.Module)
 Built = TypeVar("Built", bound=nn.Module, covariant=True)
-
-LEAST_UNIT = 1e-3  # error of the experts below which a table's errors count no more
-SILENCE = 0.1  # probability that an expert is not heard in a table
 
 
 class Trainable(Protocol[Built]):
@@ -58,142 +50,6 @@ class Trainable(Protocol[Built]):
         """Build the module, with the weights that training starts from."""
 
 
-class PromptStream(IterableDataset):
-    """The prompts of a run from step `start` on, each drawn from (seed, step) alone.
-
-    Yields ``({"X": (B, s + q, d), "y": (B, s), "n_loops": (B,), ...}, target)``: this process's
-    share of a step's tables in canonical form, with means taken off if `centre`, the target
-    clipped. With `expert_columns` the parts of the experts' `Opinions` too, and no more columns
-    than that. Every table of a step takes the same number of loops.
-    """
-
-    def __init__(
-        self,
-        prior: Prior,
-        recipe: Recipe,
-        start: int,
-        centre: bool = True,
-        expert_columns: int = 0,
-        processes: Processes | None = None,
-    ) -> None:
-        self.prior, self.recipe, self.start = prior, recipe, start
-        self.centre, self.expert_columns = centre, expert_columns
-        self.processes = processes or Processes()
-
-    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Target]]:
-        for step in range(self.start, self.recipe.n_steps):
-            yield self.prompt(step)
-
-    def prompt(self, step: int) -> tuple[dict[str, Tensor], Target]:
-        """Draw the prompt of one step."""
-        recipe, share = self.recipe, self.processes.share
-        generator = seeded_generator(recipe.seed, step)
-        n_features, n_support, n_loops = recipe.draw_sizes(step, generator)
-        size = (recipe.n_tables(n_support), n_support + recipe.n_query, n_features)
-        if isinstance(self.prior, KnowsSignal):
-            X, y, signal = map(share, self.prior.sample_with_signal(generator, *size))
-        else:
-            X, y = map(share, self.prior.sample(generator, *size))
-            signal = y
-        support = X[:, :n_support], y[:, :n_support]
-        if isinstance(self.prior, FixedColumns):
-            scale = Standardiser.identity(*support)
-        else:
-            scale = Standardiser.fit(*support, centre=self.centre)
-        X, asked = scale.features(X), slice(n_support, None)
-        prompt = {"y": scale.target(support[1]), "n_loops": torch.full((len(X),), n_loops)}
-        targets = (scale.target(part)[:, asked].clamp(-CLIP, CLIP) for part in (y, signal))
-        target = Target.of(*targets)
-        if self.expert_columns:
-            search = _draw_search(generator)
-            experts = Experts.fit(
-                X[:, :n_support], prompt["y"], max_columns=self.expert_columns, search=search
-            )
-            silent = share(torch.rand(size[0], N_EXPERTS, generator=generator) < SILENCE)
-            opinions = silenced(experts.of_all(X), silent)
-            X = experts.read(X)
-            prompt |= {name: part.float() for name, part in opinions._asdict().items()}
-            target = target._replace(
-                unit=opinions.unit().clamp(min=LEAST_UNIT).sqrt()[:, None].float()
-            )
-        return {"X": X, **prompt}, target
-
-
-def _draw_search(generator: Generator) -> Search:
-    """Draw a search for the experts that costs little: worse ones are met too."""
-    order = torch.randperm(len(LENGTHS), generator=generator)[: integer(generator, 2, 4)]
-    lengths = tuple(LENGTHS[place] for place in order.tolist())
-    smooth = ("laplace", "gauss")[integer(generator, 0, 1)]
-    n_loops, n_rows = integer(generator, 0, 2), integer(generator, 48, 160)
-    return Search((STEPS, smooth), lengths, n_loops, n_rows)
-
-
-class _Trainer(NeuralNet):
-    """skorch's training loop for a looped network: two optimisers, bfloat16, losses by loop.
-
-    Each process has its share of a step's tables and all move by the same gradient, the mean
-    over all tables. skorch's AccelerateMixin does not fit: it wraps the module so that only
-    `forward` works, and weighs processes alike whatever their number of tables. Overlapping the
-    exchange with the backward pass would bring nothing: a looped block's gradient is complete
-    only when that has come to the first loop.
-    """
-
-    def __init__(
-        self, module: nn.Module, *, recipe: Recipe, processes: Processes, **kwargs: Any
-    ) -> None:
-        self.recipe, self.processes = recipe, processes
-        super().__init__(module, **kwargs)
-
-    def initialize_optimizer(self, *_: Any) -> "_Trainer":
-        recipe, module = self.recipe, self.module_
-        if recipe.loss == "gate":
-            trained = module.requires_grad_(False).gate.requires_grad_(True)
-            matrices = [p for p in trained.parameters() if p.ndim == 2]
-        else:
-            trained, matrices = module, module.matrices()
-        others = [p for p in trained.parameters() if all(p is not m for m in matrices)]
-        decay = recipe.weight_decay
-        self.optimizer_ = torch.optim.AdamW(
-            others, recipe.lr, betas=(0.9, 0.98), weight_decay=decay
-        )
-        self.muon_ = torch.optim.Muon(matrices, recipe.muon_lr, weight_decay=decay)
-        return self
-
-    def infer(self, x: dict[str, Tensor], **_: Any) -> Tensor | Step:
-        device, recipe = torch.device(self.device), self.recipe
-        own, dtype = next(self.module_.parameters()).dtype, training_dtype(device)
-        X, y, n_loops = x["X"].to(device, own), x["y"].to(device, own), int(x["n_loops"][0])
-        autocast = dtype is not torch.float32 and own is torch.float32
-        rest: dict[str, Any] = {}
-        if "error" in x:
-            parts = (x[name].to(device) for name in Opinions._fields)
-            rest["opinions"] = Opinions(*parts)
-        with torch.autocast(device.type, dtype, enabled=autocast):
-            if recipe.loss != "window":
-                steps = self.module_.trajectory(X, y, n_loops, **rest)
-                return Step(steps.output.float(), steps.exit.float())
-            window = recipe.window, recipe.n_grad_loops
-            return self.module_(X, y, n_loops, *window, **rest).to(own)
-
-    def get_loss(self, y_pred: Any, y_true: Target, *_: Any, **__: Any) -> Tensor:
-        return self.criterion_(y_pred, y_true.map(lambda part: part.to(self.device)))
-
-    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        # skorch would run the model once for each of the two optimisers.
-        self._zero_grad_optimizer()
-        step = self.train_step_single(batch, **fit_params)
-        step["loss"] = step["loss"].detach()
-        gradients = [p.grad for p in self.module_.parameters() if p.grad is not None]
-        n_tables, n_support = batch[0]["y"].shape
-        share = n_tables / self.recipe.n_tables(n_support)
-        self.processes.average([step["loss"], *gradients], share)
-        self.notify(
-            "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch
-        )
-        self._step_optimizer(None)
-        return step
-
-
 def _criterion(network: Trainable, recipe: Recipe) -> type[nn.Module]:
     """Loss that a recipe asks of a network."""
     if recipe.loss == "window":
@@ -207,19 +63,29 @@ def _criterion(network: Trainable, recipe: Recipe) -> type[nn.Module]:
     return OuroLoss if recipe.loss == "ouro" else GateLoss
 
 
-def _take_weights(module: nn.Module, start: Checkpoint) -> None:
-    """Copy the tensors that have the same shape in both networks."""
-    ours = module.state_dict()
-    theirs = start.network.state_dict()
-    module.load_state_dict(
-        {k: theirs[k] if k in theirs and theirs[k].shape == t.shape else t for k, t in ours.items()}
-    )
+def _built(network: Trainable[Network], recipe: Recipe, start: Checkpoint | None) -> Network:
+    """Build the module under the recipe's seed, with the tensors of `start` that have its shapes.
+
+    torch's global generator is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        module = network.build()
+    if start is not None:
+        theirs = start.network.state_dict()
+        module.load_state_dict(
+            {
+                name: theirs[name] if name in theirs and theirs[name].shape == own.shape else own
+                for name, own in module.state_dict().items()
+            }
+        )
+    return module
 
 
 def _expert_columns(network: Trainable) -> int:
     """Columns that a network reads of those its experts rank; 0 for one without experts."""
-    hears = isinstance(network, NetworkConfig) and network.experts
-    return network.n_features if hears else 0
+    has_experts = isinstance(network, NetworkConfig) and network.experts
+    return network.n_features if has_experts else 0
 
 
 def _check(network: Trainable, recipe: Recipe, processes: Processes) -> None:
@@ -294,7 +160,7 @@ def meta_train(
         Steps, sizes, loops, learning rates and the seed.
     start : Checkpoint, default=None
         Weights to begin from: fine-tuning. What has another shape than in `network`, such as the
-        readout where a regressor becomes a classifier, begins anew. None: random weights.
+        readout where a regressor becomes a classifier, starts from random values. None: all does.
     folder : path, default=None
         Where the state of the run is kept. A run that was killed goes on from there; a finished
         one returns at once, and with a recipe of more steps goes on under the learning rates of
@@ -320,9 +186,9 @@ def meta_train(
     ------
     ValueError
         If the recipe draws more columns than the network reads, its loss asks for an exit gate
-        that the network has not, the device is not there, a step may have fewer tables than
-        there are processes, these do not see the same state in `folder`, or
-        it holds a run with another network, prior, recipe or start, or a damaged one.
+        that the network lacks, the device is not available, a step may have fewer tables than there
+        are processes, the processes do not see the same state in `folder`, or that state is
+        damaged or belongs to a run with another network, prior, recipe or start.
     OSError
         If the state cannot be saved, as on a full disk; the last one is untouched, and the same
         call goes on from there once there is room. Before any step, if another run holds the
@@ -340,7 +206,7 @@ def meta_train(
     Examples
     --------
     >>> from sklearn_looped.learned.training.metatrain import meta_train
-    >>> from sklearn_looped.learned.model.network import NetworkConfig
+    >>> from sklearn_looped.learned.model.config import NetworkConfig
     >>> from sklearn_looped.learned.priors import LinearPrior
     >>> from sklearn_looped.learned.training.recipe import Recipe
     >>> run = meta_train(
@@ -353,38 +219,27 @@ def meta_train(
     """
     processes = Processes.joined() if distributed else Processes()
     _check(network, recipe, processes)
-    chosen = choose_device(device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        module = network.build()
-    if start is not None:
-        _take_weights(module, start)
-    module = module.to(chosen)
+    module = _built(network, recipe, start).to(choose_device(device))
     path = None if folder is None else Path(folder)
     state = RunState(module, prior, recipe, start, path, save_every, verbose, processes)
-    net = _Trainer(
+    trainer = Trainer(
         module,
         criterion=_criterion(network, recipe),
-        callbacks=[
-            ("clip", GradientNormClipping(recipe.max_norm)),
-            ("state", state),
-            *callbacks,
-        ],
+        callbacks=[("clip", GradientNormClipping(recipe.max_norm)), ("state", state), *callbacks],
         max_epochs=1,
         iterator_train__batch_size=None,
         train_split=None,
-        device=str(chosen),
+        device=str(choose_device(device)),
         verbose=0,
         recipe=recipe,
         processes=processes,
     ).initialize()
     with folder_of_one_run(state.path, processes):
-        state.load(net)
-        if len(state.losses) < recipe.n_steps:
-            columns = _expert_columns(network)
-            net.partial_fit(
-                PromptStream(prior, recipe, len(state.losses), network.centre, columns, processes)
-            )
+        state.load(trainer)
+        done, columns = len(state.losses), _expert_columns(network)
+        if done < recipe.n_steps:
+            prompts = PromptStream(prior, recipe, done, network.centre, columns, processes)
+            trainer.partial_fit(prompts)
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
         raise KeyboardInterrupt(state.stopped())

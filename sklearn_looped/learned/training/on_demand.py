@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from sklearn_looped.learned.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import PRIORS
 from sklearn_looped.learned.training.recipe import Recipe
 

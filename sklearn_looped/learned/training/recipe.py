@@ -54,7 +54,7 @@ class Recipe:
     average : float, default=0.999
         Decay of the exponential moving average of the weights, which is what is kept.
     late_support : tuple of int, default=None
-        Range of k in the last tenth of the run, where that is to be another.
+        Range of k in the last tenth of the run, if it differs.
     seed : int, default=0
         Seeds the initial weights and every step's tables.
     """

@@ -201,7 +201,7 @@ class RunState(Callback):
 
     def _check_identity(self, saved: dict[str, dict[str, Any]]) -> None:
         for key, ours in self.identity.items():
-            # A field that came after the state was written has had its default.
+            # A field that is newer than the state had its default.
             theirs = self.defaults[key] | saved[key]
             ours = json.loads(json.dumps(ours))
             if key == "recipe" and theirs["n_steps"] < ours["n_steps"]:

@@ -1,0 +1,128 @@
+"""The average prediction of an ensemble's members after every loop.
+
+Side by side from what is kept of the support, or one after another where that is too much.
+Shapes: L loops, T targets, q queries, d columns.
+"""
+
+from collections.abc import Generator, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import gen_batches
+from torch import Tensor
+
+from sklearn_looped.learned.inference import members
+from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.members import Member, Memories, average, members_of
+from sklearn_looped.learned.inference.views import View
+from sklearn_looped.learned.model.memory import SupportMemory, memory_of_target
+from sklearn_looped.learned.model.network import LoopedNetwork
+
+QUERIES = 4096  # queries that pass together, summed over targets
+ANSWERS = 2**24  # numbers of a call's output, over all loops
+
+
+class Outcome(NamedTuple):
+    """The members' average prediction of queries after one loop.
+
+    Attributes
+    ----------
+    output : ndarray of shape (T, q, n_outputs)
+        For regression in units of y, the mean first, then the quantiles in rising order; for
+        classification the probability of the label 1.
+    leaving : ndarray of shape (q,) or None
+        The gate's probability that a query leaves after this loop; None without a gate.
+    """
+
+    output: Array
+    leaving: Array | None
+
+
+# ``send(staying)``, a mask (q,), lets the other queries leave the loop.
+ByLoop = Generator[Outcome, NDArray[np.bool_] | None, None]
+
+
+def side_by_side(memories: Memories, network: LoopedNetwork, X: Array) -> ByLoop:
+    """Run queries (q, d) through all members that are kept, loop by loop."""
+    assert memories.members is not None
+    runs = [
+        [(part, part.queries(X).answer(network, kept)) for part, kept in view]
+        for view in memories.members
+    ]
+    classifies = network.config.classifies
+    importance = [torch.cat([part.importance() for part, _ in view]) for view in runs]
+    staying: Tensor | None = None
+    for _ in range(memories.n_loops):
+        outputs, exits = [], []
+        for view in runs:
+            steps = [(part, run.send(staying)) for part, run in view]
+            outputs.append(torch.cat([part.decode(s.output, classifies) for part, s in steps]))
+            exits += [s.exit.sigmoid() for _, s in steps if s.exit is not None]
+        leaving = torch.cat(exits).mean(0).cpu().numpy() if exits else None
+        kept = yield Outcome(average(outputs, importance).numpy(), leaving)
+        staying = None if kept is None else torch.from_numpy(kept)
+
+
+def replayed(output: Array, leaving: Array | None) -> ByLoop:
+    """Yield answers (L, T, q, n_outputs) that are known, and (L, q), as if queries left."""
+    inside = np.arange(output.shape[2])
+    for loop, answers in enumerate(output):
+        exits = None if leaving is None else leaving[loop, inside]
+        staying = yield Outcome(answers[:, inside], exits)
+        if staying is not None:
+            inside = inside[staying]
+
+
+def queries_at_once(network: LoopedNetwork, n_targets: int, n_loops: int) -> int:
+    """Count the queries whose answers after every loop are held at a time."""
+    return max(1, ANSWERS // (n_loops * n_targets * (1 + network.config.n_quantiles)))
+
+
+def one_by_one(
+    views: list[View], support: Support, network: LoopedNetwork, n_loops: int, X: Array
+) -> tuple[Array, Array | None]:
+    """Fit and run one member and a few targets after another, keeping nothing but the answers.
+
+    Returns
+    -------
+    output : ndarray of shape (L, T, q, n_outputs)
+        The members' average after every loop.
+    leaving : ndarray of shape (L, q) or None
+        The gate's mean probability that a query leaves.
+    """
+    config, n_targets = network.config, support.Y.shape[1]
+    output = np.zeros((n_loops, n_targets, len(X), 1 + config.n_quantiles))
+    leaving = None if network.gate is None else np.zeros((n_loops, len(X)))
+    total = np.zeros(n_targets)
+    for view in views:
+        start = 0
+        for member in members_of(view, support, config, n_loops):
+            importance = member.importance().numpy()
+            part = slice(start, start := start + len(importance))
+            total[part] += importance
+            for rows, memory in _passes(member, network, n_loops, len(X)):
+                for loop, step in enumerate(member.queries(X[rows]).answer(network, memory)):
+                    found = member.decode(step.output, config.classifies).numpy()
+                    output[loop, part, rows] += found * importance[:, None, None]
+                    if leaving is not None and step.exit is not None:
+                        exits = step.exit.sigmoid().cpu().numpy()
+                        leaving[loop, rows] += exits.sum(axis=0) / (len(views) * n_targets)
+    return output / total[:, None, None], leaving
+
+
+def _passes(
+    member: Member, network: LoopedNetwork, n_loops: int, n_queries: int
+) -> Iterator[tuple[slice, SupportMemory]]:
+    """Yield queries that pass together, with the memory that they pass.
+
+    Keys and values for one batch, or too many of them, cost less when they are computed again.
+    """
+    n_targets, n_rows = member.support.y.shape
+    batches = list(gen_batches(n_queries, max(1, QUERIES // n_targets)))
+    size = memory_of_target(network.config, n_rows, n_loops)
+    keep = len(batches) > 1 and size <= members.PART
+    memory = member.support.remember(network, n_loops) if keep else None
+    for rows in batches:
+        yield rows, memory or member.support.remember(network, n_loops, stream=True)

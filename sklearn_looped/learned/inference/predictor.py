@@ -1,0 +1,344 @@
+"""`SupportPredictor`: from a table's rows to predictions of queries, by a looped network.
+
+Shapes: T targets, s support rows, q queries, d columns.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state, gen_batches
+
+from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.learned.checkpoints import Checkpoint
+from sklearn_looped.learned.inference import by_loop
+from sklearn_looped.learned.inference.by_loop import ByLoop
+from sklearn_looped.learned.inference.constant import is_constant, repeated, target_distribution
+from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.inference.halting import (
+    Exit,
+    Gate,
+    Settled,
+    hold_out,
+    losses,
+    most_loops,
+    spread_of,
+    thriftiest_loop,
+)
+from sklearn_looped.learned.inference.members import Memories, members_of, remember
+from sklearn_looped.learned.inference.views import View, fit_views
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
+
+CHUNK = 1024  # queries at a time, summed over targets: bounds the memory of a prediction
+MADE_ON_USE = ("network", "memories")  # once after unpickling
+
+
+@dataclass(eq=False)
+class SupportPredictor:
+    """Encoder, views, network and memory of one support: all that a prediction is made with.
+
+    It is what the in-context estimators keep of `fit`, as ``predictor_``. Tables that it is given
+    are validated; outputs are, for each target, in units of y the mean and then the quantiles in
+    rising order, or the probability of the label 1. Pickles leave out the network, which
+    `Checkpoint` brings back, and the memory; both are made again when they are first asked for.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The weights.
+    encoder : TableEncoder
+        Fitted; brings tables to numbers.
+    support : Support
+        Encoded, with T targets.
+    views : list of View
+        What each member of the ensemble sees.
+    n_loops : int
+        Loops that the memory is for; others can be asked for.
+    n_members, max_rows : int
+        As `fit_views` takes them.
+    device : str
+        As `sklearn_looped.core.device.choose_device` takes it.
+    """
+
+    checkpoint: Checkpoint
+    encoder: TableEncoder
+    support: Support
+    views: list[View]
+    n_loops: int
+    n_members: int
+    max_rows: int
+    device: str
+
+    @classmethod
+    def fit(
+        cls,
+        rows: Support,
+        target: Array,
+        target_type: str,
+        weights: Callable[[Support], Checkpoint],
+        *,
+        n_loops: int | str | None,
+        n_members: int | None,
+        max_rows: int,
+        device: str,
+        rng: np.random.RandomState,
+    ) -> "SupportPredictor":
+        """Encode rows and fit the views; the support runs when `memories` are first asked for.
+
+        Parameters
+        ----------
+        rows : Support
+            A validated table, yet to be encoded.
+        target : ndarray of shape (n,)
+            What nominal columns of many levels are encoded by.
+        target_type : str
+            What it is, as `TableEncoder` takes it.
+        weights : callable
+            Gives the checkpoint for the encoded support.
+        n_loops : int, "auto" or None
+            Loops to keep the memory for. "auto", None: as many as the weights are made for.
+        n_members : int or None
+            None: as many as the weights are made for.
+        max_rows : int
+            Of more rows, each member sees a random subsample.
+        device : str
+        rng : RandomState
+
+        Returns
+        -------
+        SupportPredictor
+        """
+        encoder, support = _encoded(rows, target, target_type)
+        checkpoint = weights(support)
+        config = checkpoint.network.config
+        n_members = n_members or config.n_views
+        views = _views(support, config, n_members, max_rows, rng)
+        n_loops = most_loops(n_loops, config)
+        return cls(checkpoint, encoder, support, views, n_loops, n_members, max_rows, device)
+
+    def _from(self, support: Support, n_loops: int) -> "SupportPredictor":
+        """Predict from other rows of the same table, with the same network."""
+        rng = check_random_state(0)
+        views = _views(support, self.config, self.n_members, self.max_rows, rng)
+        other = replace(self, support=support, views=views, n_loops=n_loops)
+        other.network = self.network
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be made again."""
+        return {name: value for name, value in vars(self).items() if name not in MADE_ON_USE}
+
+    @property
+    def config(self) -> NetworkConfig:
+        """Configuration of the network."""
+        return self.checkpoint.network.config
+
+    @cached_property
+    def network(self) -> LoopedNetwork:
+        """The network on its device; a loaded one is shared and stays on the CPU."""
+        try:
+            device = choose_device(self.device)
+        except ValueError:  # pickled where there was a GPU, loaded where there is none
+            device = torch.device("cpu")
+        network = self.checkpoint.network
+        return network if device.type == "cpu" else copy.deepcopy(network).to(device)
+
+    @cached_property
+    def memories(self) -> Memories:
+        """What is kept of the support for `n_loops` loops.
+
+        Raises
+        ------
+        MemoryError
+            If a single pass would need more memory than there is.
+        """
+        return remember(self.views, self.support, self.network, self.n_loops)
+
+    @cached_property
+    def spread(self) -> Array:
+        """Standard deviation of each target, (T,)."""
+        return spread_of(self.support)
+
+    @cached_property
+    def constant(self) -> Array | None:
+        """Output for every query, (T, n_outputs), if all rows of the support are the same."""
+        if not is_constant(self.support.X):
+            return None
+        return target_distribution(self.support, self.config)
+
+    @cached_property
+    def held_out_loop(self) -> int:
+        """Loop that a quarter of the support, taken as queries, asks for."""
+        n_loops = self.config.n_loops
+        known, queries = hold_out(self.support)
+        stages = self._from(known, n_loops)._stages(queries.X, n_loops)
+        classifies = self.config.classifies
+        return thriftiest_loop([losses(out, queries, self.spread, classifies) for out in stages])
+
+    def exit(self, n_loops: int | str | None, rule: str, quantile: float) -> Exit:
+        """Return how long queries stay in the loop.
+
+        Parameters
+        ----------
+        n_loops : int, "auto" or None
+        rule : {"settled", "gate", "holdout"}
+        quantile : float
+            As ``exit_rule`` and ``exit_quantile`` of `LoopedICLRegressor`.
+
+        Returns
+        -------
+        Exit
+
+        Raises
+        ------
+        ValueError
+            If the weights lack the gate that the rule asks for, or the support rows to hold out.
+        """
+        most = most_loops(n_loops, self.config)
+        if n_loops != "auto":
+            return Exit(most)
+        if rule == "holdout":
+            return Exit(self.held_out_loop)
+        if rule == "settled":
+            return Exit(most, lambda n_queries: Settled(self.spread, n_queries))
+        if self.checkpoint.network.gate is None:
+            raise ValueError(
+                f"Got exit_rule='gate', but the weights {self.checkpoint.name!r} have no exit "
+                "gate. Use exit_rule='settled' or 'holdout', or weights with a gate."
+            )
+        return Exit(most, lambda n_queries: Gate(quantile, n_queries))
+
+    def predict(self, table: Any, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
+        """Predict queries.
+
+        Parameters
+        ----------
+        table : DataFrame or ndarray of shape (q, n_columns)
+        exit : Exit
+            How long they stay in the loop.
+
+        Returns
+        -------
+        output : ndarray of shape (T, q, n_outputs)
+        n_loops : ndarray of shape (q,)
+            The loop that each leaves at.
+        """
+        return self._predict(self.encoder.transform(table), exit)
+
+    def _predict(self, X: Array, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
+        parts = [exit.take(run, n_queries) for run, n_queries in self._runs(X, exit.n_loops)]
+        outputs, loops = zip(*parts, strict=True)
+        return np.concatenate(outputs, axis=1), np.concatenate(loops)
+
+    def predict_support(self, folds: NDArray[np.intp], exit: Exit) -> Array:
+        """Predict the support rows, (T, s, n_outputs), each from the other folds (s,)."""
+        X = self.support.X
+        parts = {
+            fold: self._from(self.support.take(folds != fold), exit.n_loops)._predict(
+                X[folds == fold], exit
+            )[0]
+            for fold in range(folds.max() + 1)
+        }
+        output = np.empty((len(parts[0]), len(X), parts[0].shape[2]))
+        for fold, part in parts.items():
+            output[:, folds == fold] = part
+        return output
+
+    def stages(self, table: Any, n_loops: int) -> Iterator[Array]:
+        """Yield the output (T, q, n_outputs) of queries after every loop."""
+        yield from self._stages(self.encoder.transform(table), n_loops)
+
+    def _stages(self, X: Array, n_loops: int) -> Iterator[Array]:
+        chunks = [[outcome.output for outcome in run] for run, _ in self._runs(X, n_loops)]
+        for parts in zip(*chunks, strict=True):
+            yield np.concatenate(parts, axis=1)
+
+    @in_own_modes
+    def attention(self, table: Any, n_loops: int, member: int) -> Iterator[Array]:
+        """Yield for every loop the weights (T, h, q, s) of queries on one member's support."""
+        X, memories = self.encoder.transform(table), self._memories_for(n_loops)
+        if memories.members is None:
+            found = members_of(self.views[member], self.support, self.config, n_loops)
+            known = [(part, part.support.remember(self.network, n_loops)) for part in found]
+        else:
+            known = memories.members[member]
+        runs = [part.queries(X).answer(self.network, kept, True) for part, kept in known]
+        for steps in zip(*runs, strict=True):
+            weights = [step.attention for step in steps if step.attention is not None]
+            yield torch.cat(weights).cpu().double().numpy()
+
+    def importances(self, n_columns: int) -> Array:
+        """Return the importance of each of the table's columns, of sum one, by the experts' metric.
+
+        It is that of the first view, which shows columns as they are; those that it leaves out
+        weigh nothing.
+        """
+        view = self.views[0]
+        if self.memories.members is None:
+            found = members_of(view, self.support, self.config, self.n_loops)
+        else:
+            found = (part for part, _ in self.memories.members[0])
+        weights = np.zeros(self.support.X.shape[1])
+        weights[view.columns] = torch.cat([part.metric() for part in found]).mean(0).numpy()
+        sums = np.bincount(self.encoder.sources_, weights, n_columns)
+        return sums / max(sums.sum(), np.finfo(np.float64).tiny)
+
+    def _memories_for(self, n_loops: int) -> Memories:
+        """Return the support's memory for some loops; run the support again for more than kept."""
+        if n_loops > self.n_loops:
+            return remember(self.views, self.support, self.network, n_loops, self.memories)
+        return self.memories.first(n_loops)
+
+    def _runs(self, X: Array, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
+        """Yield, for each chunk of the encoded queries, its run by loop and its size."""
+        memories, n_targets = self._memories_for(n_loops), self.support.Y.shape[1]
+        size = max(1, CHUNK // n_targets)
+        if memories.members is None:
+            size = by_loop.queries_at_once(self.network, n_targets, n_loops)
+        for rows in gen_batches(len(X), size):
+            yield self._run(X[rows], memories), rows.stop - rows.start
+
+    @in_own_modes
+    def _run(self, X: Array, memories: Memories) -> ByLoop:
+        """Run encoded queries (q, d) loop by loop."""
+        network, n_loops = self.network, memories.n_loops
+        if self.constant is not None:
+            output = np.array([repeated(self.constant, len(X))] * n_loops)
+            leaving = None if network.gate is None else np.ones((n_loops, len(X)))
+            yield from by_loop.replayed(output, leaving)
+        elif memories.members is None:
+            found = by_loop.one_by_one(self.views, self.support, network, n_loops, X)
+            yield from by_loop.replayed(*found)
+        else:
+            yield from by_loop.side_by_side(memories, network, X)
+
+
+def _encoded(rows: Support, target: Array, target_type: str) -> tuple[TableEncoder, Support]:
+    """Encode rows and bring them in an order of their own, repeated ones joined."""
+    encoder = TableEncoder(target_type)
+    # The encoding's target rides along as a last column while rows are sorted.
+    rows = rows._replace(Y=np.column_stack([rows.Y, target]), rows=np.arange(len(target)))
+    if rows.weights is not None:
+        rows = rows.take(np.flatnonzero(rows.weights > 0))
+    X = encoder.fit_transform(rows.X, rows.Y[:, -1], rows.weights)
+    support = rows._replace(X=X).merged().in_canonical_order()
+    return encoder, support._replace(Y=support.Y[:, :-1])
+
+
+def _views(
+    support: Support,
+    config: NetworkConfig,
+    n_members: int,
+    max_rows: int,
+    rng: np.random.RandomState,
+) -> list[View]:
+    # Experts see all columns and choose those that the network reads.
+    max_columns = None if config.experts else config.n_features
+    return fit_views(support, n_members, max_columns, max_rows, rng)

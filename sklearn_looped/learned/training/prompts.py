@@ -1,0 +1,94 @@
+"""The prompts of a meta-training run: tables of a prior in canonical form, split into two."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import IterableDataset
+
+from sklearn_looped.core.device import seeded_generator
+from sklearn_looped.core.kernel_machine import LENGTHS, Search
+from sklearn_looped.core.processes import Processes
+from sklearn_looped.learned.inference.experts import STEPS, Experts, silenced
+from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.model.network import CLIP
+from sklearn_looped.learned.model.opinions import N_EXPERTS
+from sklearn_looped.learned.model.readout import Target
+from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
+from sklearn_looped.learned.priors.mechanisms import integer
+from sklearn_looped.learned.training.recipe import Recipe
+
+LEAST_UNIT = 1e-3  # error of the experts below which a table's errors count no more
+SILENCE = 0.1  # probability that an expert is left out of a table
+ALL_SILENT = 0.25  # and that all are, so that the loop learns to do without
+
+
+class PromptStream(IterableDataset):
+    """The prompts of a run from step `start` on, each drawn from (seed, step) alone.
+
+    Yields ``({"X": (B, s + q, d), "y": (B, s), "n_loops": (B,), ...}, target)``: this process's
+    share of a step's tables in canonical form, with means taken off if `centre`, the target
+    clipped. With `expert_columns` the parts of the experts' `Opinions` too, and no more columns
+    than that. Every table of a step takes the same number of loops.
+    """
+
+    def __init__(
+        self,
+        prior: Prior,
+        recipe: Recipe,
+        start: int,
+        centre: bool = True,
+        expert_columns: int = 0,
+        processes: Processes | None = None,
+    ) -> None:
+        self.prior, self.recipe, self.start = prior, recipe, start
+        self.centre, self.expert_columns = centre, expert_columns
+        self.processes = processes or Processes()
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Target]]:
+        for step in range(self.start, self.recipe.n_steps):
+            yield self.prompt(step)
+
+    def prompt(self, step: int) -> tuple[dict[str, Tensor], Target]:
+        """Draw the prompt of one step."""
+        recipe, share = self.recipe, self.processes.share
+        generator = seeded_generator(recipe.seed, step)
+        n_features, n_support, n_loops = recipe.draw_sizes(step, generator)
+        size = (recipe.n_tables(n_support), n_support + recipe.n_query, n_features)
+        if isinstance(self.prior, KnowsSignal):
+            X, y, signal = map(share, self.prior.sample_with_signal(generator, *size))
+        else:
+            X, y = map(share, self.prior.sample(generator, *size))
+            signal = y
+        support = X[:, :n_support], y[:, :n_support]
+        if isinstance(self.prior, FixedColumns):
+            scale = Standardiser.identity(*support)
+        else:
+            scale = Standardiser.fit(*support, centre=self.centre)
+        X, asked = scale.features(X), slice(n_support, None)
+        prompt = {"y": scale.target(support[1]), "n_loops": torch.full((len(X),), n_loops)}
+        targets = (scale.target(part)[:, asked].clamp(-CLIP, CLIP) for part in (y, signal))
+        target = Target.of(*targets)
+        if self.expert_columns:
+            search = _draw_search(generator)
+            experts = Experts.fit(
+                X[:, :n_support], prompt["y"], max_columns=self.expert_columns, search=search
+            )
+            silent = torch.rand(size[0], N_EXPERTS, generator=generator) < SILENCE
+            silent |= torch.rand(size[0], 1, generator=generator) < ALL_SILENT
+            opinions = silenced(experts.of_all(X), share(silent))
+            X = experts.read(X)
+            prompt |= {name: part.float() for name, part in opinions._asdict().items()}
+            target = target._replace(
+                unit=opinions.unit().clamp(min=LEAST_UNIT).sqrt()[:, None].float()
+            )
+        return {"X": X, **prompt}, target
+
+
+def _draw_search(generator: Generator) -> Search:
+    """Draw a cheap search for the experts, so that training also sees experts that fit worse."""
+    order = torch.randperm(len(LENGTHS), generator=generator)[: integer(generator, 2, 4)]
+    lengths = tuple(LENGTHS[place] for place in order.tolist())
+    smooth = ("laplace", "gauss")[integer(generator, 0, 1)]
+    n_loops, n_rows = integer(generator, 0, 2), integer(generator, 48, 160)
+    return Search((STEPS, smooth), lengths, n_loops, n_rows)
