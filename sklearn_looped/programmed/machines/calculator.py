@@ -151,7 +151,7 @@ def calculator_functions() -> dict[str, SigmoidSum]:
         "inverse_root": (lambda x: x**-0.5, (1.0, 4.0), 1e-3),
         "exp_series": (polynomial([1 / factorial(k + 3) for k in range(12)]), (-0.35, 0.35), 1e-9),
         "log_series": (polynomial([2 / (2 * k + 5) for k in range(9)]), (0.0, 0.03), 1e-9),
-        "tanh_series": (polynomial(TANH), (0.0, 0.17), 1e-9),
+        "tanh_series": (polynomial(TANH), (0.0, 0.0365), 1e-9),
         "sin_series": (
             polynomial([(-1) ** k / factorial(2 * k + 3) for k in range(8)]), (0.0, 0.63), 1e-10
         ),
@@ -182,7 +182,8 @@ def _error_bounds(functions: Mapping[str, SigmoidSum]) -> dict[str, float]:
         "log": log,
         "power": exp + 1100 * math.log(2) * (log + 8 * UNIT),
         "exp": exp,
-        "tanh": max(0.17 * error["tanh_series"] / 0.94, 1.2 * exp + inverse) + 16 * UNIT,
+        # (1 - q) / (1 + q) with q <= 0.69 multiplies an error of q by at most 2.6.
+        "tanh": max(0.04 * error["tanh_series"], 2.6 * exp + inverse) + 16 * UNIT,
         "sin": wave,
         "cos": wave,
     }

@@ -1,5 +1,13 @@
 """Linear algebra by looped transformers of fixed weights, with numpy's names and shapes."""
 
+from sklearn_looped.programmed.algorithms.linalg.krylov import (
+    ArnoldiResult,
+    LanczosResult,
+    QRResult,
+    arnoldi,
+    lanczos,
+    qr,
+)
 from sklearn_looped.programmed.algorithms.linalg.moments import Moments, moments
 from sklearn_looped.programmed.algorithms.linalg.multiply import affine, matmul, transpose
 from sklearn_looped.programmed.algorithms.linalg.newton import inv, solve
@@ -11,19 +19,27 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     exponents,
     scale_back,
 )
+from sklearn_looped.programmed.algorithms.linalg.seidel import gauss_seidel
 
 __all__ = [
+    "ArnoldiResult",
     "Array",
     "EighResult",
+    "LanczosResult",
     "Machine",
     "Moments",
+    "QRResult",
     "Result",
     "affine",
+    "arnoldi",
     "eigh_power",
     "exponents",
+    "gauss_seidel",
     "inv",
+    "lanczos",
     "matmul",
     "moments",
+    "qr",
     "scale_back",
     "solve",
     "transpose",

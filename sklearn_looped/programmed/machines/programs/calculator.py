@@ -326,7 +326,7 @@ exponential: exp_series r, z
 
 ; tanh(x): (1 - q) / (1 + q) with q = exp(-2 |x|), or x - x^3 (1/3 - ...) near 0
 do_tanh:     absolute x, u
-             subtract u, #0.4, t
+             subtract u, #0.19, t
              branch t, near_zero
              move sign, z
              subtract #20, u, t
