@@ -137,10 +137,11 @@ def test_trace_lists_reads_writes_and_flag():
     machine = FleqMachine(len(program.cells), len(program.instructions))
     trace = machine.run(program, trace=True).trace
     assert trace["instruction"].tolist() == [
-        "load 0, 2, 3, 1",
-        "increment 0, 0, 3, 2",
-        "store 3, 0, 4, 3",
+        "load p, x+1",
+        "increment p, p",
+        "store #1, p, #0, end",
     ]
+    assert trace["line"].tolist() == [3, 4, 5]
     assert trace["reads"][0] == {0: Cell((0.0,), 1), 1: Cell((7.0,))}
     assert trace["writes"].tolist() == [
         {2: Cell((7.0,))},
@@ -274,3 +275,20 @@ def test_operands_at_the_end_of_the_range(dtype, largest):
     for code in ("add x, x, z", "subtract x, y, z", "multiply x, x, z"):
         with pytest.raises(ValueError, match=f"beyond the range of {dtype}"):
             machine.run(data + code)
+
+
+def test_sieve_finds_the_primes():
+    result = run_both(programs.sieve(12), n=12)
+    marks = scalars(result.block("prime", 13))
+    assert [i for i, mark in enumerate(marks) if mark] == [2, 3, 5, 7, 11]
+
+
+def test_the_interpreter_of_another_language_reverses_a_string():
+    text = programs.brainfuck(">,[>,]<[.<]", [ord(c) for c in "loop"], 6, 4)
+    program = assemble_fleq(text)
+    _, memory = next(step for step in interpret_fleq(program) if step[0] == program.halt)
+    outputs = memory[program.labels["outputs"] :]
+    assert "".join(chr(int(cell.values[0])) for cell in outputs[:4]) == "pool"
+    assert scalars(run_both(programs.brainfuck("++[>+++<-]>.")).block("outputs", 1)) == [6.0]
+    with pytest.raises(ValueError, match="brackets do not match"):
+        programs.brainfuck("][")

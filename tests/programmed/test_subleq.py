@@ -239,7 +239,7 @@ def test_trace_lists_every_instruction():
     assert trace["pc"].tolist() == [0, 2]
     assert trace["flag"].tolist() == [True, True]  # -2 and 0
     first = trace.iloc[0]
-    assert first["instruction"] == "subleq 0, 1, 2"
+    assert (first["instruction"], first["line"]) == ("subleq x, y, done", 3)
     assert (first["reads"], first["writes"], first["flag"]) == ({0: 5, 1: 3}, {1: -2}, True)
 
 

@@ -253,8 +253,6 @@ class FleqMachine(Machine):
         if instruction.operation == "store":
             written = cells[instruction.b].pointer
         return {
-            "pc": pc,
-            "instruction": str(instruction),
             "reads": {address: cells[address] for address in sorted(read)},
             "writes": {written: results[written]},
             "flag": cells[instruction.flag].values[0] <= 0,

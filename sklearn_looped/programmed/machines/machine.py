@@ -25,7 +25,7 @@ from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 TAPES = 6  # that a run holds at a time, about
 SCRATCH = 0  # row of the scratchpad, which holds the program counter
-TRACE_COLUMNS = ["step", "pc", "instruction", "reads", "writes", "flag"]
+TRACE_COLUMNS = ["step", "pc", "line", "instruction", "reads", "writes", "flag"]
 
 
 def check_sizes(**sizes: int) -> None:
@@ -54,7 +54,8 @@ class RunResult:
     labels : mapping of str to int
         Addresses of the program's cells.
     trace : DataFrame or None
-        One row an instruction with the columns step, pc, instruction, reads, writes, flag.
+        One row an instruction with the columns step, pc, line and instruction as in the text,
+        reads, writes, flag.
     fault : Fault or None
         Why the machine stopped where it could not go on; the memory, `pc` and `state` are those
         before the instruction.
@@ -271,7 +272,13 @@ class Machine(ABC):
                 at = self._read(state, SCRATCH, "pc").copy()
                 if before is not None:
                     after = (self.pc(state), self.cells(self.settle(state)))
-                    rows.append({"step": n_loops, **self._describe(program, before, after)})
+                    rows.append(
+                        {
+                            "step": n_loops, "pc": before[0], "line": program.line(before[0]),
+                            "instruction": program.text(before[0]),
+                            **self._describe(program, before, after),
+                        }
+                    )  # fmt: skip
                     before = after
         if fault is not None and on_fault == "raise":
             raise MachineFaultError(fault)

@@ -201,10 +201,8 @@ class SubleqMachine(Machine):
         self, program: Program, before: tuple[int, list], after: tuple[int, list]
     ) -> dict[str, Any]:
         (pc, cells), (_, results) = before, after
-        a, b, c = program.instructions[pc]
+        a, b, _ = program.instructions[pc]
         return {
-            "pc": pc,
-            "instruction": f"subleq {a}, {b}, {c}",
             "reads": {a: cells[a], b: cells[b]},
             "writes": {b: results[b]},
             "flag": results[b] <= 0,

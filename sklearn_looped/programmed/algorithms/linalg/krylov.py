@@ -131,8 +131,8 @@ def qr(a: ArrayLike, *, tol: float = 1e-8) -> Result[QRResult]:
         q[:, k], r[k, k], n_steps = _normalise(w)
         r[:k, k] = h
         n_loops += _N_PASSES + n_steps
-    bound = _decomposition_error(scaled, q, r)
-    r, bound = scale_back(r, bound[None, :].repeat(n, axis=0), columns)
+    errors = np.tile(_decomposition_error(scaled, q, r), (n, 1))
+    r, bound = scale_back(r, errors, columns)
     certificate = _gram_schmidt(m).certify(bound)
     result = Result(QRResult(q, r), n_loops, tol, certificate)
     result.warn_if_above_tol(float(np.abs(a).max()), _ADVICE)
@@ -292,7 +292,7 @@ def _krylov(a: Array, v: ArrayLike, n_steps: int | None) -> tuple[Array, Array, 
 
 
 def _orthogonalise(v: Array, basis: Array, a: Array | None = None) -> tuple[Array, Array]:
-    """What of v, or of A v, is orthogonal to the basis, and the coefficients of the rest."""
+    """Return what of v, or of A v, is orthogonal to the basis, and coefficients of the rest."""
     n, k = basis.shape
     if k == 0:
         return v, np.zeros(0)
@@ -347,7 +347,7 @@ def _normalise_machine(n: int) -> Machine:
     """``v += (1 - v . v) v / 2`` and ``length = v . w``, by gated units in two layers."""
     fields = Layout(one=1, vector=1, v=n, w=n, missing=1, length=1)
     missing, length = fields.at("missing"), fields.at("length")
-    units = clear(fields, "length") + [Unit({fields.at("vector"): 1.0}, {missing: 1.0})]
+    units = [*clear(fields, "length"), Unit({fields.at("vector"): 1.0}, {missing: 1.0})]
     for i, j in fields.pairs({"v": "w"}):
         units += product({i: 1.0}, {i: 1.0}, missing, -1.0)
         units += product({i: 1.0}, {j: 1.0}, length)

@@ -85,13 +85,13 @@ def gauss_seidel(
     check_options(tol=tol, max_loops=max_loops)
     a = check_square(a)
     n = len(a)
-    b = check_matrix(np.reshape(b, (1, -1)), "b")[0]
-    if len(b) != n:
-        raise LinAlgError(f"Got 'b' of length {len(b)}, but 'a' has {n} rows.")
+    sides = check_matrix(np.reshape(b, (1, -1)), "b")[0]
+    if len(sides) != n:
+        raise LinAlgError(f"Got 'b' of length {len(sides)}, but 'a' has {n} rows.")
     rows = exponents(a, axis=1)
     scaled = np.ldexp(a, -rows[:, None])
-    unit = int((np.frexp(b)[1] - rows)[b != 0].max()) if b.any() else 0
-    right = np.ldexp(b, -rows - unit)
+    unit = int((np.frexp(sides)[1] - rows)[sides != 0].max()) if sides.any() else 0
+    right = np.ldexp(sides, -rows - unit)
     smallest = float(np.linalg.svd(scaled, compute_uv=False)[-1])
     if not smallest > n * UNIT_ROUNDOFF:
         raise LinAlgError("Got a singular matrix 'a', to rounding.")
@@ -115,7 +115,10 @@ def _sweep(a: Array, b: Array, max_loops: int) -> tuple[Array, int]:
     diagonal = np.diag(a)
     state = machine.load(
         tokens,
-        wait={"place": places[:_N_NEWTON], "after": after[:_N_NEWTON], "turn": places[:_N_NEWTON, :1]},
+        wait={
+            "place": places[:_N_NEWTON], "after": after[:_N_NEWTON],
+            "turn": places[:_N_NEWTON, :1],
+        },
         row={
             "place": places[_N_NEWTON:], "after": after[_N_NEWTON:], "unit": np.eye(n), "a": a,
             "b": b[:, None], "d": diagonal[:, None],

@@ -21,6 +21,12 @@ from sklearn_looped.programmed.machines.programs.fleq import (
     SEARCH,
     linear_sgd,
 )
+from sklearn_looped.programmed.machines.programs.showpieces import (
+    BRAINFUCK,
+    SIEVE,
+    brainfuck,
+    sieve,
+)
 from sklearn_looped.programmed.machines.programs.subleq import (
     ADD,
     FACTORIAL,
@@ -32,6 +38,7 @@ from sklearn_looped.programmed.machines.programs.subleq import (
 
 __all__ = [
     "ADD",
+    "BRAINFUCK",
     "BUBBLE_SORT",
     "CALCULATOR",
     "FACTORIAL",
@@ -40,7 +47,10 @@ __all__ = [
     "MULTIPLY",
     "REVERSE",
     "SEARCH",
+    "SIEVE",
     "SORT",
     "SQUARE_ROOT",
+    "brainfuck",
     "linear_sgd",
+    "sieve",
 ]
