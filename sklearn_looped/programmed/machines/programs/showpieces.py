@@ -197,7 +197,7 @@ def brainfuck(
             break
     if depth:
         raise ValueError("Got a program whose brackets do not match.")
-    cells = {
+    cells: dict[str, list[float]] = {
         "program": [*codes, 0],
         "tape": [0] * n_tape,
         "inputs": [*inputs, 0],
