@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from certificate_attacks.outcome import Outcome
+from benchmarks.certificate_attacks.outcome import Outcome
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS, Cell

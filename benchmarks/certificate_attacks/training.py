@@ -5,7 +5,7 @@ from scipy.sparse import coo_array
 from scipy.sparse import csgraph as scipy_csgraph
 from sklearn.neural_network import MLPRegressor
 
-from certificate_attacks.outcome import Outcome
+from benchmarks.certificate_attacks.outcome import Outcome
 from sklearn_looped import ProgrammedMLPRegressor
 from sklearn_looped.programmed import csgraph
 from sklearn_looped.programmed.algorithms.sgd import (

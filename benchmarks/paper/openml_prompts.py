@@ -3,21 +3,18 @@
 Shapes: B prompts, n rows of which the first 40 are the support, d columns.
 """
 
-import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from benchmarks.common.openml_tasks import load
+from benchmarks.openml_binary import N_SHOTS, PAPER, SEEDS, prompts
 from sklearn_looped.learned.inference.standardise import Standardiser
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import OwnTables
-
-sys.path.append(str(Path(__file__).parents[1]))
-from openml_binary import N_SHOTS, PAPER, SEEDS, load, prompts
 
 N_FEATURES = 20  # the paper's read-in: sets with fewer columns have zeros in front of them
 Table = tuple[np.ndarray, np.ndarray]  # X, scaled by all rows, and labels 0 and 1

@@ -209,6 +209,11 @@ class ProgrammedPCA(
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns than there are components.
         """
         check_is_fitted(self)
         scores = check_array(X, dtype=np.float64)

@@ -9,9 +9,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped import ProgrammedKernelMachineRegressor
-from sklearn_looped.core.kernel_machine import _metric
 from sklearn_looped.core.kernel_ridge import Solution
 from sklearn_looped.core.kernels import KINDS, Kernel
+from sklearn_looped.core.metric import metric_of
 from sklearn_looped.core.stacking import TargetScale
 from sklearn_looped.programmed.algorithms.kernel_machine import (
     HeavyBall,
@@ -43,8 +43,8 @@ def closed_form(X, y, queries, *, length, penalty, n_rounds):
             torch.tensor([penalty], dtype=torch.float64),
         )
         if left:
-            slopes = kernel.slopes(kernel.distances(X, X))
-            metric = _metric(X, weights, [(kernel, slopes, solution.coef)])
+            gradients = kernel.gradients(X, X, solution.coef)
+            metric = metric_of(gradients, gradients, weights)
     predicted = scale.restored(solution.intercept + kernel(queries, X) @ solution.coef)
     coef = solution.coef * scale.spread
     return metric[0].numpy(), coef[0, :, 0].numpy(), predicted[0, :, 0].numpy()

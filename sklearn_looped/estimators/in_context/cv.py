@@ -136,6 +136,11 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If there is metadata without routing, and as `LoopedICLRegressor.fit`.
         """
         if params and not get_config()["enable_metadata_routing"]:
             raise ValueError(

@@ -76,8 +76,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     prior : {"decision-tree", "linear", "relu-network", "sparse-linear", "tables"}, default=None
         What to meta-train on; needed with, and only allowed with, ``weights=None``.
     n_estimators : int, default=None
-        Members of the ensemble, which see the table in turn as it is, as whitened principal
-        components, with normal marginals, and as components of those. None: the weights' own
+        Members of the ensemble, which see the table in turn as it is, with normal
+        marginals, and as whitened principal components of either. None: the weights' own
         number, four for "tabular" and one, the table as it is, for the weights of a function
         class. More than four differ, and are run, only where rows or columns are subsampled.
         Of more columns than the network reads (32), each member sees the most correlated half

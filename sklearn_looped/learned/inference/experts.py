@@ -56,15 +56,22 @@ class Experts:
             columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
             gate = torch.ones_like(columns).to(y)
             return cls((), _silence(y)._replace(gate=gate), columns, torch.ones_like(X[:, 0]))
-        Z, Y = _cells(X), y[..., None].double()
-        w = None if weights is None else weights.double()
+        # Machines learn from every other row: sorted by the target, so that the order is their own.
+        order = torch.argsort(y, dim=1, stable=True)
+        Z = _cells(X).gather(1, order[..., None].expand_as(X))
+        Y = y.double().gather(1, order)[..., None]
+        w = None if weights is None else weights.double().gather(1, order)
         smooth = tuple(kind for kind in search.kinds if kind != STEPS)
         machines = [
             KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
         ]
         models: tuple[Ridge | KernelMachine, ...] = (Ridge.fit(Z, Y, w), *machines)
         error = torch.stack([model.relative_error for model in models], 1).sqrt()
-        parts = [(model.left_out, model.left_out_std) for model in models]
+        place = order.argsort(1)[..., None]
+        parts = [
+            (model.left_out.gather(1, place), model.left_out_std.gather(1, place))
+            for model in models
+        ]
         metric = torch.stack([machine.metric() for machine in machines]).mean(0)
         columns = torch.argsort(metric, dim=1, descending=True, stable=True)[:, :max_columns]
         read = metric.gather(1, columns)

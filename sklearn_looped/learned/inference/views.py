@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped.learned.inference.encoding import Array, Support
 
-VIEWS = ("standard", "whitened", "normal", "whitened normal")  # what members see, in turn
+VIEWS = ("standard", "normal", "whitened", "whitened normal")  # what members see, in turn
 ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
 
 
@@ -113,8 +113,8 @@ def fit_views(
 ) -> list[View]:
     """Choose and fit what each ensemble member sees.
 
-    Members take the `VIEWS` in turn: columns as they are, whitened principal components, columns
-    mapped to a normal distribution, and the principal components of those. Constant columns go.
+    Members take the `VIEWS` in turn: columns as they are, columns mapped to a normal distribution,
+    and the whitened principal components of either. Constant columns go.
     Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
     target and a share of the rest, dealt so that members see different ones; of more than
     `max_rows` rows a random subsample each. Members that would see the same as another are left

@@ -1,4 +1,4 @@
-"""The prior of two classes: what the `tabular-classifier` weights learn from.
+"""The prior of two classes, from which the `tabular-classifier` weights learn.
 
 Shapes: B tables, n rows, d columns.
 """
@@ -15,7 +15,7 @@ MAX_PARTS = 8
 
 
 def _above_a_quantile(generator: Generator, y: Tensor) -> Tensor:
-    """Label 1 above a quantile of y, near the median in half of the tables."""
+    """Label a row 1 if y is above a quantile, which is near the median in half of the tables."""
     level = uniform(generator, len(y), 1, low=0.05, high=0.95)
     central = torch.rand(level.shape, generator=generator) < 0.5
     level = torch.where(central, 0.5 + (level - 0.5) / 3, level)
@@ -24,7 +24,7 @@ def _above_a_quantile(generator: Generator, y: Tensor) -> Tensor:
 
 
 def _some_parts(generator: Generator, y: Tensor) -> Tensor:
-    """Label 1 in a random half of two to eight equal parts of the range of ranks of y."""
+    """Label a row 1 in a random half of two to eight equal parts of the ranks of y."""
     n_parts = torch.randint(2, MAX_PARTS + 1, (len(y), 1), generator=generator)
     rank = y.argsort(1).argsort(1)
     part = rank * n_parts // y.shape[1]
@@ -36,9 +36,9 @@ def _some_parts(generator: Generator, y: Tensor) -> Tensor:
 class TwoClassTables(SyntheticTables):
     """Tables of `SyntheticTables` whose target is cut into the labels 0 and 1.
 
-    In 70 % of tables the label says whether the target lies above a quantile; in the rest some
-    parts of the target's range make up label 1, as a
-    class among others does. The noise of the target becomes that of the label.
+    In 70 % of the tables the label says whether the target is above a quantile. In the others,
+    label 1 consists of several parts of the target's range, like one class among several. The noise
+    of the target becomes the noise of the label.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class TwoClassTables(SyntheticTables):
     def sample_with_signal(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw X (B, n, d) and labels y (B, n), twice: a label has no part without its noise."""
+        """Draw X (B, n, d) and labels y (B, n), which are returned twice: labels have no signal."""
         X, y = super().sample(generator, n_tables, n_rows, n_features)
         ordered = torch.rand(n_tables, 1, generator=generator) < 0.7
         above, within = _above_a_quantile(generator, y), _some_parts(generator, y)

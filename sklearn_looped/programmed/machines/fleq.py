@@ -72,6 +72,12 @@ class FleqMachine(Machine):
     operations : dict of str to str
         Names of all instructions and their operands.
 
+    Raises
+    ------
+    ValueError
+        If a size is below 1, the dtype is unknown, or a function has a name that is taken, an
+        interval beyond the range of the dtype, or more entries than a cell.
+
     Notes
     -----
     A pointer may point to any cell of the machine and to the place behind the last, which reads
@@ -79,12 +85,6 @@ class FleqMachine(Machine):
     and storing to no cell are faults, as are results beyond the range of the dtype. The host
     looks for these; an operand outside of a function's interval and ``trap`` are found by the
     network, whose program counter stays where it is and which writes nothing any more.
-
-    Raises
-    ------
-    ValueError
-        If a size is below 1, the dtype is unknown, or a function has a name that is taken, an
-        interval beyond the range of the dtype, or more entries than a cell.
 
     References
     ----------
@@ -136,7 +136,15 @@ class FleqMachine(Machine):
     pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
 
     def load(self, program: Program) -> Tensor:
-        """Tape of shape (n_tokens, width) with the program and its data.
+        """Write a program and its data to a tape.
+
+        Parameters
+        ----------
+        program : Program
+
+        Returns
+        -------
+        tape : Tensor of shape (n_tokens, width)
 
         Raises
         ------
@@ -191,7 +199,16 @@ class FleqMachine(Machine):
         return np.pad(np.array(cell.values, dtype=float), (0, n_entries - len(cell.values))) + 0.0
 
     def cells(self, state: Tensor) -> list[Cell]:
-        """Vectors and pointers in the memory of a settled state."""
+        """Return the vectors and pointers in the memory of a settled state.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        cells : list of Cell
+        """
         rows = state[self.tokens["memory"]]
         values = rows[:, self.fields["value"]].tolist()
         pointers = self._addresses(rows[:, self.fields["pointer"]])
@@ -260,6 +277,14 @@ class FleqMachine(Machine):
 
     def disassemble(self, state: Tensor) -> str:
         r"""Return assembly text of the program and the memory on a tape, to assemble again.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        text : str
 
         Examples
         --------

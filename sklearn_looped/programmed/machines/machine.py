@@ -122,18 +122,44 @@ class Machine(ABC):
 
     @abstractmethod
     def load(self, program: Program) -> Tensor:
-        """Tape of shape (n_tokens, width) with the program and its data."""
+        """Write a program and its data to a tape.
+
+        Parameters
+        ----------
+        program : Program
+
+        Returns
+        -------
+        tape : Tensor of shape (n_tokens, width)
+        """
 
     @abstractmethod
     def cells(self, state: Tensor) -> list[Any]:
-        """Memory cells of a settled state."""
+        """Return the memory cells of a settled state.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        cells : list
+        """
 
     @in_own_modes
     def settle(self, state: Tensor) -> Tensor:
-        """State with the last result written to its cell.
+        """Return the state with the last result written to its cell.
 
         This runs the write heads of the next loop early, by the same weights, and empties the
         registers of the pending write, so that going on from here does not write twice.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        settled : Tensor of shape (n_tokens, width)
         """
         settled = state.clone()
         if self.pending:
@@ -151,7 +177,16 @@ class Machine(ABC):
 
     @abstractmethod
     def disassemble(self, state: Tensor) -> str:
-        """Assembly text of the program and the memory on a tape."""
+        """Return assembly text of the program and the memory on a tape.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        text : str
+        """
 
     @abstractmethod
     def _describe(
@@ -181,7 +216,16 @@ class Machine(ABC):
         return state
 
     def pc(self, state: Tensor) -> int:
-        """Return the number of the next instruction."""
+        """Return the number of the next instruction.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        pc : int
+        """
         return int(sign_value(self._read(state, SCRATCH, "pc"))) - self.tokens["program"].start
 
     def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:

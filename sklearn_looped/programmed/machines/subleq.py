@@ -117,7 +117,15 @@ class SubleqMachine(Machine):
     pending: tuple[str, ...] = ("wp", "delta")
 
     def load(self, program: Program) -> Tensor:
-        """Tape of shape (n_tokens, width) with the program and its data.
+        """Write a program and its data to a tape.
+
+        Parameters
+        ----------
+        program : Program
+
+        Returns
+        -------
+        tape : Tensor of shape (n_tokens, width)
 
         Raises
         ------
@@ -167,7 +175,16 @@ class SubleqMachine(Machine):
                     )
 
     def cells(self, state: Tensor) -> list[int]:
-        """Integers in the memory of a settled state; raises if one is out of range."""
+        """Return the integers in the memory of a settled state; raises if one is out of range.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        cells : list of int
+        """
         self._check_range(state)
         values = self._read(state, self.tokens["memory"], "value")
         if self._bits:
@@ -210,6 +227,14 @@ class SubleqMachine(Machine):
 
     def disassemble(self, state: Tensor) -> str:
         r"""Return assembly text of the program and the memory on a tape, to assemble again.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        text : str
 
         Examples
         --------

@@ -188,7 +188,17 @@ def depth_first_order(
     The same arguments and results as `scipy.sparse.csgraph.depth_first_order`, for CSR arrays the
     order of the nodes and the tree included: the nodes in the order in which the search first
     meets them, neighbours by number. One loop a node, without backtracking; see `OrderBlock` and,
-    for parameters, results and errors, `breadth_first_order`.
+    for errors, `breadth_first_order`.
+
+    Parameters
+    ----------
+    csgraph, i_start, directed, return_predecessors, return_run
+        See `breadth_first_order`.
+
+    Returns
+    -------
+    node_array, predecessors, runs
+        See `breadth_first_order`.
 
     Examples
     --------

@@ -264,12 +264,16 @@ def shortest_path(
 
     Parameters
     ----------
-    csgraph, directed, return_predecessors, unweighted, indices, return_run
+    csgraph
         See `dijkstra`.
     method : {"auto", "D"}, default="auto"
         Both are Dijkstra's algorithm.
+    directed, return_predecessors, unweighted
+        See `dijkstra`.
     overwrite : bool, default=False
         For scipy's Floyd-Warshall method; not used.
+    indices, return_run
+        See `dijkstra`.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from sklearn_looped.core.kernel_machine import LEAST_WEIGHT
+from sklearn_looped.core.metric import LEAST_WEIGHT
 from sklearn_looped.programmed.algorithms.linalg import Machine
 from sklearn_looped.programmed.transformer.certificate import required_temperature
 from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit

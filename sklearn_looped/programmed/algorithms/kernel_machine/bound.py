@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 
-from sklearn_looped.core.kernel_machine import LEAST_WEIGHT
+from sklearn_looped.core.metric import LEAST_WEIGHT
 from sklearn_looped.programmed.algorithms.kernel_machine.block import FLAT, SINK
 from sklearn_looped.programmed.algorithms.linalg.result import UNIT_ROUNDOFF, Array
 

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.spatial.distance import pdist
 from torch import Tensor
 
-from sklearn_looped.core.kernel_machine import LEAST_WEIGHT
 from sklearn_looped.core.kernels import LINEAR
+from sklearn_looped.core.metric import LEAST_WEIGHT
 from sklearn_looped.core.stacking import SLACK
 from sklearn_looped.programmed.algorithms.kernel_machine.block import (
     N_RECIPROCAL,

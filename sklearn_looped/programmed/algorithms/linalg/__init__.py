@@ -21,6 +21,8 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
 )
 from sklearn_looped.programmed.algorithms.linalg.seidel import gauss_seidel
 
+eigh = eigh_power
+
 __all__ = [
     "ArnoldiResult",
     "Array",
@@ -32,6 +34,7 @@ __all__ = [
     "Result",
     "affine",
     "arnoldi",
+    "eigh",
     "eigh_power",
     "exponents",
     "gauss_seidel",

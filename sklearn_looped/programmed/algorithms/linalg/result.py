@@ -142,6 +142,16 @@ def exponents(a: Array, axis: int | None = None) -> Exponents:
 
     0 where all entries are 0. Dividing by these powers with :func:`numpy.ldexp` is exact but for
     underflow, and needs no power that float64 does not hold.
+
+    Parameters
+    ----------
+    a : ndarray
+    axis : int, default=None
+        The axis that is reduced; None: all.
+
+    Returns
+    -------
+    exponents : ndarray of intp
     """
     return np.frexp(np.abs(a).max(axis=axis, initial=0.0))[1].astype(np.intp)
 
@@ -154,6 +164,14 @@ def row_exponents(a: Array, shift: Exponents) -> Exponents:
 
 def scale_back(value: Array, bound: Array | float, exponent: ArrayLike) -> tuple[Array, float]:
     """Multiply a result and the bounds on its error by powers of two.
+
+    Parameters
+    ----------
+    value : ndarray
+    bound : float or ndarray
+        On the error of the values.
+    exponent : array-like of int
+        Of the powers of two, one for all or one a value.
 
     Returns
     -------
