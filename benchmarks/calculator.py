@@ -1,24 +1,24 @@
-"""Calculator: relative error and faults by function, over all magnitudes of float64.
+"""How exact is the calculator over all magnitudes of float64? Errors and faults by function.
 
 Each value runs through the plain interpreter, which the network equals at every step; `--network`
-values of each function run through the network, too, and are compared with it.
+values of each function run through the network, too, and are compared with it. A wrong fault is
+one where Python's `math` has a value, or a value where it has none. ``python -m benchmarks
+calculator`` prints a table and writes benchmarks/results/calculator.json.
 """
 
 import argparse
 import itertools
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.common.report import report
 from sklearn_looped import Calculator
 from sklearn_looped.programmed.machines.calculator import calculator_functions
 from sklearn_looped.programmed.machines.interpreter import interpret_fleq
 from sklearn_looped.programmed.machines.programs.calculator import OPERATIONS
 
-RESULTS = Path(__file__).parent / "results" / "calculator.json"
 LARGEST = 1.7e308  # beyond, the result may be too close to the end of the range
 SMALLEST = 5e-324  # an error of four of these is no relative error
 SPECIAL = (0.0, 1.0, -1.0, 0.5, 2.0, -3.0, math.pi, SMALLEST, 2.0**-1022, 1.7976931348623157e308)
@@ -100,30 +100,20 @@ def measure(
             network = calculator(operation, x, y)
             apart = max(apart, abs(network - got) / abs(got) if got else abs(network))
     return {
-        "function": operation, "values": n_values, "largest_relative_error": worst,
-        "bound": calculator.error_bounds[operation], "faults": faults, "wrong_faults": wrong,
-        "network_values": n_network, "network_minus_interpreter": apart,
+        "function": operation, "values": n_values, "largest error": worst,
+        "bound": calculator.error_bounds[operation], "faults": faults, "wrong": wrong,
+        "network values": n_network, "network - interpreter": apart,
     }  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--values", type=int, default=10_000, help="of each function")
-    parser.add_argument("--network", type=int, default=10, help="of them by the network")
-    args = parser.parse_args()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--values", type=int, default=2_000, help="of each function")
+    parser.add_argument("--network", type=int, default=3, help="of them by the network")
+
+
+def run(args: argparse.Namespace) -> None:
     calculator = Calculator()
-    rows = [measure(calculator, name, args.values, args.network) for name in OPERATIONS]
     heads = [len(layer.heads) for layer in calculator.machine.transformer.layers]
     print(f"one network: heads by layer {heads}, width {calculator.machine.fields.width}\n")
-    print("function     values  largest error    bound  faults  wrong  network - interpreter")
-    for row in rows:
-        print(
-            f"{row['function']:<10} {row['values']:>8} {row['largest_relative_error']:>14.2e} "
-            f"{row['bound']:>8.1e} {row['faults']:>7} {row['wrong_faults']:>6} "
-            f"{row['network_minus_interpreter']:>22.1e}"
-        )
-    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    rows = [measure(calculator, name, args.values, args.network) for name in OPERATIONS]
+    report("calculator", rows)

@@ -17,6 +17,7 @@ from benchmarks.common.timing import rates, timed
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.interpreter import interpret_subleq
+from sklearn_looped.programmed.machines.paper_subleq import PaperSubleqMachine
 from sklearn_looped.programmed.machines.programs import linear_sgd
 from sklearn_looped.programmed.machines.subleq import Instruction
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
@@ -64,7 +65,7 @@ def subleq_cases() -> Iterator[Case]:
             name = f"SUBLEQ {options.get('cells', 'bits')} {options.get('dtype', 'float64')}"
             yield from loops(name, machine.transformer, machine.load(program))
     small = random_subleq(32, 95)
-    machine = SubleqMachine(32, 95, paper_layout=True)
+    machine = PaperSubleqMachine(32, 95)
     yield from loops("SUBLEQ paper_layout", machine.transformer, machine.load(small))
 
     def interpret(n: int) -> None:

@@ -1,9 +1,11 @@
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped import __main__ as program
@@ -109,6 +111,28 @@ def error_of(arguments, capsys):
         program.main([str(argument) for argument in arguments])
     assert ended.value.code == 2
     return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_lightgbm_joins_the_baselines_where_it_is_installed(monkeypatch):
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="LightGBM is not installed: pip install lightgbm"):
+        models.baselines("regression", ["LightGBM"])
+    assert "LightGBM" not in models.baselines("classification", None)
+    made = []
+
+    class Boosting(HistGradientBoostingRegressor):
+        def __init__(self, random_state=None, verbose=0):
+            made.append((random_state, verbose))
+            super().__init__(max_iter=3, random_state=random_state)
+
+    stub = types.SimpleNamespace(LGBMRegressor=Boosting, LGBMClassifier=None)
+    monkeypatch.setitem(sys.modules, "lightgbm", stub)
+    monkeypatch.setattr(models, "find_spec", lambda name: name)
+    assert "LightGBM" in models.baselines("regression", None)
+    model = models.baselines("regression", ["LightGBM"])["LightGBM"]
+    X = models.for_baselines(pd.DataFrame({"a": [*range(40)], "b": ["x", "y"] * 20}))
+    assert model.fit(X, X["a"]).score(X, X["a"]) > 0
+    assert set(made) == {(0, -1)}
 
 
 def test_a_missing_target_lists_the_columns(csv, capsys):

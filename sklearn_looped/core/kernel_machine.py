@@ -102,7 +102,7 @@ def _evenly_spaced(n_rows: int, most: int) -> Tensor:
 
 def _median(D: Tensor) -> Tensor:
     """Median distance between different rows, (B, n, n) -> (B,)."""
-    first, second = torch.triu_indices(*D.shape[1:], 1, device=D.device)
+    first, second = torch.triu_indices(D.shape[1], D.shape[1], 1, device=D.device)
     between = D[:, first, second]
     median = between.median(1).values
     return torch.where(median > 0, median, between.amax(1)).clamp(min=TOUCHING)

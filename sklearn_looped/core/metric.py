@@ -39,7 +39,8 @@ def cross_fitted_metric(
         A = X[:, rows]
         coef = coefficients(kernel(A, A), Z[:, rows], weights[:, rows], penalty)
         gradients.append(kernel.gradients(P, A, coef))
-    return metric_of(*gradients, weights[:, points])
+    first, second = gradients
+    return metric_of(first, second, weights[:, points])
 
 
 def strengths(X: Tensor, Z: Tensor, weights: Tensor) -> Tensor:

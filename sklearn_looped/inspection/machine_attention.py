@@ -34,7 +34,7 @@ def attention_maps(machine: Machine, program: Program, step: int, layer: int) ->
     transformer = machine.transformer
     state = machine.load(program)
     if step > 1:
-        *_, state = transformer.run(state, step - 1, evaluation="gather")
+        *_, state = transformer.run(state, step - 1, evaluation="fast")
     for earlier in transformer.layers[:layer]:
         state = earlier(state)
     maps = []

@@ -19,6 +19,7 @@ from sklearn_looped.programmed.algorithms.kernel_machine import (
     kernel_machine_block,
     median_length,
 )
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 from sklearn_looped.programmed.transformer.layout import Layout
 
 
@@ -222,15 +223,10 @@ def test_all_evaluations_are_the_dense_one(rng):
     block = kernel_machine_block(2)
     row = {"x": X, "y": y[:, None], "penalty": 1.0, "step": 0.1, "momentum": 0.5, "linear": 0.1}
     query = {"x": X[:3], "prediction": 1.0, "lowest": -1.0, "highest": 4.0}
-    state = block.load.load(tokens, row=row, query=query, scratch={"metric": [1.2, 0.8]})
-    for machine in block:
-        ends = []
-        for evaluation in ("dense", "masked", "cached", "gather"):
-            *_, end = machine.transformer(tokens).run(state, 3, evaluation=evaluation)
-            ends.append(end)
-        for end in ends[1:]:
-            assert torch.equal(end, ends[0])
-        state = ends[0]
+    tape = block.load.load(tokens, row=row, query=query, scratch={"metric": [1.2, 0.8]})
+    for each in block:
+        tape, *others = (each.run(tape, 3, evaluation=e)[0] for e in EVALUATIONS)
+        assert all(torch.equal(tape.state, other.state) for other in others)
 
 
 @pytest.mark.parametrize("condition", [1.0, 3.0, 1e3])

@@ -87,3 +87,10 @@ def test_a_weight_is_a_repetition(rng, kind):
     repeated = kind().fit(np.repeat(X, weights, axis=0)).transform(X)
     kept = weights > 0
     np.testing.assert_allclose(np.abs(weighted[kept]), np.abs(repeated[kept]), atol=1e-10)
+
+
+def test_components_are_at_most_half_as_many_as_rows(rng):
+    X = rng.normal(size=(30, 50)) * np.linspace(1, 2, 50)
+    parts = Whitening().fit(X).transform(X)
+    assert parts.shape == (30, 15)
+    np.testing.assert_allclose(parts.T @ parts / 30, np.eye(15), atol=1e-9)

@@ -141,7 +141,7 @@ def test_a_domain_that_ends_at_zero_traps_the_smallest_numbers():
 def test_the_network_itself_halts_at_a_fault():
     machine, program = machine_of("x: .word 2\n add x, x, x\n square x, x\n trap x")
     steps = interpret_fleq(program, 6, FUNCTIONS)
-    states = machine.transformer.run(machine.load(program), 5, evaluation="gather")
+    states = machine.transformer.run(machine.load(program), 5, evaluation="fast")
     for state, (pc, memory) in zip(states, steps, strict=False):
         assert machine.pc(state) == pc == 1
         assert machine.cells(machine.settle(state))[0] == memory[0]
@@ -218,7 +218,7 @@ def test_random_programs_with_functions_equal_the_interpreter(seed):
         operands = [f"m{i}" for i in rng.integers(6, size=n_operands)]
         code.append(f"{name} {', '.join(operands)}, m{rng.integers(6)}, start")
     machine, program = machine_of("\n".join([*cells, "start:", *code]))
-    states = machine.transformer.run(machine.load(program), 40, evaluation="gather")
+    states = machine.transformer.run(machine.load(program), 40, evaluation="fast")
     for state, (pc, memory) in zip(states, interpret_fleq(program, 6, FUNCTIONS), strict=False):
         assert machine.pc(state) == pc
         got = machine.cells(machine.settle(state))

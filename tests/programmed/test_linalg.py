@@ -9,24 +9,25 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped.programmed.algorithms.linalg import (
     affine,
-    eigh_power,
+    eigh,
     inv,
     matmul,
     moments,
     solve,
     transpose,
 )
-from sklearn_looped.programmed.algorithms.linalg.moments import _moments_machine
+from sklearn_looped.programmed.algorithms.linalg.moments import _moments_block
 from sklearn_looped.programmed.algorithms.linalg.multiply import (
-    _multiply_machine,
-    _transpose_machine,
+    _multiply_block,
+    _transpose_block,
 )
-from sklearn_looped.programmed.algorithms.linalg.newton import _newton_machine
+from sklearn_looped.programmed.algorithms.linalg.newton import _newton_block
 from sklearn_looped.programmed.algorithms.linalg.power import (
-    _deflate_machine,
-    _normalise_machine,
-    _square_machine,
+    _deflate_block,
+    _normalise_block,
+    _square_block,
 )
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import product_error
 
@@ -167,9 +168,9 @@ def test_an_inverse_beyond_the_linearised_products_is_told(rng):
     ],
 )
 @pytest.mark.parametrize("product", KINDS)
-def test_eigh_power_is_eigh(rng, eigenvalues, product):
+def test_eigh_is_numpys(rng, eigenvalues, product):
     a = symmetric(rng, eigenvalues)
-    result = eigh_power(a, product=product)
+    result = eigh(a, product=product)
     values, vectors = result.value
     error = np.abs(values - np.linalg.eigvalsh(a)).max()
     accuracy = {"linear": 1e-14, "softmax": 1e-9}[product] * len(a)
@@ -181,34 +182,34 @@ def test_eigh_power_is_eigh(rng, eigenvalues, product):
 
 def test_identity_and_diagonal_have_their_axes(rng):
     for a in (np.eye(4), np.diag([1.0, 3.0, 2.0])):
-        vectors = eigh_power(a).value.eigenvectors
+        vectors = eigh(a).value.eigenvectors
         np.testing.assert_allclose(np.sort(np.abs(vectors), axis=0)[-1], 1, rtol=0, atol=1e-14)
 
 
 def test_eigenvectors_are_eighs_as_far_as_the_gap_lets(rng):
     for gap in (1e-1, 1e-4, 1e-7):
         a = symmetric(rng, [1.0, 1 - gap, 0.3, 0.2, 0.1])
-        ours, theirs = eigh_power(a, 2).value.eigenvectors, np.linalg.eigh(a)[1][:, -2:]
+        ours, theirs = eigh(a, 2).value.eigenvectors, np.linalg.eigh(a)[1][:, -2:]
         sines = np.linalg.norm(ours - theirs * np.sign((ours * theirs).sum(axis=0)), axis=0)
         assert sines.max() <= 2e-14 / gap
 
 
 def test_close_eigenvalues_take_the_logarithm_of_their_gap_in_loops(rng):
-    loops = [eigh_power(symmetric(rng, [1, 1 - g, 0.1]), 1).n_loops for g in (1e-2, 1e-4, 1e-6)]
+    loops = [eigh(symmetric(rng, [1, 1 - g, 0.1]), 1).n_loops for g in (1e-2, 1e-4, 1e-6)]
     assert (np.abs(np.diff(loops) - np.log2(100)) <= 2).all()
 
 
 def test_the_largest_come_first_and_ascend(rng):
     a = symmetric(rng, [5.0, -9.0, 3.0, 1.0])
-    np.testing.assert_allclose(eigh_power(a, 2).value.eigenvalues, [3, 5], rtol=0, atol=1e-13)
+    np.testing.assert_allclose(eigh(a, 2).value.eigenvalues, [3, 5], rtol=0, atol=1e-13)
 
 
 def test_eigenvectors_that_have_not_converged_are_told(rng):
     with pytest.warns(ConvergenceWarning, match="Raise max_loops"):
-        eigh_power(symmetric(rng, [1.0, 1 - 1e-3, 0.5]), max_loops=4)
+        eigh(symmetric(rng, [1.0, 1 - 1e-3, 0.5]), max_loops=4)
 
 
-@pytest.mark.parametrize("function", [inv, eigh_power, lambda a: solve(a, np.ones(2))])
+@pytest.mark.parametrize("function", [inv, eigh, lambda a: solve(a, np.ones(2))])
 def test_wrong_matrices_raise(function):
     with pytest.raises(LinAlgError, match="2-D"):
         function([1.0, 2.0])
@@ -228,9 +229,9 @@ def test_wrong_shapes_and_options_raise():
     with pytest.raises(ValueError, match=r"3 rows.*has 2"):
         solve(np.eye(2), np.ones(3))
     with pytest.raises(LinAlgError, match=r"not symmetric.*mirror"):
-        eigh_power([[1.0, 2.0], [0.0, 1.0]])
+        eigh([[1.0, 2.0], [0.0, 1.0]])
     with pytest.raises(ValueError, match="n_components"):
-        eigh_power(np.eye(2), 3)
+        eigh(np.eye(2), 3)
     for function in (inv, transpose):
         with pytest.raises(ValueError, match="'product' parameter"):
             function(np.eye(2), product="cubic")
@@ -275,26 +276,22 @@ def test_evaluations_agree_in_every_bit_and_weights_stay(rng, machine, product):
     unit = np.eye(n)
     declared, kinds = {
         "multiply": (
-            _multiply_machine(n, n, product),
+            _multiply_block(n, n, product),
             {"row": {"a": a}, "term": {"unit": unit, "b": b}},
         ),
         "transpose": (
-            _transpose_machine(n, n, product),
+            _transpose_block(n, n, product),
             {"column": {"unit": unit}, "row": {"a": a, "out_unit": unit}},
         ),
-        "newton": (_newton_machine(n, n, product), {"row": {"unit": unit, "a": a, "x": x, "b": b}}),
-        "square": (_square_machine(n, product), {"row": {"unit": unit, "b": b}}),
-        "normalise": (_normalise_machine(n), {"row": {"v": a}}),
-        "deflate": (_deflate_machine(n, product), {"row": {"unit": unit, "a": a, "v": b[0]}}),
-        "moments": (_moments_machine(n, True), {"row": {"x": x}, "column": {"unit": unit}}),
+        "newton": (_newton_block(n, n, product), {"row": {"unit": unit, "a": a, "x": x, "b": b}}),
+        "square": (_square_block(n, product), {"row": {"unit": unit, "b": b}}),
+        "normalise": (_normalise_block(n), {"row": {"v": a}}),
+        "deflate": (_deflate_block(n, product), {"row": {"unit": unit, "a": a, "v": b[0]}}),
+        "moments": (_moments_block(n, True), {"row": {"x": x}, "column": {"unit": unit}}),
     }[machine]
     tokens = Layout(scratch=1, null=1, **dict.fromkeys(kinds, n))
-    state = declared.load(tokens, **kinds)
-    transformer = declared.transformer(tokens)
+    tape, transformer = declared.load(tokens, **kinds), declared.transformer(tokens)
     before = transformer.fingerprint()
-    ends = [
-        [s.clone() for s in transformer.run(state, 3, evaluation=e)][-1]
-        for e in ("dense", "masked", "cached", "gather")
-    ]
+    ends = [declared.run(tape, 3, evaluation=e)[0].state for e in EVALUATIONS]
     assert all(torch.equal(ends[0], other) for other in ends[1:])
     assert transformer.fingerprint() == before

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, KernelMachine, Search
 from sklearn_looped.core.ridge import Ridge
+from sklearn_looped.learned.inference.standardise import TIE
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
 CLIP = 8.0  # standard deviations: cells beyond are outliers
+DIGITS = 12  # decimals of a cell: beyond is rounding, and would order what is equal
 LEAST_ERROR = 1e-4  # of a standard deviation: below, an expert is as good as exact
 STEPS = "manhattan"  # the kernel of the machine for steps; the other machine has the rest
 FEWEST_ROWS = 3  # a left-out row must leave two behind
@@ -73,7 +75,8 @@ class Experts:
             for model in models
         ]
         metric = torch.stack([machine.metric() for machine in machines]).mean(0)
-        columns = torch.argsort(metric, dim=1, descending=True, stable=True)[:, :max_columns]
+        rounded = (metric / TIE).round()  # of equal columns the first comes first
+        columns = torch.argsort(rounded, dim=1, descending=True, stable=True)[:, :max_columns]
         read = metric.gather(1, columns)
         gate = (read / read.mean(1, keepdim=True)).sqrt()
         error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
@@ -101,8 +104,8 @@ class Experts:
 
 
 def _cells(X: Tensor) -> Tensor:
-    """Cells as the experts read them: missing ones are the column's mean."""
-    return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP)
+    """Cells as the experts read them: missing ones are the column's mean; equal ones are equal."""
+    return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP).round(decimals=DIGITS)
 
 
 def _joined(parts: list[tuple[Tensor, Tensor]], error: Tensor, gate: Tensor) -> Opinions:

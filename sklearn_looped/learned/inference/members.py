@@ -96,11 +96,14 @@ class Member:
         """Bring output (T, q, n_outputs) to units of y, or to probabilities of label 1.
 
         In float64 on the CPU. Quantiles are sorted. A logit is that of the label whose canonical
-        code is higher.
+        code is higher; where only one label is seen, it is certain.
         """
         output, scale = output.cpu().double(), self.reader.scale
         if classifies:
-            return torch.sigmoid(output * scale.target_scale.sign()[..., None])
+            sign, only = (
+                part[..., None] for part in (scale.target_scale.sign(), scale.target_mean)
+            )
+            return torch.where(sign == 0, only, torch.sigmoid(output * sign))
         output = output * scale.target_scale[..., None] + scale.target_mean[..., None]
         return torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
 

@@ -11,6 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_looped.learned.inference.encoding import Array, Support
 
 VIEWS = ("standard", "normal", "whitened", "whitened normal")  # what members see, in turn
+DIGITS = 12  # decimals of a correlation: uncorrelated columns are their own components
+LARGEST_SHARE = 0.5  # of the rows: that many components are whitened at most
 ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
 
 
@@ -47,8 +49,10 @@ class NormalScores(TransformerMixin, BaseEstimator):
 class Whitening(TransformerMixin, BaseEstimator):
     """Principal components of unit variance; missing cells count as the column's mean.
 
-    Unlike scikit-learn's `PCA` it knows weights, and it leaves out the components that hold no
-    more than rounding noise.
+    Unlike scikit-learn's `PCA` it knows weights, it leaves out the components that hold no more
+    than rounding noise, and it takes at most half as many as there are rows, the largest: with as
+    many as rows all rows are whitened to the same distances, whatever they hold, and errors by
+    leave-one-out mean nothing.
     """
 
     def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> "Whitening":
@@ -59,10 +63,11 @@ class Whitening(TransformerMixin, BaseEstimator):
         size[size == 0] = 1
         Z = Z / size
         weights = np.ones(len(X)) if sample_weight is None else sample_weight
-        covariance = (Z * weights[:, None]).T @ Z / weights.sum()
+        covariance = ((Z * weights[:, None]).T @ Z / weights.sum()).round(DIGITS)
         variances, components = np.linalg.eigh(covariance)
         # Rising variances: of the first ones, those that add up to rounding noise go.
         kept = np.cumsum(variances.clip(min=0)) > ROUNDING_NOISE * variances.sum()
+        kept[: -max(1, int(LARGEST_SHARE * len(X)))] = False
         kept[-1] = True
         self.components_ = components[:, kept] / size[:, None] / np.sqrt(variances[kept])
         return self
@@ -117,8 +122,8 @@ def fit_views(
     and the whitened principal components of either. Constant columns go.
     Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
     target and a share of the rest, dealt so that members see different ones; of more than
-    `max_rows` rows a random subsample each. Members that would see the same as another are left
-    out.
+    `max_rows` rows a random subsample each, and one row more of each class that it lacks. Members
+    that would see the same as another are left out.
 
     Parameters
     ----------
@@ -142,13 +147,23 @@ def fit_views(
     for index in range(n_views):
         rows = None
         if n_rows > max_rows:
-            rows = np.sort(rng.choice(n_rows, max_rows, replace=False))
+            rows = _drawn_rows(support.Y, max_rows, rng)
         part = support if rows is None else support.take(rows)
         chosen = dealer.deal()
         chosen = chosen[_varying_columns(part.X[:, chosen])]
         transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
         views.append(View(chosen, rows, transformers))
     return views
+
+
+def _drawn_rows(Y: Array, n_rows: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """Draw rows, and of each target (n,) that is constant among them one row where it differs."""
+    rows = rng.choice(len(Y), n_rows, replace=False)
+    for target in Y.T:
+        others = np.flatnonzero(target != target[rows[0]])
+        if len(others) and not np.isin(others, rows).any():
+            rows = np.append(rows, rng.choice(others))
+    return np.sort(rows)
 
 
 def _varying_columns(X: Array) -> NDArray[np.intp]:

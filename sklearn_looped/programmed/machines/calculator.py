@@ -9,8 +9,8 @@ from typing import Any, Literal
 from sklearn_looped.programmed.machines.fleq import FleqMachine
 from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS as BUILT_IN
 from sklearn_looped.programmed.machines.fleq_assembler import assemble_fleq
-from sklearn_looped.programmed.machines.machine import RunResult
 from sklearn_looped.programmed.machines.programs.calculator import CALCULATOR, OPERATIONS
+from sklearn_looped.programmed.machines.run_result import RunResult
 from sklearn_looped.programmed.machines.sigmoid_sum import SigmoidSum
 
 UNIT = 2.0**-53

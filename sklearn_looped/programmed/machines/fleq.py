@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.checks import DTYPES, check_dtype, check_sizes
 from sklearn_looped.programmed.machines.fleq_assembler import (
     OPERATIONS,
     Cell,
@@ -28,9 +29,7 @@ from sklearn_looped.programmed.machines.functions import (
     domain_of,
     operands_of,
 )
-from sklearn_looped.programmed.machines.machine import DTYPES, SCRATCH, Machine, check_sizes
-from sklearn_looped.programmed.transformer.certificate import certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.machines.machine import SCRATCH, Machine
 from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code, sign_value
 
 # Address operands of an instruction and the fields that hold them.
@@ -109,25 +108,22 @@ class FleqMachine(Machine):
         functions: Mapping[str, FleqFunction] | None = None,
     ) -> None:
         check_sizes(n_memory=n_memory, n_instructions=n_instructions, n_entries=n_entries)
-        if dtype not in DTYPES:
-            raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
-        self.dtype = DTYPES[dtype]
-        self.tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
-        self._powers = 2.0 ** np.arange(n_code_bits(self.tokens.width))
+        check_dtype(dtype)
         self.functions = dict(functions or {})
-        check_functions(self.functions, {**OPERATIONS, **RESERVED}, n_entries, self.dtype)
+        check_functions(self.functions, {**OPERATIONS, **RESERVED}, n_entries, DTYPES[dtype])
         self.operations = {**OPERATIONS, **{k: operands_of(f) for k, f in self.functions.items()}}
-        self.fields = fleq_fields(n_code_bits(self.tokens.width), n_entries, self.functions)
-        layers = fleq_layers(self.fields, self.functions, self.dtype)
-        self.transformer = LoopedTransformer(layers, self.tokens)
+        tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
+        n_code = n_code_bits(tokens.width)
+        self._powers = 2.0 ** np.arange(n_code)
+        fields = fleq_fields(n_code, n_entries, self.functions).astype(DTYPES[dtype])
         # Codes and indicators are integers of size 1; the other fields hold real numbers.
         reals = real_fields(self.functions)
-        bounds = {name: 1.0 for name in self.fields.names if name not in reals}
+        bounds = {name: 1.0 for name in fields.names if name not in reals}
+        super().__init__(tokens, fields, fleq_layers(fields, self.functions), bounds)
         unit = torch.finfo(self.dtype).eps / 2
         costs = {name: cost(function, unit) for name, function in self.functions.items()}
         largest = max((each.error_bound for each in costs.values()), default=0.0)
-        certificate = certify(layers, self.fields, bounds, self.dtype, error_bound=largest)
-        self.certificate = replace(certificate, functions=costs)
+        self.certificate = replace(self.certificate, error_bound=largest, functions=costs)
         if self.functions:  # the text may name them
             assemble = partial(assemble_fleq, operations=self.operations)
             self.assemble = assemble
@@ -185,7 +181,7 @@ class FleqMachine(Machine):
                 row[fields[field]] = code(address, len(program.cells), first_cell, where)
             target = code(instruction.target, len(program.instructions), first, where)
             row[fields["itarget"]] = target
-        return tape.to(self.dtype)
+        return tape
 
     def _entries(self, cell: Cell, address: int) -> NDArray[np.float64]:
         n_entries = self.fields.size("value")

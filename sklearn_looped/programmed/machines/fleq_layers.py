@@ -14,7 +14,7 @@ from sklearn_looped.programmed.machines.function_layers import (
     opcode,
     route_functions,
 )
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     clear,
@@ -23,6 +23,7 @@ from sklearn_looped.programmed.transformer.primitives import (
     match_read,
     match_write,
     product,
+    products,
     sigmoid,
 )
 
@@ -63,40 +64,36 @@ def real_fields(functions: Functions) -> set[str]:
     return {*REALS, *SIGNS, *function_registers(functions, 1)}
 
 
-def fleq_layers(fields: Layout, functions: Functions, dtype: torch.dtype) -> list[Layer]:
+def fleq_layers(fields: Layout, functions: Functions) -> list[Layer]:
     """Write back and fetch; read and route; apply and branch, the last of one or more layers."""
-
-    def net(units: list[Unit]) -> FeedForward:
-        return FeedForward(units, fields.width, ON, fields.at("one"), dtype)
-
-    route = _route(fields, dtype) + route_functions(fields, functions, dtype)
     applying: list[tuple[tuple[Head, ...], list[Unit]]] = [
-        (function_heads(fields, functions, s, dtype), continue_functions(fields, functions, s + 1))
+        (function_heads(fields, functions, s), continue_functions(fields, functions, s + 1))
         for s in range(n_function_layers(functions))
     ]
-    applying[0] = (_load(fields, dtype) + applying[0][0], applying[0][1])
-    applying[-1][1].extend(_apply(fields, functions, dtype))
-    return [
-        Layer(_write_and_fetch(fields, functions, dtype), net(_advance(fields))),
-        Layer(_read(fields, dtype), net(route)),
-        *(Layer(heads, net(units) if units else None) for heads, units in applying),
-    ]
+    applying[0] = (_load(fields) + applying[0][0], applying[0][1])
+    applying[-1][1].extend(_apply(fields, functions))
+    return make_layers(
+        fields,
+        ON,
+        (_write_and_fetch(fields, functions), _advance(fields)),
+        (_read(fields), _route(fields) + route_functions(fields, functions)),
+        *applying,
+    )
 
 
-def _write_and_fetch(fields: Layout, functions: Functions, dtype: torch.dtype) -> tuple[Head, ...]:
+def _write_and_fetch(fields: Layout, functions: Functions) -> tuple[Head, ...]:
     """Overwrite exactly: first the old contents are taken away, then the result is added."""
     opcodes = [opcode(name, functions) for name in (*OPERATIONS, *functions)]
     fetch = {f"i{name}": name for name in opcodes}
     fetch |= {"ia": "ra", "ib": "rb", "ic": "rc", "iflag": "rflag", "itarget": "rtarget"}
 
     def write(copy: dict[str, str], scale: float) -> Head:
-        rows = ("memory",)
-        return match_write(fields, "wp", copy, rows=rows, keys=ON, scale=scale, dtype=dtype)
+        return match_write(fields, "wp", copy, ("memory",), ON, scale=scale)
 
     return (
         write({"old": "value", "oldp": "pointer"}, -1.0),
         write({"result": "value", "rp": "pointer"}, 1.0),
-        match_read(fields, "pc", fetch, rows=ON, keys=("program",), dtype=dtype),
+        match_read(fields, "pc", fetch, ON, ("program",)),
     )
 
 
@@ -106,25 +103,25 @@ def _advance(fields: Layout) -> list[Unit]:
     return code_sum(fields, {"pc": 1}, 1, "next", "scratch") + done
 
 
-def _read(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
+def _read(fields: Layout) -> tuple[Head, ...]:
     """Operands and flag."""
     return (
-        _read_cell(fields, "ra", {"value": "va", "pointer": "pa"}, dtype),
-        _read_cell(fields, "rb", {"value": "vb", "pointer": "pb"}, dtype),
-        _read_cell(fields, "rflag", {"value": "vf"}, dtype),
+        _read_cell(fields, "ra", {"value": "va", "pointer": "pa"}),
+        _read_cell(fields, "rb", {"value": "vb", "pointer": "pb"}),
+        _read_cell(fields, "rflag", {"value": "vf"}),
     )
 
 
-def _read_cell(fields: Layout, at: str, copy: dict[str, str], dtype: torch.dtype) -> Head:
-    return match_read(fields, at, copy, rows=ON, keys=("memory",), dtype=dtype)
+def _read_cell(fields: Layout, at: str, copy: dict[str, str]) -> Head:
+    return match_read(fields, at, copy, ON, ("memory",))
 
 
-def _route(fields: Layout, dtype: torch.dtype) -> list[Unit]:
+def _route(fields: Layout) -> list[Unit]:
     """Gate the operands to the function of the opcode, each by itself.
 
     A gate of two operands could overflow where its opcode is off, and 0 times infinity is nan.
     """
-    at, small = fields.at, 1 / gain(dtype)
+    at, small = fields.at, 1 / gain(fields.dtype)
     units = [
         Unit({at("vf"): 1.0}, {at("positive"): 1.0, at("faint"): 1.0}),
         Unit({at("vf"): 1.0, at("scratch"): -small}, {at("faint"): -1.0}),
@@ -154,21 +151,21 @@ def _route(fields: Layout, dtype: torch.dtype) -> list[Unit]:
     return units + clear(fields, "va", "vb", "vf", "pa", "pb", "ra", "rb", "rc", "rflag")
 
 
-def _load(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
+def _load(fields: Layout) -> tuple[Head, ...]:
     """Indirect operand, old contents of the destination, and sigmoids entry by entry."""
     at = fields.at
     return (
-        _read_cell(fields, "source", {"value": "result", "pointer": "rp"}, dtype),
-        _read_cell(fields, "destination", {"value": "old", "pointer": "oldp"}, dtype),
+        _read_cell(fields, "source", {"value": "result", "pointer": "rp"}),
+        _read_cell(fields, "destination", {"value": "old", "pointer": "oldp"}),
         *(
-            sigmoid(fields, at("z", i), at("sigmoid"), at("result", i), row=ON[0], dtype=dtype)
+            sigmoid(fields, at("z", i), at("sigmoid"), at("result", i), row=ON[0])
             for i in range(fields.size("z"))
         ),
-        amplify(fields, dtype),
+        amplify(fields),
     )
 
 
-def _apply(fields: Layout, functions: Functions, dtype: torch.dtype) -> list[Unit]:
+def _apply(fields: Layout, functions: Functions) -> list[Unit]:
     r"""Products, pointer increment, branch, fault.
 
     With h = relu(flag) / (the smallest normal number), amplified where the flag is subnormal, and
@@ -181,13 +178,12 @@ def _apply(fields: Layout, functions: Functions, dtype: torch.dtype) -> list[Uni
     A fault counts as a flag of its own: the program counter stays and nothing is written.
     """
     at, on = fields.at, fields.at("scratch")
-    steep = 1 / torch.finfo(dtype).tiny
+    steep = 1 / torch.finfo(fields.dtype).tiny
     sound = {at("fault"): -steep}
     units = []
     for i in range(fields.size("u")):
         units += product({at("u", i): 1.0}, {at("v", i): 1.0}, at("result"))
-    for i in range(fields.size("u")):
-        units += product({at("u", i): 1.0}, {at("w", i): 1.0}, at("result", i))
+    units += products(fields, "u", "w", "result")
     units += code_sum(fields, {"count": 1}, 1, "rp", "increment")
     units += clear(fields, "pc")
     for i, bit in enumerate(fields.index("pc")):

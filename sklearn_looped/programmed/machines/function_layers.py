@@ -23,7 +23,7 @@ from sklearn_looped.programmed.machines.functions import (
 )
 from sklearn_looped.programmed.transformer.layers import Head, Unit
 from sklearn_looped.programmed.transformer.layout import Layout
-from sklearn_looped.programmed.transformer.primitives import beyond_logits, gate, make_head
+from sklearn_looped.programmed.transformer.primitives import gate, make_head, masked_head
 
 ON = ("scratch",)
 Functions = Mapping[str, FleqFunction]
@@ -58,7 +58,7 @@ def function_registers(functions: Functions, n_entries: int) -> dict[str, int]:
     return registers
 
 
-def route_functions(fields: Layout, functions: Functions, dtype: torch.dtype) -> list[Unit]:
+def route_functions(fields: Layout, functions: Functions) -> list[Unit]:
     """Check domains, and begin with every function: in the layer that reads the operands."""
     at = fields.at
     units: list[Unit] = []
@@ -70,7 +70,7 @@ def route_functions(fields: Layout, functions: Functions, dtype: torch.dtype) ->
                     for i, j in fields.pairs({operand: register}):
                         units += gate(op, {i: 1.0}, j)
         else:
-            units += _check_domain(fields, op, function.domain, dtype)
+            units += _check_domain(fields, op, function.domain)
             units += _start(fields, op, stages_of(function), 0, at("va"))
     return units
 
@@ -85,30 +85,28 @@ def continue_functions(fields: Layout, functions: Functions, s: int) -> list[Uni
     return units
 
 
-def function_heads(
-    fields: Layout, functions: Functions, s: int, dtype: torch.dtype
-) -> tuple[Head, ...]:
+def function_heads(fields: Layout, functions: Functions, s: int) -> tuple[Head, ...]:
     """Sigmoids of stage s; for s = 0 the matrix functions, too."""
     heads = []
     if f"terms{s}" in fields:
-        heads += [_sigmoid_term(fields, s, j, dtype) for j in range(fields.size(f"terms{s}"))]
+        heads += [_sigmoid_term(fields, s, j) for j in range(fields.size(f"terms{s}"))]
     if s == 0:
         for name, function in functions.items():
             if isinstance(function, MatrixProduct):
-                heads += _matrix_product(fields, name, function, dtype)
+                heads += _matrix_product(fields, name, function)
             elif isinstance(function, Transposition):
                 pairs = [
                     (fields.at(f"left.{name}", i), fields.at("result", j))
                     for j, i in enumerate(function.order)
                 ]
-                heads.append(_self_read(fields, pairs, 1.0, dtype))
+                heads.append(_self_read(fields, pairs))
     return tuple(heads)
 
 
-def amplify(fields: Layout, dtype: torch.dtype) -> Head:
+def amplify(fields: Layout) -> Head:
     """Add numbers that may be subnormal, times `gain`, to the registers compared with zero."""
     copy = {"faint": "positive", "faint_fault": "fault"}
-    return _self_read(fields, fields.pairs(copy), gain(dtype), dtype)
+    return _self_read(fields, fields.pairs(copy), gain(fields.dtype))
 
 
 def gain(dtype: torch.dtype) -> float:
@@ -123,13 +121,11 @@ def _weights(s: int, inner: bool) -> str:
     return f"inner_weights{s}" if inner else f"weights{s}"
 
 
-def _check_domain(
-    fields: Layout, op: int, domain: tuple[float, float], dtype: torch.dtype
-) -> list[Unit]:
+def _check_domain(fields: Layout, op: int, domain: tuple[float, float]) -> list[Unit]:
     """Fault > 0 where the operand is outside; `faint_fault` where it is so by little."""
-    at, on, small = fields.at, fields.at("scratch"), 1 / gain(dtype)
+    at, on, small = fields.at, fields.at("scratch"), 1 / gain(fields.dtype)
     units = []
-    for bound, sign in zip(_rounded_inward(domain, dtype), (1.0, -1.0), strict=True):
+    for bound, sign in zip(_rounded_inward(domain, fields.dtype), (1.0, -1.0), strict=True):
         beyond = {on: sign * bound, at("va"): -sign}
         further = {on: sign * bound - small, at("va"): -sign}
         units.append(Unit(beyond, {at("fault"): 1.0, at("faint_fault"): 1.0}, {op: 1.0}))
@@ -171,10 +167,8 @@ def _start(fields: Layout, op: int, stages: tuple[Sum, ...], s: int, source: int
     return [Unit({op: 1.0}, slopes, {source: 1.0}), Unit({op: 1.0}, parameters)]
 
 
-def _sigmoid_term(fields: Layout, s: int, j: int, dtype: torch.dtype) -> Head:
+def _sigmoid_term(fields: Layout, s: int, j: int) -> Head:
     """Softmax over {argument, 0}, see `primitives.sigmoid`, of values for one or two registers."""
-    far = beyond_logits(dtype)
-    one, null, on = fields.at("one"), fields.at("null"), fields.at("scratch")
     pairs = [
         (fields.at(weights, j), target)
         for weights, target in (
@@ -183,30 +177,23 @@ def _sigmoid_term(fields: Layout, s: int, j: int, dtype: torch.dtype) -> Head:
         )
         if weights in fields and j < fields.size(weights)
     ]
-    Wq = {(fields.at(f"terms{s}", j), 0): 1.0, (one, 1): 1.0, (one, 2): 1.0, (on, 2): -1.0}
-    Wk = {(on, 0): 1.0, (one, 1): -far, (on, 1): far, (null, 1): far, (null, 2): far}
-    return make_head(
-        fields, "softmax", Wq, Wk, pairs, rows=ON, keys=("scratch", "null"), dtype=dtype
-    )
+    score = {fields.at(f"terms{s}", j): 1.0}, fields.terms(scratch=1.0)
+    return masked_head(fields, [score], pairs, ON, ON, sink=0.0)
 
 
-def _matrix_product(
-    fields: Layout, name: str, function: MatrixProduct, dtype: torch.dtype
-) -> list[Head]:
+def _matrix_product(fields: Layout, name: str, function: MatrixProduct) -> list[Head]:
     n, k, m = function.n_rows, function.n_inner, function.n_columns
+    left, right = fields.index(f"left.{name}"), fields.index(f"right.{name}")
     heads = []
     for i in range(n):
         for column in range(m):
-            Wq = {(fields.at(f"left.{name}", i * k + j), j): 1.0 for j in range(k)}
-            Wk = {(fields.at(f"right.{name}", j * m + column), j): 1.0 for j in range(k)}
+            scores = [({left[i * k + j]: 1.0}, {right[j * m + column]: 1.0}) for j in range(k)]
             pairs = [(fields.at("scratch"), fields.at("result", i * m + column))]
-            heads.append(make_head(fields, "linear", Wq, Wk, pairs, rows=ON, keys=ON, dtype=dtype))
+            heads.append(make_head(fields, scores, pairs, ON, ON, kind="linear"))
     return heads
 
 
-def _self_read(
-    fields: Layout, pairs: list[tuple[int, int]], scale: float, dtype: torch.dtype
-) -> Head:
+def _self_read(fields: Layout, pairs: list[tuple[int, int]], scale: float = 1.0) -> Head:
     """Read of the scratchpad by itself, with weight 1."""
-    on = {(fields.at("scratch"), 0): 1.0}
-    return make_head(fields, "linear", on, on, pairs, scale=scale, rows=ON, keys=ON, dtype=dtype)
+    on = fields.terms(scratch=1.0)
+    return make_head(fields, [(on, on)], pairs, ON, ON, kind="linear", scale=scale)

@@ -2,9 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,102 +16,51 @@ from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
-from sklearn_looped.programmed.transformer.certificate import Certificate
+from sklearn_looped.programmed.machines.run_result import RunResult
+from sklearn_looped.programmed.transformer.block import Block
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
+from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign_value
 
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
 TAPES = 6  # that a run holds at a time, about
 SCRATCH = 0  # row of the scratchpad, which holds the program counter
 TRACE_COLUMNS = ["step", "pc", "line", "instruction", "reads", "writes", "flag"]
 
 
-def check_sizes(**sizes: int) -> None:
-    """Raise unless all sizes of a machine are integers of at least 1."""
-    for name, value in sizes.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"Got {name}={value}, expected an integer of at least 1.")
-
-
-@dataclass(frozen=True)
-class RunResult:
-    r"""Where a run stopped.
-
-    Parameters
-    ----------
-    cells : list
-        The memory, one entry a cell.
-    pc : int
-        Number of the next instruction.
-    halted : bool
-        Whether the program reached its end.
-    n_loops : int
-        Loops made, one an instruction.
-    state : Tensor of shape (n_tokens, width)
-        The state of the transformer, to continue from.
-    labels : mapping of str to int
-        Addresses of the program's cells.
-    trace : DataFrame or None
-        One row an instruction with the columns step, pc, line and instruction as in the text,
-        reads, writes, flag.
-    fault : Fault or None
-        Why the machine stopped where it could not go on; the memory, `pc` and `state` are those
-        before the instruction.
-
-    Examples
-    --------
-    >>> from sklearn_looped import SubleqMachine
-    >>> machine = SubleqMachine(n_memory=8, n_instructions=12)
-    >>> result = machine.run("x: .word 5, 6\n subleq x, x+1", trace=True)
-    >>> result.block("x", 2), result.halted, result.trace["writes"].tolist()
-    ([5, 1], True, [{1: 1}])
-    """
-
-    cells: list[Any]
-    pc: int
-    halted: bool
-    n_loops: int
-    state: Tensor
-    labels: Mapping[str, int]
-    trace: pd.DataFrame | None = None
-    fault: Fault | None = None
-
-    def __getitem__(self, label: str) -> Any:
-        """Contents of the named cell."""
-        return self.block(label, 1)[0]
-
-    def block(self, label: str, n_cells: int) -> list[Any]:
-        """Contents of `n_cells` cells from a label on."""
-        if label not in self.labels:
-            known = ", ".join(self.labels)
-            raise ValueError(f"Got label {label!r} of no cell, expected one of {known}.")
-        start = self.labels[label]
-        if not 0 < n_cells <= len(self.cells) - start:
-            raise ValueError(
-                f"Got n_cells={n_cells} behind {label!r}, expected 1 to {len(self.cells) - start}."
-            )
-        return self.cells[start : start + n_cells]
-
-
 class Machine(ABC):
     """A looped transformer that runs programs; the host loads the tape and stops the loop.
 
+    Parameters
+    ----------
+    tokens, fields : Layout
+        Names of the rows and columns of the state.
+    layers : sequence of Layer
+        The loop body.
+    bounds : mapping of str to float
+        Largest absolute value of the fields that hold integers, see `certify`.
+
     Attributes
     ----------
+    block : Block
+        The loop body.
     transformer : LoopedTransformer
         The fixed weights. They depend on the sizes declared, never on program or data.
     certificate : Certificate
         Why every state is exact.
-    fields, tokens : Layout
-        Names of the columns and rows of the state.
     """
 
-    transformer: LoopedTransformer
-    certificate: Certificate
-    fields: Layout
-    tokens: Layout
-    dtype: torch.dtype
     pending: tuple[str, ...]  # fields of a result that the next loop writes to its cell
+
+    def __init__(
+        self,
+        tokens: Layout,
+        fields: Layout,
+        layers: Sequence[Layer],
+        bounds: Mapping[str, float],
+    ) -> None:
+        self.tokens, self.fields, self.dtype = tokens, fields, fields.dtype
+        self.block = Block(fields, layers, bounds)
+        self.transformer, self.certificate = self.block.transformer(tokens), self.block.certificate
 
     @staticmethod
     @abstractmethod
@@ -163,14 +110,10 @@ class Machine(ABC):
         """
         settled = state.clone()
         if self.pending:
-            for head in self.transformer.layers[0].heads:
-                if head.pointer is not None and head.pointer.held_by == "key":
-                    # Only the rows and keys that can act: of a long program all are too many.
-                    rows, keys = self.transformer.acting(head)
-                    output = head.attend(
-                        head.Wq(state[rows]), head.Wk(state[keys]), head.Wv(state[keys])
-                    )
-                    settled[torch.tensor(rows)[:, None], list(head.targets)] += output
+            heads = self.transformer.layers[0].heads
+            writes = [h for h in heads if h.pointer is not None and h.pointer.held_by == "key"]
+            write = LoopedTransformer([Layer(tuple(writes))], self.tokens)
+            (settled,) = write.run(state, 1, evaluation="fast")
         for name in self.pending:
             settled[SCRATCH, self.fields[name]] = 0
         return settled
@@ -237,7 +180,7 @@ class Machine(ABC):
         max_loops: int = 100_000,
         *,
         state: Tensor | None = None,
-        evaluation: str = "gather",
+        evaluation: str = "fast",
         breakpoints: Sequence[str | int] = (),
         trace: bool = False,
         on_fault: Literal["raise", "return"] = "raise",
@@ -257,8 +200,8 @@ class Machine(ABC):
         state : Tensor or None, default=None
             State of an earlier result to continue from: it executes the instruction it stopped
             at, breakpoint or not. None: the program's own tape.
-        evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
-            How layers are evaluated; all give the same bits, see `LoopedTransformer.run`.
+        evaluation : {"dense", "fast"}, default="fast"
+            How layers are evaluated; both give the same bits, see `LoopedTransformer.run`.
         breakpoints : sequence of str or int, default=()
             Labels or numbers of instructions to stop at, before they are executed.
         trace : bool, default=False
@@ -295,35 +238,13 @@ class Machine(ABC):
         def until(current: Tensor) -> bool:
             return self._read(current, SCRATCH, "pc").tobytes() in stops
 
-        rows: list[dict[str, Any]] = []
-        n_loops = 0
+        rows: list[dict[str, Any]] | None = [] if trace else None
         stopped = until(tape) if state is None else self.pc(state) == program.halt
         state = tape if state is None else state
-        fault = None
+        n_loops, fault = 0, None
         if not stopped:
-            at = self._read(state, SCRATCH, "pc").copy()
-            before = (self.pc(state), self.cells(self.settle(state))) if trace else None
             loop = self.transformer.run(state, max_loops, evaluation=evaluation, until=until)
-            for state in loop:
-                n_loops += 1
-                if not self._is_sound(state):
-                    before_it = self._rewound(state, at)
-                    pc = self.pc(before_it)
-                    reason, value = self._fault(program, pc, state)
-                    fault = Fault(reason, value, program.describe(pc), pc, n_loops)
-                    state = before_it
-                    break
-                at = self._read(state, SCRATCH, "pc").copy()
-                if before is not None:
-                    after = (self.pc(state), self.cells(self.settle(state)))
-                    rows.append(
-                        {
-                            "step": n_loops, "pc": before[0], "line": program.line(before[0]),
-                            "instruction": program.text(before[0]),
-                            **self._describe(program, before, after),
-                        }
-                    )  # fmt: skip
-                    before = after
+            state, n_loops, fault = self._follow(program, state, loop, rows)
         if fault is not None and on_fault == "raise":
             raise MachineFaultError(fault)
         state = self.settle(state)
@@ -341,9 +262,34 @@ class Machine(ABC):
             n_loops=n_loops,
             state=state,
             labels=program.labels,
-            trace=pd.DataFrame(rows, columns=TRACE_COLUMNS) if trace else None,
+            trace=None if rows is None else pd.DataFrame(rows, columns=TRACE_COLUMNS),
             fault=fault,
         )
+
+    def _follow(
+        self,
+        program: Program,
+        state: Tensor,
+        loop: Iterable[Tensor],
+        rows: list[dict[str, Any]] | None,
+    ) -> tuple[Tensor, int, Fault | None]:
+        """Last state of a loop, the number of states, the fault; adds to the rows of a trace."""
+        n_loops, at = 0, self._read(state, SCRATCH, "pc").copy()
+        before = None if rows is None else (self.pc(state), self.cells(self.settle(state)))
+        for n_loops, current in enumerate(loop, 1):
+            if not self._is_sound(current):
+                state = self._rewound(current, at)
+                pc = self.pc(state)
+                reason, value = self._fault(program, pc, current)
+                return state, n_loops, Fault(reason, value, program.describe(pc), pc, n_loops)
+            state, at = current, self._read(current, SCRATCH, "pc").copy()
+            if rows is not None and before is not None:
+                pc, after = before[0], (self.pc(state), self.cells(self.settle(state)))
+                row = {"step": n_loops, "pc": pc, "line": program.line(pc)}
+                entries = self._describe(program, before, after)
+                rows.append({**row, "instruction": program.text(pc), **entries})
+                before = after
+        return state, n_loops, None
 
     def _check_run(self, state: Tensor, max_loops: int, evaluation: str, on_fault: str) -> None:
         if max_loops < 1:
@@ -362,23 +308,17 @@ class Machine(ABC):
     def _blank_tape(self, program: Program) -> Tensor:
         """Return a tape with indicators, positions and program counter, once the sizes fit."""
         fields, tokens = self.fields, self.tokens
-        self._check_sizes(program)
+        self._check_program(program)
         check_memory(
             TAPES * 8 * tokens.width * fields.width,
             f"The tape of {tokens.width:,} tokens",
             "Declare a smaller machine.",
         )
-        tape = fields.pack(tokens.width, one=1)
-        for kind in ("scratch", "null"):
-            if kind in tokens:
-                tape[tokens[kind], fields[kind]] = 1
-        pointed_to = np.arange(tokens["memory"].start, tokens.width)
-        codes = sign_code(pointed_to, fields.size("position"))
-        tape[tokens["memory"].start :, fields["position"]] = torch.as_tensor(codes)
+        tape = self.block.load(tokens, named=("memory", "program")).state
         tape[SCRATCH, fields["pc"]] = tape[tokens["program"].start, fields["position"]]
         return tape
 
-    def _check_sizes(self, program: Program) -> None:
+    def _check_program(self, program: Program) -> None:
         for what, got, room in (
             ("instructions", len(program.instructions), self.tokens.size("program")),
             ("cells", len(program.cells), self.tokens.size("memory")),

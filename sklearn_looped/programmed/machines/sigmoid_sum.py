@@ -137,7 +137,17 @@ class SigmoidSum:
         return total
 
     def series(self, x: Taylor) -> Taylor:
-        """Taylor series of the sum in interval arithmetic."""
+        """Taylor series of the sum in interval arithmetic.
+
+        Parameters
+        ----------
+        x : Taylor
+            Series of the argument.
+
+        Returns
+        -------
+        series : Taylor
+        """
         total = x * 0.0 + self.constant
         for a, b, c in zip(self.slopes, self.offsets, self.coefficients, strict=True):
             total = total + c * logistic(a * x + b)
@@ -148,6 +158,14 @@ class SigmoidSum:
 
         The argument of a sigmoid is off by three roundings and weights and bias by one each, its
         slope is at most 1/4, the softmax rounds five times, and the sum once for every term.
+
+        Parameters
+        ----------
+        unit : float
+
+        Returns
+        -------
+        bound : float
         """
         reach = max(map(abs, self.domain))
         a, b, c = (np.abs(each) for each in (self.slopes, self.offsets, self.coefficients))
@@ -247,7 +265,16 @@ class ReluSum:
         return total
 
     def rounding(self, unit: float) -> float:
-        """Bound of what evaluation in a number format of unit roundoff `unit` adds to the error."""
+        """Bound of what evaluation in a number format of unit roundoff `unit` adds to the error.
+
+        Parameters
+        ----------
+        unit : float
+
+        Returns
+        -------
+        bound : float
+        """
         low, high = self.domain
         c, lengths = np.abs(self.coefficients), high - np.array(self.knots)
         reach = max(abs(low), abs(high))

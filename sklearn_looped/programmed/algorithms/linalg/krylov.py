@@ -2,17 +2,16 @@
 
 from functools import lru_cache
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.algorithms.linalg.result import (
     UNIT_ROUNDOFF,
-    Array,
-    Machine,
     Result,
     check_matrix,
     check_options,
@@ -21,9 +20,10 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     rounding_of_product,
     scale_back,
 )
-from sklearn_looped.programmed.transformer.layers import FeedForward, Layer, Unit
+from sklearn_looped.programmed.transformer.block import Block
+from sklearn_looped.programmed.transformer.layers import Unit, make_layer, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
-from sklearn_looped.programmed.transformer.primitives import clear, linear_product, product
+from sklearn_looped.programmed.transformer.primitives import clear, linear_product, products
 
 _N_PASSES = 2  # of Gram and Schmidt: twice is enough for orthogonality to rounding
 _N_NEWTON = 12  # a vector of length 1/2 to 1 has length 1 to rounding after seven
@@ -296,26 +296,23 @@ def _orthogonalise(v: Array, basis: Array, a: Array | None = None) -> tuple[Arra
     n, k = basis.shape
     if k == 0:
         return v, np.zeros(0)
-    machine = _gram_schmidt(n, matrix=a is not None)
+    block = _gram_schmidt(n, matrix=a is not None)
     tokens = Layout(vector=1, basis=k, **({} if a is None else {"row": n}))
-    tape = {"vector": {"w" if a is None else "v": v}, "basis": {"q": basis.T}}
+    values: dict[str, Any] = {"vector": {"w" if a is None else "v": v}, "basis": {"q": basis.T}}
     if a is not None:
-        tape["row"] = {"unit": np.eye(n), "a": a}
-    state = machine.load(tokens, **tape)
-    *_, end = machine.transformer(tokens).run(state, _N_PASSES, evaluation="cached")
-    h = machine.read(end, tokens, "basis", "h")[:, 0]
-    return machine.read(end, tokens, "vector", "w")[0], h
+        values["row"] = {"unit": np.eye(n), "a": a}
+    end, _ = block.run(block.load(tokens, **values), _N_PASSES)
+    return end.read("vector", "w")[0], end.read("basis", "h")[:, 0]
 
 
 def _normalise(w: Array) -> tuple[Array, float, int]:
     """Vector of length 1, the length of w, and the number of loops."""
     exponent = int(np.frexp(np.linalg.norm(w))[1])
-    machine, tokens = _normalise_machine(len(w)), Layout(vector=1)
-    scaled = np.ldexp(w, -exponent)
-    state = machine.load(tokens, vector={"v": scaled, "w": scaled})
-    *_, end = machine.transformer(tokens).run(state, _N_NEWTON)
-    length = machine.read(end, tokens, "vector", "length")[0, 0]
-    return machine.read(end, tokens, "vector", "v")[0], float(np.ldexp(length, exponent)), _N_NEWTON
+    block, scaled = _normalise_block(len(w)), np.ldexp(w, -exponent)
+    tape = block.load(Layout(vector=1), vector={"v": scaled, "w": scaled})
+    end, n_loops = block.run(tape, _N_NEWTON)
+    length = float(np.ldexp(end.read("vector", "length")[0, 0], exponent))
+    return end.read("vector", "v")[0], length, n_loops
 
 
 def _decomposition_error(a: Array, q: Array, r: Array) -> Array:
@@ -326,7 +323,7 @@ def _decomposition_error(a: Array, q: Array, r: Array) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _gram_schmidt(n: int, *, matrix: bool = False) -> Machine:
+def _gram_schmidt(n: int, *, matrix: bool = False) -> Block:
     """One pass a loop; with the matrix, w = A v in the first layer of the first loop."""
     fields = Layout(one=1, vector=1, basis=1, row=1, q=n, w=n, h=1, v=n, a=n, unit=n)
     vector, basis = ("vector",), ("basis",)
@@ -334,26 +331,20 @@ def _gram_schmidt(n: int, *, matrix: bool = False) -> Machine:
         linear_product(fields, "w", "q", {"q": "w"}, rows=vector, keys=basis, scale=-1.0),
         linear_product(fields, "q", "w", {"vector": "h"}, rows=basis, keys=vector),
     )
-    layers = [Layer(project)]
+    layers = [make_layer(fields, project)]
     if matrix:
         multiply = linear_product(fields, "v", "a", {"unit": "w"}, rows=vector, keys=("row",))
-        net = FeedForward(clear(fields, "v"), fields.width, vector, fields.at("one"))
-        layers.insert(0, Layer((multiply,), net))
-    return Machine(fields, layers)
+        layers.insert(0, make_layer(fields, (multiply,), clear(fields, "v"), vector))
+    return Block(fields, layers)
 
 
 @lru_cache(maxsize=8)
-def _normalise_machine(n: int) -> Machine:
+def _normalise_block(n: int) -> Block:
     """``v += (1 - v . v) v / 2`` and ``length = v . w``, by gated units in two layers."""
     fields = Layout(one=1, vector=1, v=n, w=n, missing=1, length=1)
-    missing, length = fields.at("missing"), fields.at("length")
-    units = [*clear(fields, "length"), Unit({fields.at("vector"): 1.0}, {missing: 1.0})]
-    for i, j in fields.pairs({"v": "w"}):
-        units += product({i: 1.0}, {i: 1.0}, missing, -1.0)
-        units += product({i: 1.0}, {j: 1.0}, length)
-    step = [u for i in fields.index("v") for u in product({missing: 1.0}, {i: 1.0}, i, 0.5)]
-    nets = [
-        FeedForward(each, fields.width, ("vector",), fields.at("one"))
-        for each in (units, step + clear(fields, "missing"))
-    ]
-    return Machine(fields, [Layer((), net) for net in nets])
+    missing = Unit(fields.terms(vector=1.0), fields.terms(missing=1.0))
+    squares = products(fields, "v", "v", "missing", -1.0)
+    length = clear(fields, "length") + products(fields, "v", "w", "length")
+    step = products(fields, "missing", "v", "v", 0.5) + clear(fields, "missing")
+    parts = ((), [missing, *squares, *length]), ((), step)
+    return Block(fields, make_layers(fields, ("vector",), *parts))

@@ -1,12 +1,10 @@
 """What the routines of linear algebra take and give: checked matrices, and a certified result."""
 
-from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Generic, NamedTuple, TypeVar
 from warnings import warn
 
 import numpy as np
-import torch
 from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
@@ -14,12 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
-from sklearn_looped.programmed.transformer.certificate import Certificate, certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
-from sklearn_looped.programmed.transformer.layers import Layer
-from sklearn_looped.programmed.transformer.layout import Layout
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.transformer.certificate import Certificate
 
-Array = NDArray[np.float64]
 Exponents = NDArray[np.intp]
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
@@ -39,7 +34,7 @@ class Result(NamedTuple, Generic[Value]):
         The relative error that was asked for; 0 for routines of a single loop.
     certificate : Certificate
         ``certificate.error_bound`` bounds the absolute error of every entry of the value (of the
-        eigenvalues, for `eigh_power`) against exact arithmetic.
+        eigenvalues, for `eigh`) against exact arithmetic.
     """
 
     value: Value
@@ -58,42 +53,6 @@ class Result(NamedTuple, Generic[Value]):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-
-
-class Machine(NamedTuple):
-    """Loop body of fixed weights with the names of its columns."""
-
-    fields: Layout
-    layers: Sequence[Layer]
-
-    def certify(self, error_bound: float) -> Certificate:
-        """Certificate of the weights, with the bound of a result."""
-        return certify(self.layers, self.fields, {}, torch.float64, error_bound=error_bound)
-
-    def transformer(self, tokens: Layout) -> LoopedTransformer:
-        """Looped transformer over a sequence of the given tokens."""
-        return LoopedTransformer(self.layers, tokens)
-
-    def load(self, tokens: Layout, **fields: Mapping[str, ArrayLike]) -> torch.Tensor:
-        """Tape with the given ``kind={field: values}``; indicators are set.
-
-        Values are of shape (number of tokens, width of the field), or broadcast to it.
-        """
-        state = self.fields.pack(tokens.width)
-        if "one" in self.fields:
-            state[:, self.fields["one"]] = 1.0
-        for kind in tokens.names:
-            if kind in self.fields:
-                state[tokens[kind], self.fields[kind]] = 1.0
-            for name, values in fields.get(kind, {}).items():
-                state[tokens[kind], self.fields[name]] = torch.as_tensor(
-                    np.asarray(values, dtype=np.float64) + 0.0
-                )
-        return state
-
-    def read(self, state: torch.Tensor, tokens: Layout, kind: str, name: str) -> Array:
-        """Contents of a field on the tokens of a kind."""
-        return state[tokens[kind], self.fields[name]].numpy().copy()
 
 
 def check_options(**options: Any) -> None:

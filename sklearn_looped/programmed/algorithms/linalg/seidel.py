@@ -5,12 +5,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike
-from torch import Tensor
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.algorithms.linalg.result import (
     UNIT_ROUNDOFF,
-    Array,
-    Machine,
     Result,
     check_matrix,
     check_options,
@@ -19,7 +17,8 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     rounding_of_product,
     scale_back,
 )
-from sklearn_looped.programmed.transformer.layers import FeedForward, Layer, Unit
+from sklearn_looped.programmed.transformer.block import Block
+from sklearn_looped.programmed.transformer.layers import Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, clear, linear_product, product
 
@@ -101,19 +100,19 @@ def gauss_seidel(
     left = np.abs(right - scaled @ x) + rounding_of_product(scaled, x[:, None])[:, 0]
     error = float(np.linalg.norm(left)) * (1 + 1e-12) / (smallest - n * UNIT_ROUNDOFF)
     value, bound = scale_back(x, error, unit)
-    result = Result(value, n_loops, tol, _machine(n).certify(bound))
+    result = Result(value, n_loops, tol, _block(n).certify(bound))
     result.warn_if_above_tol(float(np.abs(value).max()), _ADVICE)
     return result
 
 
 def _sweep(a: Array, b: Array, max_loops: int) -> tuple[Array, int]:
     n = len(a)
-    machine, tokens = _machine(n), Layout(unknown=1, wait=_N_NEWTON, row=n)
+    block, tokens = _block(n), Layout(unknown=1, wait=_N_NEWTON, row=n)
     places = np.eye(_N_NEWTON + n)
     after = np.roll(places, 1, axis=1)
     after[-1] = places[_N_NEWTON]  # from the last row to the first
     diagonal = np.diag(a)
-    state = machine.load(
+    tape = block.load(
         tokens,
         wait={
             "place": places[:_N_NEWTON], "after": after[:_N_NEWTON],
@@ -125,11 +124,10 @@ def _sweep(a: Array, b: Array, max_loops: int) -> tuple[Array, int]:
             "inverse": np.copysign(2.0 ** -np.frexp(diagonal)[1], diagonal)[:, None] * 1.5,
         },
     )  # fmt: skip
-    states = machine.transformer(tokens).run(state, max_loops, evaluation="cached")
     last, n_loops = np.zeros(n), 0
-    for n_loops, end in enumerate(states, 1):
+    for n_loops, end in enumerate(block.states(tape, max_loops), 1):
         if n_loops > _N_NEWTON and (n_loops - _N_NEWTON) % n == 0:
-            x = _read(machine, end, tokens)
+            x = end.read("unknown", "x")[0]
             if not np.abs(x).max() < 1e100:
                 break
             if np.abs(x - last).max() <= 2 * UNIT_ROUNDOFF * np.abs(x).max():
@@ -141,12 +139,8 @@ def _sweep(a: Array, b: Array, max_loops: int) -> tuple[Array, int]:
     )
 
 
-def _read(machine: Machine, state: Tensor, tokens: Layout) -> Array:
-    return machine.read(state, tokens, "unknown", "x")[0]
-
-
 @lru_cache(maxsize=8)
-def _machine(n: int) -> Machine:
+def _block(n: int) -> Block:
     """Read x and pass the turn; what is left times the reciprocal; write it to x."""
     places = _N_NEWTON + n
     fields = Layout(
@@ -173,8 +167,5 @@ def _machine(n: int) -> Machine:
         *clear(fields, "rest", "error"),
     ]
     write = linear_product(fields, "unknown", "step", {"unit": "x"}, rows=unknown, keys=rows)
-    nets = [
-        FeedForward(units, fields.width, turning, fields.at("one"))
-        for units in (first, second, clear(fields, "step"))
-    ]
-    return Machine(fields, [Layer(read, nets[0]), Layer((), nets[1]), Layer((write,), nets[2])])
+    parts = (read, first), ((), second), ((write,), clear(fields, "step"))
+    return Block(fields, make_layers(fields, turning, *parts))

@@ -20,6 +20,10 @@ LN2_LOW = float.fromhex("0x1.a39ef35793c76p-33")
 def two_over_pi() -> list[int]:
     """Return digits of 2 / pi to the base of 2**24, by Machin's formula in integers.
 
+    Returns
+    -------
+    digits : list of int
+
     Examples
     --------
     >>> from sklearn_looped.programmed.machines.programs.calculator import two_over_pi

@@ -46,6 +46,14 @@ next:     increment walk, walk
 def sieve(n: int) -> str:
     """Text of `SIEVE` with room for the numbers up to n.
 
+    Parameters
+    ----------
+    n : int
+
+    Returns
+    -------
+    text : str
+
     Examples
     --------
     >>> from sklearn_looped.programmed.machines.fleq import assemble_fleq
