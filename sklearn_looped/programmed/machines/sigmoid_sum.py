@@ -16,6 +16,7 @@ STEEPNESS = 2.0 ** np.arange(-1, 6.5, 0.5)  # slopes tried, per width of the int
 MARGINS = (0.0, 0.4, 1.0)  # how far centres lie outside of the interval, in half-widths
 CUTOFFS = (1e-15, 1e-11)  # of the least squares: a larger one gives smaller coefficients
 UNIT = 2.0**-53  # rounding of float64
+Parameters = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], float]
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ class SigmoidSum:
     ----------
     A. R. Barron, "Universal Approximation Bounds for Superpositions of a Sigmoidal Function",
     IEEE Transactions on Information Theory, 1993.
-
     A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Lemma 5.
 
     Examples
@@ -142,7 +142,6 @@ class SigmoidSum:
         Parameters
         ----------
         x : Taylor
-            Series of the argument.
 
         Returns
         -------
@@ -275,9 +274,8 @@ class ReluSum:
         -------
         bound : float
         """
-        low, high = self.domain
-        c, lengths = np.abs(self.coefficients), high - np.array(self.knots)
-        reach = max(abs(low), abs(high))
+        c, lengths = np.abs(self.coefficients), self.domain[1] - np.array(self.knots)
+        reach = max(map(abs, self.domain))
         sums = (self.n_terms + 4) * unit * (c @ lengths + abs(self.constant))
         return float(1.01 * (sums + 3 * unit * reach * c.sum()))
 
@@ -305,9 +303,6 @@ def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
     top = np.maximum(z, 0.0)
     up, down = np.exp(z - top), np.exp(-top)
     return up / (up + down)
-
-
-Parameters = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], float]
 
 
 def _best_fit(target: Target, n_terms: int) -> tuple[float, Parameters]:
