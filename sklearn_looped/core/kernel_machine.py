@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_looped.core.kernel_ridge import Solution, errors_by_penalty, mean_over_rows
@@ -21,6 +22,7 @@ from sklearn_looped.core.stacking import TargetScale, stacking_shares
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # multiples of the median distance between rows
 PENALTIES = tuple(10.0**k for k in range(-5, 3))
 N_BINS = 8  # of a column, in which the targets' means are compared
+GRADIENTS = 2**22  # numbers held at a time
 LEAST_WEIGHT = 1e-4  # of a column, whose mean weight is 1: no column is lost for good
 
 
@@ -138,11 +140,12 @@ def _metric(
     `parts` are its kernels, their slopes and coefficients, `linear` (B, d, T) its linear part.
     """
     squares = torch.zeros_like(X[:, 0])
-    for t in range((parts[0][2] if linear is None else linear).shape[2]):
-        gradients = torch.zeros_like(X) if linear is None else linear[:, None, :, t].expand_as(X)
+    n_targets = (parts[0][2] if linear is None else linear).shape[2]
+    for some in gen_batches(n_targets, max(1, GRADIENTS // X.numel())):
+        gradients = X.new_zeros(()) if linear is None else linear[:, None, :, some]
         for kernel, slopes, coef in parts:
-            gradients = gradients + kernel.gradients(X, slopes, coef[..., t : t + 1])
-        squares += mean_over_rows(gradients.square(), weights)[:, 0]
+            gradients = gradients + kernel.gradients(X, slopes, coef[..., some])
+        squares += mean_over_rows(gradients.square().sum(-1).expand_as(X), weights)[:, 0]
     mean = squares.mean(1, keepdim=True)
     # Where nothing has a slope all columns weigh the same.
     metric = torch.where(mean > 0, squares / mean, 1)
@@ -283,10 +286,14 @@ class KernelMachine:
 
     def predict(self, Q: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each."""
+        return self.mean(Q), self._std(Q)
+
+    def mean(self, Q: Tensor) -> Tensor:
+        """Predictions of queries (B, q, d) alone, (B, q, T)."""
         Z = self.intercept + Q @ self.linear
         for kernel, coef in self.parts:
             Z = Z + kernel(Q, self.X) @ coef
-        return self.scale.restored(Z), self._std(Q)
+        return self.scale.restored(Z)
 
     def metric(self) -> Tensor:
         """Metric that another loop would use, that of the mixture's own gradients, (B, d)."""

@@ -116,18 +116,19 @@ class Kernel(NamedTuple):
         return _by_kind(self.kind, r, SLOPES) / self.length.pow(power)[:, None, None]
 
     def gradients(self, X: Tensor, slopes: Tensor, coef: Tensor) -> Tensor:
-        """Gradient of sum_i coef_i k(x_i, .) at the rows X themselves, (B, n, d).
+        """Gradients of sum_i coef_i k(x_i, .) at the rows X themselves, (B, n, d, T).
 
-        `slopes` (B, n, n) are those of the rows' distances, `coef` is (B, n, 1). Two products,
+        `slopes` (B, n, n) are those of the rows' distances, `coef` is (B, n, T). Two products,
         -M (x_p sum_i S_pi coef_i - sum_i S_pi coef_i x_i), or for the Manhattan distance one a
         column, -sqrt(m_j) sum_i S_pi coef_i sign(x_pj - x_ij). All tables are of one kind.
         """
-        linear = _share(X) * self.metric[:, None] * (coef.mT @ X)
+        metric = self.metric[:, None, :, None]
+        linear = _share(X) * metric * (X.mT @ coef)[:, None]
         if self.kind[0] == MANHATTAN:
-            drawn = slopes * coef.mT
-            radial = torch.empty_like(X)
+            radial = X.new_empty(*X.shape, coef.shape[-1])
             for j, x in enumerate(X.unbind(2)):  # column by column: n^2 numbers at a time
-                radial[..., j] = (drawn * (x[:, None] - x[..., None]).sign()).sum(2)
-            return self.metric.sqrt()[:, None] * radial + linear
-        radial = slopes @ (coef * X) - X * (slopes @ coef)
-        return self.metric[:, None] * radial + linear
+                radial[:, :, j] = (slopes * (x[:, None] - x[..., None]).sign()) @ coef
+            return metric.sqrt() * radial + linear
+        drawn = (X[..., None] * coef[:, :, None]).flatten(2)
+        radial = (slopes @ drawn).view(*X.shape, -1) - X[..., None] * (slopes @ coef)[:, :, None]
+        return metric * radial + linear

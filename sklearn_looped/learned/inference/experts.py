@@ -4,6 +4,7 @@ Shapes: B tables, n rows, s support rows, q queries, d columns, E experts.
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ CLIP = 8.0  # standard deviations: cells beyond are outliers
 LEAST_ERROR = 1e-4  # of a standard deviation: below, an expert is as good as exact
 STEPS = "manhattan"  # the kernel of the machine for steps; the other machine has the rest
 FEWEST_ROWS = 3  # a left-out row must leave two behind
+Models: TypeAlias = tuple[Ridge | KernelMachine, ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Experts:
         Mean of the machines' metrics, of mean 1: how much each column matters.
     """
 
-    models: tuple[Ridge | KernelMachine, ...]
+    models: Models
     support: Opinions
     columns: Tensor
     metric: Tensor
@@ -56,19 +58,10 @@ class Experts:
             columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
             gate = torch.ones_like(columns).to(y)
             return cls((), _silence(y)._replace(gate=gate), columns, torch.ones_like(X[:, 0]))
-        Z, Y = _cells(X), y[..., None].double()
-        w = None if weights is None else weights.double()
-        smooth = tuple(kind for kind in search.kinds if kind != STEPS)
-        machines = [
-            KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
-        ]
-        models: tuple[Ridge | KernelMachine, ...] = (Ridge.fit(Z, Y, w), *machines)
+        models, metric = fit_models(X, y[..., None], weights, search)
         error = torch.stack([model.relative_error for model in models], 1).sqrt()
         parts = [(model.left_out, model.left_out_std) for model in models]
-        metric = torch.stack([machine.metric() for machine in machines]).mean(0)
-        columns = torch.argsort(metric, dim=1, descending=True, stable=True)[:, :max_columns]
-        read = metric.gather(1, columns)
-        gate = (read / read.mean(1, keepdim=True)).sqrt()
+        columns, gate = columns_to_read(metric, max_columns)
         error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
         return cls(models, _joined(parts, error, gate), columns, metric)
 
@@ -76,7 +69,7 @@ class Experts:
         """Opinions of queries (B, q, d)."""
         if not self.models:
             return _silence(X[..., 0])._replace(gate=self.support.gate)
-        Z = _cells(X)
+        Z = cells(X)
         parts = [model.predict(Z) for model in self.models]
         return _joined(parts, self.support.error, self.support.gate)
 
@@ -93,9 +86,30 @@ class Experts:
         return X.gather(2, self.columns[:, None].expand(-1, X.shape[1], -1))
 
 
-def _cells(X: Tensor) -> Tensor:
+def cells(X: Tensor) -> Tensor:
     """Cells as the experts read them: missing ones are the column's mean."""
     return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP)
+
+
+def fit_models(
+    X: Tensor, Y: Tensor, weights: Tensor | None, search: Search
+) -> tuple[Models, Tensor]:
+    """Ridge regression and both machines on targets Y (B, s, T), and their mean metric (B, d)."""
+    Z, Y = cells(X), Y.double()
+    w = None if weights is None else weights.double()
+    smooth = tuple(kind for kind in search.kinds if kind != STEPS)
+    machines = [
+        KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
+    ]
+    metric = torch.stack([machine.metric() for machine in machines]).mean(0)
+    return (Ridge.fit(Z, Y, w), *machines), metric
+
+
+def columns_to_read(metric: Tensor, max_columns: int) -> tuple[Tensor, Tensor]:
+    """Columns of most weight in a metric (B, d), first ones first, and their gates, (B, d')."""
+    columns = torch.argsort(metric, dim=1, descending=True, stable=True)[:, :max_columns]
+    read = metric.gather(1, columns)
+    return columns, (read / read.mean(1, keepdim=True)).sqrt()
 
 
 def _joined(parts: list[tuple[Tensor, Tensor]], error: Tensor, gate: Tensor) -> Opinions:

@@ -31,7 +31,12 @@ from sklearn_looped.learned.inference.halting import (
     spread_of,
     thriftiest_loop,
 )
-from sklearn_looped.learned.inference.members import Memories, members_of, remember
+from sklearn_looped.learned.inference.members import (
+    Memories,
+    members_of,
+    n_tables,
+    remember,
+)
 from sklearn_looped.learned.inference.views import View, fit_views
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
@@ -46,7 +51,7 @@ class SupportPredictor:
 
     It is what the in-context estimators keep of `fit`, as ``predictor_``. Tables that it is given
     are validated; outputs are, for each target, in units of y the mean and then the quantiles in
-    rising order, or the probability of the label 1. Pickles leave out the network, which
+    rising order, or the probability of each class, which is a target. Pickles leave out the network, which
     `Checkpoint` brings back, and the memory; both are made again when they are first asked for.
 
     Parameters
@@ -65,6 +70,8 @@ class SupportPredictor:
         As `fit_views` takes them.
     device : str
         As `sklearn_looped.core.device.choose_device` takes it.
+    verbose : int
+        Above 0: a bar shows the members while the support runs.
     """
 
     checkpoint: Checkpoint
@@ -75,6 +82,7 @@ class SupportPredictor:
     n_members: int
     max_rows: int
     device: str
+    verbose: int = 0
 
     @classmethod
     def fit(
@@ -89,6 +97,7 @@ class SupportPredictor:
         max_rows: int,
         device: str,
         rng: np.random.RandomState,
+        verbose: int = 0,
     ) -> "SupportPredictor":
         """Encode rows and fit the views; the support runs when `memories` are first asked for.
 
@@ -110,6 +119,8 @@ class SupportPredictor:
             Of more rows, each member sees a random subsample.
         device : str
         rng : RandomState
+        verbose : int
+            Above 0: a bar shows the members while the support runs.
 
         Returns
         -------
@@ -121,7 +132,9 @@ class SupportPredictor:
         n_members = n_members or config.n_views
         views = _views(support, config, n_members, max_rows, rng)
         n_loops = most_loops(n_loops, config)
-        return cls(checkpoint, encoder, support, views, n_loops, n_members, max_rows, device)
+        return cls(
+            checkpoint, encoder, support, views, n_loops, n_members, max_rows, device, verbose
+        )
 
     def _from(self, support: Support, n_loops: int) -> "SupportPredictor":
         """Predict from other rows of the same table, with the same network."""
@@ -159,7 +172,8 @@ class SupportPredictor:
         MemoryError
             If a single pass would need more memory than there is.
         """
-        return remember(self.views, self.support, self.network, self.n_loops)
+        parts = self.views, self.support, self.network, self.n_loops
+        return remember(*parts, verbose=self.verbose)
 
     @cached_property
     def spread(self) -> Array:
@@ -298,10 +312,10 @@ class SupportPredictor:
 
     def _runs(self, X: Array, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the encoded queries, its run by loop and its size."""
-        memories, n_targets = self._memories_for(n_loops), self.support.Y.shape[1]
-        size = max(1, CHUNK // n_targets)
+        memories = self._memories_for(n_loops)
+        size = max(1, CHUNK // n_tables(self.config, self.support))
         if memories.members is None:
-            size = by_loop.queries_at_once(self.network, n_targets, n_loops)
+            size = by_loop.queries_at_once(self.config, self.support.Y.shape[1], n_loops)
         for rows in gen_batches(len(X), size):
             yield self._run(X[rows], memories), rows.stop - rows.start
 
@@ -341,4 +355,5 @@ def _views(
 ) -> list[View]:
     # Experts see all columns and choose those that the network reads.
     max_columns = None if config.experts else config.n_features
-    return fit_views(support, n_members, max_columns, max_rows, rng)
+    by_class = config.classifies
+    return fit_views(support, n_members, max_columns, max_rows, rng, by_class=by_class)
