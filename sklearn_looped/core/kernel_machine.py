@@ -141,7 +141,7 @@ def _metric(
     """
     squares = torch.zeros_like(X[:, 0])
     n_targets = (parts[0][2] if linear is None else linear).shape[2]
-    for some in gen_batches(n_targets, max(1, GRADIENTS // X.numel())):
+    for some in gen_batches(n_targets, max(1, GRADIENTS // max(1, X.numel()))):
         gradients = X.new_zeros(()) if linear is None else linear[:, None, :, some]
         for kernel, slopes, coef in parts:
             gradients = gradients + kernel.gradients(X, slopes, coef[..., some])

@@ -75,7 +75,7 @@ class QueryBatch(NamedTuple):
     base: Tensor | None = None
 
     def rows(self, index: Tensor) -> "QueryBatch":
-        """Some of the queries, by a mask (q,)."""
+        """Keep some of the queries, by a mask (q,)."""
         return QueryBatch(
             self.cells[:, index],
             None if self.opinions is None else self.opinions.rows(index),

@@ -5,6 +5,7 @@ Shapes: P passes, G codes of the network, C classes, n rows, d columns, q querie
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -79,7 +80,7 @@ def class_probabilities(log_proba: Tensor, codes: Tensor, base: Tensor) -> Tenso
     base : Tensor of shape (q, C)
         Probabilities before the passes are known.
     """
-    members = torch.nn.functional.one_hot(codes, log_proba.shape[-1]).to(base)  # (P, C, G)
+    members = F.one_hot(codes, log_proba.shape[-1]).to(base)  # (P, C, G)
     logs = base.log()
     for _ in range(1 if len(codes) == 1 else ROUNDS):
         for wanted, code, member in zip(log_proba, codes, members, strict=True):

@@ -19,7 +19,6 @@ from sklearn_looped.learned.inference.class_reader import ClassReader
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.views import View
-from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.config import NetworkConfig
 
 SHARPNESS = 4  # with which members of less error count more
@@ -75,9 +74,7 @@ class ClassMember:
             None if weights is None else weights.float().expand(n_passes, -1),
             None if opinions is None else opinions.grouped(codes, config.n_classes),
         )
-        return cls(
-            view, reader, batch, codes, torch.tensor(order), torch.tensor(shares), error
-        )
+        return cls(view, reader, batch, codes, torch.tensor(order), torch.tensor(shares), error)
 
     def queries(self, X: Array) -> QueryBatch:
         """Bring queries (q, d) to what the network reads: P tables of cells, and opinions."""

@@ -6,7 +6,7 @@ Shapes: B tables, n rows, s support rows, q queries, d columns, C classes.
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
@@ -87,5 +87,5 @@ class ClassReader:
 
 
 def indicators(codes: Tensor, n_classes: int) -> Tensor:
-    """Indicators (B, n, C) of codes (B, n), in float64."""
-    return torch.nn.functional.one_hot(codes.long(), n_classes).double()
+    """Return indicators (B, n, C) of codes (B, n), in float64."""
+    return F.one_hot(codes.long(), n_classes).double()

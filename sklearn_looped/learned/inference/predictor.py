@@ -51,8 +51,8 @@ class SupportPredictor:
 
     It is what the in-context estimators keep of `fit`, as ``predictor_``. Tables that it is given
     are validated; outputs are, for each target, in units of y the mean and then the quantiles in
-    rising order, or the probability of each class, which is a target. Pickles leave out the network, which
-    `Checkpoint` brings back, and the memory; both are made again when they are first asked for.
+    rising order, or the probability of each class, which is a target. Pickles leave out the
+    network, which `Checkpoint` brings back, and the memory; both are made again when asked for.
 
     Parameters
     ----------

@@ -128,8 +128,8 @@ def fit_views(
     Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
     target and a share of the rest, dealt so that members see different ones; of more than
     `max_rows` rows a random subsample each. With `by_class` the targets are indicators of classes,
-    and the subsample is stratified (`_draw_by_class`). Members that would see the same as another are left
-    out.
+    and the subsample is stratified (`_draw_by_class`). Members that would see the same as another
+    are left out.
 
     Parameters
     ----------

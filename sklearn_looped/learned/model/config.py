@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 LIMITS = {
     "n_features": (1, 4096), "width": (2, 4096), "n_heads": (1, 256), "n_loop_blocks": (1, 128),
     "n_pre_blocks": (0, 128), "n_post_blocks": (0, 128), "n_loops": (1, MAX_LOOPS),
-    "n_quantiles": (1, 10_000), "n_classes": (0, 100), "n_gate_units": (0, 4096), "n_views": (1, MAX_VIEWS),
-    "feed_forward": (1, 64), "n_bases": (0, 256),
+    "n_quantiles": (1, 10_000), "n_classes": (0, 100), "n_gate_units": (0, 4096),
+    "n_views": (1, MAX_VIEWS), "feed_forward": (1, 64), "n_bases": (0, 256),
 }  # fmt: skip
 
 

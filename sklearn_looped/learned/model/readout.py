@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
-
 LEAST_PROBABILITY = 1e-9
 
 
@@ -270,7 +269,5 @@ class ClassLoss(nn.Module):
     def forward(self, output: Tensor, target: Target) -> Tensor:
         """Score logits (..., B, q, C) against codes y (B, q)."""
         codes = target.y.long().expand(output.shape[:-1]).flatten()
-        total = F.cross_entropy(
-            output.flatten(0, -2), codes, ignore_index=UNKNOWN, reduction="sum"
-        )
+        total = F.cross_entropy(output.flatten(0, -2), codes, ignore_index=UNKNOWN, reduction="sum")
         return total / (codes != UNKNOWN).sum().clamp(min=1)

@@ -47,7 +47,7 @@ def _by_thresholds(generator: Generator, y: Tensor, n_classes: Tensor) -> Tensor
 
 
 def _by_largest(generator: Generator, X: Tensor, y: Tensor, n_classes: Tensor) -> Tensor:
-    """The class whose latent, a function of the columns, is the largest; y is the first's."""
+    """Take the class whose latent, a function of the columns, is largest; y is the first one's."""
     inputs = standard(X.nan_to_num()).clamp(-6, 6)
     kinds = torch.randint(len(RULES), (int(n_classes.max()) - 1,), generator=generator)
     latents = [y, *(RULES[kind](generator, inputs) for kind in kinds.tolist())]
@@ -92,11 +92,11 @@ def _mistaken(generator: Generator, label: Tensor, n_classes: Tensor) -> Tensor:
 class ClassTables(SyntheticTables):
     """Tables of `SyntheticTables` with labels of two to ten classes in place of the target.
 
-    Two classes in 40 % of the tables. Half of the groups cut the target at random quantiles, so
-    that classes are ordered parts of its range, or several parts; in 30 % the class is that of
-    the largest of several functions of the columns, rules among them; in 20 % the columns cluster
-    by class. Half of the tables leave out the target's noise. Classes are alike in size in a third of the tables and very unlike in others. Some
-    labels are mistaken.
+    A third of the tables have two classes. Half of the groups cut the target at random quantiles,
+    so that classes are ordered parts of its range, or several parts each; in 30 % the class is
+    that of the largest of several functions of the columns, rules among them; in 20 % the columns
+    cluster by class. Half of the tables leave out the target's noise. Classes are alike in size in
+    a third of the tables and very unlike in others. Some labels are mistaken.
 
     Parameters
     ----------
@@ -125,6 +125,8 @@ class ClassTables(SyntheticTables):
         elif chance(generator, 0.6):
             label = _by_largest(generator, X, y, n_classes)
         else:
-            X, label = _by_clusters(generator, standard(X.nan_to_num()).where(~X.isnan(), X), n_classes)
+            X, label = _by_clusters(
+                generator, standard(X.nan_to_num()).where(~X.isnan(), X), n_classes
+            )
         label = _mistaken(generator, label, n_classes).float()
         return X, label, label

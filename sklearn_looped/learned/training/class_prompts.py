@@ -43,7 +43,7 @@ def read_classes(
     silent: Tensor | None = None,
     fixed_columns: bool = False,
 ) -> tuple[dict[str, Tensor], Target]:
-    """Inputs of the network, by name, and targets of the queries.
+    """Return inputs of the network, by name, and targets of the queries.
 
     `silent` (B, E) says which experts are left out of which tables.
     """

@@ -101,9 +101,7 @@ class PromptStream(IterableDataset):
         fixed = isinstance(self.prior, FixedColumns)
         codes = y.long() if fixed else codes_of(y, config.n_classes, generator)
         search = _draw_search(generator)
-        X, codes, silent = map(
-            self.processes.share, (X, codes, _draw_silence(len(X), generator))
-        )
+        X, codes, silent = map(self.processes.share, (X, codes, _draw_silence(len(X), generator)))
         return read_classes(X, codes, n_support, config, search, silent, fixed)
 
 
