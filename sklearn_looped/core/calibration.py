@@ -11,6 +11,10 @@ from torch import Tensor
 FLOORS = tuple(10 ** (k / 2 - 2) for k in range(4))  # scores below count as much
 EXPONENTS = tuple(2 ** (k / 2 - 2) for k in range(13))
 LEAST_ENTROPY = 1e-12
+LEAST_PROBABILITY = 1e-9
+MOST_EXPONENT = 3.0
+POOL_STEPS = 6
+STEP_LENGTHS = (1.0, 0.3, 0.1)
 
 
 class Calibration(NamedTuple):
@@ -84,3 +88,62 @@ def relative_log_loss(proba: Tensor, indicators: Tensor, weights: Tensor) -> Ten
     entropy = -torch.xlogy(frequencies, frequencies).sum(1)
     loss = -(share * right.log()).sum(1)
     return torch.where(entropy > LEAST_ENTROPY, loss / entropy.clamp(min=LEAST_ENTROPY), 1)
+
+
+def pooled(proba: Tensor, exponents: Tensor) -> Tensor:
+    r"""Logits of the logarithmic pool :math:`\prod_e p_e^{b_e}` of experts, (B, n, C).
+
+    Parameters
+    ----------
+    proba : Tensor of shape (B, n, E, C)
+    exponents : Tensor broadcastable to (B, n, E)
+    """
+    return (exponents[..., None] * proba.clamp(min=LEAST_PROBABILITY).log()).sum(-2)
+
+
+def pool_exponents(proba: Tensor, indicators: Tensor, weights: Tensor) -> Tensor:
+    r"""Exponents (B, E) of the logarithmic pool of experts with the least log loss.
+
+    Stacking by leave-one-out: the exponents are not negative, and may add up to more than one,
+    since experts that agree on different grounds are surer together. A squared distance from equal
+    shares, as much as one row weighs, is added to the log loss, which is convex: projected Newton
+    steps, of lengths tried, descend it.
+
+    Parameters
+    ----------
+    proba : Tensor of shape (B, n, E, C)
+        Leave-one-out probabilities; classes without rows have none.
+    indicators : Tensor of shape (B, n, C)
+    weights : Tensor of shape (B, n)
+    """
+    logs = proba.clamp(min=LEAST_PROBABILITY).log()
+    right = (logs * indicators[:, :, None]).sum(-1)  # (B, n, E)
+    absent = (indicators.sum(1) == 0)[:, None]
+    n_experts = proba.shape[2]
+    start = logs.new_full((len(logs), n_experts), 1 / n_experts)
+    identity = 2 * torch.eye(n_experts, dtype=logs.dtype, device=logs.device)
+
+    def logits(b: Tensor) -> Tensor:
+        return torch.einsum("bnec,be->bnc", logs, b).masked_fill(absent, -torch.inf)
+
+    def loss(b: Tensor) -> Tensor:
+        each = torch.logsumexp(logits(b), -1) - (right * b[:, None]).sum(-1)
+        return (weights * each).sum(1) + (b - start).square().sum(1)
+
+    b, known = start, loss(start)
+    for _ in range(POOL_STEPS):
+        p = torch.softmax(logits(b), -1)
+        mean = torch.einsum("bnec,bnc->bne", logs, p)
+        slope = torch.einsum("bn,bne->be", weights, mean - right) + 2 * (b - start)
+        deviation = logs - mean[..., None]
+        curve = torch.einsum("bn,bnec,bnc,bnfc->bef", weights, deviation, p, deviation) + identity
+        free = ((b > 0) | (slope < 0)).to(b)
+        kept = free[:, :, None] * free[:, None]
+        step = torch.linalg.solve(curve * kept + torch.diag_embed(1 - free), slope * free)
+        for length in STEP_LENGTHS:
+            tried = (b - length * step).clamp(0, MOST_EXPONENT)
+            found = loss(tried)
+            b = torch.where((found < known)[:, None], tried, b)
+            known = torch.minimum(found, known)
+            step = torch.where((found <= known)[:, None], 0, step)
+    return b

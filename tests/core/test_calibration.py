@@ -1,9 +1,17 @@
 import numpy as np
 import torch
+from scipy.optimize import minimize
 from scipy.special import xlogy
 from sklearn.metrics import log_loss
 
-from sklearn_looped.core.calibration import EXPONENTS, FLOORS, Calibration, relative_log_loss
+from sklearn_looped.core.calibration import (
+    EXPONENTS,
+    FLOORS,
+    Calibration,
+    pool_exponents,
+    pooled,
+    relative_log_loss,
+)
 
 
 def table(rng, n_classes=3, n=60):
@@ -51,3 +59,21 @@ def test_relative_log_loss_is_one_for_the_frequencies(rng):
     entropy = -xlogy(shares.numpy(), shares.numpy()).sum().item()
     expected = log_loss(Y[0].argmax(1), proba[0], sample_weight=w[0]) / entropy
     np.testing.assert_allclose(relative_log_loss(proba, Y, w).item(), expected)
+
+
+def test_exponents_of_the_pool_are_those_of_the_least_log_loss(rng):
+    tables = [table(rng) for _ in range(4)]
+    Y, w = (torch.cat([each[place] for each in tables]) for place in (1, 2))
+    noise = torch.tensor(rng.normal(size=(4, 60, 3, 3)))
+    strength = torch.tensor([3.0, 1.0, 0.0])[:, None]
+    proba = torch.softmax(strength * (Y[:, :, None] + 0.5 * noise) + 0.3 * noise, -1)
+    found = pool_exponents(proba, Y, w)
+    for b, p, y, weights in zip(found, proba, Y, w, strict=True):
+
+        def loss(b, p=p, y=y, weights=weights):
+            logits = pooled(p[None], torch.tensor(b)[None, None])[0]
+            each = -(torch.log_softmax(logits, -1) * y).sum(-1)
+            return float((weights * each).sum() + ((torch.tensor(b) - 1 / 3) ** 2).sum())
+
+        best = minimize(loss, np.full(3, 1 / 3), bounds=[(0, 3)] * 3)
+        assert loss(b.numpy()) < best.fun + 1e-4

@@ -91,7 +91,7 @@ def test_a_rare_class_keeps_its_share_in_subsamples(rng):
 def test_a_member_that_sees_one_class_says_the_shares(rng):
     X, y = rng.normal(size=(20, 2)), np.repeat([0, 1, 2], [14, 4, 2])
     with pytest.warns(UserWarning, match="subsample"):
-        model = LoopedICLClassifier(max_support=2, n_estimators=3, n_loops=1).fit(X, y)
+        model = LoopedICLClassifier(max_support=2, n_estimators=1, n_loops=1).fit(X, y)
     proba = model.predict_proba(rng.normal(size=(5, 2)))
     np.testing.assert_allclose(proba.mean(0), [0.7, 0.2, 0.1], atol=0.21)
     np.testing.assert_allclose(proba[:, 2], 0.1, atol=1e-9)
@@ -104,11 +104,17 @@ def test_class_weights_are_sample_weights(wine):
     proba = weighted.predict_proba(queries)
     assert np.array_equal(proba, expected.predict_proba(queries))
     assert np.array_equal(weighted.predict_log_proba(queries), np.log(proba))
-    rare = np.flatnonzero((y > 0) | (np.arange(len(y)) < 6))
-    balanced = LoopedICLClassifier(n_loops=1, class_weight="balanced").fit(X[rare], y[rare])
-    plain = LoopedICLClassifier(n_loops=1).fit(X[rare], y[rare])
-    first, second = (model.predict_proba(queries)[:, 0].mean() for model in (balanced, plain))
-    assert first > second
+
+
+def test_balanced_classes_raise_the_probability_of_a_rare_one(rng):
+    X = rng.normal(size=(200, 2))
+    y = X[:, 0] + rng.normal(size=200) > 1.8
+    plain, balanced = (
+        LoopedICLClassifier(n_loops=1, class_weight=each).fit(X, y).predict_proba(X)[:, 1].mean()
+        for each in (None, "balanced")
+    )
+    assert plain == pytest.approx(y.mean(), abs=0.05)
+    assert balanced > 2 * plain
 
 
 def test_verbose_shows_the_members(wine, capsys):

@@ -13,6 +13,8 @@ from torch import Tensor
 from sklearn_looped.learned.model.memory import SupportMemory
 from sklearn_looped.learned.model.network import AnyOpinions, LoopedNetwork, Step
 
+BY_ROW = ("prediction", "std", "proba")  # parts of opinions that have a row each
+
 
 class SupportBatch(NamedTuple):
     """Supports of B tables in canonical form, on the CPU.
@@ -112,6 +114,4 @@ def _joined_opinions(parts: Iterable[AnyOpinions | None]) -> AnyOpinions | None:
         return None
     kind = type(known[0])
     columns = zip(kind._fields, zip(*known, strict=True), strict=True)
-    return kind(
-        *(_padded(each) if name in kind.by_row else torch.cat(each) for name, each in columns)
-    )
+    return kind(*(_padded(each) if name in BY_ROW else torch.cat(each) for name, each in columns))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.utils import gen_batches
 from torch import Tensor
 
@@ -78,6 +79,7 @@ def side_by_side(memories: Memories, network: LoopedNetwork, X: Array) -> ByLoop
     ]
     importance = [torch.cat([run.member.importance() for run in view]) for view in parts]
     staying: Tensor | None = None
+    classifies = network.config.classifies
     for _ in range(memories.n_loops):
         outputs, exits = [], []
         for view in parts:
@@ -85,7 +87,7 @@ def side_by_side(memories: Memories, network: LoopedNetwork, X: Array) -> ByLoop
             outputs.append(torch.cat([output for output, _ in found]))
             exits += [end.sigmoid() for _, end in found if end is not None]
         leaving = torch.cat(exits).mean(0).cpu().numpy() if exits else None
-        kept = yield Outcome(average(outputs, importance).numpy(), leaving)
+        kept = yield Outcome(average(outputs, importance, classifies).numpy(), leaving)
         staying = None if kept is None else torch.from_numpy(kept)
 
 
@@ -135,11 +137,14 @@ def one_by_one(
                 queries = member.queries(X[rows])
                 for loop, step in enumerate(queries.answer(network, memory)):
                     found = member.decode(step.output, queries).numpy()
+                    # Probabilities are averaged by their logarithms.
+                    found = np.log(found) if config.classifies else found
                     output[loop, part, rows] += found * importance[:, None, None]
                     if leaving is not None and step.exit is not None:
                         exits = step.exit.sigmoid().cpu().numpy()
                         leaving[loop, rows] += exits.sum(axis=0) / (len(views) * n_targets)
-    return output / total[:, None, None], leaving
+    output /= total[:, None, None]
+    return softmax(output, axis=1) if config.classifies else output, leaving
 
 
 def _passes(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sklearn_looped.core.calibration import Calibration, relative_log_loss
+from sklearn_looped.core.calibration import Calibration, pool_exponents, relative_log_loss
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
 from sklearn_looped.learned.inference.experts import (
     FEWEST_ROWS,
@@ -63,16 +63,13 @@ class ClassExperts:
         frequencies = (w[:, None] @ Y)[:, 0] / w.sum(1, keepdim=True)
         if Y.shape[1] < FEWEST_ROWS:
             columns, gate = columns_to_read(torch.ones_like(X[:, 0]), max_columns)
-            error = w.new_ones(len(w), N_EXPERTS)
-            silent = ClassOpinions(_known(frequencies, Y.shape[1]), error, gate, frequencies)
+            silent = _opinions(_known(frequencies, Y.shape[1]), Y, w, gate, frequencies)
             return cls((), [], silent, columns, torch.ones_like(X[:, 0]))
         models, metric = fit_models(X, Y, w, search)
         calibrations = [Calibration.fit(model.left_out, Y, w) for model in models]
         parts = [c.probabilities(m.left_out) for c, m in zip(calibrations, models, strict=True)]
-        error = torch.stack([relative_log_loss(part, Y, w) for part in parts], 1).sqrt()
-        error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
         columns, gate = columns_to_read(metric, max_columns)
-        opinions = ClassOpinions(torch.stack(parts, 2), error, gate, frequencies)
+        opinions = _opinions(torch.stack(parts, 2), Y, w, gate, frequencies)
         return cls(models, calibrations, opinions, columns, metric)
 
     def of_queries(self, X: Tensor) -> ClassOpinions:
@@ -99,11 +96,26 @@ def _known(frequencies: Tensor, n_rows: int) -> Tensor:
     return frequencies[:, None, None].expand(-1, n_rows, N_EXPERTS, -1)
 
 
-def silenced(opinions: ClassOpinions, silent: Tensor) -> ClassOpinions:
-    """Take experts out of tables, as a mask (B, E) says."""
+def _opinions(
+    proba: Tensor, Y: Tensor, weights: Tensor, gate: Tensor, frequencies: Tensor
+) -> ClassOpinions:
+    """Opinions with leave-one-out probabilities (B, s, E, C): errors and pool follow from them."""
+    exponents = pool_exponents(proba, Y, weights)
+    error = proba.new_ones(len(proba), N_EXPERTS + 1)
+    opinions = ClassOpinions(proba, error, exponents, gate, frequencies)
+    pool = torch.softmax(opinions.pool(), -1)
+    parts = [*proba.unbind(2), pool]
+    error = torch.stack([relative_log_loss(part, Y, weights) for part in parts], 1).sqrt()
+    return opinions._replace(error=error.nan_to_num(1.0).clamp(LEAST_ERROR, 1))
+
+
+def silenced(opinions: ClassOpinions, silent: Tensor, Y: Tensor) -> ClassOpinions:
+    """Take experts out of tables, as a mask (B, E) says; Y (B, s, C) are the support's labels."""
     known = _known(opinions.frequencies, opinions.proba.shape[1])
-    return opinions._replace(
-        proba=torch.where(silent[:, None, :, None], known, opinions.proba),
-        error=torch.where(silent, 1, opinions.error),
-        gate=torch.where(silent[:, 1:].all(1, keepdim=True), 1, opinions.gate),
+    proba = torch.where(silent[:, None, :, None], known, opinions.proba)
+    gate = torch.where(silent[:, 1:].all(1, keepdim=True), 1, opinions.gate)
+    support = proba[:, : Y.shape[1]]
+    found = _opinions(
+        support, Y.to(proba), torch.ones_like(support[..., 0, 0]), gate, opinions.frequencies
     )
+    return found._replace(proba=proba)

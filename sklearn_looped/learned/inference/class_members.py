@@ -22,7 +22,6 @@ from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
 SHARPNESS = 4  # with which members of less error count more
-TRUST = 8.0  # with which experts of less error count more, where passes have not told
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,11 @@ class ClassMember:
     shares : Tensor of shape (C,)
         Of all classes over all rows.
     error : float
-        Leave-one-out error of the best expert, at most 1.
+        Leave-one-out error of the experts' pool, at most 1.
+    n_codes : int
+        G.
+    n_rows : float
+        Sum of the rows' weights.
     """
 
     view: View
@@ -53,13 +56,15 @@ class ClassMember:
     classes: Tensor
     shares: Tensor
     error: float
+    n_codes: int
+    n_rows: float
 
     @classmethod
     def fit(cls, view: View, support: Support, config: NetworkConfig) -> "ClassMember":
         """Fit canonical form and experts to the encoded support, Y (n, C) of indicators."""
         shown = view.support(support)
         order = class_order(shown.X, shown.Y, shown.weights)
-        order = order[shown.Y.any(axis=0)[order]]
+        order = order[shown.Y.sum(axis=0)[order] > 0]
         shares = np.average(support.Y, axis=0, weights=support.weights)
         X, Y = torch.tensor(shown.X)[None], torch.tensor(shown.Y[:, order])[None]
         weights = None if shown.weights is None else torch.tensor(shown.weights)[None]
@@ -74,7 +79,10 @@ class ClassMember:
             None if weights is None else weights.float().expand(n_passes, -1),
             None if opinions is None else opinions.grouped(codes, config.n_classes),
         )
-        return cls(view, reader, batch, codes, torch.tensor(order), torch.tensor(shares), error)
+        return cls(
+            view, reader, batch, codes, torch.tensor(order), torch.tensor(shares), error,
+            config.n_classes, float(len(shown.X) if weights is None else weights.sum()),
+        )  # fmt: skip
 
     def queries(self, X: Array) -> QueryBatch:
         """Bring queries (q, d) to what the network reads: P tables of cells, and opinions."""
@@ -84,9 +92,8 @@ class ClassMember:
         shares = self.shares[self.classes]
         if opinions is None:
             return QueryBatch(cells, None, (shares / shares.sum()).expand(len(X), -1))
-        base = opinions.mixture(TRUST)[0].double()
-        n_codes = self.support.opinions.frequencies.shape[1]
-        return QueryBatch(cells, opinions.grouped(self.codes, n_codes), base)
+        base = torch.softmax(opinions.pool()[0].double(), -1)
+        return QueryBatch(cells, opinions.grouped(self.codes, self.n_codes), base)
 
     def without_experts(self) -> "ClassMember":
         """Return the member that has read all its queries: experts take much memory."""
@@ -117,4 +124,5 @@ class ClassMember:
         proba = class_probabilities(logits, self.codes, base)
         full = shares.repeat(1, len(base))
         full[self.classes] = proba.T * shares[self.classes].sum()
-        return full[..., None]
+        # The shares have the weight of one row: no class is impossible.
+        return ((self.n_rows * full + shares) / (self.n_rows + 1))[..., None]

@@ -59,8 +59,11 @@ def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> lis
         for each, output in zip(batch, _run(predictors[0], batch), strict=True):
             decoded = each.member.decode(output, each.queries)
             outputs[each.predictor].append((decoded, each.member.importance()))
+    classifies = predictors[0].config.classifies if predictors else False
     return [
-        average(*map(list, zip(*members, strict=True))).numpy() if known is None else known
+        average(*map(list, zip(*members, strict=True)), classifies).numpy()
+        if known is None
+        else known
         for known, members in zip(results, outputs, strict=True)
     ]
 

@@ -128,11 +128,18 @@ def members_of(
         yield Member.fit(view, support, config, part)
 
 
-def average(outputs: list[Tensor], importance: list[Tensor]) -> Tensor:
-    """Average members' outputs (T, q, n_outputs) by their importance (T,)."""
+def average(outputs: list[Tensor], importance: list[Tensor], classifies: bool) -> Tensor:
+    """Average members' outputs (T, q, n_outputs) by their importance (T,).
+
+    Probabilities, of a class a target, are averaged by their logarithms: the arithmetic mean of
+    calibrated ones would be less sure than it should.
+    """
     weights = torch.stack(importance)
     weights = weights / weights.sum(0)
-    return torch.einsum("mt,mtqo->tqo", weights, torch.stack(outputs))
+    stacked = torch.stack(outputs)
+    if not classifies:
+        return torch.einsum("mt,mtqo->tqo", weights, stacked)
+    return torch.einsum("mt,mtqo->tqo", weights, stacked.log()).softmax(0)
 
 
 class Memories(NamedTuple):

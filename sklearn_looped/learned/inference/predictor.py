@@ -153,6 +153,11 @@ class SupportPredictor:
         """Configuration of the network."""
         return self.checkpoint.network.config
 
+    @property
+    def n_tables(self) -> int:
+        """Tables that a view takes: one a target, or a pass of a classifier."""
+        return n_tables(self.config, self.support)
+
     @cached_property
     def network(self) -> LoopedNetwork:
         """The network on its device; a loaded one is shared and stays on the CPU."""
@@ -313,7 +318,7 @@ class SupportPredictor:
     def _runs(self, X: Array, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the encoded queries, its run by loop and its size."""
         memories = self._memories_for(n_loops)
-        size = max(1, CHUNK // n_tables(self.config, self.support))
+        size = max(1, CHUNK // self.n_tables)
         if memories.members is None:
             size = by_loop.queries_at_once(self.config, self.support.Y.shape[1], n_loops)
         for rows in gen_batches(len(X), size):

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sklearn_looped.core.calibration import pooled
 from sklearn_looped.learned.model.opinions import N_EXPERTS
 
 LEAST_LOG = -8.0  # of the logarithms of probabilities that the network reads
@@ -22,8 +23,11 @@ class ClassOpinions(NamedTuple):
     proba : Tensor of shape (B, n, E, C)
         Of support rows those of the experts that did not see them. Zero for codes that are no
         class of the table. An expert that is not available gives the classes' frequencies.
-    error : Tensor of shape (B, E)
-        Root of the leave-one-out log loss over that of the frequencies, at most 1.
+    error : Tensor of shape (B, E + 1)
+        Root of the leave-one-out log loss over that of the frequencies, at most 1: of each expert
+        and, last, of their pool.
+    exponents : Tensor of shape (B, E)
+        Of the experts' probabilities in their pool (`core.calibration.pool_exponents`).
     gate : Tensor of shape (B, d)
         Roots of the columns' weights in the kernel machines' metric, of those that are read.
     frequencies : Tensor of shape (B, C)
@@ -32,10 +36,9 @@ class ClassOpinions(NamedTuple):
 
     proba: Tensor
     error: Tensor
+    exponents: Tensor
     gate: Tensor
     frequencies: Tensor
-
-    by_row = ("proba",)
 
     def rows(self, index: Tensor | slice) -> "ClassOpinions":
         """Opinions of some rows, by mask, number or slice."""
@@ -55,44 +58,47 @@ class ClassOpinions(NamedTuple):
         return ClassOpinions(
             torch.einsum("nec,pcg->pneg", self.proba[0], members),
             self.error.expand(n_passes, -1),
+            self.exponents.expand(n_passes, -1),
             self.gate.expand(n_passes, -1),
             torch.einsum("c,pcg->pg", self.frequencies[0], members),
         )
 
     def unit(self) -> Tensor:
-        """Error of the best expert, (B,)."""
-        return self.error.amin(1)
+        """Error of the pool, (B,)."""
+        return self.error[:, -1]
 
-    def mixture(self, sharpness: Tensor | float, preference: Tensor | float = 0.0) -> Tensor:
-        """Mix the experts' probabilities, (B, n, C), each weighted by its error to a power.
+    def pool(self, factor: Tensor | float = 1.0) -> Tensor:
+        """Logits (B, n, C) of the experts' pool; `factor` (B, n, E) multiplies the exponents.
 
-        `preference` (B, n, E) is added to the logarithms of the weights.
+        Codes that are no class of the table have the logit minus infinity.
         """
-        trust = torch.softmax(preference - sharpness * self.error.log()[:, None], -1)
-        return (trust[..., None] * self.proba).sum(-2)
+        logits = pooled(self.proba, factor * self.exponents[:, None])
+        return logits.masked_fill((self.frequencies == 0)[:, None], -torch.inf)
 
 
 def n_class_features(n_classes: int) -> int:
     """Count the numbers that a token carries."""
-    return 3 * N_EXPERTS * n_classes + N_EXPERTS + n_classes
+    return 3 * (N_EXPERTS + 1) * n_classes + 2 * N_EXPERTS + 1 + n_classes
 
 
 def class_opinion_features(opinions: ClassOpinions, codes: Tensor) -> Tensor:
     """Numbers (B, n, n_class_features(C)) that tokens carry; codes (B, s), s first rows.
 
-    Of each expert the probabilities, their logarithms and the error; the frequencies; and on
-    support rows what each expert leaves over of the label's indicator.
+    Of each expert and of their pool the probabilities, their logarithms and the error; the
+    exponents of the pool and the frequencies; and on support rows what each leaves over of the
+    label's indicator.
     """
-    proba, error, _, frequencies = opinions
+    pool = torch.softmax(opinions.pool(), -1)
+    proba = torch.cat([opinions.proba, pool[:, :, None]], 2)
     n_rows, n_support = proba.shape[1], codes.shape[1]
     label = F.one_hot(codes.long(), proba.shape[-1]).to(proba)  # (B, s, C)
     left_over = label[:, :, None] - proba[:, :n_support]
     logs = proba.log().clamp(min=LEAST_LOG) / 2
+    of_table = [opinions.error.log(), opinions.exponents, opinions.frequencies]
     features = [
         proba.flatten(2),
         logs.flatten(2),
         F.pad(left_over.flatten(2), (0, 0, 0, n_rows - n_support)),
-        error.log()[:, None].expand(-1, n_rows, -1),
-        frequencies[:, None].expand(-1, n_rows, -1),
+        *(each[:, None].expand(-1, n_rows, -1) for each in of_table),
     ]
     return torch.cat(features, -1)

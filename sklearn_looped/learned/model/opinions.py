@@ -34,8 +34,6 @@ class Opinions(NamedTuple):
     error: Tensor
     gate: Tensor
 
-    by_row = ("prediction", "std")
-
     def rows(self, index: Tensor | slice) -> "Opinions":
         """Opinions of some rows, by mask, number or slice."""
         return self._replace(prediction=self.prediction[:, index], std=self.std[:, index])

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
-LEAST_PROBABILITY = 1e-9
-
 
 def quantile_levels(n_quantiles: int) -> Tensor:
     """Levels of the predicted quantiles: the midpoints of `n_quantiles` equal parts of (0, 1).
@@ -132,12 +130,11 @@ class ExpertReadout(nn.Module):
 class ClassReadout(nn.Module):
     r"""From a query's state and the experts' probabilities to logits: theirs plus a correction.
 
-    .. math:: \ell_c = \log \sum_e w_e p_{ec} + \delta_c, \qquad
-        w = \mathrm{softmax}_e(-a \log s_e + g_e),
+    .. math:: \ell_c = \sum_e b_e e^{g_e} \log p_{ec} + \delta_c,
 
-    where expert e gives class c the probability :math:`p_{ec}` and has the leave-one-out error
-    :math:`s_e`, and the network says :math:`\delta` and g. Codes that are no class of the table
-    have the logit minus infinity.
+    where expert e gives class c the probability :math:`p_{ec}` and has the exponent :math:`b_e` in
+    the experts' pool, and the network says :math:`\delta` and g, at first zero. Codes that are no
+    class of the table have the logit minus infinity.
 
     Parameters
     ----------
@@ -150,15 +147,12 @@ class ClassReadout(nn.Module):
     def __init__(self, width: int, n_outputs: int) -> None:
         super().__init__()
         self.correction = Readout(width, n_outputs + N_EXPERTS)
-        self.sharpness = nn.Parameter(torch.tensor(8.0))  # a
 
     def forward(self, state: Tensor, opinions: ClassOpinions) -> Tensor:
         """Map states (B, q, D) and opinions of q rows to logits (B, q, C)."""
         raw = self.correction(state).to(opinions.error.dtype)
         correction, preference = raw[..., :-N_EXPERTS], raw[..., -N_EXPERTS:]
-        mixture = opinions.mixture(self.sharpness, preference)
-        logits = mixture.clamp(min=LEAST_PROBABILITY).log() + correction
-        return logits.masked_fill((opinions.frequencies == 0)[:, None], -torch.inf)
+        return opinions.pool(preference.clamp(-2, 2).exp()) + correction
 
 
 class ExitGate(nn.Module):

@@ -58,7 +58,11 @@ def read_classes(
     cells, opinions = reader.table(X)
     prompt = {"X": cells, "y": known.float()}
     if opinions is not None:
-        opinions = opinions if silent is None else silenced(opinions, silent)
+        opinions = (
+            opinions
+            if silent is None
+            else silenced(opinions, silent, indicators(known, config.n_classes))
+        )
         prompt |= opinions._asdict()
     asked = codes[:, n_support:]
     met = indicators(known, config.n_classes).sum(1).gather(1, asked) > 0
