@@ -87,7 +87,7 @@ def side_by_side(memories: Memories, network: LoopedNetwork, X: Array) -> ByLoop
             outputs.append(torch.cat([output for output, _ in found]))
             exits += [end.sigmoid() for _, end in found if end is not None]
         leaving = torch.cat(exits).mean(0).cpu().numpy() if exits else None
-        kept = yield Outcome(average(outputs, importance, classifies).numpy(), leaving)
+        kept = yield Outcome(average(outputs, importance, classifies=classifies).numpy(), leaving)
         staying = None if kept is None else torch.from_numpy(kept)
 
 

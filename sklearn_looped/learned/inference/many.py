@@ -59,13 +59,12 @@ def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> lis
         for each, output in zip(batch, _run(predictors[0], batch), strict=True):
             decoded = each.member.decode(output, each.queries)
             outputs[each.predictor].append((decoded, each.member.importance()))
-    classifies = predictors[0].config.classifies if predictors else False
-    return [
-        average(*map(list, zip(*members, strict=True)), classifies).numpy()
-        if known is None
-        else known
-        for known, members in zip(results, outputs, strict=True)
-    ]
+    classifies = bool(predictors) and predictors[0].config.classifies
+    for index, members in enumerate(outputs):
+        if members:
+            answers, importance = map(list, zip(*members, strict=True))
+            results[index] = average(answers, importance, classifies=classifies).numpy()
+    return [result for result in results if result is not None]
 
 
 def _batches(passes: list[_Pass]) -> list[list[_Pass]]:

@@ -128,7 +128,7 @@ def members_of(
         yield Member.fit(view, support, config, part)
 
 
-def average(outputs: list[Tensor], importance: list[Tensor], classifies: bool) -> Tensor:
+def average(outputs: list[Tensor], importance: list[Tensor], *, classifies: bool) -> Tensor:
     """Average members' outputs (T, q, n_outputs) by their importance (T,).
 
     Probabilities, of a class a target, are averaged by their logarithms: the arithmetic mean of
