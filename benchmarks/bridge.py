@@ -1,16 +1,17 @@
-"""Loops to a normalised squared error of 1e-6 on noiseless linear regression: learned or hand-set.
+"""How many loops to an error of 1e-6 on noiseless linear regression, learned or hand-set?
 
-Programmed gradient descent starts by construction and is meta-trained on condition numbers from 1
-to 1e4; one set of weights then serves all of them. Its baselines are the same loops as constructed,
-gradient descent, heavy ball and Chebyshev's iteration that are *told* the extreme eigenvalues of
-each prompt, Newton-Schulz, and conjugate gradients. ``python benchmarks/bridge.py`` trains, prints
-the table and writes benchmarks/results/bridge.json.
+Errors are squared and normalised. Programmed gradient descent starts by construction and is
+meta-trained on condition numbers from 1 to 1e4; one set of weights then serves all of them. Its
+baselines are the same loops as constructed, gradient descent, heavy ball and Chebyshev's iteration
+that are *told* the extreme eigenvalues of each prompt, Newton-Schulz, and conjugate gradients.
+``python -m benchmarks bridge`` trains, prints the table and writes benchmarks/results/bridge.json.
 
 A loop of several gradient steps is no saving by itself: the table counts gradient steps, and
 products with the table of s x d (2 a gradient step; 2 d more where the step whitens the inputs;
 d once for the Gram matrix and 2 d^2 / s a loop in Newton-Schulz).
 """
 
+import argparse
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -18,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from report import report
 
+from benchmarks.common.report import report
 from sklearn_looped.bridge import DescentConfig, DescentNetwork
 from sklearn_looped.learned.priors import IllConditionedLinearPrior
 from sklearn_looped.learned.training.held_out import HELD_OUT
@@ -205,22 +206,20 @@ def measure(networks: dict[str, DescentNetwork]) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     networks: dict[str, DescentNetwork] = {}
     for name, (config, changes) in CONSTRUCTIONS.items():
         start = time.process_time()
-        run = meta_train(config, IllConditionedLinearPrior(), recipe(8, **changes), device="cpu")
+        training = meta_train(
+            config, IllConditionedLinearPrior(), recipe(8, **changes), device="cpu"
+        )
         print(f"{name}: {time.process_time() - start:.0f} CPU seconds of training")
-        for i, step in enumerate(run.network.steps()):
+        for i, step in enumerate(training.network.steps()):
             print(f"  step {i}:", ", ".join(f"{k} {v:.4g}" for k, v in step._asdict().items()))
         if "preconditioner" in config.trained:
-            print("  preconditioner, diagonal:", run.network.preconditioner.diag().tolist())
+            print("  preconditioner, diagonal:", training.network.preconditioner.diag().tolist())
         else:
             networks[f"constructed: {name}"] = config.build()
-        networks[f"learned: {name}"] = run.network
+        networks[f"learned: {name}"] = training.network
     report("bridge", measure(networks))
-
-
-if __name__ == "__main__":
-    main()

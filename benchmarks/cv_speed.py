@@ -1,6 +1,6 @@
-"""Whether `LoopedICLRegressorCV` chooses as a grid search does, and what it costs.
+"""Does `LoopedICLRegressorCV` choose as a grid search does, and what does it cost?
 
-``python benchmarks/cv_speed.py --cache FOLDER`` takes ten OpenML regression sets (300 rows each),
+``python -m benchmarks cv_speed --cache FOLDER`` takes ten OpenML regression sets (300 rows each),
 chooses the number of loops among 1 to 16 with `LoopedICLRegressorCV` and with `GridSearchCV` on the
 same folds, and times both beside `cross_val_score` at 16 loops, and beside one plain `fit` and
 `score` at the trained number of loops. It prints a table and writes
@@ -8,34 +8,28 @@ benchmarks/results/cv_speed.json.
 """
 
 import argparse
-import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from openml_regression import TASKS
-from openml_tasks import fold_rows, load
-from report import report
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
+from benchmarks.common.openml_tasks import fold_rows, load
+from benchmarks.common.options import add_cache
+from benchmarks.common.report import report
+from benchmarks.common.timing import timed
+from benchmarks.openml_regression import TASKS
 from sklearn_looped import LoopedICLRegressor, LoopedICLRegressorCV
 
 N_ROWS, FOLDS = 300, KFold(5)
 COUNTS = list(range(1, 17))
 
 
-def timed(job: Callable[[], Any]) -> tuple[Any, float]:
-    start = time.perf_counter()
-    result = job()
-    return result, time.perf_counter() - start
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tasks", type=int, nargs="+", default=list(TASKS[:10]), metavar="ID")
+    add_cache(parser)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", type=int, nargs="+", default=list(TASKS[:10]))
-    parser.add_argument("--cache", help="offline OpenML cache, writable")
-    args = parser.parse_args()
+def run(args: argparse.Namespace) -> None:
     plain = LoopedICLRegressor(random_state=0)
     most = clone(plain).set_params(n_loops=max(COUNTS))
     rows = []
@@ -43,16 +37,16 @@ def main() -> None:
         task, dataset, table, target = load(task_id, args.cache)
         train, _ = fold_rows(task, 0, N_ROWS)
         X, y = table.iloc[train].reset_index(drop=True), target.to_numpy("float64")[train]
-        chosen, ours = timed(
+        chosen, _, ours = timed(
             lambda X=X, y=y: LoopedICLRegressorCV(n_loops=COUNTS, cv=FOLDS, random_state=0).fit(
                 X, y
             )
         )
-        grid, theirs = timed(
+        grid, _, theirs = timed(
             lambda X=X, y=y: GridSearchCV(plain, {"n_loops": COUNTS}, cv=FOLDS).fit(X, y)
         )
-        _, folds = timed(lambda X=X, y=y: cross_val_score(most, X, y, cv=FOLDS))
-        _, once = timed(lambda X=X, y=y: plain.fit(X, y).score(X, y))
+        _, _, folds = timed(lambda X=X, y=y: cross_val_score(most, X, y, cv=FOLDS))
+        _, _, once = timed(lambda X=X, y=y: plain.fit(X, y).score(X, y))
         rows.append(
             {
                 "data": dataset,
@@ -69,7 +63,3 @@ def main() -> None:
     report("cv_speed", rows)
     same = np.mean([row["n_loops CV"] == row["n_loops grid"] for row in rows])
     print(f"the same number of loops on {same:.0%} of {len(rows)} data sets")
-
-
-if __name__ == "__main__":
-    main()

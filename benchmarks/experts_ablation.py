@@ -1,23 +1,25 @@
-"""Experts alone, the loop alone, both: mean clipped R2 on the OpenML regression sets.
+"""Experts alone, the loop alone, or both? Mean clipped R2 on the OpenML regression sets.
 
-``python benchmarks/experts_ablation.py --folds 1 --jobs 2`` fits `LoopedICLRegressor` on each task
+``python -m benchmarks experts_ablation --folds 1 --jobs 2`` fits `LoopedICLRegressor` on each task
 and fold (at most 1,024 training rows) and predicts three times with the same weights: as they are;
 the experts' mixture without the network's correction; and the network with all experts silent,
 which it met in one of a thousand tables of its training. Rows go to results/experts_ablation.jsonl.
 ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
-import itertools
+import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from openml_regression import TASKS
-from openml_tasks import append_rows, arguments, fold_rows, load, read_rows
-from report import RESULTS, print_table
 from sklearn.metrics import r2_score
 
+from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet
+from benchmarks.common.options import add_openml
+from benchmarks.common.report import RESULTS, Store, print_table
+from benchmarks.openml_regression import TASKS
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.inference.experts import silenced
@@ -25,7 +27,6 @@ from sklearn_looped.learned.inference.members import Member, average
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.model.opinions import N_EXPERTS
 
-ROWS = RESULTS / "experts_ablation.jsonl"
 WEIGHTS = load_checkpoint("tabular")
 FORMS = ("both", "experts alone", "loop alone")
 
@@ -49,11 +50,12 @@ def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[s
     return {form: member.decode(output, False) for form, output in outputs.items()}
 
 
-def run(task_id: int, fold: int, n_rows: int, cache: str | None) -> list[dict[str, Any]]:
+@quiet
+def score(task: int, fold: int, *, n_rows: int, cache: str | None) -> list[dict[str, Any]]:
     """R2 of the three forms on one fold."""
-    task, dataset, X, target = load(task_id, cache)
+    openml_task, dataset, X, target = load(task, cache)
     y = target.to_numpy("float64")
-    train, test = fold_rows(task, fold, n_rows)
+    train, test = fold_rows(openml_task, fold, n_rows)
     model = LoopedICLRegressor(max_support=n_rows, random_state=0).fit(X.iloc[train], y[train])
     queries = model.predictor_.encoder.transform(X.iloc[test])
     network = WEIGHTS.network
@@ -61,10 +63,9 @@ def run(task_id: int, fold: int, n_rows: int, cache: str | None) -> list[dict[st
     members = [Member.fit(v, predictor.support, network.config) for v in predictor.views]
     each = [predictions(network, member, queries) for member in members]
     importance = [member.importance() for member in members]
-    row = {"task": task_id, "dataset": dataset, "fold": fold, "weights": WEIGHTS.digest}
     return [
-        row
-        | {
+        {
+            "dataset": dataset,
             "form": form,
             "r2": r2_score(y[test], average([o[form] for o in each], importance)[0, :, 0].numpy()),
         }
@@ -72,13 +73,14 @@ def run(task_id: int, fold: int, n_rows: int, cache: str | None) -> list[dict[st
     ]
 
 
-def main() -> None:
-    args = arguments(__doc__, TASKS, ROWS).parse_args()
-    done = {(r["task"], r["fold"], r["weights"]) for r in read_rows(args.output)}
-    keys = itertools.product(args.tasks, range(args.folds))
-    todo = [(*k, args.rows, args.cache) for k in keys if (*k, WEIGHTS.digest) not in done]
-    rows = pd.DataFrame(append_rows(args.output, run, todo, args.jobs))
-    rows = rows[rows["weights"] == WEIGHTS.digest]
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_openml(parser, TASKS)
+
+
+def run(args: argparse.Namespace) -> None:
+    store = Store(args.output or RESULTS / "experts_ablation.jsonl", weights=WEIGHTS.digest)
+    job = partial(score, n_rows=args.rows, cache=args.cache)
+    rows = pd.DataFrame(store.complete(folds(args), job, args.jobs))
     r2 = rows.groupby(["dataset", "form"])["r2"].mean().unstack()[list(FORMS)]
     table = pd.DataFrame(
         {
@@ -87,7 +89,3 @@ def main() -> None:
         }
     )
     print_table(table.rename_axis("form").reset_index())
-
-
-if __name__ == "__main__":
-    main()

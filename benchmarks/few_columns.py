@@ -1,10 +1,8 @@
-"""Few columns among many, and many that all matter: what closed-form experts are for.
+"""What are closed-form experts for? Few columns among many, and many that all matter.
 
-``python benchmarks/few_columns.py`` prints R2 of three questions, beside baselines:
+``python -m benchmarks few_columns`` prints R2 of two questions, beside baselines:
 Friedman #1 (600 rows, noise 1, five folds) with 5, 30 and 100 columns, of which five matter;
-`make_regression` with 64, 100 and 300 columns that all matter (300 training rows, noise 20); and,
-with ``--null-columns`` and an OpenML cache, the regression sets of `openml_regression.py` with one
-and three times their columns added as permuted copies (fold 0), as falls of R2.
+and `make_regression` with 64, 100 and 300 columns that all matter (300 training rows, noise 20).
 """
 
 import argparse
@@ -12,16 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from openml_regression import ESTIMATORS, TASKS
-from openml_tasks import coded, fold_rows, load, scaled
-from report import report
 from sklearn.base import clone
 from sklearn.datasets import make_friedman1, make_regression
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
-from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_score
 
+from benchmarks.common.openml_tasks import coded, scaled
+from benchmarks.common.report import report
 from sklearn_looped import KernelMachineRegressor, LoopedICLRegressor
 
 MODELS = {
@@ -52,50 +48,5 @@ def linear(n_columns: int) -> dict[str, Any]:
     return {"question": f"linear in {n_columns} columns", **scores}
 
 
-def with_copies(table: pd.DataFrame, times: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Add each column so many times, its cells permuted: columns of no use."""
-    copies = [
-        table[[name]].iloc[rng.permutation(len(table))].set_axis([f"{name} {i}"], axis=1)
-        for i in range(times)
-        for name in table
-    ]
-    return pd.concat([table, *(c.set_index(table.index) for c in copies)], axis=1)
-
-
-def null_columns(cache: str | None) -> list[dict[str, Any]]:
-    """Median fall of R2 over the sets for each number of copies."""
-    model, falls = ESTIMATORS["LoopedICLRegressor"], {1: [], 3: []}
-    for task_id in TASKS:
-        task, _, X, target = load(task_id, cache)
-        train, test = fold_rows(task, 0, 1024)
-        y, test = target.to_numpy("float64"), test[:500]
-
-        def score(table: pd.DataFrame, y=y, train=train, test=test) -> float:
-            fitted = clone(model).fit(table.iloc[train], y[train])
-            return r2_score(y[test], fitted.predict(table.iloc[test]))
-
-        plain = score(X)
-        for times, fall in falls.items():
-            fall.append(plain - score(with_copies(X, times, np.random.default_rng(times))))
-    return [
-        {
-            "question": f"{times} times the columns added, of no use",
-            "median fall of R2": float(np.median(fall)),
-            "largest": max(fall),
-        }
-        for times, fall in falls.items()
-    ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--null-columns", action="store_true")
-    parser.add_argument("--cache", help="offline OpenML cache, writable")
-    args = parser.parse_args()
+def run(args: argparse.Namespace) -> None:
     report("few_columns", [*map(friedman, (5, 30, 100)), *map(linear, (64, 100, 300))])
-    if args.null_columns:
-        report("null_columns", null_columns(args.cache))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,23 +1,25 @@
 """How long do fit and predict take? Diabetes (353 + 89 rows x 10) and 1,000 + 1,000 rows x 10.
 
-``python benchmarks/icl_speed.py [--threads 1]`` prints a table and writes
+``python -m benchmarks icl_speed [--threads 1]`` prints a table and writes
 benchmarks/results/icl_speed.json. Imports are excluded; models take turns within one run.
 """
 
 import argparse
-import time
+from typing import Any
 
 import numpy as np
 import torch
-from report import report, spread
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import LassoCV
+from sklearn.metrics import r2_score
 from threadpoolctl import threadpool_limits
 
+from benchmarks.common.report import report, spread
+from benchmarks.common.timing import timed
 from sklearn_looped import LoopedICLRegressor
 
 N_REPEATS = 5
@@ -38,33 +40,36 @@ def problems():
     yield "friedman 1,000 + 1,000", X[:1000], y[:1000], X[1000:], y[1000:]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     rows = []
     with threadpool_limits(args.threads):
-        for problem, X, y, X_query, y_query in problems():
-            times = {name: ([], []) for name in MODELS}
-            scores = {}
-            for _ in range(N_REPEATS + 1):
-                for name, model in MODELS.items():
-                    start = time.perf_counter()
-                    fitted = clone(model).fit(X, y)
-                    middle = time.perf_counter()
-                    prediction = fitted.predict(X_query)
-                    end = time.perf_counter()
-                    times[name][0].append(middle - start)
-                    times[name][1].append(end - middle)
-                    scores[name] = 1 - np.mean((prediction - y_query) ** 2) / y_query.var()
-            for name, (fit, predict) in times.items():  # the first turn warms up
-                fit_s = {f"fit s {k}": v for k, v in spread(fit[1:]).items()}
-                predict_s = {f"predict s {k}": v for k, v in spread(predict[1:]).items()}
-                row = {"problem": problem, "model": name, "R2": float(scores[name])}
-                rows.append(row | fit_s | predict_s)
+        for name, *data in problems():
+            rows += measure(name, *data)
     report("icl_speed", rows)
 
 
-if __name__ == "__main__":
-    main()
+def measure(
+    problem: str, X: np.ndarray, y: np.ndarray, X_query: np.ndarray, y_query: np.ndarray
+) -> list[dict[str, Any]]:
+    """Rows of a problem: models take turns, and the first turn warms up."""
+    fits: dict[str, list[float]] = {name: [] for name in MODELS}
+    predictions: dict[str, list[float]] = {name: [] for name in MODELS}
+    scores = {}
+    for _ in range(N_REPEATS + 1):
+        for name, model in MODELS.items():
+            fit = timed(lambda model=model: clone(model).fit(X, y))
+            predict = timed(lambda fit=fit: fit.result.predict(X_query))
+            fits[name].append(fit.wall)
+            predictions[name].append(predict.wall)
+            scores[name] = r2_score(y_query, predict.result)
+    return [
+        {"problem": problem, "model": name, "R2": scores[name]}
+        | spread(fits[name][1:], "fit s")
+        | spread(predictions[name][1:], "predict s")
+        for name in MODELS
+    ]

@@ -1,6 +1,6 @@
-"""The ten binary OpenML sets of Yang et al. 2024, Table 2, against scikit-learn's classifiers.
+"""Who classifies the ten binary OpenML sets of Yang et al. 2024, Table 2, best?
 
-``python benchmarks/openml_binary.py --protocol prompts --jobs 2`` repeats the paper's protocol: of
+``python -m benchmarks openml_binary --protocol prompts --jobs 2`` repeats the paper's protocol: of
 a test split of 5 % (seed 2021) each row is predicted from 40 other rows of the split, drawn anew
 for each; numeric columns only; mean accuracy and standard deviation over five seeds. Unlike the
 paper's code, which scales by the whole data set, every model scales by the 40 rows alone.
@@ -9,14 +9,13 @@ rows. Rows go to benchmarks/results/openml_binary_PROTOCOL.jsonl; those that are
 computed again. ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
+import argparse
 import itertools
-import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from openml_tasks import append_rows, arguments, coded, fold_rows, load, read_rows, scaled
-from report import RESULTS
 from sklearn.base import clone
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
@@ -28,6 +27,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.common.openml_tasks import coded, fold_rows, load, quiet, scaled
+from benchmarks.common.options import add_openml
+from benchmarks.common.report import RESULTS, Store
+from benchmarks.common.timing import timed
 from sklearn_looped import LoopedICLClassifier
 from sklearn_looped.estimators.in_context import predict_many
 
@@ -81,29 +84,39 @@ def prompts(n_rows: int, seed: int) -> list[Split]:
     ]
 
 
-def run(protocol: str, task_id: int, repeat: int, name: str, n_rows: int, cache: str) -> list[dict]:
+@quiet
+def score(
+    task: int, repeat: int, classifier: str, *, protocol: str, n_rows: int, cache: str | None
+) -> list[dict[str, Any]]:
     """Score one classifier on one task and seed or fold."""
-    task, dataset, X, labels = load(task_id, cache)
+    openml_task, dataset, X, labels = load(task, cache)
     y = (labels == labels.cat.categories[-1]).to_numpy(int)
     if protocol == "prompts":
         numbers, splits = X.select_dtypes("number").to_numpy("float64"), prompts(len(X), repeat)
         tables = [(numbers[train], y[train], numbers[test]) for train, test in splits]
     else:
-        splits = [fold_rows(task, repeat, n_rows)]
+        splits = [fold_rows(openml_task, repeat, n_rows)]
         tables = [(X.iloc[train], y[train], X.iloc[test]) for train, test in splits]
     label = np.concatenate([y[test] for _, test in splits])
-    model = MODELS[protocol][name]
-    start = time.perf_counter()
-    if name == OURS:
-        predictions = predict_many(model, tables)
-    else:
-        predictions = [clone(model).fit(X, y).predict_proba(query) for X, y, query in tables]
-    seconds = time.perf_counter() - start
-    score = np.concatenate(predictions)[:, 1]
-    row = {"task": task_id, "dataset": dataset, "repeat": repeat, "classifier": name}
-    row |= {"accuracy": float(np.mean((score > 0.5) == label)), "n_test": len(label)}
-    row |= {"log_loss": log_loss(label, score.clip(1e-7, 1 - 1e-7))}
-    return [row | {"auc": float(roc_auc_score(label, score)), "seconds": seconds}]
+    model = MODELS[protocol][classifier]
+
+    def predict() -> list[np.ndarray]:
+        if classifier == OURS:
+            return predict_many(model, tables)
+        return [clone(model).fit(X, y).predict_proba(query) for X, y, query in tables]
+
+    predictions, _, seconds = timed(predict)
+    proba = np.concatenate(predictions)[:, 1]
+    return [
+        {
+            "dataset": dataset,
+            "accuracy": float(np.mean((proba > 0.5) == label)),
+            "n_test": len(label),
+            "log_loss": log_loss(label, proba.clip(1e-7, 1 - 1e-7)),
+            "auc": float(roc_auc_score(label, proba)),
+            "seconds": seconds,
+        }
+    ]
 
 
 def summarise(protocol: str, rows: pd.DataFrame) -> None:
@@ -125,27 +138,19 @@ def summarise(protocol: str, rows: pd.DataFrame) -> None:
             print(f"at least as good as {name} on {wins} of {len(signal)} sets with signal")
 
 
-def main() -> None:
-    parser = arguments(__doc__, list(PAPER), RESULTS)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_openml(parser, PAPER, n_folds=10)
     parser.add_argument("--protocol", choices=MODELS, required=True)
     parser.add_argument("--classifiers", nargs="+", choices=MODELS["folds"], help="default: all")
-    parser.set_defaults(folds=10)
-    args = parser.parse_args()
-    output = args.output
-    if output.is_dir():
-        output = output / f"openml_binary_{args.protocol}.jsonl"
 
+
+def run(args: argparse.Namespace) -> None:
     names = [n for n in MODELS[args.protocol] if n in (args.classifiers or MODELS[args.protocol])]
     repeats = SEEDS if args.protocol == "prompts" else range(args.folds)
-    done = {(row["task"], row["repeat"], row["classifier"]) for row in read_rows(output)}
-    todo = [
-        (args.protocol, *key, args.rows, args.cache)
-        for key in itertools.product(args.tasks, repeats, names)
-        if key not in done
+    keys = [
+        {"task": task, "repeat": repeat, "classifier": name}
+        for task, repeat, name in itertools.product(args.tasks, repeats, names)
     ]
-    rows = append_rows(output, run, todo, args.jobs)
-    summarise(args.protocol, pd.DataFrame(rows))
-
-
-if __name__ == "__main__":
-    main()
+    store = Store(args.output or RESULTS / f"openml_binary_{args.protocol}.jsonl")
+    job = partial(score, protocol=args.protocol, n_rows=args.rows, cache=args.cache)
+    summarise(args.protocol, pd.DataFrame(store.complete(keys, job, args.jobs)))

@@ -1,28 +1,29 @@
 """Are the intervals honest? Coverage, width and CRPS on the OpenML regression sets.
 
-``python benchmarks/openml_intervals.py --jobs 2`` compares `LoopedICLRegressor.predict_quantiles`
+``python -m benchmarks openml_intervals --jobs 2`` compares `LoopedICLRegressor.predict_quantiles`
 with a Gaussian process and quantile gradient boosting on three official folds, at most 1,024
 training rows. Rows go to benchmarks/results/openml_intervals.jsonl; those there of the same weights
 are not computed again. CRPS is the mean pinball loss over 19 levels, .05 to .95, times two, in
 standard deviations of the target. ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
-import itertools
+import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from openml_regression import ESTIMATORS, OURS, TASKS
-from openml_tasks import append_rows, arguments, coded, fold_rows, load, read_rows
-from report import RESULTS
 from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet
+from benchmarks.common.options import add_openml
+from benchmarks.common.report import RESULTS, Store
+from benchmarks.openml_regression import ESTIMATORS, OURS, TASKS
 from sklearn_looped.learned.checkpoints import load_checkpoint
 
-ROWS = RESULTS / "openml_intervals.jsonl"
 WEIGHTS = load_checkpoint("tabular")
 LEVELS = np.arange(1, 20) / 20
 LOW, HIGH = 1, 17  # places of the levels .1 and .9
@@ -63,18 +64,21 @@ MODELS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def run(task_id: int, fold: int, name: str, n_rows: int, cache: str | None) -> list[dict[str, Any]]:
-    """Score one model's quantiles on one fold."""
-    task, dataset, X, target = load(task_id, cache)
+@quiet
+def score(
+    task: int, fold: int, model: str, weights: str = "", *, n_rows: int, cache: str | None
+) -> list[dict[str, Any]]:
+    """Score one model's quantiles on one fold; rows of baselines hold for all weights."""
+    openml_task, dataset, X, target = load(task, cache)
     y = target.to_numpy("float64")
-    train, test = fold_rows(task, fold, n_rows)
-    quantiles = MODELS[name](X.iloc[train], y[train], X.iloc[test])
+    train, test = fold_rows(openml_task, fold, n_rows)
+    quantiles = MODELS[model](X.iloc[train], y[train], X.iloc[test])
     excess = y[test][:, None] - quantiles
     crps = 2 * np.maximum(LEVELS * excess, (LEVELS - 1) * excess).mean() / y[train].std()
     low, high = quantiles[:, LOW], quantiles[:, HIGH]
-    row = {"task": task_id, "dataset": dataset, "fold": fold, "model": name, "crps": crps}
-    row |= {"coverage": float(((low <= y[test]) & (y[test] <= high)).mean())}
-    return [row | {"width": float((high - low).mean() / y[train].std()), "weights": WEIGHTS.digest}]
+    coverage = float(((low <= y[test]) & (y[test] <= high)).mean())
+    width = float((high - low).mean() / y[train].std())
+    return [{"dataset": dataset, "crps": crps, "coverage": coverage, "width": width}]
 
 
 def summarise(rows: pd.DataFrame) -> None:
@@ -89,22 +93,19 @@ def summarise(rows: pd.DataFrame) -> None:
     print(table.round(3).to_string())
 
 
-def main() -> None:
-    args = arguments(__doc__, TASKS, ROWS).parse_args()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_openml(parser, TASKS)
 
-    def key(row: dict[str, Any]) -> tuple[Any, ...]:
-        weights = row["weights"] if row["model"] == OURS else None
-        return row["task"], row["fold"], row["model"], weights
 
-    done = {key(row) for row in read_rows(args.output)}
-    todo = [
-        (task, fold, name, args.rows, args.cache)
-        for task, fold, name in itertools.product(args.tasks, range(args.folds), MODELS)
-        if (task, fold, name, WEIGHTS.digest if name == OURS else None) not in done
+def run(args: argparse.Namespace) -> None:
+    mine = {"weights": WEIGHTS.digest}
+    keys = [
+        fold | {"model": name} | (mine if name.startswith(OURS) else {})
+        for fold in folds(args)
+        for name in MODELS
     ]
-    rows = pd.DataFrame(append_rows(args.output, run, todo, args.jobs))
-    summarise(rows[(rows["weights"] == WEIGHTS.digest) | (rows["model"] != OURS)])
-
-
-if __name__ == "__main__":
-    main()
+    job = partial(score, n_rows=args.rows, cache=args.cache)
+    rows = Store(args.output or RESULTS / "openml_intervals.jsonl").complete(keys, job, args.jobs)
+    table = pd.DataFrame(rows)
+    is_current = table.get("weights", pd.Series(dtype=str)) == WEIGHTS.digest
+    summarise(table[is_current | ~table["model"].str.startswith(OURS)])

@@ -1,6 +1,6 @@
-"""R2 by number of loops on real tables, fixed and by the rules of ``n_loops="auto"``.
+"""How many loops do real tables take? R2 by fixed number and by the rules of ``n_loops="auto"``.
 
-``python benchmarks/openml_loops.py --jobs 2 --picture docs/images/openml_loops.svg`` fits once a
+``python -m benchmarks openml_loops --jobs 2 --picture docs/images/openml_loops.svg`` fits once a
 task and fold of the OpenML regression sets (three official folds, at most 1,024 support rows),
 scores the test rows after every loop up to twice the trained number, and by each exit rule, with
 the loops taken. Rows go to benchmarks/results/openml_loops.jsonl (those there of the same weights
@@ -8,21 +8,22 @@ are not computed again). It prints mean clipped R2 and mean loops, and draws R2 
 ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
-import itertools
-import time
+import argparse
+from functools import partial
+from typing import Any
 
 import pandas as pd
-from openml_regression import TASKS
-from openml_tasks import append_rows, arguments, fold_rows, load, read_rows
-from pictures import draw_loops
-from report import RESULTS
 from sklearn.metrics import r2_score
 
+from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet
+from benchmarks.common.options import add_openml, add_picture
+from benchmarks.common.pictures import draw_loops
+from benchmarks.common.report import RESULTS, Store
+from benchmarks.common.timing import timed
+from benchmarks.openml_regression import TASKS
 from sklearn_looped import LoopedICLRegressor
-from sklearn_looped.cli.arguments import picture_file
 from sklearn_looped.learned.checkpoints import load_checkpoint
 
-ROWS = RESULTS / "openml_loops.jsonl"
 WEIGHTS = load_checkpoint("tabular")
 TRAINED = WEIGHTS.network.config.n_loops
 QUANTILES = (0.7, 0.9, 0.95, 0.97)
@@ -33,24 +34,23 @@ RULES = {
 }
 
 
-def run(task_id: int, fold: int, n_rows: int, cache: str | None) -> list[dict]:
+@quiet
+def score(task: int, fold: int, *, n_rows: int, cache: str | None) -> list[dict[str, Any]]:
     """Score every fixed count and every rule on one fold."""
-    task, dataset, X, target = load(task_id, cache)
+    openml_task, dataset, X, target = load(task, cache)
     y = target.to_numpy("float64")
-    train, test = fold_rows(task, fold, n_rows)
+    train, test = fold_rows(openml_task, fold, n_rows)
     model = LoopedICLRegressor(n_loops=2 * TRAINED, max_support=n_rows, random_state=0)
     model.fit(X.iloc[train], y[train])
     queries, truth = X.iloc[test], y[test]
-    row = {"task": task_id, "dataset": dataset, "fold": fold, "weights": model.weights_digest_}
+    row: dict[str, Any] = {"dataset": dataset}
     rows = [
         row | {"rule": f"{loop} loops", "r2": r2_score(truth, stage), "loops": loop}
         for loop, stage in enumerate(model.staged_predict(queries), 1)
     ]
     for rule, parameters in {f"{TRAINED} loops, timed": {"n_loops": TRAINED}, **RULES}.items():
         model.set_params(**{"n_loops": "auto", **parameters})
-        start = time.perf_counter()
-        prediction, loops = model.predict(queries, return_n_loops=True)
-        seconds = time.perf_counter() - start
+        (prediction, loops), _, seconds = timed(lambda: model.predict(queries, return_n_loops=True))
         taken = {"rule": rule, "r2": r2_score(truth, prediction), "loops": float(loops.mean())}
         rows.append(row | taken | {"predict_seconds": seconds})
     return rows
@@ -80,21 +80,16 @@ def by_loop(rows: pd.DataFrame) -> pd.DataFrame:
     return fixed.groupby(["dataset", "loops"])["r2"].mean().unstack()
 
 
-def main() -> None:
-    parser = arguments(__doc__, TASKS, ROWS)
-    parser.add_argument("--picture", type=picture_file, help="draw R2 by loop, .png or .svg")
-    args = parser.parse_args()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_openml(parser, TASKS)
+    add_picture(parser, "R2 by loop")
 
-    done = {(row["task"], row["fold"], row["weights"]) for row in read_rows(args.output)}
-    keys = itertools.product(args.tasks, range(args.folds))
-    todo = [(*k, args.rows, args.cache) for k in keys if (*k, WEIGHTS.digest) not in done]
-    rows = pd.DataFrame(append_rows(args.output, run, todo, args.jobs))
-    rows = rows[rows["weights"] == WEIGHTS.digest]
+
+def run(args: argparse.Namespace) -> None:
+    store = Store(args.output or RESULTS / "openml_loops.jsonl", weights=WEIGHTS.digest)
+    job = partial(score, n_rows=args.rows, cache=args.cache)
+    rows = pd.DataFrame(store.complete(folds(args), job, args.jobs))
     rows = rows.assign(r2=rows["r2"].clip(0, 1))
     summarise(rows)
     if args.picture:
         draw_loops(by_loop(rows), TRAINED, args.picture)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,21 +1,19 @@
 """Who predicts real tables best? OpenML regression tasks, official splits, against baselines.
 
-``python benchmarks/openml_regression.py --folds 3 --rows 1024 --jobs 2`` fits every estimator on
-every task and fold, appends a row each to benchmarks/results/openml_regression.jsonl (rows that are
-there are not computed again), and prints a summary. Tasks come from the OpenML server, or from an
-offline cache in the layout of the openml package: ``--cache FOLDER`` (a writable copy). The
-baseline xRFM needs the package xrfm (dependency group ``bench``); without it, it is left out.
+``python -m benchmarks openml_regression --jobs 2`` fits every estimator on every task and fold,
+appends a row each to benchmarks/results/openml_regression.jsonl (rows that are there are not
+computed again), and prints a summary. Tasks come from the OpenML server, or from an offline cache
+in the layout of the openml package: ``--cache FOLDER`` (a writable copy). The baseline xRFM needs
+the package xrfm, the picture scikit-posthocs (both in the dependency group ``bench``); without
+xrfm that baseline is left out.
 """
 
-import itertools
-import time
+import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from openml_tasks import append_rows, arguments, coded, fold_rows, load, read_rows, scaled
-from pictures import draw_ranks
-from report import RESULTS
 from scipy.stats import binomtest, rankdata
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -31,12 +29,15 @@ from sklearn.metrics import r2_score, root_mean_squared_error
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
-from xrfm_baseline import IS_INSTALLED, XRFMRegressor
 
+from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet, scaled
+from benchmarks.common.options import add_openml, add_picture
+from benchmarks.common.pictures import draw_ranks
+from benchmarks.common.report import RESULTS, Store
+from benchmarks.common.timing import timed
+from benchmarks.common.xrfm_baseline import IS_INSTALLED, XRFMRegressor
 from sklearn_looped import KernelMachineRegressor, LoopedICLRegressor
-from sklearn_looped.cli.arguments import picture_file
 
-ROWS = RESULTS / "openml_regression.jsonl"
 OURS = "LoopedICLRegressor"
 XRFM = "xRFM"
 # Tasks of CTR23, AMLB and others that fit a laptop; the last four exist in offline caches only.
@@ -67,39 +68,33 @@ ESTIMATORS = {
 }
 
 
-def run(task_id: int, fold: int, names: list[str], n_rows: int, cache: str | None) -> list[dict]:
-    """Fit and score estimators on one fold; at most `n_rows` training rows, drawn by the fold."""
-    task, dataset, X, target = load(task_id, cache)
+@quiet
+def score(
+    task: int, fold: int, estimator: str, *, n_rows: int, cache: str | None
+) -> list[dict[str, Any]]:
+    """Fit and score an estimator on one fold; at most `n_rows` training rows, drawn by the fold."""
+    openml_task, dataset, X, target = load(task, cache)
     y = target.to_numpy("float64")
-    train, test = fold_rows(task, fold, n_rows)
-    rows = []
-    for name in names:
-        start = time.perf_counter()
-        model = clone(ESTIMATORS[name]).fit(X.iloc[train], y[train])
-        fitted = time.perf_counter()
-        prediction = model.predict(X.iloc[test])
-        predicted = time.perf_counter()
-        rows.append(
-            {
-                "task": task_id,
-                "dataset": dataset,
-                "fold": fold,
-                "estimator": name,
-                "n_train": len(train),
-                "n_test": len(test),
-                "r2": r2_score(y[test], prediction),
-                "rmse": root_mean_squared_error(y[test], prediction),
-                "fit_seconds": fitted - start,
-                "predict_seconds": predicted - fitted,
-            }
-        )
-    return rows
+    train, test = fold_rows(openml_task, fold, n_rows)
+    model, _, fit_seconds = timed(lambda: clone(ESTIMATORS[estimator]).fit(X.iloc[train], y[train]))
+    prediction, _, predict_seconds = timed(lambda: model.predict(X.iloc[test]))
+    return [
+        {
+            "dataset": dataset,
+            "n_train": len(train),
+            "n_test": len(test),
+            "r2": r2_score(y[test], prediction),
+            "rmse": root_mean_squared_error(y[test], prediction),
+            "fit_seconds": fit_seconds,
+            "predict_seconds": predict_seconds,
+        }
+    ]
 
 
-def summarise(rows: pd.DataFrame) -> tuple[pd.Series, int]:
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Print R2 by data set and, by estimator, ranks, our wins, a sign test and our losses.
 
-    Returns the mean ranks and the number of data sets.
+    Returns R2 by data set (rows) and estimator (columns).
     """
     r2 = rows.groupby(["dataset", "estimator"])["r2"].mean().unstack()
     r2 = r2[[name for name in ESTIMATORS if name in r2]].dropna()
@@ -116,7 +111,7 @@ def summarise(rows: pd.DataFrame) -> tuple[pd.Series, int]:
     print(table.join(seconds).sort_values("mean rank").round(3).to_string())
     if OURS in r2:
         print_losses(r2)
-    return table["mean rank"], len(r2)
+    return r2
 
 
 def print_losses(r2: pd.DataFrame) -> None:
@@ -127,27 +122,19 @@ def print_losses(r2: pd.DataFrame) -> None:
         print(f"behind {baseline} on {len(lead)} of {len(r2)}: {sets}")
 
 
-def main() -> None:
-    parser = arguments(__doc__, TASKS, ROWS)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_openml(parser, TASKS)
     available = [name for name in ESTIMATORS if IS_INSTALLED or name != XRFM]
     parser.add_argument("--estimators", nargs="+", default=available, choices=available)
-    parser.add_argument("--picture", type=picture_file, help="draw the mean ranks, .png or .svg")
-    args = parser.parse_args()
+    add_picture(parser, "the mean ranks")
+
+
+def run(args: argparse.Namespace) -> None:
     if not IS_INSTALLED:
         print(f"{XRFM} is left out: the package xrfm is not installed (pip install xrfm).")
-
-    rows = read_rows(args.output)
-    done = {(row["task"], row["fold"], row["estimator"]) for row in rows}
-    todo = []
-    for task_id, fold in itertools.product(args.tasks, range(args.folds)):
-        names = [name for name in args.estimators if (task_id, fold, name) not in done]
-        if names:
-            todo.append((task_id, fold, names, args.rows, args.cache))
-    rows = append_rows(args.output, run, todo, args.jobs)
-    ranks, n_sets = summarise(pd.DataFrame(rows))
+    keys = [fold | {"estimator": name} for fold in folds(args) for name in args.estimators]
+    job = partial(score, n_rows=args.rows, cache=args.cache)
+    rows = Store(args.output or RESULTS / "openml_regression.jsonl").complete(keys, job, args.jobs)
+    r2 = summarise(pd.DataFrame(rows))
     if args.picture:
-        draw_ranks(ranks, n_sets, OURS, args.picture)
-
-
-if __name__ == "__main__":
-    main()
+        draw_ranks(r2, OURS, args.picture)

@@ -1,6 +1,6 @@
 """Is a learned exit worth its while? Ouro's two stages against fixed loops at equal mean loops.
 
-``python benchmarks/ouro_stages.py`` meta-trains, for the same number of steps on the same tables, a
+``python -m benchmarks ouro_stages`` meta-trains, for the same number of steps on the same tables, a
 small network with the readout's loss over the last loops, an exit gate on that network once it is
 frozen (stage II), and a network and gate together (stage I, ``loss="ouro"``). On held-out tables of
 the prior it prints mean clipped R2 after each fixed number of loops, and, for each exit quantile,
@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from report import report
 
+from benchmarks.common.report import RUNS, report
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
 from sklearn_looped.learned.inference.standardise import Standardiser
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import SyntheticTables
 from sklearn_looped.learned.training.gate_losses import exit_distribution
 from sklearn_looped.learned.training.held_out import held_out_tables, r2_clipped
@@ -74,13 +75,13 @@ def evaluate(network: LoopedNetwork, n_tables: int) -> dict[str, tuple[np.ndarra
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--tables", type=int, default=64, help="of each of five sizes")
-    parser.add_argument("--folder", type=Path, default=Path("runs/ouro_stages"))
-    args = parser.parse_args()
+    parser.add_argument("--folder", type=Path, default=RUNS / "ouro_stages")
 
+
+def run(args: argparse.Namespace) -> None:
     networks = train(args.steps, args.folder)
     scores = {stage: evaluate(network, args.tables) for stage, network in networks.items()}
     curve = [scores["stage II"][f"{loop} loops"][0] for loop in range(1, N_LOOPS + 1)]
@@ -102,7 +103,3 @@ def main() -> None:
                 }
             )
     report("ouro_stages", rows)
-
-
-if __name__ == "__main__":
-    main()

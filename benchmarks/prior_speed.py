@@ -1,33 +1,29 @@
 """How fast are tables drawn? Milliseconds a table of each prior, one core.
 
-``python benchmarks/prior_speed.py`` prints a table and writes benchmarks/results/prior_speed.json.
+``python -m benchmarks prior_speed`` prints a table and writes benchmarks/results/prior_speed.json.
 """
 
-import time
+import argparse
+from functools import partial
 
 import torch
-from report import report, spread
 
+from benchmarks.common.report import report, spread
+from benchmarks.common.timing import timed
 from sklearn_looped.learned.priors import PRIORS
 
 N_TABLES, N_REPEATS = 64, 9
 
 
-def main() -> None:
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     rows = []
     for name, prior in PRIORS.items():
         for n_rows, n_features in ((256, 10), (1024, 32)):
             generator = torch.Generator().manual_seed(0)
-            milliseconds = []
-            for _ in range(N_REPEATS + 1):
-                start = time.perf_counter()
-                prior.sample(generator, N_TABLES, n_rows, n_features)
-                milliseconds.append((time.perf_counter() - start) * 1e3 / N_TABLES)
+            draw = partial(prior.sample, generator, N_TABLES, n_rows, n_features)
+            draw()  # warms up
+            milliseconds = [timed(draw).wall * 1e3 / N_TABLES for _ in range(N_REPEATS)]
             row = {"prior": name, "rows": n_rows, "columns": n_features}
-            rows.append(row | {f"ms {k}": v for k, v in spread(milliseconds[1:]).items()})
+            rows.append(row | spread(milliseconds, "ms"))
     report("prior_speed", rows)
-
-
-if __name__ == "__main__":
-    main()

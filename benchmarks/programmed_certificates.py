@@ -1,6 +1,6 @@
 """Does a certified result ever differ? Random programs and inputs at the limits, by kind.
 
-``python benchmarks/programmed_certificates.py`` makes 2,000 certified runs and prints kind, cases
+``python -m benchmarks programmed_certificates`` makes 2,000 certified runs and prints kind, cases
 tried, what was refused and failures; ``--cases 1000 --jobs 2`` makes 10,000. A failure is
 a certified result outside of its bound, or an error where there was a result; its seeds are
 printed, and ``--kind NAME --seed N`` repeats one. Machines run against the interpreters, linear
@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from certificate_attacks import linalg, machines, training
-from certificate_attacks.outcome import Outcome
 from joblib import Parallel, delayed
-from report import report
 from sklearn.exceptions import ConvergenceWarning
+
+from benchmarks.certificate_attacks import linalg, machines, training
+from benchmarks.certificate_attacks.outcome import Outcome
+from benchmarks.common.report import report
 
 KINDS: dict[str, Callable[[np.random.Generator], Outcome]] = {
     "SUBLEQ, bits": partial(machines.subleq, layout="bits"),
@@ -67,14 +68,14 @@ def attack_kind(kind: str, n_certified: int, parallel: Parallel) -> dict[str, An
     }  # fmt: skip
 
 
-def main() -> None:
-    """Attack all kinds, print the table, write the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cases", type=int, default=200, help="certified runs a kind")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--kind", choices=KINDS, help="one kind only")
     parser.add_argument("--seed", type=int, help="one case of the kind")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     if args.seed is not None:
         print(attack(args.kind, args.seed))
         return
@@ -83,7 +84,3 @@ def main() -> None:
         rows = [attack_kind(kind, args.cases, parallel) for kind in kinds]
     report("programmed_certificates", rows)
     sys.exit(any(row["failures"] for row in rows))
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 Random directed graphs of 4 edges a node, the same for all; the search starts at node 0. Times are
 CPU milliseconds of one core, median, smallest and largest over the graphs, with ours in wall-clock
 time besides; networkx is measured where it is installed. ``same`` says whether results are equal
-to scipy's in every bit. ``python benchmarks/programmed_csgraph.py`` prints a table and writes
+to scipy's in every bit. ``python -m benchmarks programmed_csgraph`` prints a table and writes
 benchmarks/results/programmed_csgraph.json.
 
 Not part of the run: the code published with the paper (De Luca & Fountoulakis 2024) was timed once
@@ -11,16 +11,17 @@ elsewhere, on a loaded machine, at about 63 s of wall-clock time for Dijkstra at
 loops.
 """
 
-import time
+import argparse
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from report import report, spread
 from scipy.sparse import csgraph as theirs
 from scipy.sparse import csr_array
 
+from benchmarks.common.report import report, spread
+from benchmarks.common.timing import timed
 from sklearn_looped.programmed import csgraph as ours
 
 try:
@@ -72,13 +73,6 @@ def random_graph(n: int, seed: int) -> csr_array:
     return csr_array((rng.random((n, n)) < EDGES / n) * rng.random((n, n)))
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
-    """CPU and wall-clock milliseconds of a call, and its result."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    result = call()
-    return 1e3 * (time.process_time() - cpu), 1e3 * (time.perf_counter() - wall), result
-
-
 def same(mine: Any, expected: Any) -> bool:
     pairs = zip(mine, expected, strict=True) if isinstance(expected, tuple) else [(mine, expected)]
     return all(np.array_equal(a, b) for a, b in pairs)
@@ -92,33 +86,28 @@ def measure(case: str, n: int) -> dict[str, Any]:
         graph = random_graph(n, seed)
         mine = timed(lambda g=graph: getattr(ours, name)(g, **options, return_run=True))
         baseline = timed(lambda g=graph: getattr(theirs, name)(g, **options))
-        *result, runs = mine[2]
-        equal &= same(tuple(result) if len(result) > 1 else result[0], baseline[2])
+        *result, runs = mine.result
+        equal &= same(tuple(result) if len(result) > 1 else result[0], baseline.result)
         if networkx is not None:
             nx_graph = networkx.from_scipy_sparse_array(graph, create_using=networkx.DiGraph)
             if not options.get("directed", True):
                 nx_graph = nx_graph.to_undirected()
-            nx.append(timed(lambda g=nx_graph: in_networkx(g))[0])
-        cpu.append(mine[0])
-        wall.append(mine[1])
-        scipy.append(baseline[0])
+            nx.append(1e3 * timed(lambda g=nx_graph: in_networkx(g)).cpu)
+        cpu.append(1e3 * mine.cpu)
+        wall.append(1e3 * mine.wall)
+        scipy.append(1e3 * baseline.cpu)
         loops.append(sum(run.n_loops for run in runs))
     row = {"case": case, "n": n, "loops": float(np.median(loops[1:]))}
     row["layers"] = "+".join(str(len(run.block.layers)) for run in runs)
     row["width"] = runs[0].block.fields.width
-    row |= {f"ms {k}": v for k, v in spread(cpu[1:]).items()}
+    row |= spread(cpu[1:], "ms")
     row["wall ms"] = float(np.median(wall[1:]))
-    row |= {f"scipy ms {k}": v for k, v in spread(scipy[1:]).items()}
+    row |= spread(scipy[1:], "scipy ms")
     if nx:
         row["networkx ms"] = float(np.median(nx[1:]))
     return row | {"same": equal}
 
 
-def main() -> None:
-    """Measure all cases, print the table, write the file."""
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     report("programmed_csgraph", [measure(case, n) for case in CASES for n in SIZES])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,25 +1,27 @@
-"""Accuracy, loops and time of linear algebra inside the transformer.
+"""How exact and how fast is linear algebra inside the transformer?
 
 Inverse and solution over condition numbers, eigenvectors over gaps, products against their
 bounds, and the estimators against scikit-learn's, each beside numpy or scikit-learn in the same
-run. ``python benchmarks/programmed_linalg.py`` prints four tables and writes
+run. ``python -m benchmarks programmed_linalg`` prints four tables and writes
 benchmarks/results/programmed_linalg_{systems,eigenvectors,products,estimators}.json.
 """
 
-import time
+import argparse
 import warnings
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
-from report import report, spread
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_diabetes, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge
 
+from benchmarks.common.report import report, spread
+from benchmarks.common.timing import N_REPEATS, timed
 from sklearn_looped import (
     ProgrammedKernelRegressor,
     ProgrammedKMeans,
@@ -30,18 +32,15 @@ from sklearn_looped import (
 from sklearn_looped.programmed.algorithms.linalg import eigh_power, inv, matmul, solve, transpose
 
 N = 20
-N_REPEATS = 7
 CONDITIONS = 10.0 ** np.arange(9)
 GAPS = 10.0 ** -np.arange(1, 13, 2)
 KINDS = ("linear", "softmax")
 
 
-def timed(run: Callable[[], Any]) -> tuple[Any, float]:
+def timed_again(run: Callable[[], Any]) -> tuple[Any, float]:
     """Return the result and CPU seconds of a second run; the first one builds the weights."""
     run()
-    start = time.process_time()
-    result = run()
-    return result, time.process_time() - start
+    return timed(run)[:2]
 
 
 def orthogonal(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -77,9 +76,9 @@ def _system(task: str, product: str, condition: float) -> dict[str, Any]:
             ours = lambda a=a, b=b: solve(a, b, product=product)  # noqa: E731
             theirs = lambda a=a, b=b: np.linalg.solve(a, b)  # noqa: E731
         size = np.abs(exact).max()
-        numpys, numpy_time = timed(theirs)
+        numpys, numpy_time = timed_again(theirs)
         try:
-            result, seconds = timed(ours)
+            result, seconds = timed_again(ours)
         except np.linalg.LinAlgError:
             columns.setdefault("refused", []).append(1.0)
             continue
@@ -98,7 +97,7 @@ def _system(task: str, product: str, condition: float) -> dict[str, Any]:
 
 
 def _spreads(columns: dict[str, list[float]]) -> dict[str, float]:
-    return {f"{n} {k}": v for n, values in columns.items() for k, v in spread(values).items()}
+    return dict(chain.from_iterable(spread(v, name).items() for name, v in columns.items()))
 
 
 def eigenvectors() -> list[dict[str, Any]]:
@@ -113,8 +112,8 @@ def eigenvectors() -> list[dict[str, Any]]:
                 values = np.r_[np.linspace(0.1, 0.5, N - 2), 1 - gap, 1]
                 a = Q * values @ Q.T
                 a = (a + a.T) / 2
-                (_, v), numpy_time = timed(lambda a=a: np.linalg.eigh(a))
-                result, seconds = timed(lambda a=a, p=product: eigh_power(a, 1, product=p))
+                (_, v), numpy_time = timed_again(lambda a=a: np.linalg.eigh(a))
+                result, seconds = timed_again(lambda a=a, p=product: eigh_power(a, 1, product=p))
                 top = result.value.eigenvectors[:, 0]
                 found = {
                     "loops": result.n_loops,
@@ -194,8 +193,8 @@ def _compare(
 ) -> dict[str, Any]:
     """One estimator on one table: fit it and let it predict or transform the table itself."""
     method = "transform" if isinstance(ours, ProgrammedPCA) else "predict"
-    output, seconds = timed(lambda: getattr(ours.fit(X, y), method)(X))
-    expected, their_seconds = timed(lambda: getattr(theirs.fit(X, y), method)(X))
+    output, seconds = timed_again(lambda: getattr(ours.fit(X, y), method)(X))
+    expected, their_seconds = timed_again(lambda: getattr(theirs.fit(X, y), method)(X))
     pairs = [(output, expected)]
     pairs += [(getattr(ours, name), getattr(theirs, name)) for name in names]
     worst = max(np.abs(a - b).max() / np.abs(b).max() for a, b in pairs)
@@ -209,13 +208,8 @@ def _compare(
     }
 
 
-def main() -> None:
-    """Measure, print the tables, write the files."""
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)  # the tables show it
     for make in (systems, eigenvectors, products, estimators):
         report(f"programmed_linalg_{make.__name__}", make())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,13 @@
-"""Speed of backpropagation inside the transformer, and its distance from scikit-learn's.
+"""How fast is backpropagation inside the transformer, and how far from scikit-learn's?
 
 Sample steps a second on one core: every evaluation of the loop, whole fits, a plain numpy loop and
 scikit-learn's networks with the same settings (sigmoid, SGD, batches of one, no momentum), at 8
 features and 500 samples; and the largest difference of any weight and of any epoch's loss after
-the fits. ``python benchmarks/programmed_mlp.py`` prints two tables and writes
+the fits. ``python -m benchmarks programmed_mlp`` prints two tables and writes
 benchmarks/results/programmed_mlp.json and programmed_mlp_parity.json.
 """
 
-import time
+import argparse
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,19 +15,19 @@ from functools import partial
 
 import numpy as np
 import torch
-from report import report, spread
 from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from benchmarks.common.report import report, spread
+from benchmarks.common.timing import rates
 from sklearn_looped import ProgrammedMLPClassifier, ProgrammedMLPRegressor
 
 N_SAMPLES, N_FEATURES, N_EPOCHS = 500, 8, 4
-LOOPS = {"dense": 4, "masked": 100, "cached": 100, "gather": N_SAMPLES}
+LOOPS = {"dense": 4, "fast": N_SAMPLES}
 SHAPES = [(16,), (100,), (16, 16)]
 PLAIN_SGD = {"activation": "logistic", "solver": "sgd", "batch_size": 1, "momentum": 0}
 OPTIONS = {"learning_rate_init": 0.05, "max_iter": N_EPOCHS, "random_state": 0}
-N_REPEATS = 7
 
 Run = Callable[[], object]
 
@@ -85,7 +85,7 @@ def cases() -> Iterator[tuple[str, str, int, Run]]:
         ours, theirs = pair(sizes, 0)
         name = name_of(sizes, 0)
         ours.fit(X, y)
-        state = torch.tensor(ours.punchcard_.state)
+        state = ours.punchcard_.state
         transformer = ours.block_.transformer(ours.punchcard_.tokens)
         for evaluation, n_loops in LOOPS.items():
             states = partial(transformer.run, state, n_loops, evaluation=evaluation)
@@ -101,16 +101,6 @@ def cases() -> Iterator[tuple[str, str, int, Run]]:
         name = name_of((16,), n_classes)
         yield name, "fit", N_EPOCHS * N_SAMPLES, partial(ours.fit, X, y)
         yield name, "scikit-learn", N_EPOCHS * N_SAMPLES, partial(theirs.fit, X, y)
-
-
-def measure(steps: int, run: Run) -> list[float]:
-    """Return `N_REPEATS` rates in steps a CPU second, after a first run that does not count."""
-    rates = []
-    for _ in range(N_REPEATS + 1):
-        start = time.process_time()
-        run()
-        rates.append(steps / (time.process_time() - start))
-    return rates[1:]
 
 
 def parity() -> Iterator[dict]:
@@ -135,18 +125,12 @@ def parity() -> Iterator[dict]:
             }
 
 
-def main() -> None:
-    """Measure all cases, print the tables, write the file."""
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
     rows = []
-    for network, name, steps, run in cases():
-        rates = spread(measure(steps, run))
-        rates = {f"steps/s {statistic}": value for statistic, value in rates.items()}
-        rows.append({"network": network, "run by": name, **rates})
+    for network, name, steps, call in cases():
+        speed = spread(rates(steps, call), "steps/s")
+        rows.append({"network": network, "run by": name, **speed})
     report("programmed_mlp", rows)
     report("programmed_mlp_parity", list(parity()))
-
-
-if __name__ == "__main__":
-    main()

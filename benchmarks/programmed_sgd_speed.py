@@ -1,27 +1,27 @@
 """How fast is SGD inside the transformer? Sample steps a second on one core.
 
 Every evaluation of the loop, many models at once, a plain numpy loop and scikit-learn's
-SGDRegressor, at 8 features and 1,000 samples. ``python benchmarks/programmed_sgd_speed.py``
+SGDRegressor, at 8 features and 1,000 samples. ``python -m benchmarks programmed_sgd_speed``
 prints a table and writes benchmarks/results/programmed_sgd_speed.json.
 """
 
-import time
+import argparse
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 import torch
-from report import report, spread
 from sklearn.linear_model import SGDRegressor
 
+from benchmarks.common.report import report, spread
+from benchmarks.common.timing import rates
 from sklearn_looped import ProgrammedSGDClassifier, ProgrammedSGDRegressor
 from sklearn_looped.estimators.sgd import fit_many
 
 N_SAMPLES, N_FEATURES = 1_000, 8
-LOOPS = {"dense": 8, "masked": 400, "cached": 1_000, "gather": 1_000}
+LOOPS = {"dense": 8, "fast": 1_000}
 BATCHES = (8, 64)
-N_REPEATS = 7
 
 Case = tuple[str, int, Callable[[], object]]  # name, steps, what makes them
 
@@ -37,7 +37,7 @@ def loops() -> Iterator[Case]:
     X, y = problem()
     for product in ("gated", "linear", "softmax"):
         model = ProgrammedSGDRegressor(product=product, n_loops=1_000, tol=None).fit(X, y)
-        state = torch.tensor(model.punchcard_.state)
+        state = model.punchcard_.state
         transformer = model.block_.transformer(model.punchcard_.tokens)
         for evaluation, n_loops in LOOPS.items():
             if product != "gated":
@@ -77,27 +77,11 @@ def numpy_sgd(X: np.ndarray, y: np.ndarray, n_epochs: int) -> np.ndarray:
     return w
 
 
-def measure(steps: int, run: Callable[[], object]) -> list[float]:
-    """Return `N_REPEATS` rates in steps a CPU second, after a first run that does not count."""
-    rates = []
-    for _ in range(N_REPEATS + 1):
-        start = time.process_time()
-        run()
-        rates.append(steps / (time.process_time() - start))
-    return rates[1:]
-
-
-def main() -> None:
-    """Measure all cases, print the table, write the file."""
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     rows = []
     for make in (loops, fits):
-        for name, steps, run in make():
-            rates = spread(measure(steps, run))
+        for name, steps, call in make():
             size = {"samples": N_SAMPLES, "columns": N_FEATURES}
-            rows.append({"case": name, **size, **{f"steps/s {k}": v for k, v in rates.items()}})
+            rows.append({"case": name, **size, **spread(rates(steps, call), "steps/s")})
     report("programmed_sgd_speed", rows)
-
-
-if __name__ == "__main__":
-    main()

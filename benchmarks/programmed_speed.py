@@ -1,27 +1,28 @@
 """How fast do programmed transformers run, by kind of evaluation? Instructions a second, one core.
 
-``python benchmarks/programmed_speed.py`` prints a table of the machines, then that of
-``programmed_sgd_speed.py``, and writes both to benchmarks/results/.
+``python -m benchmarks programmed_speed`` prints a table of the machines and writes
+benchmarks/results/programmed_speed.json.
 """
 
-import time
+import argparse
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-import programmed_sgd_speed
 import torch
-from report import report, spread
 
+from benchmarks.common.report import report, spread
+from benchmarks.common.timing import rates, timed
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.interpreter import interpret_subleq
+from sklearn_looped.programmed.machines.paper_subleq import PaperSubleqMachine
 from sklearn_looped.programmed.machines.programs import linear_sgd
 from sklearn_looped.programmed.machines.subleq import Instruction
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
 
 SECONDS = 0.5  # of one measurement
-N_REPEATS = 7
 
 
 class Case(NamedTuple):
@@ -64,7 +65,7 @@ def subleq_cases() -> Iterator[Case]:
             name = f"SUBLEQ {options.get('cells', 'bits')} {options.get('dtype', 'float64')}"
             yield from loops(name, machine.transformer, machine.load(program))
     small = random_subleq(32, 95)
-    machine = SubleqMachine(32, 95, paper_layout=True)
+    machine = PaperSubleqMachine(32, 95)
     yield from loops("SUBLEQ paper_layout", machine.transformer, machine.load(small))
 
     def interpret(n: int) -> None:
@@ -83,40 +84,26 @@ def fleq_cases() -> Iterator[Case]:
     yield from loops("FLEQ linear SGD", machine.transformer, machine.load(program))
 
 
-def measure(run: Callable[[int], object]) -> list[float]:
-    """Return `N_REPEATS` rates in steps a CPU second; a first run sizes the others."""
+def sized(run: Callable[[int], object]) -> int:
+    """Return the steps that fit into a measurement."""
     n, elapsed = 1, 0.0
     while elapsed < SECONDS / 4:
         n = n * 4
-        start = time.process_time()
-        run(n)
-        elapsed = time.process_time() - start
-    n = max(1, round(n * SECONDS / elapsed))
-    rates = []
-    for _ in range(N_REPEATS):
-        start = time.process_time()
-        run(n)
-        rates.append(n / (time.process_time() - start))
-    return rates
+        elapsed = timed(partial(run, n)).cpu
+    return max(1, round(n * SECONDS / elapsed))
 
 
-def main() -> None:
-    """Measure all cases, print the table, write the file."""
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     rows = []
     for make in (subleq_cases, fleq_cases):
         for case in make():
-            rates = spread(measure(case.run))
+            n = sized(case.run)
             row = {
                 "machine": case.machine,
                 "tokens": case.n_tokens,
                 "width": case.width,
                 "evaluation": case.evaluation,
             }
-            rows.append(row | {f"steps/s {k}": v for k, v in rates.items()})
+            rows.append(row | spread(rates(n, partial(case.run, n)), "steps/s"))
     report("programmed_speed", rows)
-    programmed_sgd_speed.main()
-
-
-if __name__ == "__main__":
-    main()

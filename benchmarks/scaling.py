@@ -1,6 +1,6 @@
 """Does meta-training scale over processes? Tables a second of one network trained by one or two.
 
-``python benchmarks/scaling.py`` times steps of 25 tables of 160 rows x 8 columns, 7 loops, default
+``python -m benchmarks scaling`` times steps of 25 tables of 160 rows x 8 columns, 7 loops, default
 network, the same tables in every case: one process with one thread, one with two threads, and two
 processes of one thread that ``accelerate launch`` starts (``torchrun`` where accelerate is not
 installed), which share out the tables and average gradients over gloo. Every case runs in fresh
@@ -17,19 +17,21 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter, process_time
+from time import process_time
 from typing import Any
 
 import numpy as np
 import torch
-from report import report, spread
 from tqdm.auto import tqdm
-from training_speed import RECIPE
 
+from benchmarks.common.report import report, spread
+from benchmarks.common.timing import timed
+from benchmarks.training_speed import RECIPE
 from sklearn_looped.core.processes import Processes
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import SyntheticTables
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.prompts import PromptStream
@@ -40,17 +42,13 @@ ACCELERATE = (
     "accelerate.commands.launch --multi_gpu --num_machines 1 --mixed_precision no "
     "--dynamo_backend no --main_process_port 0 --num_processes"
 )
+ROOT = Path(__file__).parents[1]  # where Python finds this package
 TORCHRUN = "torch.distributed.run --standalone --nproc_per_node"
 
 
-def milliseconds(job: Any, n_repeats: int) -> float:
+def milliseconds(job: Callable[[], Any]) -> float:
     """Median time of a call."""
-    times = []
-    for _ in range(n_repeats):
-        start = perf_counter()
-        job()
-        times.append(1e3 * (perf_counter() - start))
-    return float(np.median(times))
+    return 1e3 * float(np.median([timed(job).wall for _ in range(N_EXCHANGES)]))
 
 
 def work(n_steps: int, path: Path) -> None:
@@ -68,8 +66,8 @@ def work(n_steps: int, path: Path) -> None:
         "tables/s": run.n_tables / run.seconds,
         "a free core": run.n_tables / (max(processor) / torch.get_num_threads()),
         "processor ms a table": 1e3 * sum(processor) / run.n_tables,
-        "ms an exchange": milliseconds(lambda: processes.average(gradient, 0.5), N_EXCHANGES),
-        "ms drawing a step": milliseconds(lambda: stream.prompt(0), N_EXCHANGES),
+        "ms an exchange": milliseconds(lambda: processes.average(gradient, 0.5)),
+        "ms drawing a step": milliseconds(lambda: stream.prompt(0)),
     }
     if processes.rank == 0:
         path.write_text(json.dumps(result))
@@ -81,9 +79,10 @@ def time_case(n_processes: int, n_threads: int, n_steps: int) -> dict[str, float
     launch = ["-m", *launcher.split(), str(n_processes)] if n_processes > 1 else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "result.json")
-        script = [__file__, "--steps", str(n_steps), "--worker", str(path)]
+        job = ["-m", "benchmarks", "scaling", "--steps", str(n_steps), "--worker", str(path)]
         subprocess.run(
-            [sys.executable, *launch, *script],
+            [sys.executable, *launch, *job],
+            cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": str(n_threads), "OMP_WAIT_POLICY": "passive"},
             check=True,
         )
@@ -101,7 +100,7 @@ def measure(n_steps: int, n_repeats: int) -> None:
         columns = {key: [run[key] for run in measured] for key in measured[0]}
         row: dict[str, Any] = {"processes": n_processes, "threads of each": n_threads}
         for key in ("tables/s", "a free core"):
-            row |= {f"{key} {name}": value for name, value in spread(columns.pop(key)).items()}
+            row |= spread(columns.pop(key), key)
         for key in ("tables/s", "a free core"):
             ratios = [a[key] / b[key] for a, b in zip(measured, runs[CASES[0]], strict=True)]
             row[f"times one, {key}"] = float(np.median(ratios))
@@ -109,17 +108,14 @@ def measure(n_steps: int, n_repeats: int) -> None:
     report("scaling", rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=12, help="timed steps of a case")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--worker", type=Path, help="used by the script itself")
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     if args.worker:
         work(args.steps, args.worker)
     else:
         measure(args.steps, args.repeats)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,16 +1,16 @@
-"""scikit-learn's own labelled data: accuracy, log loss and calibration over ten folds.
+"""How good are probabilities on scikit-learn's data? Accuracy, log loss, calibration.
 
-``python benchmarks/sklearn_classification.py`` compares `LoopedICLClassifier` with
+``python -m benchmarks sklearn_classification`` compares `LoopedICLClassifier` with
 LogisticRegression and a random forest on breast cancer, wine and iris, prints means and standard
-deviations over folds and writes benchmarks/results/sklearn_classification.json. The calibration
+deviations over ten folds and writes benchmarks/results/sklearn_classification.json. The calibration
 error is the mean absolute gap between the probability of the predicted class and its accuracy, over
 ten bins of equal width weighted by their size, of all folds' queries together.
 """
 
+import argparse
 import time
 
 import numpy as np
-from report import report
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.ensemble import RandomForestClassifier
@@ -20,6 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.common.report import report
 from sklearn_looped import LoopedICLClassifier
 
 FOLDS = StratifiedKFold(10, shuffle=True, random_state=0)
@@ -41,7 +42,7 @@ def calibration_error(proba: np.ndarray, y: np.ndarray) -> float:
     return float(sum(gaps))
 
 
-def main() -> None:
+def run(args: argparse.Namespace) -> None:
     rows = []
     for load in (load_breast_cancer, load_wine, load_iris):
         X, y = load(return_X_y=True)
@@ -65,7 +66,3 @@ def main() -> None:
                 }
             )
     report("sklearn_classification", rows)
-
-
-if __name__ == "__main__":
-    main()

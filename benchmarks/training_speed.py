@@ -1,20 +1,18 @@
 """How fast is meta-training, and what did each choice in it bring? Tables a second, before and now.
 
-``python benchmarks/training_speed.py`` times steps of 25 tables of 160 rows x 8 columns, 7 loops,
+``python -m benchmarks training_speed`` times steps of 25 tables of 160 rows x 8 columns, 7 loops,
 default network: with one thread, two threads and two processes of one thread; as torch comes and
 with the environment that `sklearn_looped.learned.training.pretrain` recommends; and with what the
 block does swapped for what it did before (GELU for ReLU, torch's fused attention for plain
 products, float32 for bfloat16, which is no change where the processor has no bfloat16 products).
 Every case runs in fresh processes; cases take turns, `--repeats` times. Two processes train a
 network each: an upper bound for training one on both. On a busy machine trust processor time, not
-tables a second. ``--profile`` prints instead where the time of a step goes, by kind of operator.
-Results: benchmarks/results/training_speed.json and training_profile.json.
+tables a second. Results: benchmarks/results/training_speed.json.
 """
 
 import argparse
 import multiprocessing
 import os
-from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -28,12 +26,11 @@ from unittest.mock import patch
 import numpy as np
 import torch
 import torch.nn.functional as F
-from report import report, spread
-from torch.profiler import ProfilerActivity, profile, record_function
 from tqdm.auto import tqdm
 
+from benchmarks.common.report import report, spread
 from sklearn_looped.learned.model import blocks
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import SyntheticTables
 from sklearn_looped.learned.training import metatrain, trainer
 from sklearn_looped.learned.training.recipe import Recipe
@@ -50,16 +47,6 @@ BEFORE = {  # what a module's name was before
     "GELU": (blocks, "F", GELU),
     "fused attention": (blocks, "attend", partial(F.scaled_dot_product_attention, scale=1.0)),
     "float32": (trainer, "training_dtype", lambda device: torch.float32),
-}
-PARTS = {  # ranges that torch itself names in a profile
-    "Optimizer.step": "optimiser",
-    "enumerate(DataLoader)": "drawing tables",
-}
-KINDS = {  # what operators' names contain
-    "matrix products": ("::mm", "::addmm", "::bmm"),
-    "norms": ("::native_layer_norm",),
-    "softmax": ("::_softmax",),
-    "activation": ("::clamp_min", "::threshold_backward"),
 }
 
 
@@ -132,54 +119,17 @@ def measure(n_steps: int, n_repeats: int) -> None:
     rows = []
     for case, measured in runs.items():
         speeds, processor = zip(*measured, strict=True)
-        row = case.row | {f"tables/s {key}": value for key, value in spread(list(speeds)).items()}
+        row = case.row | spread(list(speeds), "tables/s")
         # Compared within a round, since load hits all cases of a round alike.
         row["times one thread now"] = float(np.median(np.divide(speeds, first)))
         rows.append(row | {"processor ms a table": float(np.median(processor))})
     report("training_speed", rows)
 
 
-def _kind(event: Any) -> str:
-    """Kind of a profiled operator: by the part of the step it lies in, else by its name."""
-    ancestor = event
-    while ancestor is not None:
-        for part, kind in PARTS.items():
-            if ancestor.name.startswith(part):
-                return kind
-        ancestor = ancestor.cpu_parent
-    kinds = (kind for kind, names in KINDS.items() if any(name in event.name for name in names))
-    other = "elementwise and copies" if event.name.startswith("aten::") else "Python and autograd"
-    return next(kinds, other)
-
-
-def profile_steps(n_steps: int) -> None:
-    """Print the shares of the time of training by kind of operator, on one thread."""
-    torch.set_num_threads(1)
-    train(1)
-    with profile(activities=[ProfilerActivity.CPU]) as profiler, record_function("training"):
-        train(n_steps)
-    seconds: dict[str, float] = defaultdict(float)
-    for event in profiler.events():
-        seconds[_kind(event)] += event.self_cpu_time_total / 1e6
-    total = sum(seconds.values())
-    rows = [
-        {"kind": kind, "share": value / total, "ms a step": 1e3 * value / n_steps}
-        for kind, value in sorted(seconds.items(), key=lambda item: -item[1])
-    ]
-    report("training_profile", rows)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=3, help="timed steps of a case")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--profile", action="store_true", help="shares of a step's time instead")
-    args = parser.parse_args()
-    if args.profile:
-        profile_steps(args.steps)
-    else:
-        measure(args.steps, args.repeats)
 
 
-if __name__ == "__main__":
-    main()
+def run(args: argparse.Namespace) -> None:
+    measure(args.steps, args.repeats)

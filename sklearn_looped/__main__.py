@@ -1,14 +1,13 @@
 """``python -m sklearn_looped``: the looped transformer beside baselines, and other jobs."""
 
+import argparse
 import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from sklearn_looped.cli.arguments import Parser
-from sklearn_looped.cli.evaluate import add_demo, add_evaluate
-from sklearn_looped.cli.run_program import add_run_program
-from sklearn_looped.cli.train import add_train
+from sklearn_looped.cli.commands import add_demo, add_evaluate, add_run_program, add_train
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -38,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
         with warnings.catch_warnings():
             warnings.showwarning = _note(set())
             args.run(args)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, argparse.ArgumentTypeError) as error:
         args.parser.error(str(error).strip().splitlines()[0])
 
 

@@ -16,6 +16,9 @@ from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 settings.register_profile("few", derandomize=True, database=None, deadline=None, max_examples=15)
 settings.load_profile("few")
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores
+    torch.set_num_threads(1)
+
 
 def pytest_collection_modifyitems(items):
     if find_spec("matplotlib") is None:

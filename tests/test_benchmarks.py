@@ -1,14 +1,62 @@
-"""The scripts of benchmarks/ find what they import: runs of minutes are no place to notice."""
+"""Benchmarks import and read what earlier runs wrote: hours of running are no place to notice."""
 
 import importlib
-from pathlib import Path
+import pkgutil
 
 import pytest
 
-PAPER = Path(__file__).parents[1] / "benchmarks" / "paper"
+import benchmarks
+from benchmarks.__main__ import main, parser_of
+from benchmarks.common.report import RESULTS, Store
+from benchmarks.registry import TIMES, question
+
+MODULES = sorted(info.name for info in pkgutil.walk_packages(benchmarks.__path__, "benchmarks."))
 
 
-@pytest.mark.parametrize("script", sorted(path.stem for path in PAPER.glob("*.py")))
-def test_scripts_of_the_paper_import(script, monkeypatch):
-    monkeypatch.syspath_prepend(PAPER)
-    assert importlib.import_module(script).__doc__
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_imports_and_is_registered_if_it_runs(name):
+    module = importlib.import_module(name)
+    assert module.__doc__
+    assert hasattr(module, "run") is (name.removeprefix("benchmarks.") in TIMES)
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_every_benchmark_has_a_question_and_help(name):
+    assert question(name)
+    assert "--help" in parser_of(name).format_help()
+
+
+def test_the_list_names_every_benchmark(capsys):
+    main(["--list"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(TIMES)
+
+
+def test_an_unknown_benchmark_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["openml_regresion"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'openml_regresion'" in capsys.readouterr().err
+
+
+def test_rows_that_are_there_are_not_computed_again(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    Store(path, seed=0).add([{"task": 1, "r2": 0.5}, {"task": 1, "r2": 0.6}])
+    Store(path, seed=1).add([{"task": 2, "r2": 0.7}])
+    asked = []
+
+    def job(task):
+        asked.append(task)
+        return [{"r2": 0.1 * task}]
+
+    rows = Store(path, seed=0).complete([{"task": 1}, {"task": 2}], job)
+    assert asked == [2]
+    assert [row["r2"] for row in rows] == [0.5, 0.6, 0.2]
+    assert Store(path, seed=0).rows == rows
+    assert len(Store(path).rows) == 4
+    assert Store(path, seed=0).missing([{"task": 1}, {"task": 3}]) == [{"task": 3}]
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_rows_of_earlier_runs_are_read(path):
+    assert Store(path).rows

@@ -1,4 +1,9 @@
-"""Small versions of the checks of benchmarks/endurance.py, and what they found."""
+"""Kills, full disks, threads, long use and mutated input; in full by ``-m endurance``.
+
+A full check prints its outcome, which ``-rP`` shows. Mutations are seeded: a run repeats the last
+one. Kills and limits on the size of files are the kernel's own; as root, a tmpfs is filled too, and
+the process that tries read-only folders gives up root's right to write to them.
+"""
 
 import errno
 import pickle
@@ -8,14 +13,34 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from endurance_checks.files import read_mutants
+from endurance_checks.files import mutated_files, read_mutants
+from endurance_checks.kills import killed_training
 from endurance_checks.programs import mutated_programs
-from endurance_checks.service import threads
-from endurance_checks.storage import file_size_limit, train, write_on
+from endurance_checks.service import many_fits, threads
+from endurance_checks.storage import file_size_limit, full_disk, read_only, train, write_on
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from sklearn_looped.learned.training import on_demand
+
+FULL = {
+    "kills": lambda folder: killed_training(20, 400, folder),
+    "full disk": full_disk,
+    "read-only folders": read_only,
+    "threads": lambda folder: threads(8, 25),
+    "many fits": lambda folder: many_fits(1000),
+    "programs": lambda folder: mutated_programs(10_000),
+    "weights": lambda folder: mutated_files("weights", 10_000, folder),
+    "run states": lambda folder: mutated_files("run states", 1_000, folder),
+}
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("check", FULL)
+def test_every_promise_is_kept_at_length(check, tmp_path):
+    row = FULL[check](tmp_path / "check")
+    print(f"{check}, {row['trials']} trials: {row['outcome']}")
+    assert row["broken"] == 0, row["notes"]
 
 
 @pytest.mark.parametrize(("kind", "n_files"), [("weights", 210), ("run states", 60)])

@@ -1,12 +1,18 @@
+import subprocess
+import sys
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped import __main__ as program
-from sklearn_looped.cli import evaluate, models, tables
-from sklearn_looped.cli.csv_files import CsvFormat
+from sklearn_looped.cli import arguments, evaluate, models, tables
+from sklearn_looped.cli.arguments import CsvFormat
 from sklearn_looped.learned.inference.columns import kind_of
+from sklearn_looped.learned.priors import PRIORS
 
 
 @pytest.fixture
@@ -96,7 +102,7 @@ def test_every_baseline_takes_a_messy_table(rng):
         for model in models.baselines(task, None).values():
             table = models.for_baselines(X)
             assert len(model.fit(table[:30], target[:30]).predict(table[30:])) == 10
-    with pytest.raises(ValueError, match="OLS is no baseline of a classification"):
+    with pytest.raises(ValueError, match="OLS is not a baseline for classification"):
         models.baselines("classification", ["OLS"])
 
 
@@ -105,6 +111,28 @@ def error_of(arguments, capsys):
         program.main([str(argument) for argument in arguments])
     assert ended.value.code == 2
     return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_lightgbm_joins_the_baselines_where_it_is_installed(monkeypatch):
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="LightGBM is not installed: pip install lightgbm"):
+        models.baselines("regression", ["LightGBM"])
+    assert "LightGBM" not in models.baselines("classification", None)
+    made = []
+
+    class Boosting(HistGradientBoostingRegressor):
+        def __init__(self, random_state=None, verbose=0):
+            made.append((random_state, verbose))
+            super().__init__(max_iter=3, random_state=random_state)
+
+    stub = types.SimpleNamespace(LGBMRegressor=Boosting, LGBMClassifier=None)
+    monkeypatch.setitem(sys.modules, "lightgbm", stub)
+    monkeypatch.setattr(models, "find_spec", lambda name: name)
+    assert "LightGBM" in models.baselines("regression", None)
+    model = models.baselines("regression", ["LightGBM"])["LightGBM"]
+    X = models.for_baselines(pd.DataFrame({"a": [*range(40)], "b": ["x", "y"] * 20}))
+    assert model.fit(X, X["a"]).score(X, X["a"]) > 0
+    assert set(made) == {(0, -1)}
 
 
 def test_a_missing_target_lists_the_columns(csv, capsys):
@@ -120,9 +148,9 @@ def test_a_nominal_target_is_no_regression(csv, capsys):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is empty, but a header and at least 10 rows are needed"),
-        ("x,y\n", "has 0 rows with a target, but at least 10 are needed"),
-        ("x,y\n1,2\n3,4\n", "has 2 rows with a target, but at least 10 are needed"),
+        ("", "is empty, but expected a header and at least 10 rows"),
+        ("x,y\n", "has 0 rows with a target, but expected at least 10"),
+        ("x,y\n1,2\n3,4\n", "has 2 rows with a target, but expected at least 10"),
         ("y\n" + "1\n2\n" * 10, "has no column but 'y'"),
         ("x,y\n1,2\n3,4,5,6\n", "Line 3 of"),
         ("x,y\n1,2\n3,4,5,6\n", "has 4 fields, but the header has 2 (more; read with ','"),
@@ -130,9 +158,9 @@ def test_a_nominal_target_is_no_regression(csv, capsys):
         ('x,y\n"a\nb",2\n3,4,\n', "Line 4 of"),
         ("x,y\n" + "1,2,\n" * 12, "Line 2 of"),
         ("x,y,x\n1,2,3\n", "has several columns named 'x'"),
-        ("x,y\n" + "1,a\n" * 12, "one label only, 'a'"),
-        ("x,y\n" + "1,a\n" * 12 + "1,b\n", "label 'b' stands in one row only"),
-        ("x,y\n" + "\n".join(f"1,u{i}" for i in range(12)), "is no target of labels"),
+        ("x,y\n" + "1,a\n" * 12, "only one label, 'a'"),
+        ("x,y\n" + "1,a\n" * 12 + "1,b\n", "label 'b' occurs in only one row"),
+        ("x,y\n" + "\n".join(f"1,u{i}" for i in range(12)), "is not a column of labels"),
     ],
 )
 def test_files_that_cannot_serve_are_refused(tmp_path, capsys, content, message):
@@ -182,13 +210,13 @@ def test_the_task_is_found_from_the_column_or_said(tmp_path, cells, task, kind):
     ("arguments", "message"),
     [
         (["--drop", "cost"], "no column 'cost'"),
-        (["--drop", "price"], "is the target; leave it out of --drop"),
-        (["--sep", ";;"], "a separator is one character"),
+        (["--drop", "price"], "is the target; remove it from --drop"),
+        (["--sep", ";;"], "expected one character"),
         (["--encoding", "klingon"], "unknown encoding: klingon"),
-        (["--folds", "1"], "at least 2 are needed"),
+        (["--folds", "1"], "expected an integer of at least 2"),
         (["--folds", "31"], "too few for 31 folds"),
         (["--baselines", "magic"], "invalid choice: 'magic'"),
-        (["--baselines", "LogisticRegression"], "is no baseline of a regression"),
+        (["--baselines", "LogisticRegression"], "is not a baseline for regression"),
         (["--weights", "none.safetensors"], "there is no such file"),
         (["--weights", "tabular-classifier"], "are those of a classifier"),
     ],
@@ -242,11 +270,39 @@ def test_help_has_examples(command, capsys):
     assert "examples:" in text or not command
 
 
+def test_help_and_mistyped_arguments_wait_for_no_heavy_import(tmp_path):
+    mistyped = [
+        ["--help"], ["train", "--help"], ["fit"], ["evaluate"], ["evaluate", "--csv", "none.csv"],
+        ["evaluate", "--csv", __file__], ["run-program", "none.asm"],
+        ["train", str(tmp_path / "w"), "--prior", "sines"],
+        ["train", str(tmp_path / "w"), "--prior", "linear", "--drop", "x"],
+        ["train", str(tmp_path / "w"), "--table", "none.csv", "y"],
+    ]  # fmt: skip
+    code = f"""
+import sys
+from sklearn_looped.__main__ import main
+for argv in {mistyped!r}:
+    try:
+        main(argv)
+    except SystemExit:
+        continue
+    raise AssertionError(argv)
+heavy = {{"torch", "sklearn", "pandas", "numpy", "scipy", "skorch", "openml", "matplotlib"}}
+sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_priors_of_train_are_those_there_are():
+    assert set(arguments.PRIORS) == set(PRIORS)
+
+
 @pytest.fixture
 def asked(monkeypatch):
     """What was asked to be evaluated: problem and picture."""
     calls = []
-    monkeypatch.setattr(evaluate, "_report", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(evaluate, "report", lambda *arguments: calls.append(arguments))
     return calls
 
 

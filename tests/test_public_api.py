@@ -26,6 +26,11 @@ def test_every_public_name_is_there_and_documented():
     assert {*dir(sklearn_looped), "__version__"} == set(sklearn_looped.__all__)
 
 
+def test_folders_of_the_programmed_half_are_there_unasked():
+    code = "from sklearn_looped.programmed import csgraph, linalg; linalg.inv, csgraph.dijkstra"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_every_display_is_there_and_documented():
     assert set(inspection.__all__) == set(dir(inspection))
     for name in inspection.__all__:

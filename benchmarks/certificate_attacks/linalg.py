@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from certificate_attacks.outcome import Outcome
+from benchmarks.certificate_attacks.outcome import Outcome
 from sklearn_looped.programmed import linalg
 
 Matrix = list[list[Fraction]]

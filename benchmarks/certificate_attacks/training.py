@@ -5,17 +5,10 @@ from scipy.sparse import coo_array
 from scipy.sparse import csgraph as scipy_csgraph
 from sklearn.neural_network import MLPRegressor
 
-from certificate_attacks.outcome import Outcome
+from benchmarks.certificate_attacks.outcome import Outcome
 from sklearn_looped import ProgrammedMLPRegressor
 from sklearn_looped.programmed import csgraph
-from sklearn_looped.programmed.algorithms.sgd import (
-    Lane,
-    Samples,
-    SGDBlock,
-    new_memory,
-    punch,
-    run_lanes,
-)
+from sklearn_looped.programmed.algorithms.sgd import Lane, Samples, SGDBlock
 
 EPS = np.finfo(np.float64).eps
 DERIVATIVES = {
@@ -36,12 +29,12 @@ def sgd(rng: np.random.Generator) -> Outcome:
     eta, decay = 2.0 ** rng.uniform(-12, 2.5), 2.0 ** rng.uniform(-12, 0)
     block = SGDBlock(d, 10, loss, product=kind)
     samples = Samples.targets(x[None], np.array([y]), fit_intercept=True)
-    memory = new_memory(block, w=w, b=b, threshold=abs(c))
+    memory = block.memory(w=w, b=b, threshold=abs(c))
     lane = Lane(memory, np.array([0]), {"eta": np.array([eta]), "decay": np.array([decay])})
     dot, size = w @ x + b, np.abs(w) @ np.abs(x) + abs(b)
     derivative = DERIVATIVES[loss](dot - y, abs(c))
     try:
-        record = run_lanes(block, punch(block, samples, [lane]), [lane])[0]
+        record = block.run_lanes(block.punch(samples, [lane]), [lane])[0]
     except ValueError:
         called_for = max(abs(dot), abs(derivative), eta) > 3.99
         return Outcome.REFUSED if called_for and kind == "softmax" else Outcome.WRONG

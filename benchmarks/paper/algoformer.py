@@ -1,6 +1,6 @@
 """Does AlgoFormer's pre-loop-post structure pay? Against the plain loop and the unlooped network.
 
-``python benchmarks/paper/algoformer.py [--budget laptop|paper] [--cpu-seconds 150] [--seed 0]``
+``python -m benchmarks paper.algoformer [--budget laptop|paper] [--cpu-seconds 150] [--seed 0]``
 meta-trains each architecture on each task of Gao et al. 2024 with equal numbers of weights and
 equal processor time, scores them and classical baselines on the same held-out prompts, appends the
 rows to benchmarks/results/paper_algoformer.jsonl (tasks that are there are not run again), and
@@ -10,7 +10,6 @@ sizes we take the paper to have, 500,000 steps each, and wants an accelerator.
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,21 +21,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from algoformer_tasks import LAPTOP, PAPER, baselines, chain_errors
-from evidence import claim, interval, planned
-from prompts import Stepped, Task, errors, looped
-from report import print_table
-from tqdm.auto import tqdm
 
+from benchmarks.common.options import add_budget, add_prompts, add_seed
+from benchmarks.common.report import RESULTS, RUNS, Rows, Store, print_table
+from benchmarks.paper.algoformer_tasks import LAPTOP, PAPER, baselines, chain_errors
+from benchmarks.paper.evidence import claim, interval, planned
+from benchmarks.paper.prompts import Stepped, Task, errors, looped
 from sklearn_looped.learned.model.config import PRESETS, NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors.representation import NetworkLayersPrior
 from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.training.recipe import Recipe
 
-BENCHMARKS = Path(__file__).parents[1]
-ROWS = BENCHMARKS / "results" / "paper_algoformer.jsonl"
-RUNS = BENCHMARKS.parent / "runs" / "paper_algoformer"
 CLOSE = 1.1  # "approaches" and "keeps": within 10 %
 
 
@@ -238,37 +234,24 @@ def show(rows: pd.DataFrame, budget: Budget) -> None:
         print(f"{row.verdict}: {row.task}: {row.claim}: {', '.join(spans)}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--budget", choices=BUDGETS, default="laptop")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_budget(parser, BUDGETS)
     parser.add_argument("--cpu-seconds", type=float, default=150, help="of a laptop's training run")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of initial weights and training prompts"
-    )
-    parser.add_argument("--prompts", type=int, default=1280, help="held-out prompts")
-    parser.add_argument("--output", type=Path, default=ROWS)
-    args = parser.parse_args()
+    add_seed(parser)
+    add_prompts(parser, 1280)
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     budget = BUDGETS[args.budget]
     setting = {"budget": args.budget, "seed": args.seed}
     if budget.n_steps is None:
         setting["CPU s each"] = args.cpu_seconds
-    folder = RUNS / "-".join(map(str, setting.values()))
-    setting["prompts"] = args.prompts
+    folder = RUNS / "paper_algoformer" / "-".join(map(str, setting.values()))
+    store = Store(RESULTS / "paper_algoformer.jsonl", **setting, prompts=args.prompts)
 
-    def kept() -> pd.DataFrame:
-        rows = pd.read_json(args.output, lines=True) if args.output.exists() else pd.DataFrame()
-        for key, value in setting.items():
-            rows = rows[rows[key] == value] if len(rows) else rows
-        return rows
+    def job(task: str) -> Rows:
+        return run_task(task, budget, args.cpu_seconds, args.seed, args.prompts, folder / task)
 
-    done = set(kept().get("task", ()))
-    for name in tqdm([name for name in budget.tasks if name not in done], desc="tasks"):
-        rows = run_task(name, budget, args.cpu_seconds, args.seed, args.prompts, folder / name)
-        with args.output.open("a") as file:
-            file.writelines(json.dumps(setting | row) + "\n" for row in rows)
-    show(kept(), budget)
-
-
-if __name__ == "__main__":
-    main()
+    rows = store.complete([{"task": name} for name in budget.tasks], job)
+    show(pd.DataFrame(rows), budget)

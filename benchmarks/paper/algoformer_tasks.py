@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 import torch
-from prompts import (
+from torch import Tensor
+
+from benchmarks.paper.prompts import (
     N_QUERY,
     Method,
     Solver,
@@ -14,8 +16,6 @@ from prompts import (
     linear,
     ridge,
 )
-from torch import Tensor
-
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.priors.representation import (
     AutoregressivePrior,

@@ -1,6 +1,6 @@
 """Layers, width and heads of the looped block: Fig. 7 of Yang et al. 2024, linear functions.
 
-``python benchmarks/paper/architecture.py [--budget laptop|paper] [--seed 0] [--picture FILE]``
+``python -m benchmarks paper.architecture [--budget laptop|paper] [--seed 0] [--picture FILE]``
 meta-trains looped networks that differ in the blocks of a loop, the width or the heads, and
 unlooped ones of several depths, scores them by loop on the same held-out prompts, appends the rows
 to benchmarks/results/paper_architecture.jsonl, and prints them with what they say of the paper's
@@ -8,15 +8,27 @@ claims. `laptop`, the default, takes about 2 minutes of one core; `paper` has th
 500,000 steps a network, and wants an accelerator.
 """
 
+import argparse
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from evidence import claim
-from prompts import Task
-from sweep import CLOSE, LAPTOP, PAPER, Budget, Figure, Rows, Run, Scores, recipe, run_sweep
-
+from benchmarks.common.report import Rows
+from benchmarks.paper.evidence import claim
+from benchmarks.paper.prompts import Task
+from benchmarks.paper.sweep import (
+    CLOSE,
+    LAPTOP,
+    PAPER,
+    Budget,
+    Figure,
+    Run,
+    Scores,
+    add_sweep_options,
+    recipe,
+    run_sweep,
+)
 from sklearn_looped.learned.priors import LinearPrior
 
 Found = dict[str, Scores]
@@ -117,5 +129,10 @@ def figures(budget: Budget, seed: int) -> dict[str, Figure]:
     }
 
 
-if __name__ == "__main__":
-    run_sweep("architecture", BUDGETS, figures)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_sweep_options(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    budget = BUDGETS[args.budget]
+    run_sweep("architecture", args, figures(budget, args.seed), budget.n_prompts)

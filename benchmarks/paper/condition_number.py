@@ -1,6 +1,6 @@
 """Does the loop go on improving past its own count? Error by condition number and loop.
 
-``python benchmarks/paper/condition_number.py [--weights linear]`` scores the weights on linear
+``python -m benchmarks paper.condition_number [--weights linear]`` scores the weights on linear
 functions whose inputs have a covariance of condition number 1 to 10,000 (Gatmiry et al. 2024; the
 paper has inputs of condition number 1 only), after each loop up to four times their own count b,
 prints the errors and whether the error at 4 b is no more than at b, and writes
@@ -14,18 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from evidence import (
-    claim,
-    draw_errors,
-    interval,
-    picture_file,
-    print_claims,
-    print_table,
-    write,
-)
-from prompts import Task, checkpoint, errors, least_squares, linear, ridge
 from tqdm.auto import tqdm
 
+from benchmarks.common.options import add_picture, add_prompts, add_weights
+from benchmarks.common.pictures import draw_errors
+from benchmarks.common.report import print_table, write
+from benchmarks.paper.evidence import claim, interval, print_claims
+from benchmarks.paper.prompts import Task, checkpoint, errors, least_squares, linear, ridge
 from sklearn_looped.learned.priors import IllConditionedLinearPrior
 
 D, N_EXAMPLES = 20, 40
@@ -67,12 +62,13 @@ def show(rows: list[dict[str, Any]], n_loops: int) -> None:
             )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", default="linear", help="shipped weights or a file")
-    parser.add_argument("--prompts", type=int, default=320, help="held-out prompts")
-    parser.add_argument("--picture", type=picture_file, help=".png or .svg")
-    args = parser.parse_args()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_weights(parser, "linear")
+    add_prompts(parser, 320)
+    add_picture(parser, "errors by loop")
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     method, n_loops = checkpoint(args.weights)
     rows: list[dict[str, Any]] = []
@@ -100,7 +96,3 @@ def main() -> None:
             "loop",
             args.picture,
         )
-
-
-if __name__ == "__main__":
-    main()

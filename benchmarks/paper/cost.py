@@ -1,6 +1,6 @@
 """Cost of training and of a thousand queries, beside the authors' published configuration.
 
-``python benchmarks/paper/cost.py [--repeats 3]`` takes turns with both and prints medians of
+``python -m benchmarks paper.cost [--repeats 3]`` takes turns with both and prints medians of
 processor seconds and their ratios; results in benchmarks/results/paper_cost.json. Ours is the
 network of the shipped `linear` weights with its sizes of training (12 loops, loss on the last 4, 40
 support rows and 24 queries), matrix products in bfloat16 where the processor has them. Theirs is
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from evidence import print_table, write
-from published import PublishedNetwork, published_loss
 from tqdm.auto import tqdm
 
+from benchmarks.common.report import print_table, write
+from benchmarks.paper.published import PublishedNetwork, published_loss
 from sklearn_looped.core.device import seeded_generator, training_dtype
-from sklearn_looped.learned.model.network import NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
 from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
@@ -89,10 +89,11 @@ def their_queries() -> Callable[[], int]:
     return answer
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeats", type=int, default=3)
-    args = parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     dtype = training_dtype(torch.device("cpu"))
     jobs = {
@@ -123,7 +124,3 @@ def main() -> None:
     sizes = {"ours": NetworkConfig(n_features=D).build(), "published": PublishedNetwork(D)}
     for whose, network in sizes.items():
         print(f"{whose}: {sum(p.numel() for p in network.parameters()):,} weights")
-
-
-if __name__ == "__main__":
-    main()

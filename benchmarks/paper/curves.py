@@ -1,6 +1,6 @@
 """Errors of the function-class weights by processor time of their training.
 
-``python benchmarks/paper/curves.py [--picture PATH]`` prints the held-out errors that `pretrain`
+``python -m benchmarks paper.curves [--picture PATH]`` prints the held-out errors that `pretrain`
 kept while it trained the shipped weights (32 prompts, the paper's number of examples), from where
 their last stage began. The curve of `linear` was not kept: its card has six points of it.
 """
@@ -8,9 +8,11 @@ their last stage began. The curve of `linear` was not kept: its card has six poi
 import argparse
 
 import pandas as pd
-from evidence import draw_errors, picture_file, print_table
-from function_classes import CLASSES
 
+from benchmarks.common.options import add_picture
+from benchmarks.common.pictures import draw_errors
+from benchmarks.common.report import print_table
+from benchmarks.paper.function_classes import CLASSES
 from sklearn_looped.learned.checkpoints import WEIGHTS_FOLDER
 from sklearn_looped.learned.training.curve import read_curve
 from sklearn_looped.learned.training.pretrain import CURVE
@@ -18,10 +20,11 @@ from sklearn_looped.learned.training.pretrain import CURVE
 N_SHOWN = 12  # points of a curve in the table
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--picture", type=picture_file, help=".png or .svg")
-    args = parser.parse_args()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_picture(parser, "the errors")
+
+
+def run(args: argparse.Namespace) -> None:
     panels = {}
     kept = (name for name in CLASSES if (WEIGHTS_FOLDER / f"{name}.{CURVE}").exists())
     for name in kept:
@@ -33,7 +36,3 @@ def main() -> None:
         panels[name] = curve
     if args.picture:
         draw_errors(panels, "looped", "processor minutes", args.picture)
-
-
-if __name__ == "__main__":
-    main()

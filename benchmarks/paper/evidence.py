@@ -1,32 +1,12 @@
 """What the numbers say of a claim: intervals over prompts, verdicts, plans that survive a kill."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
-
-sys.path.append(str(Path(__file__).parents[1]))  # where these two serve all benchmarks
-
-from pictures import draw_errors
-from report import print_table, write
-
-from sklearn_looped.cli.arguments import picture_file
-
-__all__ = [
-    "claim",
-    "draw_errors",
-    "interval",
-    "picture_file",
-    "planned",
-    "print_claims",
-    "print_table",
-    "verdict",
-    "write",
-]
 
 
 def interval(values: np.ndarray) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Errors of the four function-class checkpoints by number of examples, beside classical methods.
 
-``python benchmarks/paper/function_classes.py [linear sparse-linear ...] [--weights PATH]`` scores
+``python -m benchmarks paper.function_classes [--classes linear ...] [--weights PATH]`` scores
 the shipped weights of each class (Yang et al. 2024, Fig. 2 right, 10, 11; `--weights`: those of a
 file, for one class) on 1,280 held-out prompts, prints the errors and what they say of the paper's
 claims, and writes benchmarks/results/paper_NAME.json a class. Baselines that are fitted prompt by
@@ -16,16 +16,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from evidence import (
-    claim,
-    draw_errors,
-    interval,
-    picture_file,
-    print_claims,
-    print_table,
-    write,
-)
-from prompts import (
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Lasso
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.tree import DecisionTreeRegressor
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from benchmarks.common.options import add_classes, add_picture, add_prompts
+from benchmarks.common.pictures import draw_errors
+from benchmarks.common.report import print_table, write
+from benchmarks.paper.evidence import claim, interval, print_claims
+from benchmarks.paper.prompts import (
     Method,
     Model,
     Task,
@@ -36,14 +39,6 @@ from prompts import (
     linear,
     ridge,
 )
-from sklearn.ensemble import GradientBoostingRegressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import Lasso
-from sklearn.neighbors import KNeighborsRegressor
-from sklearn.tree import DecisionTreeRegressor
-from torch import Tensor
-from tqdm.auto import tqdm
-
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.priors import (
     DecisionTreePrior,
@@ -265,22 +260,20 @@ def show(name: str, rows: list[dict[str, Any]]) -> None:
     print_claims(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("classes", nargs="*", metavar="class", help=", ".join(CLASSES))
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_classes(parser, CLASSES)
     parser.add_argument("--weights", help="a file in place of the shipped weights, for one class")
-    parser.add_argument("--prompts", type=int, default=1280, help="held-out prompts")
-    parser.add_argument("--picture", type=picture_file, help=".png or .svg of all classes named")
-    args = parser.parse_args()
-    names = args.classes or list(CLASSES)
-    if not set(names) <= set(CLASSES):
-        parser.error(f"got {', '.join(names)}, but the classes are {', '.join(CLASSES)}")
-    if args.weights and len(names) > 1:
-        parser.error("--weights are those of one class: name it")
+    add_prompts(parser, 1280)
+    add_picture(parser, "errors by examples")
+
+
+def run(args: argparse.Namespace) -> None:
+    if args.weights and len(args.classes) > 1:
+        raise SystemExit("--weights are those of one class: name it by --classes")
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)  # Lasso's where it cannot fit exactly
     panels = {}
-    for name in names:
+    for name in args.classes:
         rows = run_class(name, args.weights or name, args.prompts)
         write(f"paper_{name.replace('-', '_')}", rows)
         show(name, rows)
@@ -289,7 +282,3 @@ def main() -> None:
         ).rename(columns={"examples": "x"})
     if args.picture:
         draw_errors(panels, OURS, "examples in the prompt", args.picture)
-
-
-if __name__ == "__main__":
-    main()

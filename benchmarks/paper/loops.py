@@ -1,6 +1,6 @@
 """How many loops to train with? Fig. 2 left, 3, 4, 9, 12, 13 and 17 of Yang et al. 2024.
 
-``python benchmarks/paper/loops.py [--budget laptop|paper] [--seed 0] [--picture FILE]`` meta-trains
+``python -m benchmarks paper.loops [--budget laptop|paper] [--seed 0] [--picture FILE]`` meta-trains
 looped networks on each function class for b loops with the loss on the last T of them, with and
 without the schedule that grows b, and on linear functions with and without input injection, scores
 each at up to 100 loops on the same held-out prompts, appends the rows to
@@ -9,27 +9,29 @@ benchmarks/results/paper_loops.jsonl, and prints them with what they say of the 
 steps a network, and wants an accelerator.
 """
 
+import argparse
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import pandas as pd
-from evidence import claim
-from prompts import Task
-from sweep import (
+
+from benchmarks.common.report import Rows
+from benchmarks.paper.evidence import claim
+from benchmarks.paper.prompts import Task
+from benchmarks.paper.sweep import (
     CLOSE,
     LAPTOP,
     PAPER,
     Budget,
     Figure,
-    Rows,
     Run,
     Scores,
+    add_sweep_options,
     by_loop,
     recipe,
     run_sweep,
 )
-
 from sklearn_looped.learned.priors import (
     DecisionTreePrior,
     LinearPrior,
@@ -187,5 +189,10 @@ def by_window(name: str, rows: Rows) -> dict[str, pd.DataFrame]:
     return {f"{name}, {T}": part for T, part in points.groupby(parts["T"], sort=False)}
 
 
-if __name__ == "__main__":
-    run_sweep("loops", BUDGETS, figures, by_window)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_sweep_options(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    budget = BUDGETS[args.budget]
+    run_sweep("loops", args, figures(budget, args.seed), budget.n_prompts, by_window)

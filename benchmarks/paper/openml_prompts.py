@@ -3,21 +3,18 @@
 Shapes: B prompts, n rows of which the first 40 are the support, d columns.
 """
 
-import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from benchmarks.common.openml_tasks import load
+from benchmarks.openml_binary import N_SHOTS, PAPER, SEEDS, prompts
 from sklearn_looped.learned.inference.class_reader import ClassReader, indicators
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import OwnTables
-
-sys.path.append(str(Path(__file__).parents[1]))
-from openml_binary import N_SHOTS, PAPER, SEEDS, load, prompts
 
 N_FEATURES = 20  # the paper's read-in: sets with fewer columns have zeros in front of them
 Table = tuple[np.ndarray, np.ndarray]  # X, scaled by all rows, and labels 0 and 1
@@ -113,10 +110,8 @@ def correct(network: LoopedNetwork, arm: Arm, table: Table, seed: int) -> np.nda
     rows = np.array([[*support, *query] for support, query in prompts(len(table[0]), seed)])
     X, y = (torch.tensor(part[rows]).float() for part in table)
     if arm.scaled_by == "canonical":
-        reader = ClassReader.fit(
-            X[:, :N_SHOTS], indicators(y[:, :N_SHOTS], 2), config=network.config
-        )
-        X, _ = reader.table(X)
+        labels = indicators(y[:, :N_SHOTS], 2)
+        X, _ = ClassReader.fit(X[:, :N_SHOTS], labels, config=network.config).table(X)
     else:
         X = arm.form(X)
     logits = network(X, y[:, :N_SHOTS], network.config.n_loops)[-1, :, 0]

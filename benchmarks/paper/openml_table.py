@@ -1,17 +1,16 @@
 """Table 2 of Yang et al. 2024: as in the paper, and with two repairs switched on and off.
 
-``python benchmarks/paper/openml_table.py [--budget laptop|paper] [--seed 0] [--cache FOLDER]``
+``python -m benchmarks paper.openml_table [--budget laptop|paper] [--seed 0] [--cache FOLDER]``
 leaves out each of the ten binary OpenML sets in turn, meta-trains the looped and the unlooped
 network on prompts from the training rows of the other nine, and scores it by the paper's protocol
 on the set left out. Rows go to benchmarks/results/paper_openml.jsonl; those that are there are not
 run again, and training goes on where it was killed (its state lies in runs/). Then it prints
-accuracies, beside the paper's and those that ``openml_binary.py --protocol prompts`` found, and
+accuracies, beside the paper's and those that ``openml_binary --protocol prompts`` found, and
 what they say of the claims. `--arms`, `--networks` and `--tasks` run a part. `paper` has the
 paper's sizes and wants an accelerator.
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,22 +20,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from evidence import interval, verdict
-from openml_prompts import ARMS, N_FEATURES, Prompts, Table, correct, pool, read_sets
-from tqdm.auto import tqdm
 
+from benchmarks.common.options import add_budget, add_cache, add_seed
+from benchmarks.common.report import RESULTS, RUNS, Rows, Store
+from benchmarks.openml_binary import N_SHOTS, NO_SIGNAL, OURS, PAPER, SEEDS
+from benchmarks.paper.evidence import interval, verdict
+from benchmarks.paper.openml_prompts import (
+    ARMS,
+    N_FEATURES,
+    Prompts,
+    Table,
+    correct,
+    pool,
+    read_sets,
+)
 from sklearn_looped.learned.model.config import PRESETS
 from sklearn_looped.learned.priors import OwnTables, Prior
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.recipe import Recipe
 
-# After openml_prompts, which makes the folder above importable.
-from openml_binary import N_SHOTS, NO_SIGNAL, OURS, PAPER, SEEDS  # isort: skip
-from openml_tasks import read_rows  # isort: skip
-from report import RESULTS  # isort: skip
-
-ROWS = RESULTS / "paper_openml.jsonl"
-RUNS = RESULTS.parents[1] / "runs" / "paper_openml"
 SHIPPED = "shipped tabular-classifier"
 BASELINES = {"LogisticRegression": "LogisticRegression", SHIPPED: OURS}
 N_QUERY = 24  # of a training prompt
@@ -97,7 +99,7 @@ def recipe(budget: Budget, n_loops: int, seed: int) -> Recipe:
     )
 
 
-def run(
+def train_and_score(
     budget: Budget,
     arm: str,
     network: str,
@@ -125,7 +127,7 @@ def run(
     seconds = process_time() - start if fresh else None  # the time before a kill is not known
     answers = {s: correct(trained.network, ARMS[arm], tables[left_out], s) for s in SEEDS}
     return {
-        "arm": arm, "network": network, "task": left_out, "dataset": PAPER[left_out][0],
+        "dataset": PAPER[left_out][0],
         "weights": sum(p.numel() for p in trained.network.parameters()), "CPU s": seconds,
         "loss": float(np.mean(trained.losses[-50:])),
         "correct": {s: "".join(map(str, each.astype(int))) for s, each in answers.items()},
@@ -142,12 +144,12 @@ def read_scores(rows: list[dict[str, Any]]) -> Scores:
 
 
 def accuracies(scores: Scores) -> dict[str, pd.DataFrame]:
-    """Accuracy by set and seed of each method, and of those that `openml_binary.py` scored."""
+    """Accuracy by set and seed of each method, and of those that `openml_binary` scored."""
     found = {
         method: pd.DataFrame({name: each.mean(1) for name, each in by_set.items()}).T
         for method, by_set in scores.items()
     }
-    rows = pd.DataFrame(read_rows(RESULTS / "openml_binary_prompts.jsonl"))
+    rows = pd.DataFrame(Store(RESULTS / "openml_binary_prompts.jsonl").rows)
     for baseline, classifier in BASELINES.items():
         own = rows[rows["classifier"] == classifier]
         found[baseline] = own.pivot(index="dataset", columns="repeat", values="accuracy")
@@ -219,34 +221,30 @@ def span_text(span: dict[str, float]) -> str:
     return f"{span['value']:+.3f} ({span['low']:+.3f} to {span['high']:+.3f})"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--budget", choices=BUDGETS, default="laptop")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and training prompts")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_budget(parser, BUDGETS)
+    add_seed(parser)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--networks", nargs="+", default=["looped", "unlooped"])
     parser.add_argument("--tasks", type=int, nargs="+", choices=PAPER, default=list(PAPER))
-    parser.add_argument("--cache", help="offline OpenML cache, writable")
-    parser.add_argument("--output", type=Path, default=ROWS)
-    args = parser.parse_args()
+    add_cache(parser)
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    setting = {"budget": args.budget, "seed": args.seed}
+    store = Store(RESULTS / "paper_openml.jsonl", budget=args.budget, seed=args.seed)
+    keys = [
+        {"arm": arm, "network": network, "task": task}
+        for arm, network in JOBS
+        if arm in args.arms and network in args.networks
+        for task in args.tasks
+    ]
+    tables = read_sets(args.cache) if store.missing(keys) else {}
 
-    def kept() -> list[dict[str, Any]]:
-        return [row for row in read_rows(args.output) if setting.items() <= row.items()]
+    def job(arm: str, network: str, task: int) -> Rows:
+        name = f"{arm}, {network}, {PAPER[task][0]}"
+        folder = RUNS / "paper_openml" / f"{args.budget}-{args.seed}" / name
+        budget = BUDGETS[args.budget]
+        return [train_and_score(budget, arm, network, task, tables, args.seed, folder)]
 
-    done = {(row["arm"], row["network"], row["task"]) for row in kept()}
-    jobs = [job for job in JOBS if job[0] in args.arms and job[1] in args.networks]
-    wanted = [(*job, task) for job in jobs for task in args.tasks]
-    todo = [key for key in wanted if key not in done]
-    tables = read_sets(args.cache) if todo else {}
-    for arm, network, task in tqdm(todo, desc="trainings"):
-        folder = RUNS / f"{args.budget}-{args.seed}" / f"{arm}, {network}, {PAPER[task][0]}"
-        row = run(BUDGETS[args.budget], arm, network, task, tables, args.seed, folder)
-        with args.output.open("a") as file:
-            file.write(json.dumps(setting | row) + "\n")
-    show(kept())
-
-
-if __name__ == "__main__":
-    main()
+    show(store.complete(keys, job))

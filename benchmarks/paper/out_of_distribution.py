@@ -1,6 +1,6 @@
 """Linear regression off the training distribution (Yang et al. 2024, Fig. 6, 15, 16).
 
-``python benchmarks/paper/out_of_distribution.py [--weights linear] [--budget laptop|paper]`` scores
+``python -m benchmarks paper.out_of_distribution [--weights linear] [--budget laptop|paper]`` scores
 the shipped weights, the looped and unlooped networks of `unlooped.py` (which it trains where they
 are not in runs/), least squares and ridge regression on the shifts of Garg et al. 2022, prints the
 errors by number of examples and what they say of the paper's claims, checks that a change of scale
@@ -16,17 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from evidence import (
-    claim,
-    draw_errors,
-    interval,
-    picture_file,
-    print_claims,
-    print_table,
-    write,
-)
-from function_classes import D
-from prompts import (
+from torch import Generator, Tensor
+from tqdm.auto import tqdm
+
+from benchmarks.common.options import add_budget, add_picture, add_prompts, add_weights
+from benchmarks.common.pictures import draw_errors
+from benchmarks.common.report import print_table, write
+from benchmarks.paper.evidence import claim, interval, print_claims
+from benchmarks.paper.function_classes import D
+from benchmarks.paper.prompts import (
     N_QUERY,
     Method,
     Task,
@@ -37,9 +35,7 @@ from prompts import (
     ridge,
     standardised,
 )
-from torch import Generator, Tensor
-from tqdm.auto import tqdm
-from unlooped import BUDGETS, trained
+from benchmarks.paper.unlooped import BUDGETS, trained
 
 SIZES = (5, 10, 15, 20, 25, 30, 40)
 SHIPPED = "looped, shipped weights"
@@ -191,13 +187,14 @@ def show(rows: list[dict[str, Any]], largest: float) -> None:
     print_claims(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", default="linear", help="shipped weights or a file")
-    parser.add_argument("--budget", choices=BUDGETS, default="laptop")
-    parser.add_argument("--prompts", type=int, default=320, help="held-out prompts")
-    parser.add_argument("--picture", type=picture_file, help=".png or .svg")
-    args = parser.parse_args()
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_weights(parser, "linear")
+    add_budget(parser, BUDGETS)
+    add_prompts(parser, 320)
+    add_picture(parser, "errors by examples")
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     found = methods(args.weights, args.budget)
     errs = measure(found, args.prompts)
@@ -214,7 +211,3 @@ def main() -> None:
         scores = scores.rename(columns={"examples": "x"})
         panels = {s: scores[scores["shift"] == s] for s in SHIFTS if s != "none"}
         draw_errors(panels, SHIPPED, "examples in the prompt", args.picture)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Probes of X'y and of the least-squares weights after every loop or layer.
 
-``python benchmarks/paper/probing.py [--weights linear] [--budget laptop|paper]`` (Yang et al. 2024,
+``python -m benchmarks paper.probing [--weights linear] [--budget laptop|paper]`` (Yang et al. 2024,
 Fig. 8) fits a probe to the states of the support rows after each loop of the shipped weights and of
 the looped network of `unlooped.py`, and after each layer of its unlooped one, and prints the
 probes' errors and what they say of the paper's claims; results in
@@ -24,25 +24,20 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from evidence import (
-    claim,
-    draw_errors,
-    interval,
-    picture_file,
-    print_claims,
-    print_table,
-    write,
-)
-from function_classes import D
-from prompts import CHUNK
 from sklearn.base import clone
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from tqdm.auto import tqdm
-from unlooped import BUDGETS, trained
 
+from benchmarks.common.options import add_budget, add_picture, add_weights
+from benchmarks.common.pictures import draw_errors
+from benchmarks.common.report import print_table, write
+from benchmarks.paper.evidence import claim, interval, print_claims
+from benchmarks.paper.function_classes import D
+from benchmarks.paper.prompts import CHUNK
+from benchmarks.paper.unlooped import BUDGETS, trained
 from sklearn_looped.core.device import seeded_generator, training_dtype
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.inference.standardise import Standardiser
@@ -150,13 +145,14 @@ def show(rows: list[dict[str, Any]]) -> None:
     print_claims(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", default="linear", help="shipped weights or a file")
-    parser.add_argument("--budget", choices=BUDGETS, default="laptop")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_weights(parser, "linear")
+    add_budget(parser, BUDGETS)
     parser.add_argument("--prompts", type=int, default=3200, help="that probes are trained on")
-    parser.add_argument("--picture", type=picture_file, help=".png or .svg")
-    args = parser.parse_args()
+    add_picture(parser, "errors by loop or layer")
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     networks = {SHIPPED: load_checkpoint(args.weights).network}
     networks |= {name: run.network for name, (run, _) in trained("linear", args.budget).items()}
@@ -177,7 +173,3 @@ def main() -> None:
         panels = {target: scores[scores["target"] == target] for target in TARGETS}
         ylabel = "squared error, share of the targets' variance"
         draw_errors(panels, SHIPPED, "loop or layer", args.picture, ylabel=ylabel)
-
-
-if __name__ == "__main__":
-    main()

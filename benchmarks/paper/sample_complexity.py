@@ -1,6 +1,6 @@
 """How many distinct prompts does training need? Fig. 5 and 14 of Yang et al. 2024.
 
-``python benchmarks/paper/sample_complexity.py [--budget laptop|paper] [--seed 0]`` meta-trains a
+``python -m benchmarks paper.sample_complexity [--budget laptop|paper] [--seed 0]`` meta-trains a
 looped and an unlooped network on linear functions from N prompts that are drawn once and met again
 and again, for several N and without limit, all for the same steps, scores them on fresh prompts,
 appends the rows to benchmarks/results/paper_sample_complexity.jsonl, and prints them with what they
@@ -8,16 +8,28 @@ say of the paper's claim. `laptop`, the default, takes about 7 minutes of one co
 paper's sizes, 500,000 steps a network, and wants an accelerator.
 """
 
+import argparse
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import pandas as pd
 import torch
-from evidence import claim
-from prompts import Task
-from sweep import LAPTOP, PAPER, Budget, Figure, Rows, Run, Scores, recipe, run_sweep
 from torch import Generator, Tensor
 
+from benchmarks.common.report import Rows
+from benchmarks.paper.evidence import claim
+from benchmarks.paper.prompts import Task
+from benchmarks.paper.sweep import (
+    LAPTOP,
+    PAPER,
+    Budget,
+    Figure,
+    Run,
+    Scores,
+    add_sweep_options,
+    recipe,
+    run_sweep,
+)
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.priors import LinearPrior
 
@@ -127,5 +139,17 @@ def figures(budget: Budget, seed: int) -> dict[str, Figure]:
     return made
 
 
-if __name__ == "__main__":
-    run_sweep("sample_complexity", BUDGETS, figures, by_limit, "distinct prompts")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_sweep_options(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    budget = BUDGETS[args.budget]
+    run_sweep(
+        "sample_complexity",
+        args,
+        figures(budget, args.seed),
+        budget.n_prompts,
+        by_limit,
+        "distinct prompts",
+    )

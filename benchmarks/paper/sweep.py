@@ -8,7 +8,6 @@ once.
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,17 +17,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from evidence import draw_errors, interval, picture_file, planned, print_claims
-from prompts import Task, errors, standardised
-from report import RESULTS, print_table, read_rows
 from tqdm.auto import tqdm
 
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from benchmarks.common.options import add_budget, add_picture, add_seed
+from benchmarks.common.pictures import draw_errors
+from benchmarks.common.report import RESULTS, RUNS, Rows, Store, print_table
+from benchmarks.paper.evidence import interval, planned, print_claims
+from benchmarks.paper.prompts import Task, errors, standardised
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.recipe import Recipe
 
 SHOWN = (1, 2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 80, 100)  # loops in tables
-Rows = list[dict[str, Any]]
 CLOSE = 1.1  # "stays", "matches": within 10 %
 
 
@@ -229,41 +230,40 @@ def by_loop(name: str, rows: Rows) -> dict[str, pd.DataFrame]:
     return {name: pd.DataFrame(points)}
 
 
+def add_sweep_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a sweep."""
+    add_budget(parser, ("laptop", "paper"))
+    add_seed(parser)
+    parser.add_argument("--figures", nargs="*", help="names of figures; default: all")
+    add_picture(parser, "the errors")
+
+
 def run_sweep(
     title: str,
-    budgets: dict[str, Budget],
-    figures: Callable[[Budget, int], dict[str, Figure]],
+    args: argparse.Namespace,
+    figures: dict[str, Figure],
+    n_prompts: int,
     panels: Callable[[str, Rows], dict[str, pd.DataFrame]] = by_loop,
     xlabel: str = "loops",
 ) -> None:
-    """Command line of a sweep; `figures` are made for a budget and a seed, `panels` are drawn."""
-    parser = argparse.ArgumentParser(description=title)
-    parser.add_argument("--budget", choices=budgets, default="laptop")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and training prompts")
-    parser.add_argument("--figures", nargs="*", help="names of figures; default: all")
-    parser.add_argument("--picture", type=picture_file, help="file to draw the errors in")
-    args = parser.parse_args()
+    """Train, score, print and draw a sweep's figures, or those of them that are asked for."""
     torch.set_num_threads(1)
-    budget = budgets[args.budget]
-    path = RESULTS / f"paper_{title}.jsonl"
-    folder = RESULTS.parents[1] / "runs" / f"paper_{title}" / f"{args.budget}-{args.seed}"
+    store = Store(RESULTS / f"paper_{title}.jsonl", budget=args.budget, seed=args.seed)
+    folder = RUNS / f"paper_{title}" / f"{args.budget}-{args.seed}"
+
+    def job(figure: str) -> Rows:
+        found = {
+            network: scored(run, folder / f"d={run.config.n_features}" / network, n_prompts)
+            for network, run in tqdm(figures[figure].runs.items(), desc=figure)
+        }
+        rows = [score_row(network, *each) for network, each in found.items()]
+        scores = {network: each for network, (each, _) in found.items()}
+        return rows + figures[figure].claims(scores)
+
     drawn: dict[str, pd.DataFrame] = {}
-    for name, figure in figures(budget, args.seed).items():
-        if args.figures and name not in args.figures:
-            continue
-        setting = {"budget": args.budget, "seed": args.seed, "figure": name}
-        rows = [row for row in read_rows(path) if setting.items() <= row.items()]
-        if not rows:
-            found = {
-                network: scored(
-                    run, folder / f"d={run.config.n_features}" / network, budget.n_prompts
-                )
-                for network, run in tqdm(figure.runs.items(), desc=name)
-            }
-            rows = [score_row(network, *each) for network, each in found.items()]
-            rows += figure.claims({network: scores for network, (scores, _) in found.items()})
-            with path.open("a") as file:
-                file.writelines(json.dumps(setting | row) + "\n" for row in rows)
+    for name in args.figures or figures:
+        store.complete([{"figure": name}], job)
+        rows = store.select({"figure": name})
         show(name, rows)
         drawn |= panels(name, rows)
     if args.picture:

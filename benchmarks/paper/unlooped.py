@@ -1,6 +1,6 @@
 """One looped block or twelve blocks? Both networks of Yang et al. 2024 on the same prompts.
 
-``python benchmarks/paper/unlooped.py [linear sparse-linear ...] [--budget laptop|paper]``
+``python -m benchmarks paper.unlooped [--classes linear ...] [--budget laptop|paper]``
 meta-trains both on each of the four function classes with the same code, prompts and learning
 rates, about as many block passes a step, and prints their errors by number of examples (Fig. 2
 right, 10) and, of sparse functions, by sparsity (Fig. 11), with what they say of the paper's
@@ -11,32 +11,24 @@ state lies in runs/). `laptop`, the default: 500 steps each, about 30 minutes of
 
 import argparse
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import process_time
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from evidence import (
-    claim,
-    draw_errors,
-    interval,
-    picture_file,
-    planned,
-    print_claims,
-    print_table,
-    write,
-)
-from function_classes import CLASSES, FAST, SPARSITIES, D, Errors, FunctionClass
-from prompts import Method, Task, errors, standardised
 
+from benchmarks.common.options import add_budget, add_classes, add_picture, add_prompts
+from benchmarks.common.pictures import draw_errors
+from benchmarks.common.report import RUNS, print_table, write
+from benchmarks.paper.evidence import claim, interval, planned, print_claims
+from benchmarks.paper.function_classes import CLASSES, FAST, SPARSITIES, D, Errors, FunctionClass
+from benchmarks.paper.prompts import Method, Task, errors, standardised
 from sklearn_looped.learned.model.config import PRESETS, NetworkConfig
 from sklearn_looped.learned.priors import SparseLinearPrior
 from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.training.recipe import Recipe
 
-RUNS = Path(__file__).parents[2] / "runs" / "paper_unlooped"
 CLOSE = 1.1  # "matches" and "stays": within 10 %
 
 
@@ -86,7 +78,7 @@ def trained(name: str, budget: str) -> dict[str, tuple[MetaTraining, float | Non
     found = {}
     task = CLASSES[name].task
     for kind, (network, recipe) in BUDGETS[budget].networks(task.n_examples).items():
-        folder, start = RUNS / budget / name / kind, process_time()
+        folder, start = RUNS / "paper_unlooped" / budget / name / kind, process_time()
         fresh = not (folder / "state.safetensors").exists()
         device = "cpu" if budget == "laptop" else "auto"
         run = meta_train(
@@ -189,20 +181,18 @@ def show(name: str, rows: list[dict[str, Any]]) -> None:
     print_claims(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("classes", nargs="*", metavar="class", help=", ".join(CLASSES))
-    parser.add_argument("--budget", choices=BUDGETS, default="laptop")
-    parser.add_argument("--prompts", type=int, default=1280, help="held-out prompts")
-    parser.add_argument("--picture", type=picture_file, help=".png or .svg")
-    args = parser.parse_args()
-    names = args.classes or list(CLASSES)
-    if not set(names) <= set(CLASSES):
-        parser.error(f"got {', '.join(names)}, but the classes are {', '.join(CLASSES)}")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_classes(parser, CLASSES)
+    add_budget(parser, BUDGETS)
+    add_prompts(parser, 1280)
+    add_picture(parser, "errors by examples")
+
+
+def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     panels = {}
-    for name in names:
+    for name in args.classes:
         found = run_class(name, args.budget, args.prompts)
         show(name, found)
         rows += found
@@ -211,7 +201,3 @@ def main() -> None:
     write("paper_unlooped", rows)
     if args.picture:
         draw_errors(panels, "looped", "examples in the prompt", args.picture)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,9 +19,9 @@ from sklearn_looped.programmed.algorithms.descent import (
     NEWTON,
     Step,
     chebyshev_steps,
-    descent_machine,
+    descent_block,
 )
-from sklearn_looped.programmed.algorithms.linalg import Machine
+from sklearn_looped.programmed.transformer.block import Block
 
 TRAINABLE = ("step_size", "momentum", "whitening", "preconditioner")
 FLOOR = 1e-8  # of the normalised squared error: what is far below it is not worth a step
@@ -177,11 +177,11 @@ class DescentNetwork(nn.Module):
         self._fields = self._construct([0.0] * n_values).fields
         self._layers = AffineLayers(lambda values: self._construct(values).layers, n_values)
 
-    def _construct(self, values: Sequence[float]) -> Machine:
+    def _construct(self, values: Sequence[float]) -> Block:
         d, k = self.config.n_features, self.config.n_steps
         steps = [Step(*numbers) for numbers in np.reshape(values[: 4 * k], (4, k)).T.tolist()]
         P = np.reshape(values[4 * k :], (d, d))
-        return descent_machine(steps, P, newton=self.config.newton)
+        return descent_block(steps, P, newton=self.config.newton)
 
     def matrices(self) -> list[nn.Parameter]:
         """Matrices that meta-training moves by Muon."""

@@ -32,9 +32,11 @@ class AffineLayers:
     --------
     >>> import torch
     >>> from sklearn_looped.bridge.layers import AffineLayers
-    >>> from sklearn_looped.programmed.transformer.layers import FeedForward, Layer, Unit
+    >>> from sklearn_looped.programmed.transformer.layers import Unit, make_layer
+    >>> from sklearn_looped.programmed.transformer.layout import Layout
     >>> def scale(values):
-    ...     return [Layer((), FeedForward([Unit({0: 1.0}, {1: values[0]})], 2, ("row",)))]
+    ...     units = [Unit({0: 1.0}, {1: values[0]})]
+    ...     return [make_layer(Layout(one=1, value=1), units=units, rows=("row",))]
     >>> layers = AffineLayers(scale, n_values=1)
     >>> layers(torch.tensor([[3.0, 1.0]]), layers.weights(torch.tensor([2.0])))
     tensor([[3., 7.]])

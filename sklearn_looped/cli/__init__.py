@@ -1,1 +1,1 @@
-"""Subcommands of ``python -m sklearn_looped``; each module adds its parser and runs it."""
+"""The subcommands of ``python -m sklearn_looped``."""

@@ -1,15 +1,16 @@
-"""A CSV file as a table and a target: separators, encodings, ragged rows, labels or numbers."""
+"""Read a CSV file as a table and a target: separator, encoding, ragged rows, labels or numbers."""
 
 import csv
 import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sklearn_looped.cli.arguments import CsvFormat
 from sklearn_looped.learned.inference.columns import as_numbers, kind_of
 from sklearn_looped.learned.inference.levels import level_name
 
@@ -20,23 +21,15 @@ COMMA_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 POINTED_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
 
 
-class CsvFormat(NamedTuple):
-    """How a file is read; None: found from the file."""
-
-    sep: str | None = None
-    encoding: str | None = None
-    drop: tuple[str, ...] = ()
-
-
-FOUND = CsvFormat()  # all found from the file
+FOUND = CsvFormat()  # everything is detected from the file
 
 
 def read_csv(
     path: Path, target: str, task: str | None = None, form: CsvFormat = FOUND
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Read a CSV file: its columns but one, and that one, without the rows that miss it.
+    """Read the features and the target of a CSV file, without the rows whose target is missing.
 
-    What is found or left out is said in warnings.
+    Warnings say what was detected and what is ignored.
 
     Parameters
     ----------
@@ -44,22 +37,22 @@ def read_csv(
     target : str
         The column to predict.
     task : {"regression", "classification"}, default=None
-        None: regression if the column holds numbers, more than two different ones.
+        None: regression if the column has more than two different numbers.
     form : CsvFormat
 
     Returns
     -------
     X : DataFrame of shape (n, d)
     y : ndarray of shape (n,)
-        float64 of a regression, text of a classification.
+        float64 for a regression, text for a classification.
 
     Raises
     ------
     OSError
         If there is no such file.
     ValueError
-        If it is no CSV file of at least `MIN_ROWS` rows with such a target, or a line has more or
-        fewer fields than the header.
+        If the file is not a CSV file of at least `MIN_ROWS` rows with such a target, or a line has
+        more or fewer fields than the header.
     """
     table = _parsed(path, form)
     for name in (target, *form.drop):
@@ -68,26 +61,26 @@ def read_csv(
                 f"{path} has no column {name!r}; its columns are {', '.join(table.columns)}."
             )
     if target in form.drop:
-        raise ValueError(f"Column {target!r} is the target; leave it out of --drop.")
+        raise ValueError(f"Column {target!r} is the target; remove it from --drop.")
     y = _target(table[target], path, task)
     kept = pd.notna(y)
     if kept.sum() < MIN_ROWS:
         raise ValueError(
-            f"{path} has {kept.sum()} rows with a target, but at least {MIN_ROWS} are needed."
+            f"{path} has {kept.sum()} rows with a target, but expected at least {MIN_ROWS}."
         )
     if not kept.all():
         warnings.warn(
-            f"{(~kept).sum()} of {len(kept)} rows of {path} have no {target!r} and are left out.",
+            f"{(~kept).sum()} of {len(kept)} rows of {path} have no {target!r} and are ignored.",
             stacklevel=2,
         )
     X = table.drop(columns=[target, *form.drop])[kept].reset_index(drop=True)
     if X.shape[1] == 0:
-        raise ValueError(f"{path} has no column but {target!r}; give at least one to predict from.")
+        raise ValueError(f"{path} has no column but {target!r}, but expected at least one more.")
     return X, y[kept]
 
 
 def _target(column: "pd.Series[Any]", path: Path, task: str | None) -> np.ndarray:
-    """Target as float64 with NaN, or as text with None."""
+    """Return the target as float64 with NaN, or as text with None."""
     kind = kind_of(column.rename("target"))
     is_number = kind in ("number", "boolean")
     numbers = as_numbers(column) if is_number else np.full(len(column), np.nan)
@@ -97,13 +90,13 @@ def _target(column: "pd.Series[Any]", path: Path, task: str | None) -> np.ndarra
     if task == "regression":
         if not is_number and kind != "missing":
             raise ValueError(
-                f"Column {column.name!r} of {path} holds {column.dtype} ({kind}), but a regression "
-                "target must be numbers. Use --task classification for labels."
+                f"Column {column.name!r} of {path} contains {column.dtype} ({kind}), but a "
+                "regression target must be numbers. Use --task classification for labels."
             )
         return numbers
     if kind in ("identifier", "text", "date"):
         raise ValueError(
-            f"Column {column.name!r} of {path} is no target of labels: it was read as {kind}."
+            f"Column {column.name!r} of {path} is not a column of labels: it was read as {kind}."
         )
     return np.array([None if pd.isna(cell) else level_name(cell) for cell in column], dtype=object)
 
@@ -114,7 +107,7 @@ def is_regression(y: np.ndarray) -> bool:
 
 
 def _parsed(path: Path, form: CsvFormat) -> pd.DataFrame:
-    """Read the file after a look at every line."""
+    """Read the file after checking every line."""
     encoding = form.encoding or _encoding_of(path)
     try:
         sep = form.sep or _separator_of(path, encoding)
@@ -123,7 +116,7 @@ def _parsed(path: Path, form: CsvFormat) -> pd.DataFrame:
                             decimal="," if comma else ".", skipinitialspace=True)  # fmt: skip
     except (pd.errors.ParserError, csv.Error, UnicodeError, LookupError) as error:
         raise ValueError(
-            f"{path} is no CSV file that can be read: {error}. Are --sep and --encoding right?"
+            f"{path} is not a readable CSV file: {error}. Check --sep and --encoding."
         ) from error
     table.columns = table.columns.str.strip()
     if comma:
@@ -134,7 +127,7 @@ def _parsed(path: Path, form: CsvFormat) -> pd.DataFrame:
 
 
 def _without_points(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Read 1.234,5 as a number, if every cell is of that kind."""
+    """Read 1.234,5 as a number, if every cell has that form."""
     texts = column.dropna().astype(str)
     if not len(texts) or not all(POINTED_NUMBER.fullmatch(text.strip()) for text in texts):
         return column
@@ -142,7 +135,7 @@ def _without_points(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _encoding_of(path: Path) -> str:
-    """First encoding that reads the whole file; others than UTF-8 are said."""
+    """Return the first encoding that decodes the whole file; warn if it is not UTF-8."""
     data = path.read_bytes()
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
@@ -153,7 +146,7 @@ def _encoding_of(path: Path) -> str:
             continue
         if encoding != ENCODINGS[0]:
             warnings.warn(
-                f"{path} is not UTF-8; it is read as {encoding}. --encoding says otherwise.",
+                f"{path} is not UTF-8; it is read as {encoding}. Use --encoding for another one.",
                 stacklevel=5,
             )
         break
@@ -161,36 +154,36 @@ def _encoding_of(path: Path) -> str:
 
 
 def _separator_of(path: Path, encoding: str) -> str:
-    """Separator that cuts the header into the most fields."""
+    """Return the separator that splits the header into the most fields."""
     with path.open(encoding=encoding, newline="") as file:
         header = file.readline()
     return max(SEPARATORS, key=lambda sep: len(next(csv.reader([header], delimiter=sep), [])))
 
 
 def _rows(path: Path, sep: str, encoding: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the last line of each row and its fields, without empty lines."""
+    """Yield the number of the last line of each row and its fields, without empty lines."""
     with path.open(encoding=encoding, newline="") as file:
         reader = csv.reader(file, delimiter=sep, skipinitialspace=True)
         yield from ((reader.line_num, row) for row in reader if row)
 
 
 def _check_lines(path: Path, sep: str, encoding: str) -> bool:
-    """Refuse rows longer or shorter than the header; say whether numbers have a decimal comma."""
+    """Raise for rows longer or shorter than the header; return whether there are decimal commas."""
     rows = _rows(path, sep, encoding)
     _, header = next(rows, (0, []))
     names = [name.strip() for name in header]
     if not any(names):
-        raise ValueError(f"{path} is empty, but a header and at least {MIN_ROWS} rows are needed.")
+        raise ValueError(f"{path} is empty, but expected a header and at least {MIN_ROWS} rows.")
     twice = [name for i, name in enumerate(names) if name and name in names[:i]]
     if twice:
-        raise ValueError(f"{path} has several columns named {twice[0]!r}; rename one.")
+        raise ValueError(f"{path} has several columns named {twice[0]!r}; rename all but one.")
     comma = False
     for line, row in rows:
         if len(row) != len(names):
             raise ValueError(
                 f"Line {line} of {path} has {len(row)} fields, but the header has {len(names)} "
                 f"({'more' if len(row) > len(names) else 'fewer'}; read with {sep!r} between "
-                "fields). Mend the line, or say the separator with --sep."
+                "fields). Correct the line, or set the separator with --sep."
             )
         comma = comma or (sep != "," and any(COMMA_NUMBER.fullmatch(cell.strip()) for cell in row))
     return comma

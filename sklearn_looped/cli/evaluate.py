@@ -1,6 +1,5 @@
 """``demo`` and ``evaluate``: the looped transformer beside baselines."""
 
-import argparse
 import sys
 import time
 import warnings
@@ -14,25 +13,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 from tqdm.auto import tqdm
 
-from sklearn_looped.cli.arguments import (
-    add_csv_options,
-    add_parser,
-    at_least_two,
-    csv_format,
-    picture_file,
-)
-from sklearn_looped.cli.models import ALL_BASELINES, baselines, for_baselines, ours
-from sklearn_looped.cli.tables import N_FOLDS, Problem, diabetes, from_csv, from_openml
+from sklearn_looped.cli.models import baselines, for_baselines, ours
+from sklearn_looped.cli.tables import Problem
 from sklearn_looped.inspection import LoopCurveDisplay
 
-PURPOSE = "cross-validate the looped transformer beside linear models, a forest and boosting"
-PICTURE = "draw the error by loop to a .png or .svg file (needs matplotlib)"
-TINY = 1e-15  # probabilities are kept this far from 0 in the log loss
+TINY = 1e-15  # smallest probability in the log loss
 Scores = dict[str, float]
 
 
 class FoldResult(NamedTuple):
-    """One model on one fold; scores by loop only for the looped transformer."""
+    """The result of one model on one fold; only the looped transformer has scores by loop."""
 
     scores: Scores
     fit_seconds: float
@@ -40,70 +30,13 @@ class FoldResult(NamedTuple):
     by_loop: list[Scores]
 
 
-def add_demo(commands: Any) -> None:
-    """Add the parser of ``demo``."""
-    parser = add_parser(
-        commands,
-        "demo",
-        f"{PURPOSE}, on scikit-learn's diabetes data; what the bare command does",
-        "  python -m sklearn_looped\n"
-        "  python -m sklearn_looped demo --picture loops.png",
-    )  # fmt: skip
-    parser.add_argument("--picture", type=picture_file, metavar="FILE", help=PICTURE)
-    parser.set_defaults(run=lambda args: _report(diabetes(), args.picture))
-
-
-def add_evaluate(commands: Any) -> None:
-    """Add the parser of ``evaluate``."""
-    parser = add_parser(
-        commands,
-        "evaluate",
-        f"{PURPOSE}, on a CSV file or an OpenML task",
-        "  python -m sklearn_looped evaluate --csv houses.csv --target price\n"
-        "  python -m sklearn_looped evaluate --csv houses.csv --target price --picture loops.png\n"
-        "  python -m sklearn_looped evaluate --csv people.csv --target job --drop name phone\n"
-        "  python -m sklearn_looped evaluate --openml-task 361235",
-    )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--csv", type=Path, metavar="FILE", help="a table with a header line")
-    source.add_argument("--openml-task", type=int, metavar="ID", help="with its own splits")
-    parser.add_argument("--target", metavar="NAME", help="the column of FILE to predict")
-    add_csv_options(parser)
-    parser.add_argument(
-        "--weights", metavar="NAME", help="shipped weights, or a file that train has written"
-    )
-    parser.add_argument(
-        "--folds", type=at_least_two, default=N_FOLDS, metavar="N", help=f"(default {N_FOLDS})"
-    )
-    parser.add_argument(
-        "--baselines", nargs="*", choices=ALL_BASELINES, metavar="NAME",
-        help=f"some of {', '.join(ALL_BASELINES)}, or none (default: all of the task that are "
-        "installed)",
-    )  # fmt: skip
-    parser.add_argument("--picture", type=picture_file, metavar="FILE", help=PICTURE)
-    parser.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> None:
-    if (args.csv is None) != (args.target is None):
-        raise ValueError("--csv and --target go together: --csv FILE --target NAME")
-    form = csv_format(args)
-    if args.csv is not None:
-        problem = from_csv(args.csv, args.target, args.task, form, args.folds)
-    elif any((args.task, *form)):
-        raise ValueError("--task, --sep, --encoding and --drop go with --csv.")
-    else:
-        problem = from_openml(args.openml_task, args.folds)
-    _report(problem, args.picture, args.weights, args.baselines)
-
-
-def _report(
+def report(
     problem: Problem,
     picture: Path | None,
     weights: str | None = None,
     names: list[str] | None = None,
 ) -> None:
-    """Evaluate, print the table and draw the picture."""
+    """Evaluate all models, print the table and draw the picture."""
     started = time.perf_counter()
     model = ours(problem.task, weights)
     others = baselines(problem.task, names)
@@ -118,7 +51,7 @@ def _report(
 def _evaluate(
     problem: Problem, model: Any, others: dict[str, Any]
 ) -> tuple[dict[str, list[FoldResult]], dict[str, str]]:
-    """Fit and score every model on every fold; ours comes first, with what it read columns as."""
+    """Fit and score every model on every fold; also return how ours, the first, read columns."""
     models = {type(model).__name__: model, **others}
     tables = dict.fromkeys(models, for_baselines(problem.X)) | {type(model).__name__: problem.X}
     results: dict[str, list[FoldResult]] = {}
@@ -140,7 +73,7 @@ def _score(model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarra
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # LassoCV's smallest alphas
-        # Columns or levels that a fold of a baseline does not see.
+        # Columns or levels that do not occur in the training rows of a baseline's fold.
         warnings.filterwarnings("ignore", "Skipping features without|Found unknown categories")
         model.fit(X_train, y[train])
         fitted = time.perf_counter()
@@ -160,7 +93,7 @@ def _score(model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarra
 
 
 def _scores(truth: np.ndarray, prediction: np.ndarray, classes: np.ndarray | None) -> Scores:
-    """R2 and error of numbers; accuracy and log loss of probabilities (n, n_classes)."""
+    """Return R2 and error of numbers, or accuracy and log loss of probabilities (n, n_classes)."""
     if classes is None:
         return {
             "R2": float(r2_score(truth, prediction)),
@@ -183,16 +116,16 @@ def _headline(problem: Problem, seconds: float) -> str:
 
 
 def _columns_read(kinds: dict[str, str]) -> Iterator[str]:
-    """Yield a line a kind: what columns were read as."""
+    """Yield one line per kind, with the columns that were read as this kind."""
     for kind in dict.fromkeys(kinds.values()):
         names = [name for name, each in kinds.items() if each == kind]
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        left_out = ", left out" if kind in ("identifier", "text", "missing") else ""
-        yield f"{len(names)} read as {kind}{left_out}: {shown}"
+        ignored = ", ignored" if kind in ("identifier", "text", "missing") else ""
+        yield f"{len(names)} read as {kind}{ignored}: {shown}"
 
 
 def _lines(results: dict[str, list[FoldResult]]) -> Iterator[str]:
-    """Yield the lines of the table: scores over folds with their spread, seconds, and by loop."""
+    """Yield the lines of the table: scores with their spread over folds, seconds, and by loop."""
     first = next(iter(results.values()))
     main, second = first[0].scores
     short = "RMSE" if second == "root mean squared error" else second

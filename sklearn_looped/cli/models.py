@@ -1,4 +1,4 @@
-"""Baselines of `evaluate`, each with the encoding a careful user would give it."""
+"""The baselines of `evaluate`, each with the encoding that a careful user would choose."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -18,15 +18,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
+from sklearn_looped.cli.arguments import BASELINES
 from sklearn_looped.learned.inference.columns import as_numbers, factorized, kind_of
 from sklearn_looped.learned.inference.dates import DateEncoder
 from sklearn_looped.learned.inference.levels import level_name
 
-BASELINES = {
-    "regression": ("OLS", "LassoCV", "RidgeCV", "forest", "boosting", "LightGBM"),
-    "classification": ("LogisticRegression", "forest", "boosting", "LightGBM"),
-}
-ALL_BASELINES = sorted({name for names in BASELINES.values() for name in names})
 NUMERIC = ("number", "boolean", "duration")
 
 
@@ -38,21 +34,21 @@ def ours(task: str, weights: str | None) -> Any:
 
 
 def baselines(task: str, names: list[str] | None) -> dict[str, Any]:
-    """Return baselines by name; None: all of the task that are installed.
+    """Return baselines by name; None: all for the task that are installed.
 
     Raises
     ------
     ValueError
-        If one is not of the task, or not installed.
+        If a baseline is not for the task, or is not installed.
     """
     installed = [n for n in BASELINES[task] if n != "LightGBM" or find_spec("lightgbm")]
     for name in names or ():
         if name not in BASELINES[task]:
             raise ValueError(
-                f"{name} is no baseline of a {task}; those are {', '.join(BASELINES[task])}."
+                f"{name} is not a baseline for {task}; choose from {', '.join(BASELINES[task])}."
             )
         if name not in installed:
-            raise ValueError("LightGBM is not installed: pip install lightgbm, or leave it out.")
+            raise ValueError("LightGBM is not installed: pip install lightgbm, or omit it.")
     return {name: _baseline(task, name) for name in (installed if names is None else names)}
 
 
@@ -93,7 +89,7 @@ def _scaled(model: Any) -> Pipeline:
 
 
 def _ordinal(model: Any) -> Pipeline:
-    """Leave missing cells to the trees and number the levels."""
+    """Encode levels as numbers and keep missing cells, which the trees handle."""
     nominal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     columns = make_column_transformer(
         (nominal, make_column_selector(dtype_exclude="number")), remainder="passthrough"
@@ -102,7 +98,7 @@ def _ordinal(model: Any) -> Pipeline:
 
 
 def for_baselines(X: pd.DataFrame) -> pd.DataFrame:
-    """Columns as `TableEncoder` reads them: numbers, dates in parts, levels as text; others go."""
+    """Return columns as `TableEncoder` reads them: numbers, parts of dates, levels as text."""
     read: dict[Any, Any] = {}
     for name in X:
         kind = kind_of(X[name])

@@ -11,8 +11,7 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped import FleqMachine, SubleqMachine
-from sklearn_looped.cli.arguments import add_parser, picture_file, positive
-from sklearn_looped.core.text import printable
+from sklearn_looped.cli.text import printable
 from sklearn_looped.inspection import MachineTraceDisplay
 from sklearn_looped.inspection.machine_attention import cell_names
 from sklearn_looped.programmed.machines.assembler import Program
@@ -20,42 +19,12 @@ from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
 from sklearn_looped.programmed.machines.machine import Machine
 
 
-def add_run_program(commands: Any) -> None:
-    """Add the parser of ``run-program``."""
-    parser = add_parser(
-        commands,
-        "run-program",
-        "assemble a program, run it inside a looped transformer and print its memory",
-        "  printf 'x: .word 20\\ny: .word 22\\n add x, y\\n' > add.asm\n"
-        "  python -m sklearn_looped run-program add.asm --trace\n"
-        "  python -m sklearn_looped run-program add.asm --picture trace.png\n"
-        "  python -m sklearn_looped run-program descent.asm --machine fleq",
-    )
-    parser.add_argument("program", type=Path, metavar="FILE", help="assembly text")
-    parser.add_argument(
-        "--machine", choices=("subleq", "fleq"), default="subleq",
-        help="subleq: integers, one instruction; fleq: vectors, ten functions (default subleq)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--bits", type=positive, default=16, metavar="N", help="of a subleq cell (default 16)"
-    )
-    parser.add_argument(
-        "--max-loops", type=positive, default=100_000, metavar="N",
-        help="stop after so many instructions (default 100000)",
-    )  # fmt: skip
-    parser.add_argument("--trace", action="store_true", help="print every instruction")
-    parser.add_argument(
-        "--picture", type=picture_file, metavar="FILE",
-        help="draw memory and program counter by step to a .png or .svg file (needs matplotlib)",
-    )  # fmt: skip
-    parser.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
+    """Run the command ``run-program``."""
     program, machine = _load(args)
     traced = args.trace or args.picture is not None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said below
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reported below
         result = machine.run(program, args.max_loops, trace=traced)
     names = cell_names(program, len(result.cells))
     if args.trace and result.trace is not None:
@@ -77,7 +46,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _load(args: argparse.Namespace) -> tuple[Program, Machine]:
-    """Program and the smallest machine that holds it."""
+    """Return the program and the smallest machine that can run it."""
     text = args.program.read_text(encoding="utf-8-sig")
     if args.machine == "subleq":
         program = SubleqMachine.assemble(text)
@@ -89,7 +58,7 @@ def _load(args: argparse.Namespace) -> tuple[Program, Machine]:
 
 
 def _readable(trace: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Trace with the cells read and written as text."""
+    """Return the trace with the cells that were read and written as text."""
 
     def text(cells: Mapping[int, Any]) -> str:
         return ", ".join(f"{names[at]}={_text(cell, names)}" for at, cell in cells.items())

@@ -8,9 +8,8 @@ import pandas as pd
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from sklearn_looped.cli.csv_files import FOUND, CsvFormat, is_regression, read_csv
-
-N_FOLDS = 5
+from sklearn_looped.cli.arguments import N_FOLDS, CsvFormat
+from sklearn_looped.cli.csv_files import FOUND, is_regression, read_csv
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -40,7 +39,7 @@ def from_csv(
     path: Path, target: str, task: str | None = None, form: CsvFormat = FOUND,
     n_folds: int = N_FOLDS,
 ) -> Problem:  # fmt: skip
-    """Return a CSV file in folds."""
+    """Return the problem of a CSV file, in folds."""
     X, y = read_csv(path, target, task, form)
     if len(y) < 2 * n_folds:
         raise ValueError(f"{path} has {len(y)} rows, too few for {n_folds} folds; lower --folds.")
@@ -48,7 +47,7 @@ def from_csv(
 
 
 def from_openml(task_id: int, n_folds: int = N_FOLDS) -> Problem:
-    """Return an OpenML task in the first of its own folds."""
+    """Return an OpenML task with the first of its own folds."""
     import openml
 
     try:
@@ -66,16 +65,18 @@ def from_openml(task_id: int, n_folds: int = N_FOLDS) -> Problem:
 
 
 def _folds(y: np.ndarray, n_folds: int = N_FOLDS) -> list[Split]:
-    """Shuffled folds; of labels with each class spread over all."""
+    """Return shuffled folds, stratified by class for labels."""
     if is_regression(y):
         return list(KFold(n_folds, shuffle=True, random_state=0).split(y))
     classes, counts = np.unique(y, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"The target holds one label only, {classes[0]!r}; two are needed.")
+        raise ValueError(
+            f"The target has only one label, {classes[0]!r}, but expected at least two."
+        )
     if counts.min() < 2:
         raise ValueError(
-            f"The label {classes[counts.argmin()]!r} stands in one row only, so no fold can learn "
-            "and test it. Leave the row out, or use --task regression for numbers."
+            f"The label {classes[counts.argmin()]!r} occurs in only one row, so it cannot be both "
+            "learned and tested. Remove the row, or use --task regression for numbers."
         )
     n_folds = min(n_folds, int(counts.max()))
     return list(StratifiedKFold(n_folds, shuffle=True, random_state=0).split(y, y))

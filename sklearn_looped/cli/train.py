@@ -1,19 +1,10 @@
-"""``train``: meta-train a network on a prior or on tables of one's own."""
+"""``train``: meta-train a network on a prior or on the user's own tables."""
 
 import argparse
 import sys
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any
 
-from sklearn_looped.cli.arguments import (
-    add_csv_options,
-    add_parser,
-    csv_format,
-    device,
-    file_to_write,
-    positive,
-)
+from sklearn_looped.cli.arguments import csv_format
 from sklearn_looped.cli.own_tables import OwnTable, on_fresh_tables, on_held_out_rows, read_tables
 from sklearn_looped.learned.checkpoints import (
     Checkpoint,
@@ -30,70 +21,12 @@ FINE_TUNING_STEPS = 200
 SHIPPED = {True: "tabular", False: "tabular-classifier"}
 
 
-def add_train(commands: Any) -> None:
-    """Add the parser of ``train``."""
-    parser = add_parser(
-        commands,
-        "train",
-        "meta-train a looped transformer and write weights for an estimator's weights=FILE",
-        "  python -m sklearn_looped train sines.safetensors --prior relu-network --columns 4\n"
-        "  python -m sklearn_looped train houses.safetensors --table a.csv price --table b.csv"
-        " price\n"
-        "  python -m sklearn_looped train jobs.safetensors --table people.csv job --drop name\n"
-        "  python -m sklearn_looped train long.safetensors --prior tables --steps 8000"
-        " --folder runs/long",
-    )
-    parser.add_argument("output", type=file_to_write, metavar="FILE", help="weights to write")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--prior", choices=sorted(PRIORS), help="synthetic tables; begins from random weights"
-    )
-    source.add_argument(
-        "--table",
-        nargs=2,
-        action="append",
-        metavar=("FILE", "TARGET"),
-        help="a CSV file and its column to predict, numbers or labels; may be given several "
-        "times. A fifth of its rows is held out to score the result. Begins from the shipped "
-        "weights. Leave out the data to be predicted later",
-    )
-    add_csv_options(parser)
-    parser.add_argument(
-        "--start", metavar="WEIGHTS", help="shipped weights or a file to begin from"
-    )
-    parser.add_argument(
-        "--columns", type=positive, metavar="N", help="columns of a table; with --prior (default 8)"
-    )
-    parser.add_argument(
-        "--rows", type=positive, metavar="N",
-        help="support rows of a table, at most: 64, 128, 256 or 512; with --prior (default 128)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--steps", type=positive, metavar="N",
-        help="optimiser steps (default 1600, or 200 from weights; minutes)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--folder", type=Path, metavar="DIR",
-        help="keep the state of the run here: the same command goes on after a stop, and with more "
-        "--steps after its end",
-    )  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="overwrite FILE if it exists")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
-    parser.add_argument("--device", type=device, default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> None:
-    if args.table and (args.columns or args.rows):
-        raise ValueError("--columns and --rows go with --prior; tables have their own.")
-    if args.prior and any((args.task, *csv_format(args))):
-        raise ValueError("--task, --sep, --encoding and --drop go with --table.")
+def run(args: argparse.Namespace) -> None:
+    """Run the command ``train``."""
     if (args.columns or 0) > MAX_FEATURES:
         raise ValueError(
-            f"Got --columns {args.columns}, but a network reads {MAX_FEATURES} at most."
+            f"Got --columns {args.columns}, but a network reads at most {MAX_FEATURES}."
         )
-    if args.output.exists() and not args.force:
-        raise ValueError(f"{args.output} exists; give another name, or --force to overwrite it.")
     tables = read_tables(args.table or [], args.task, csv_format(args), args.seed)
     is_regression = not tables or tables[0].is_regression
     name = args.start or (SHIPPED[is_regression] if tables else None)
@@ -110,7 +43,7 @@ def _run(args: argparse.Namespace) -> None:
             d = min(recipe.n_features[1], network.n_features)
             recipe = replace(recipe, n_features=(d, d))
     if start is not None:
-        # Smaller steps, and no gate: it was fitted to the weights as they were.
+        # Smaller steps, and no exit gate, because it was fitted to the former weights.
         network = replace(network, n_gate_units=0)
         recipe = replace(recipe, n_steps=FINE_TUNING_STEPS, lr=5e-4, muon_lr=5e-3)
     recipe = replace(recipe, n_steps=args.steps or recipe.n_steps, seed=args.seed)
@@ -138,7 +71,7 @@ def _train(
             verbose=int(sys.stderr.isatty()),
         )  # fmt: skip
     except KeyboardInterrupt as stop:
-        how = "the same command goes on" if args.folder else "with --folder it could go on"
+        how = "the same command resumes it" if args.folder else "a run with --folder can be resumed"
         sys.stderr.write(f"{stop} {args.output} is not written; {how}.\n")
         sys.exit(130)
     facts = {"prior": str(prior), "recipe": asdict(recipe), "seconds": run.seconds}
@@ -155,12 +88,12 @@ def _start(name: str, is_regression: bool) -> Checkpoint:
     start = load_checkpoint(name)
     if start.network.config.classifies == is_regression:
         ours, theirs = ("regressor", "classifier")[:: 1 if is_regression else -1]
-        raise CheckpointError(f"The weights {name!r} are a {theirs}'s; begin from a {ours}'s.")
+        raise CheckpointError(f"The weights {name!r} are a {theirs}'s; start from a {ours}'s.")
     return start
 
 
 def _own(tables: list[OwnTable], network: NetworkConfig) -> tuple[OwnTables, NetworkConfig, Recipe]:
-    """Prior, network and recipe for tables of one's own; each is drawn from with all its rows."""
+    """Return prior, network and recipe for the user's own tables; all rows of each are used."""
     data_sets = [data_set for table in tables for data_set in table.data_sets(network.n_classes)]
     shortest = min(len(y) for _, y in data_sets)
     widest = max(X.shape[1] for X, _ in data_sets)

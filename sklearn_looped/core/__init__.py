@@ -1,3 +1,3 @@
-"""The one idea both halves share, the loop, and the choice of device. Needs torch only."""
+"""What both halves share: the loop, the kernel machine, devices. It imports only torch."""
 
 from sklearn_looped.core import forks as forks

@@ -5,13 +5,13 @@ import torch
 
 
 def choose_device(device: str) -> torch.device:
-    """Turn a device name into a device that is there.
+    """Turn a device name into a device that this machine has.
 
     Parameters
     ----------
     device : str
-        "auto" (a CUDA device where there is one, else the CPU) or a torch device name such as
-        "cpu" or "cuda:1".
+        "auto" (a CUDA device if there is one, otherwise the CPU) or the name of a torch device,
+        such as "cpu" or "cuda:1".
 
     Returns
     -------
@@ -34,16 +34,27 @@ def choose_device(device: str) -> torch.device:
     try:
         chosen = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"Got device={device!r}, which torch does not know. {advice}") from error
+        raise ValueError(f"Got device={device!r}, which is not a torch device. {advice}") from error
     try:
         torch.empty(0, device=chosen)
     except (AssertionError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"Got device={device!r}, which this machine lacks. {advice}") from error
+        raise ValueError(
+            f"Got device={device!r}, which this machine does not have. {advice}"
+        ) from error
     return chosen
 
 
 def training_dtype(device: torch.device) -> torch.dtype:
-    """Precision of the matrix products in meta-training: bfloat16 where the hardware has it.
+    """Return the dtype of matrix products in meta-training: bfloat16 if the device has it.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Returns
+    -------
+    torch.dtype
+        torch.bfloat16 or torch.float32.
 
     Examples
     --------
@@ -60,9 +71,18 @@ def training_dtype(device: torch.device) -> torch.dtype:
 
 
 def seeded_generator(*seed: int) -> torch.Generator:
-    """Return a CPU generator seeded by whole numbers, such as (seed, step).
+    """Return a CPU generator that is seeded by integers, such as (seed, step).
 
-    Different tuples give independent streams, which is what makes a stream of prompts resumable.
+    Different tuples give independent streams, so that a stream of prompts can be resumed at any
+    step.
+
+    Parameters
+    ----------
+    *seed : int
+
+    Returns
+    -------
+    torch.Generator
 
     Examples
     --------

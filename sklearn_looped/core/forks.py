@@ -1,9 +1,9 @@
-"""Processes that are forked from one whose torch has worked in several threads.
+"""Limit a forked process to one torch thread.
 
-The child has the parent's pool of OpenMP threads on its books, but none of the threads, and would
-wait for them for ever at the first parallel operation. On one thread it never asks the pool: what
-torch's own `DataLoader` does in its workers. A child that wants more threads is started by
-"forkserver", "spawn" or joblib's "loky", which begin anew.
+The threads of the parent's OpenMP pool do not exist in a forked child, which would wait for them
+for ever in its first parallel operation. With one thread it never uses the pool; the workers of
+torch's `DataLoader` do the same. Start a child that needs several threads by "forkserver", "spawn"
+or joblib's "loky" instead.
 """
 
 import os

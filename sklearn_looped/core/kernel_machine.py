@@ -10,20 +10,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_looped.core.kernel_ridge import Solution, errors_by_penalty, mean_over_rows
 from sklearn_looped.core.kernels import KINDS, TOUCHING, Kernel
+from sklearn_looped.core.metric import cross_fitted_metric, metric_of, strengths
 from sklearn_looped.core.ridge import Ridge
 from sklearn_looped.core.stacking import TargetScale, stacking_shares
 
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # multiples of the median distance between rows
 PENALTIES = tuple(10.0**k for k in range(-5, 3))
-N_BINS = 8  # of a column, in which the targets' means are compared
-GRADIENTS = 2**22  # numbers held at a time
-LEAST_WEIGHT = 1e-4  # of a column, whose mean weight is 1: no column is lost for good
+N_ROWS = 256  # that lengths and penalties are chosen on, and slopes taken at
 
 
 @dataclass(frozen=True)
@@ -36,16 +33,17 @@ class Search:
         Kernels, of `KINDS`. Each is a path of its own.
     lengths : tuple of float, default=(0.5, 1, 2, 4, 8)
         Multiples of the median distance between rows.
-    n_loops : int, default=2
-        Rounds of the metric; 0: all columns weigh the same. The best round is kept.
+    n_loops : int, default=3
+        Rounds of the metric; 0: all columns weigh the same.
     n_rows : int, default=256
-        Rows, evenly spaced, that length and penalty are chosen on. All else sees all rows.
+        Rows, evenly spaced, that length and penalty are chosen on and the slopes are taken at
+        that the metric is made of. All else sees all rows.
     """
 
     kinds: tuple[str, ...] = ("manhattan", "gauss")
     lengths: tuple[float, ...] = LENGTHS
-    n_loops: int = 2
-    n_rows: int = 256
+    n_loops: int = 3
+    n_rows: int = N_ROWS
 
 
 DEFAULT_SEARCH = Search()
@@ -66,9 +64,21 @@ class Member(NamedTuple):
     solution: Solution
     error: Tensor
 
+    @classmethod
+    def fit(
+        cls, kernel: Kernel, X: Tensor, Z: Tensor, weights: Tensor, penalty: Tensor
+    ) -> "Member":
+        """Fit to rows X (B, n, d) and targets Z (B, n, T)."""
+        solution = Solution.of(kernel(X, X), Z, weights, penalty)
+        return cls(kernel, solution, solution.error(weights))
+
     def or_better(self, other: "Member") -> "Member":
         """Take of each table the member with the smaller leave-one-out error, self if equal."""
         better = other.error < self.error
+        if not better.any():
+            return self
+        if better.all():
+            return other
         return Member(
             Kernel(*_where(better, other.kernel, self.kernel)),
             Solution(*_where(better, other.solution, self.solution)),
@@ -84,106 +94,82 @@ def _where(better: Tensor, new: tuple[Tensor, ...], old: tuple[Tensor, ...]) -> 
     ]
 
 
-def _choose(
-    kind: str, X: Tensor, Z: Tensor, weights: Tensor, metric: Tensor, search: Search
-) -> tuple[Kernel, Tensor]:
-    """Kernel of a kind in a metric, and penalty (B,), with the least leave-one-out error."""
-    place = torch.full((len(X),), KINDS.index(kind), device=X.device)
-    plain = Kernel(place, torch.ones_like(Z[:, 0, 0]), metric)
-    D, linear = plain.distances(X, X), plain.products(X, X)
-    first, second = torch.triu_indices(X.shape[1], X.shape[1], 1, device=X.device)
+def _evenly_spaced(n_rows: int, most: int) -> Tensor:
+    """Numbers of at most so many of the rows."""
+    count = min(n_rows, most)
+    return torch.arange(count) * n_rows // count
+
+
+def _median(D: Tensor) -> Tensor:
+    """Median distance between different rows, (B, n, n) -> (B,)."""
+    first, second = torch.triu_indices(D.shape[1], D.shape[1], 1, device=D.device)
     between = D[:, first, second]
     median = between.median(1).values
-    median = torch.where(median > 0, median, between.amax(1)).clamp(min=TOUCHING)
+    return torch.where(median > 0, median, between.amax(1)).clamp(min=TOUCHING)
+
+
+def _unit_kernel(kind: str, metric: Tensor) -> Kernel:
+    """Kernel of length 1 in a metric (B, d)."""
+    place = torch.full((len(metric),), KINDS.index(kind), device=metric.device)
+    return Kernel(place, metric.new_ones(len(metric)), metric)
+
+
+def _choose(
+    kernel: Kernel, X: Tensor, Z: Tensor, weights: Tensor, search: Search
+) -> tuple[Tensor, Tensor]:
+    """Length over the median distance, and penalty, with the least leave-one-out error, (B,)."""
+    D = kernel.distances(X, X)
+    median = _median(D)
     penalties, lengths = X.new_tensor(PENALTIES), X.new_tensor(search.lengths)
-    errors = [
-        errors_by_penalty(
-            plain.radial(D / (factor * median)[:, None, None]) + linear, Z, weights, penalties
-        )
-        for factor in search.lengths
-    ]
+    errors = []
+    for factor in search.lengths:
+        K = kernel.radial(D / (factor * median)[:, None, None])
+        errors.append(errors_by_penalty(kernel.add_products(K, X, X), Z, weights, penalties))
     best = torch.cat(errors, 1).nan_to_num(torch.inf).argmin(1)
-    length = lengths[best // len(penalties)] * median
-    return plain._replace(length=length), penalties[best % len(penalties)]
+    return lengths[best // len(penalties)], penalties[best % len(penalties)]
 
 
 def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> list[Member]:
-    """Members of one kind: with equal weights of the columns, and the best learned metric."""
-    n = X.shape[1]
-    part = torch.arange(min(n, search.n_rows), device=X.device) * n // min(n, search.n_rows)
-    metric, strengths = X.new_ones(len(X), X.shape[2]), _strengths(X, Z, weights)
-    members: list[Member] = []
-    for loop in range(search.n_loops + 1):
-        kernel, penalty = _choose(kind, X[:, part], Z[:, part], weights[:, part], metric, search)
-        r = kernel.distances(X, X)
-        solution = Solution.of(kernel.radial(r) + kernel.products(X, X), Z, weights, penalty)
-        member = Member(kernel, solution, solution.error(weights))
-        if loop < search.n_loops:
-            metric = _metric(X, weights, [(kernel, kernel.slopes(r), solution.coef)])
-        if loop == 0 and search.n_loops:
-            metric = (metric + strengths) / 2
-        if loop < 2:
-            members.append(member)
-        else:
-            members[1] = members[1].or_better(member)
+    """Members of one kind: with equal weights of the columns, and with the learned metric."""
+    points = _evenly_spaced(X.shape[1], search.n_rows)
+    P = X[:, points]
+    chosen_on = P, Z[:, points], weights[:, points], search
+
+    def scaled(kernel: Kernel, factor: Tensor) -> Kernel:
+        return kernel._replace(length=factor * _median(kernel.distances(P, P)))
+
+    kernel = _unit_kernel(kind, X.new_ones(len(X), X.shape[2]))
+    factor, penalty = _choose(kernel, *chosen_on)
+    kernel = scaled(kernel, factor)
+    members = [Member.fit(kernel, X, Z, weights, penalty)]
+    for loop in range(search.n_loops):
+        metric = cross_fitted_metric(X, Z, weights, kernel, penalty, points)
+        if loop == 0:
+            metric = (metric + strengths(X, Z, weights)) / 2
+        kernel = _unit_kernel(kind, metric)
+        if loop == search.n_loops - 1:
+            factor, penalty = _choose(kernel, *chosen_on)
+        kernel = scaled(kernel, factor)
+    if search.n_loops:
+        members.append(Member.fit(kernel, X, Z, weights, penalty))
     return members
-
-
-def _metric(
-    X: Tensor,
-    weights: Tensor,
-    parts: list[tuple[Kernel, Tensor, Tensor]],
-    linear: Tensor | None = None,
-) -> Tensor:
-    """Columns' weights (B, d) from a predictor's gradients, summed over targets.
-
-    `parts` are its kernels, their slopes and coefficients, `linear` (B, d, T) its linear part.
-    """
-    squares = torch.zeros_like(X[:, 0])
-    n_targets = (parts[0][2] if linear is None else linear).shape[2]
-    for some in gen_batches(n_targets, max(1, GRADIENTS // max(1, X.numel()))):
-        gradients = X.new_zeros(()) if linear is None else linear[:, None, :, some]
-        for kernel, slopes, coef in parts:
-            gradients = gradients + kernel.gradients(X, slopes, coef[..., some])
-        squares += mean_over_rows(gradients.square().sum(-1).expand_as(X), weights)[:, 0]
-    mean = squares.mean(1, keepdim=True)
-    # Where nothing has a slope all columns weigh the same.
-    metric = torch.where(mean > 0, squares / mean, 1)
-    return metric.clamp(min=LEAST_WEIGHT)
-
-
-def _strengths(X: Tensor, Z: Tensor, weights: Tensor) -> Tensor:
-    """Share of the targets' variance that each column explains by itself, (B, d), of mean 1.
-
-    The adjusted correlation ratio over bins of equally many rows. Among many columns of no use
-    the first predictor, for which all columns weigh the same, overlooks some that matter.
-    """
-    n_rows = X.shape[1]
-    columns = X.mT.contiguous()
-    rank = torch.searchsorted(columns.sort(-1).values, columns)  # equal cells share a bin
-    member = F.one_hot(rank * N_BINS // n_rows, N_BINS).to(X)  # (B, d, n, bins)
-    sums = torch.einsum("bn,bnt,bdnk->bdkt", weights, Z, member)
-    counts = torch.einsum("bn,bdnk->bdk", weights, member)[..., None]
-    between = (sums.square() / torch.where(counts > 0, counts, 1)).sum(2)  # (B, d, T)
-    total = (weights[..., None] * Z.square()).sum(1)[:, None]
-    explained = between / torch.where(total > 0, total, 1)
-    adjusted = 1 - (1 - explained) * (n_rows - 1) / max(n_rows - N_BINS, 1)
-    strength = adjusted.clamp(min=0).sum(-1)
-    mean = strength.mean(1, keepdim=True)
-    return torch.where(mean > 0, strength / torch.where(mean > 0, mean, 1), 1)
 
 
 @dataclass(frozen=True)
 class KernelMachine:
     r"""Recursive feature machines on B tables: kernel ridge in a loop that learns its metric.
 
-    For each kernel, starting from equal weights, every loop chooses length and penalty by
-    leave-one-out error, solves, and takes as new weights of the columns the mean squares of the
-    predictor's own gradient, :math:`m_j \propto \frac1n \sum_p (\partial_j f(x_p))^2`, the
-    diagonal of the average gradient outer product [1]_; the first time averaged with the share of
-    the targets' variance that each column explains by itself. The prediction is a mixture of each
-    kernel's first loop, its best later loop, ridge regression and the mean, with the shares that
-    the leave-one-out error is least with (`stacking_shares`): a choice of the best alone overfits.
+    For each kernel, starting from equal weights of the columns, every loop solves and takes as new
+    weights how steeply the predictor rises along each, the diagonal of the average gradient outer
+    product [1]_, which makes up the next loop's kernel. It is cross-fitted,
+    :math:`m_j \propto \sum_p \partial_j f(x_p) \, \partial_j g(x_p)` with f fitted to every other
+    row and g to the rows between: noise that one learned by heart is none of the other's, so that
+    columns of no use go and leave-one-out errors stay honest, also where columns are as many as
+    rows. The first time it is averaged with the share of the targets' variance that each column
+    explains by itself. Length and penalty are chosen by leave-one-out error, before the first loop
+    and after the last. The prediction is a mixture of each kernel before and after the loops, ridge
+    regression and the mean, with the shares that the leave-one-out error is least with
+    (`stacking_shares`): a choice of the best alone overfits.
 
     Attributes
     ----------
@@ -243,7 +229,9 @@ class KernelMachine:
         Parameters
         ----------
         X : Tensor of shape (B, n, d)
-            Columns of comparable scale, in float64, no missing cells; at least two rows.
+            Columns of comparable scale, in float64, no missing cells; at least two rows. Evenly
+            spaced rows choose and every other one learns the metric, so that rows sorted by their
+            content lead to results that do not depend on their order.
         Y : Tensor of shape (B, n, T)
         weights : Tensor of shape (B, n), default=None
             How often each row counts: a row is left out with all its copies. None: once.
@@ -286,26 +274,28 @@ class KernelMachine:
 
     def predict(self, Q: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each."""
-        return self.mean(Q), self._std(Q)
+        K = self.kernel(Q, self.X)
+        return self.mean(Q, K), self._std(Q, K)
 
-    def mean(self, Q: Tensor) -> Tensor:
-        """Predictions of queries (B, q, d) alone, (B, q, T)."""
+    def mean(self, Q: Tensor, K: Tensor | None = None) -> Tensor:
+        """Predictions of queries (B, q, d) alone, (B, q, T); K (B, q, n) is `kernel` of them."""
         Z = self.intercept + Q @ self.linear
         for kernel, coef in self.parts:
-            Z = Z + kernel(Q, self.X) @ coef
+            known = K is not None and kernel is self.kernel
+            Z = Z + (K if known else kernel(Q, self.X)) @ coef
         return self.scale.restored(Z)
 
     def metric(self) -> Tensor:
-        """Metric that another loop would use, that of the mixture's own gradients, (B, d)."""
-        parts = [
-            (kernel, kernel.slopes(kernel.distances(self.X, self.X)), coef)
-            for kernel, coef in self.parts
-        ]
-        return _metric(self.X, self.weights, parts, self.linear)
+        """Mean squares of the mixture's own gradients at up to `N_ROWS` rows, (B, d), of mean 1."""
+        points = _evenly_spaced(self.X.shape[1], N_ROWS)
+        gradients = self.linear[:, None].expand(-1, len(points), -1, -1)
+        for kernel, coef in self.parts:
+            gradients = gradients + kernel.gradients(self.X[:, points], self.X, coef)
+        return metric_of(gradients, gradients, self.weights[:, points])
 
-    def _std(self, Q: Tensor) -> Tensor:
-        solution, K = self.solution, self.kernel(Q, self.X)
-        known = ((K @ solution.inverse) * K).sum(-1) + 2 * (K @ solution.share)[..., 0]
+    def _std(self, Q: Tensor, K: Tensor) -> Tensor:
+        solution = self.solution
+        known = (K @ solution.inverse).mul_(K).sum(-1) + 2 * (K @ solution.share)[..., 0]
         variance = self.kernel.variances(Q) + (solution.penalty + 1 / solution.total)[:, None]
         least = solution.penalty[:, None]  # rounding must not make it less
         return self.noise * torch.maximum(variance - known, least).sqrt()[..., None]

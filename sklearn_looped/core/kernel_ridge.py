@@ -17,6 +17,21 @@ def mean_over_rows(values: Tensor, weights: Tensor) -> Tensor:
     return share[:, None] @ values
 
 
+def _penalised(K: Tensor, weights: Tensor, penalty: Tensor) -> Tensor:
+    """Cholesky factor of ``K + penalty / weights``."""
+    A = K.clone()
+    A.diagonal(dim1=1, dim2=2).add_((penalty[:, None] / weights).clamp(min=LEAST_PENALTY))
+    return torch.linalg.cholesky(A)
+
+
+def coefficients(K: Tensor, Y: Tensor, weights: Tensor, penalty: Tensor) -> Tensor:
+    """Coefficients alone, (B, n, T), of the `Solution` for the same arguments, in less time."""
+    sides = torch.cat([torch.ones_like(Y[..., :1]), Y], -1)
+    solved = torch.cholesky_solve(sides, _penalised(K, weights, penalty))
+    u, solved = solved[..., :1], solved[..., 1:]
+    return solved - u * (u.mT @ Y / u.sum(1, keepdim=True))
+
+
 class Solution(NamedTuple):
     r"""Kernel ridge with an intercept, solved for B tables.
 
@@ -54,12 +69,13 @@ class Solution(NamedTuple):
     @classmethod
     def of(cls, K: Tensor, Y: Tensor, weights: Tensor, penalty: Tensor) -> "Solution":
         """Solve for targets (B, n, T), weights (B, n) and penalties (B,)."""
-        added = (penalty[:, None] / weights).clamp(min=LEAST_PENALTY)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(K + torch.diag_embed(added)))
+        inverse = torch.cholesky_inverse(_penalised(K, weights, penalty))
+        diagonal = inverse.diagonal(dim1=1, dim2=2).clone()[..., None]
         u = inverse.sum(-1, keepdim=True)
         total = u.sum(1, keepdim=True)
-        C = inverse - u @ u.mT / total
-        precision = _positive(C, inverse)
+        C = inverse.baddbmm_(u / total, u.mT, alpha=-1)
+        rounding = torch.finfo(C.dtype).eps * diagonal
+        precision = torch.maximum(C.diagonal(dim1=1, dim2=2)[..., None], rounding)
         coef, share = C @ Y, u / total
         intercept, residual = share.mT @ Y, coef / precision
         return cls(penalty, C, precision, share, total[:, 0, 0], coef, intercept, residual)
@@ -67,12 +83,6 @@ class Solution(NamedTuple):
     def error(self, weights: Tensor) -> Tensor:
         """Mean square of the leave-one-out residuals over rows and targets, (B,)."""
         return mean_over_rows(self.residual.square(), weights)[:, 0].mean(-1)
-
-
-def _positive(C: Tensor, inverse: Tensor) -> Tensor:
-    """Diagonal of C, (B, n, 1), at least the rounding error of the inverse it was taken from."""
-    diagonal, least = (part.diagonal(dim1=1, dim2=2)[..., None] for part in (C, inverse))
-    return torch.maximum(diagonal, torch.finfo(C.dtype).eps * least)
 
 
 def errors_by_penalty(K: Tensor, Y: Tensor, weights: Tensor, penalties: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ LINEAR = 0.1  # share of the linear kernel: lets a smooth function rise beyond t
 TOUCHING = 1e-6  # distance over the length below which two rows count as one point
 
 
+# In place after the first step: fresh memory for n^2 numbers costs more than the arithmetic.
 def _laplace(r: Tensor) -> Tensor:
-    return torch.exp(-r)
+    return r.neg().exp_()
 
 
 def _laplace_slope(r: Tensor) -> Tensor:
@@ -34,7 +35,7 @@ def _matern_slope(r: Tensor) -> Tensor:
 
 
 def _gauss(r: Tensor) -> Tensor:
-    return torch.exp(-r.square() / 2)
+    return r.square().mul_(-0.5).exp_()
 
 
 Radial = Callable[[Tensor], Tensor]
@@ -84,19 +85,19 @@ class Kernel(NamedTuple):
 
     def distances(self, X: Tensor, Z: Tensor) -> Tensor:
         """Distances over the length, (B, n, d) x (B, q, d) -> (B, n, q)."""
-        scale = self.metric.sqrt()[:, None]
-        X, Z, sums = X * scale, Z * scale, self.kind == MANHATTAN
+        scale, origin = self.metric.sqrt()[:, None], Z[:, :1]  # constant columns become exact zeros
+        X, Z, sums = (X - origin) * scale, (Z - origin) * scale, self.kind == MANHATTAN
         if sums.all():
             D = torch.cdist(X, Z, p=1)
         else:
             D = torch.cdist(X, Z)
             if sums.any():
                 D[sums] = torch.cdist(X[sums], Z[sums], p=1)
-        return D / self.length[:, None, None]
+        return D.div_(self.length[:, None, None])
 
-    def products(self, X: Tensor, Z: Tensor) -> Tensor:
-        """Linear part, (B, n, d) x (B, q, d) -> (B, n, q)."""
-        return _share(X) * (X * self.metric[:, None]) @ Z.mT
+    def add_products(self, K: Tensor, X: Tensor, Z: Tensor) -> Tensor:
+        """Add to K (B, n, q) the linear part, (B, n, d) x (B, q, d), in place."""
+        return K.baddbmm_(X * self.metric[:, None], Z.mT, alpha=_share(X))
 
     def radial(self, r: Tensor) -> Tensor:
         """phi(r), (B, n, q)."""
@@ -104,7 +105,7 @@ class Kernel(NamedTuple):
 
     def __call__(self, X: Tensor, Z: Tensor) -> Tensor:
         """Kernel values, (B, n, d) x (B, q, d) -> (B, n, q)."""
-        return self.radial(self.distances(X, Z)) + self.products(X, Z)
+        return self.add_products(self.radial(self.distances(X, Z)), X, Z)
 
     def variances(self, X: Tensor) -> Tensor:
         """Kernel values k(x, x), (B, n, d) -> (B, n)."""
@@ -113,22 +114,23 @@ class Kernel(NamedTuple):
     def slopes(self, r: Tensor) -> Tensor:
         """-phi'(r) / (L^2 r), (B, n, q); of the Manhattan distance -phi'(r) / L."""
         power = torch.where(self.kind == MANHATTAN, 1, 2)
-        return _by_kind(self.kind, r, SLOPES) / self.length.pow(power)[:, None, None]
+        return _by_kind(self.kind, r, SLOPES).div_(self.length.pow(power)[:, None, None])
 
-    def gradients(self, X: Tensor, slopes: Tensor, coef: Tensor) -> Tensor:
-        """Gradients of sum_i coef_i k(x_i, .) at the rows X themselves, (B, n, d, T).
+    def gradients(self, P: Tensor, X: Tensor, coef: Tensor) -> Tensor:
+        """Gradients at P (B, p, d) of sum_i coef_i k(x_i, .), coef (B, n, T): (B, p, d, T).
 
-        `slopes` (B, n, n) are those of the rows' distances, `coef` is (B, n, T). Two products,
-        -M (x_p sum_i S_pi coef_i - sum_i S_pi coef_i x_i), or for the Manhattan distance one a
-        column, -sqrt(m_j) sum_i S_pi coef_i sign(x_pj - x_ij). All tables are of one kind.
+        Products -M (x_p sum_i S_pi coef_i - sum_i S_pi coef_i x_i), or for the Manhattan distance
+        one a column, -sqrt(m_j) sum_i S_pi coef_i sign(x_pj - x_ij). All tables are of one kind.
         """
-        metric = self.metric[:, None, :, None]
-        linear = _share(X) * metric * (X.mT @ coef)[:, None]
-        if self.kind[0] == MANHATTAN:
-            radial = X.new_empty(*X.shape, coef.shape[-1])
-            for j, x in enumerate(X.unbind(2)):  # column by column: n^2 numbers at a time
-                radial[:, :, j] = (slopes * (x[:, None] - x[..., None]).sign()) @ coef
-            return metric.sqrt() * radial + linear
-        drawn = (X[..., None] * coef[:, :, None]).flatten(2)
-        radial = (slopes @ drawn).view(*X.shape, -1) - X[..., None] * (slopes @ coef)[:, :, None]
-        return metric * radial + linear
+        slopes = self.slopes(self.distances(P, X))
+        linear = _share(X) * self.metric[:, None, :, None] * (X.mT @ coef)[:, None]
+        if self.kind[0] != MANHATTAN:
+            targets = coef.split(1, 2)
+            drawn = torch.stack([slopes @ (each * X) for each in targets], -1)
+            radial = drawn - P[..., None] * (slopes @ coef)[:, :, None]
+            return self.metric[:, None, :, None] * radial + linear
+        radial, sides = X.new_empty(*P.shape, coef.shape[2]), torch.empty_like(slopes)
+        for j in range(X.shape[2]):  # column by column: p n numbers at a time, in one place
+            torch.sub(X[:, None, :, j], P[:, :, None, j], out=sides)
+            radial[:, :, j] = sides.sign_().mul_(slopes) @ coef
+        return self.metric.sqrt()[:, None, :, None] * radial + linear

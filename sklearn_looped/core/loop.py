@@ -10,7 +10,16 @@ Block = Callable[[Tensor], Tensor]
 
 
 def add_prompt(state: Tensor, prompt: Tensor) -> Tensor:
-    """Input injection of Yang et al. 2024: the prompt is added to the state before every pass."""
+    """Input injection of Yang et al. 2024: the prompt is added to the state before every pass.
+
+    Parameters
+    ----------
+    state, prompt : Tensor of shape (..., n_tokens, width)
+
+    Returns
+    -------
+    Tensor of shape (..., n_tokens, width)
+    """
     return state + prompt
 
 
@@ -36,7 +45,7 @@ def run_loop(
     Parameters
     ----------
     block : callable
-        Maps a state to the next one, of the same shape. It is never told the loop's number.
+        Maps a state to the next one, of the same shape. It does not receive the loop's number.
     prompt : Tensor
         The input tokens, of any shape that `block` takes.
     n_loops : int

@@ -1,4 +1,4 @@
-"""How much memory there is, asked before an attempt that would need much of it."""
+"""The memory limit of this process, checked before work that needs much memory."""
 
 import os
 from contextlib import suppress
@@ -6,9 +6,13 @@ from pathlib import Path
 
 
 def memory_limit() -> int | None:
-    """Bytes that this process may have at most: of the machine, its container, or ``ulimit -v``.
+    """Return the most bytes that this process can have, or None if the system does not say.
 
-    None where the system does not tell, as on Windows.
+    It is the smallest limit of the machine, its container and ``ulimit -v``. Windows reports none.
+
+    Returns
+    -------
+    limit : int or None
 
     Examples
     --------
@@ -32,16 +36,16 @@ def memory_limit() -> int | None:
 
 
 def check_memory(n_bytes: float, what: str, advice: str) -> None:
-    """Refuse an attempt that needs more memory than there is, before it is made.
+    """Raise before work that would need more memory than this process can have.
 
     Parameters
     ----------
     n_bytes : float
-        What it needs, roughly.
+        Approximate number of bytes needed.
     what : str
-        What needs it, the start of the message.
+        What needs them: the start of the message.
     advice : str
-        What to do, its end.
+        What to do about it: the end of the message.
 
     Raises
     ------
@@ -60,5 +64,5 @@ def check_memory(n_bytes: float, what: str, advice: str) -> None:
     if limit is not None and n_bytes > limit:
         raise MemoryError(
             f"{what} needs about {n_bytes / 1e9:,.1f} GB of memory, more than the "
-            f"{limit / 1e9:,.1f} GB that there are. {advice}"
+            f"{limit / 1e9:,.1f} GB available. {advice}"
         )

@@ -1,4 +1,4 @@
-"""What a caller has set up in torch does not reach into a prediction."""
+"""Predictions do not depend on the modes that a caller has set in torch."""
 
 import inspect
 from collections.abc import Callable, Generator, Iterator
@@ -9,17 +9,18 @@ from typing import Any, TypeVar, cast
 import torch
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-AUTOCAST = ("cpu", "cuda")  # devices whose matrix products a caller may have put in low precision
+AUTOCAST = ("cpu", "cuda")  # devices for which a caller may have enabled autocast
 
 
 @contextmanager
 def own_modes() -> Iterator[None]:
-    """Compute as if torch were as it is after import, in this thread: no gradients, no autocast.
+    """Compute with the modes that torch has after import, in this thread and without gradients.
 
-    Autocast would round matrix products to bfloat16, a default device put new arrays elsewhere,
-    inference mode leave tensors that later work cannot change. Code inside names its dtypes, as
-    the default dtype belongs to the whole process and is left alone; so is
-    ``torch.set_float32_matmul_precision``, by which a user trades digits for speed on purpose.
+    Autocast would round matrix products to bfloat16, a default device would put new tensors
+    elsewhere, and tensors made in inference mode could not be changed later. The default dtype
+    belongs to the whole process and is not changed, so code inside this context states its dtypes.
+    ``torch.set_float32_matmul_precision`` is not changed either: with it a user trades precision
+    for speed on purpose.
 
     Examples
     --------
@@ -41,7 +42,7 @@ def own_modes() -> Iterator[None]:
 
 
 def disturbed() -> bool:
-    """Whether a caller has set up something that `own_modes` keeps out, gradients apart."""
+    """Whether a caller has set a mode that `own_modes` resets, other than gradients."""
     return (
         torch.is_inference_mode_enabled()
         or any(map(torch.is_autocast_enabled, AUTOCAST))
@@ -50,9 +51,9 @@ def disturbed() -> bool:
 
 
 def in_own_modes(function: Function) -> Function:
-    """Decorate a function, or a generator function, to run in `own_modes`.
+    """Decorate a function or a generator function to run in `own_modes`.
 
-    A generator is in them while it computes, and not while its caller looks at what it yields.
+    A generator runs in these modes only while it computes, not while its caller uses its values.
     """
     if not inspect.isgeneratorfunction(function):
 

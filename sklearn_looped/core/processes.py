@@ -1,4 +1,4 @@
-"""Processes that work together, as ``torchrun`` or ``accelerate launch`` starts them."""
+"""Cooperating processes, as ``torchrun`` or ``accelerate launch`` starts them."""
 
 import atexit
 import os
@@ -13,14 +13,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes that work together, and which of them this is.
+    """The number of cooperating processes and the rank of this one.
 
     Parameters
     ----------
     rank : int, default=0
-        This process; the first, 0, is the one that writes and prints.
+        Rank of this process. Process 0 writes and prints.
     count : int, default=1
-        All of them. One alone has no one to talk to, and every method is free.
+        Number of processes. With one process no method communicates.
 
     Examples
     --------
@@ -35,11 +35,15 @@ class Processes:
 
     @classmethod
     def joined(cls) -> "Processes":
-        """Join those that a launcher started with this one.
+        """Join the processes that a launcher started together with this one.
 
-        The group is torch.distributed's: the one that there is (``accelerate.PartialState()`` makes
-        one too), else a new one over gloo on CPUs and NCCL on CUDA devices, one device a process.
-        Without a launcher: this process alone.
+        The group is the existing one of torch.distributed (``accelerate.PartialState()`` makes one
+        too), or else a new one, with gloo on CPUs and NCCL on CUDA devices, one device per process.
+        Without a launcher the group is this process alone.
+
+        Returns
+        -------
+        Processes
 
         Examples
         --------
@@ -59,7 +63,7 @@ class Processes:
         return cls(dist.get_rank(), dist.get_world_size())
 
     def share(self, tensor: Tensor) -> Tensor:
-        """Return this process's part of the first dimension; parts differ by one at most."""
+        """Return this process's part of the first dimension; sizes differ by at most one."""
         return tensor.tensor_split(self.count)[self.rank]
 
     def average(self, tensors: Sequence[Tensor], weight: float) -> None:
@@ -68,9 +72,9 @@ class Processes:
         Parameters
         ----------
         tensors : sequence of Tensor
-            On one device; of the same shapes in every process. Changed in place.
+            On one device and of the same shapes in every process. They are changed in place.
         weight : float
-            Of this process; the weights of all add up to 1 for a mean.
+            Weight of this process. For a mean, the weights of all processes add up to 1.
         """
         if self.count == 1:
             return
@@ -81,7 +85,7 @@ class Processes:
             tensor.copy_(part.view_as(tensor))
 
     def gather(self, value: Any) -> list[Any]:
-        """Return what each process gives, to all; none goes on before the last has come."""
+        """Return the values of all processes to each of them; the call waits for the last one."""
         values = [value] * self.count
         if self.count > 1:
             dist.all_gather_object(values, value)

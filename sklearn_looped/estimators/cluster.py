@@ -13,9 +13,10 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
-from sklearn_looped.programmed.algorithms.linalg import Array, exponents
+from sklearn_looped.programmed.algorithms.linalg import exponents
 from sklearn_looped.programmed.algorithms.lloyd import LloydStep, lloyd, middle, nearest
 
 

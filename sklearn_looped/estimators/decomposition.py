@@ -20,10 +20,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.linalg import (
-    Array,
     affine,
     eigh_power,
     exponents,
@@ -209,6 +209,11 @@ class ProgrammedPCA(
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
+
+        Raises
+        ------
+        ValueError
+            If X has another number of columns than there are components.
         """
         check_is_fitted(self)
         scores = check_array(X, dtype=np.float64)

@@ -7,14 +7,15 @@ DOCUMENTATION = "SKLEARN_LOOPED_DOCS"
 
 
 class DocumentationLink:
-    """Mixin of every public estimator: the question mark of its HTML representation has a link.
+    """Mixin that links the HTML representation of an estimator to its page of the documentation.
 
-    It leads to ``generated/sklearn_looped.NAME.html`` of the built documentation, where the
-    environment variable ``SKLEARN_LOOPED_DOCS``, read whenever an estimator is shown, says that
-    this lies: the URL of a site, or an address relative to the page that shows the estimator. The
-    project has no public site yet, so without the variable there is no link.
+    The question mark of the representation links to ``generated/sklearn_looped.NAME.html`` of the
+    built documentation. The environment variable ``SKLEARN_LOOPED_DOCS``, which is read whenever an
+    estimator is shown, says where the documentation is: the URL of a site, or an address relative
+    to the page that shows the estimator. The project has no public site yet, so there is no link
+    without the variable.
 
-    Stands before `BaseEstimator` in the bases, whose link to scikit-learn's site it replaces.
+    The mixin comes before `BaseEstimator` in the bases and replaces its link to scikit-learn.
 
     Examples
     --------
@@ -30,13 +31,13 @@ class DocumentationLink:
 
     @property
     def _doc_link_module(self) -> str:
-        # scikit-learn leaves the link out where this is not the class's own package.
+        # scikit-learn adds no link if this is not the class's own package.
         return "sklearn_looped" if os.environ.get(DOCUMENTATION) else ""
 
     @property
     def _doc_link_template(self) -> Any:
         base = os.environ.get(DOCUMENTATION, "").rstrip("/")
-        # The name is filled in by scikit-learn, with str.format.
+        # scikit-learn fills in the name with str.format.
         return base.replace("{", "{{").replace("}", "}}") + (
             "/generated/sklearn_looped.{estimator_name}.html"
         )

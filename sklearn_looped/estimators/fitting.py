@@ -1,4 +1,4 @@
-"""`fit` as a whole or not at all: results are set in one assignment at its end."""
+"""A `fit` that succeeds as a whole or changes nothing: results are assigned once, at its end."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,9 +8,9 @@ Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 
 def unfitted_copy(estimator: Any) -> Any:
-    """Return the estimator as it is, its parameters shared, without what an earlier `fit` found.
+    """Return a copy of the estimator that shares its parameters and has no fitted attributes.
 
-    What `fit` found are the attributes that end in "_", as for
+    Fitted attributes are those whose names end in "_", as for
     `sklearn.utils.validation.check_is_fitted`.
     """
     fresh = object.__new__(type(estimator))
@@ -21,19 +21,28 @@ def unfitted_copy(estimator: Any) -> Any:
 
 
 def take_over(estimator: Any, fitted: Any) -> None:
-    """Give the estimator, in one assignment, all that its fitted copy holds."""
+    """Give the estimator all attributes of its fitted copy, in one assignment."""
     estimator.__dict__ = vars(fitted)
 
 
 def whole_or_not_at_all(fit: Fit) -> Fit:
-    """Decorate a `fit` so that one that is interrupted or refused leaves the last one's results.
+    """Decorate a `fit` so that a call that raises leaves the results of the previous call in place.
 
-    It runs on an `unfitted_copy`, which may be half done at any moment, and whose results the
-    estimator takes over at the end. So a second `fit` that is stopped from the keyboard, runs out
-    of memory or meets bad data never leaves a mix of two models, another thread's `predict` never
-    meets one, and attributes that only an earlier `fit` set do not stay.
+    The decorated function runs on an `unfitted_copy` of the estimator, and the estimator takes over
+    the results at the end. A second `fit` that is interrupted, runs out of memory or raises because
+    of bad data therefore never leaves a mixture of two models, and the `predict` of another thread
+    never sees one. Attributes that only an earlier `fit` set are removed.
 
-    It stands below scikit-learn's ``_fit_context``, which checks the parameters first.
+    The decorator belongs below scikit-learn's ``_fit_context``, which checks the parameters first.
+
+    Parameters
+    ----------
+    fit : callable
+        The `fit` of an estimator.
+
+    Returns
+    -------
+    decorated : callable
 
     Examples
     --------

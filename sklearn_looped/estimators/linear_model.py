@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -11,10 +11,10 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.linalg import (
-    Array,
     affine,
     exponents,
     moments,
@@ -31,9 +31,15 @@ class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_loops": [Interval(Integral, 1, None, closed="left")],
     }
+    _one_column_is_flat: ClassVar[bool] = False  # coefficients of one column of targets
     fit_intercept: bool
     tol: float
     max_loops: int
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
 
     @property
     def _penalty(self) -> float:
@@ -48,7 +54,7 @@ class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
 
         Returns
@@ -69,24 +75,32 @@ class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
         ConvergenceWarning
             If the certificate does not promise `tol`.
         """
-        samples, targets = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        samples, targets = validate_data(
+            self, X, y, dtype=np.float64, y_numeric=True, multi_output=True
+        )
         table = np.column_stack([samples, targets])
         d = samples.shape[1]
         unit = exponents(table, 0)  # of each column; a penalty counts in squares of these
         if self._penalty:
             unit[:d] = np.maximum(unit[:d], np.frexp(np.sqrt(self._penalty))[1])
-        penalty = np.append(np.ldexp(self._penalty, -2 * unit[:d]), 0.0)
+        penalty = np.zeros(table.shape[1])
+        penalty[:d] = np.ldexp(self._penalty, -2 * unit[:d])
         table = np.ldexp(table, -unit)
         mean, _, gram = moments(table, centre=self.fit_intercept, penalty=penalty)
         if self._penalty == 0:
             self._check_rank(table[:, :d], gram)
-        result = solve(gram[:d, :d], gram[:d, d], tol=self.tol, max_loops=self.max_loops)
-        scale = unit[d] - unit[:d]
-        self.coef_, bound = scale_back(result.value, result.certificate.error_bound, scale)
+        result = solve(gram[:d, :d], gram[:d, d:], tol=self.tol, max_loops=self.max_loops)
+        scale = unit[d:] - unit[:d, None]
+        coef, bound = scale_back(result.value, result.certificate.error_bound, scale)
         self.n_loops_ = result.n_loops + 1
         self.certificate_ = replace(result.certificate, error_bound=bound)
-        at_zero = affine(np.zeros((1, d)), result.value[:, None], mean[:d], mean[d:])
-        self.intercept_ = float(np.ldexp(at_zero[0, 0], unit[d])) if self.fit_intercept else 0.0
+        at_zero = affine(np.zeros((1, d)), result.value, mean[:d], mean[d:])
+        intercept = np.ldexp(at_zero[0], unit[d:])
+        flat = targets.ndim == 1 or (self._one_column_is_flat and targets.shape[1] == 1)
+        self.coef_ = coef[:, 0] if flat else coef.T
+        self.intercept_ = float(intercept[0]) if targets.ndim == 1 else intercept
+        if not self.fit_intercept:
+            self.intercept_ = 0.0
         return self
 
     def _check_rank(self, X: Array, gram: Array) -> None:
@@ -115,13 +129,15 @@ class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
 
         Returns
         -------
-        y : ndarray of shape (n_queries,)
+        y : ndarray of shape (n_queries,) or (n_queries, n_targets)
             Predicted targets.
         """
         check_is_fitted(self)
         queries: Array = validate_data(self, X, dtype=np.float64, reset=False)
-        origin, offset = np.zeros(queries.shape[1]), np.array([self.intercept_])
-        return affine(queries, self.coef_[:, None], origin, offset)[:, 0]
+        coef = np.atleast_2d(self.coef_)
+        offset = np.broadcast_to(self.intercept_, len(coef))
+        found = affine(queries, coef.T, np.zeros(queries.shape[1]), offset)
+        return found[:, 0] if self.coef_.ndim == 1 else found
 
 
 class ProgrammedLinearRegression(_LeastSquares):
@@ -153,9 +169,9 @@ class ProgrammedLinearRegression(_LeastSquares):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_features,)
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
         Coefficients.
-    intercept_ : float
+    intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
     n_loops_ : int
         Loops run.
@@ -210,9 +226,9 @@ class ProgrammedRidge(_LeastSquares):
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_features,)
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
         Coefficients.
-    intercept_ : float
+    intercept_ : float or ndarray of shape (n_targets,)
         Intercept.
     n_loops_ : int
         Loops run.
@@ -237,6 +253,7 @@ class ProgrammedRidge(_LeastSquares):
         **_LeastSquares._parameter_constraints,
         "alpha": [Interval(Real, 0, None, closed="left")],
     }
+    _one_column_is_flat = True  # as in Ridge
 
     def __init__(
         self,

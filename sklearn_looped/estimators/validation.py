@@ -1,4 +1,4 @@
-"""Validation of a user's table: an array of numbers, or a DataFrame yet to be read by column."""
+"""Validation of a user's table: an array of numbers, or a DataFrame that is read by column."""
 
 from typing import Any
 
@@ -20,31 +20,32 @@ from sklearn_looped.learned.inference.columns import is_temporal, to_table
 
 Array = NDArray[np.float64]
 
-LARGEST_SUM = 1e307  # of targets; with room to the largest float64, 1.8e308
-LARGEST_WEIGHT = 1e12  # of a row; beyond, and below its inverse, float32 loses the other rows
+LARGEST_SUM = 1e307  # of targets, somewhat below the largest float64, 1.8e308
+LARGEST_WEIGHT = 1e12  # of a row; beyond it, or below its inverse, float32 loses the other rows
 
 
 def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
-    """Check X, set or check the estimator's number and names of features.
+    """Check X, and set or check the number and names of the estimator's features.
 
     Parameters
     ----------
     estimator : estimator
     X : array-like, sparse, or DataFrame of shape (n_samples, n_features)
-        What `sklearn_looped.learned.inference.columns.to_table` takes. NaN is allowed, infinite
-        values are not.
+        Anything that `sklearn_looped.learned.inference.columns.to_table` accepts. NaN is allowed,
+        infinite values are not.
     reset : bool
         True in `fit`, False in `predict`.
 
     Returns
     -------
-    DataFrame, whose columns are yet to be read, or ndarray of float64
+    X : DataFrame or ndarray of float64
+        The columns of a DataFrame are read later, each by its kind.
 
     Raises
     ------
     ValueError
-        If X is complex, not two-dimensional, empty, infinite, sparse and too large to be dense,
-        or has other columns than in `fit`.
+        If X is complex, not two-dimensional or empty, has infinite values, is sparse and too large
+        to be made dense, or has other columns than in `fit`.
     """
     X = to_table(X)
     _refuse_complex(X, "X")
@@ -54,7 +55,7 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         )
     if not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()][0]
-        raise ValueError(f"Got several columns named {twice!r}; give every column its own name.")
+        raise ValueError(f"Got several columns named {twice!r}; give each column its own name.")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if X.empty:
         raise ValueError(f"Found array with shape {X.shape}, but at least one row and column "
@@ -69,18 +70,22 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
 def validate_training(
     estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None
 ) -> tuple[Any, Array, Array | None]:
-    """Check X, numeric y of one or two dimensions and the weights of `fit`.
+    """Check X, numeric y of one or two dimensions, and the sample weights of `fit`.
 
     Returns
     -------
-    X, as `validate_table` returns it; y; weights, or None if none were given
+    X : DataFrame or ndarray of float64
+        As `validate_table` returns it.
+    y : ndarray of float64
+    weights : ndarray of float64 or None
+        None if no weights were given.
 
     Raises
     ------
     ValueError
-        As `validate_table`; or if y is missing, of more dimensions, not numeric, not finite, of
-        another length than X, of one row, or so large that its sum overflows; or if weights are
-        negative, beyond 1e-12 to 1e12, or too few positive.
+        As in `validate_table`; or if y is missing, not numeric or not finite, has more than two
+        dimensions, another length than X or a single row, or is so large that its sum overflows;
+        or if weights are negative, outside 1e-12 to 1e12, or fewer than two of them are positive.
     """
     X, y = _validate_rows(estimator, X, y)
     shape = np.asarray(y).shape
@@ -88,7 +93,7 @@ def validate_training(
     y = np.asarray(y) if several else column_or_1d(y, warn=True)
     try:
         if y.dtype.kind in "SU":
-            raise TypeError(f"it holds text such as {str(y.flat[0])!r}")
+            raise TypeError(f"it contains text such as {str(y.flat[0])!r}")
         y = y.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
@@ -108,7 +113,7 @@ def validate_training(
 def validate_labels(
     estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
 ) -> tuple[Any, NDArray[Any], Array | None]:
-    """Check X, labels y and the weights of `fit`, as `validate_training` does for numbers.
+    """Check X, labels y and sample weights of `fit`, as `validate_training` does for numbers.
 
     Weights are multiplied by those of the classes, as `compute_sample_weight` takes them.
     """
@@ -117,7 +122,7 @@ def validate_labels(
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
     elif pd.isna(y).any():
-        raise ValueError("Input y contains NaN: labels are missing. Leave those rows out.")
+        raise ValueError("Input y contains NaN: labels are missing. Remove those rows.")
     weights = _validate_weights(X, y, sample_weight)
     if class_weight is None:
         return X, y, weights
@@ -137,10 +142,10 @@ def _validate_rows(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | None:
-    """Check lengths and weights; at least two rows must count.
+    """Check lengths and weights; at least two rows must have a positive weight.
 
-    Weights below one on average cannot be counts: they are relative, and divided by their mean, so
-    that normalised ones, such as AdaBoost's, count as many rows as there are.
+    Weights below one on average cannot be counts of rows. They are taken as relative and divided by
+    their mean, so that normalised weights, such as AdaBoost's, add up to the number of rows.
     """
     check_consistent_length(X, y)
     weights = None
@@ -152,13 +157,14 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
         if ((positive < 1 / LARGEST_WEIGHT) | (positive > LARGEST_WEIGHT)).any():
             raise ValueError(
                 f"Got sample_weight from {positive.min():g} to {positive.max():g}, but expected "
-                f"how often each row counts: 0, or {1 / LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}."
+                f"the number of times that each row counts: 0, or {1 / LARGEST_WEIGHT:g} to "
+                f"{LARGEST_WEIGHT:g}."
             )
     n_rows = len(y) if weights is None else int(np.count_nonzero(weights))
     if n_rows < 2:
         raise ValueError(
             f"Found array with n_samples={n_rows} (1 sample), but a minimum of 2 is required: "
-            "a prediction needs rows to compare."
+            "a prediction compares rows."
         )
     return weights
 
@@ -167,7 +173,7 @@ def _refuse_complex(values: Any, name: str) -> None:
     types = values.dtypes if isinstance(values, pd.DataFrame) else [np.asarray(values).dtype]
     if any(getattr(dtype, "kind", "") == "c" for dtype in types):
         raise ValueError(
-            f"Complex data not supported: {name} is complex, but expected real numbers. Give its "
+            f"Complex data not supported: {name} is complex, but expected real numbers. Pass the "
             "real and imaginary parts as columns."
         )
 
@@ -187,12 +193,12 @@ def check_levels(quantiles: Any) -> Array:
 
 
 def check_bounds(bounds: Any, Y: Array) -> tuple[float, float]:
-    """Return what a target can be, infinite for None; refuse what targets of `fit` contradict.
+    """Return the lowest and highest value that a target can have; None becomes infinite.
 
     Raises
     ------
     ValueError
-        If `bounds` is no rising pair, or a target lies outside.
+        If `bounds` is not an increasing pair, or a target of `fit` lies outside of it.
     """
     try:
         low, high = (None, None) if bounds is None else bounds
@@ -201,9 +207,11 @@ def check_bounds(bounds: Any, Y: Array) -> tuple[float, float]:
     except (TypeError, ValueError):
         low, high = np.nan, np.nan
     if not low < high:
-        raise ValueError(f"Got bounds={bounds!r}, but expected a rising pair such as (0, None).")
+        raise ValueError(
+            f"Got bounds={bounds!r}, but expected an increasing pair, such as (0, None)."
+        )
     if Y.min() < low or Y.max() > high:
         raise ValueError(
-            f"Got bounds={bounds!r}, but the targets of fit go from {Y.min():g} to {Y.max():g}."
+            f"Got bounds={bounds!r}, but the targets of fit range from {Y.min():g} to {Y.max():g}."
         )
     return low, high

@@ -1,4 +1,4 @@
-"""Displays in scikit-learn's style; matplotlib is needed only where one is drawn."""
+"""Displays in scikit-learn's style; matplotlib is needed only for drawing."""
 
 import lazy_loader
 

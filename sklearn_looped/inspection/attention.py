@@ -28,28 +28,28 @@ class AttentionDisplay:
     weights : array-like of shape (n_loops, n_queries, n_support)
         Attention weights; over the support they sum to one.
     support_rows : array-like of shape (n_support,)
-        Numbers of the support rows in the table given to `fit`.
+        Indices of the support rows in the table that was passed to `fit`.
     support_target : array-like of shape (n_support,)
-        Their targets, or labels.
+        Targets or labels of the support rows.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
     image_ : matplotlib AxesImage
-        One row a loop, one column a support row drawn.
+        One row per loop, and one column per support row that is drawn.
     colorbar_ : matplotlib Colorbar
     drawn_ : ndarray of shape (n_drawn,)
-        Places in `support_rows` of what is drawn, from left to right.
+        Positions in `support_rows` of the rows that are drawn, from left to right.
 
     Raises
     ------
     ValueError
-        If shapes do not fit.
+        If the shapes are inconsistent.
 
     Notes
     -----
-    Attention is one part of what a block computes: a support row of large weight is one that the
-    query reads from, which need not be one that its prediction depends on [1]_.
+    Attention is one part of what a block computes. The query reads from a support row of large
+    weight, but its prediction need not depend on that row [1]_.
 
     References
     ----------
@@ -104,17 +104,18 @@ class AttentionDisplay:
         X : array-like or DataFrame of shape (n_queries, n_features)
             Queries.
         member : int, default=0
-            Member of the ensemble; each sees the table in another way.
+            Member of the ensemble; each member sees a different view of the table.
         head : int, default=None
-            Attention head. None: the mean over all.
+            Attention head. None: the mean over all heads.
         target : int, default=0
-            For several targets: which. For more than ten classes: which pass.
+            Index of the target, or for more than ten classes of the pass.
         query : int, default=0
             Row of X that is drawn.
         n_rows : int, default=25
-            Support rows that are drawn: those of the largest mean weight over loops. None: all.
+            Number of support rows that are drawn: those with the largest mean weight over loops.
+            None: all.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            None: a new figure.
 
         Returns
         -------
@@ -125,7 +126,7 @@ class AttentionDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If the estimator is no in-context estimator, or a number is no integer.
+            If the estimator is not an in-context estimator, or a number is not an integer.
         ValueError
             If there is no such member, head, target or query, or X is invalid.
         """
@@ -133,7 +134,7 @@ class AttentionDisplay:
         looped = last_step(estimator)
         if not isinstance(looped, InContextEstimator | LoopedICLRegressorCV):
             raise TypeError(
-                f"Got {type(looped).__name__}, which attends to no support. Give a "
+                f"Got {type(looped).__name__}, which attends to no support. Pass a "
                 "LoopedICLRegressor, a LoopedICLClassifier, a LoopedICLRegressorCV or a Pipeline "
                 "that ends in one."
             )
@@ -163,23 +164,24 @@ class AttentionDisplay:
     def plot(
         self, ax: Any = None, *, query: int = 0, n_rows: int | None = 25
     ) -> "AttentionDisplay":
-        """Draw the attention of one query: a row a loop, a column a support row.
+        """Draw the attention of one query, with one row per loop and one column per support row.
 
-        The support rows are in the order of their targets.
+        The support rows are sorted by their targets.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            None: a new figure.
         query : int, default=0
-            Which query.
+            Index of the query.
         n_rows : int, default=25
-            Support rows that are drawn: those of the largest mean weight over loops. None: all.
+            Number of support rows that are drawn: those with the largest mean weight over loops.
+            None: all.
 
         Returns
         -------
         AttentionDisplay
-            Itself.
+            This display.
 
         Raises
         ------
@@ -224,6 +226,6 @@ class AttentionDisplay:
 
 
 def _check_index(**indices: tuple[int, int]) -> None:
-    """Refuse numbers that are not in 0 .. n - 1."""
+    """Raise if a number is not in 0 .. n - 1."""
     for name, (value, n) in indices.items():
         check_scalar(value, name, Integral, min_val=0, max_val=n - 1)

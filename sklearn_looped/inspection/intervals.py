@@ -21,7 +21,7 @@ KINDS = ("sorted", "against_prediction")
 
 
 class PredictionIntervalDisplay:
-    """Predicted intervals, and whether the observed values lie in them.
+    """Predicted intervals and the observed values inside and outside of them.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class PredictionIntervalDisplay:
     y_pred : array-like of shape (n_samples,)
         Predicted medians.
     lower, upper : array-like of shape (n_samples,)
-        Ends of the predicted intervals, which they contain.
+        Ends of the predicted intervals, which are closed.
     coverage : float
-        The share that the intervals are meant to cover.
+        The share of observed values that the intervals should cover.
 
     Attributes
     ----------
@@ -45,12 +45,12 @@ class PredictionIntervalDisplay:
     line_ : matplotlib Line2D
         The predicted medians.
     points_, outside_ : matplotlib Line2D
-        Observed values in their intervals and outside of them.
+        Observed values inside and outside of their intervals.
 
     Raises
     ------
     ValueError
-        If lengths differ.
+        If the lengths differ.
 
     Examples
     --------
@@ -97,19 +97,19 @@ class PredictionIntervalDisplay:
         Parameters
         ----------
         regressor : fitted LoopedICLRegressor, LoopedICLRegressorCV or Pipeline
-            A Pipeline ends in one of the others; any regressor with ``predict_quantiles`` does.
+            Any regressor with ``predict_quantiles``, or a Pipeline that ends in one.
         X : array-like or DataFrame of shape (n_samples, n_features)
-            Queries: rows that it was not fitted on.
+            Queries: rows on which the regressor was not fitted.
         y : array-like of shape (n_samples,)
-            Their observed values.
+            Observed values of the queries.
         coverage : float, default=0.8
             Between 0 and 1: the interval lies between the quantiles ``(1 - coverage) / 2`` and
             ``(1 + coverage) / 2``.
         kind : {"sorted", "against_prediction"}, default="sorted"
-            Whether the queries lie side by side, in the order of their predicted medians, or
+            Whether the queries are drawn side by side in the order of their predicted medians, or
             each at its predicted median.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            None: a new figure.
 
         Returns
         -------
@@ -122,13 +122,13 @@ class PredictionIntervalDisplay:
         TypeError
             If the regressor predicts no quantiles.
         ValueError
-            If parameters or data are invalid, or it predicts several targets.
+            If parameters or data are invalid, or the regressor predicts several targets.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         model = last_step(regressor)
         if not hasattr(model, "predict_quantiles"):
             raise TypeError(
-                f"Got {type(model).__name__}, which predicts no quantiles. Give a "
+                f"Got {type(model).__name__}, which predicts no quantiles. Pass a "
                 "LoopedICLRegressor, a LoopedICLRegressorCV or a Pipeline that ends in one."
             )
         check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
@@ -139,7 +139,8 @@ class PredictionIntervalDisplay:
         quantiles = model.predict_quantiles(as_last_step_sees(regressor, X), levels)
         if quantiles.ndim != 2:
             raise ValueError(
-                f"Got a regressor of {quantiles.shape[1]} targets, but one is drawn; fit it on one."
+                f"Got a regressor of {quantiles.shape[1]} targets, but the display draws one. Fit "
+                "the regressor on one target."
             )
         lower, median, upper = quantiles.T
         display = cls(y_true=y, y_pred=median, lower=lower, upper=upper, coverage=coverage)
@@ -151,14 +152,14 @@ class PredictionIntervalDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            None: a new figure.
         kind : {"sorted", "against_prediction"}, default="sorted"
             As in `from_estimator`.
 
         Returns
         -------
         PredictionIntervalDisplay
-            Itself.
+            This display.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         _check_kind(kind)

@@ -34,17 +34,18 @@ Fitted = tuple[Any, Any, Any]  # a fitted estimator, with rows and targets to sc
 class LoopCurveDisplay:
     """Score of an in-context estimator after each of its loops.
 
-    Make one with `from_estimator`, or from scores at hand: a fitted `LoopedICLRegressorCV` has
-    them, ``LoopCurveDisplay(loops=cv.candidates_, scores=cv.score_path_, n_loops=cv.n_loops_)``.
+    Create one with `from_estimator`, or from existing scores, such as those of a fitted
+    `LoopedICLRegressorCV`:
+    ``LoopCurveDisplay(loops=cv.candidates_, scores=cv.score_path_, n_loops=cv.n_loops_)``.
 
     Parameters
     ----------
     loops : array-like of shape (n_counts,)
         Numbers of loops.
     scores : array-like of shape (n_counts, n_folds)
-        Score after so many loops, on each fold.
+        Score after each of these numbers of loops, on each fold.
     n_loops : int, default=None
-        The number of loops that the estimator takes, which is marked. None: no mark.
+        The number of loops that the estimator takes, which the display marks. None: no mark.
     score_name : str, default=None
         Label of the vertical axis. None: "Score".
 
@@ -54,22 +55,22 @@ class LoopCurveDisplay:
     line_ : matplotlib Line2D
         Mean over folds.
     fill_between_ : matplotlib PolyCollection or None
-        One standard deviation over folds to each side, and no farther than the scores of the
-        folds; None with one fold. Most of it is what some folds are easier than others.
+        One standard deviation over folds to each side, within the range of the scores of the folds;
+        None with one fold. Most of this spread comes from folds that are easier than others.
     differences_ : matplotlib PolyCollection or None
-        The same of the differences, fold by fold, to the score after `n_loops` loops, or after
-        the most if that is not among `loops`: what counts where loops are compared.
+        The same for the differences, fold by fold, from the score after `n_loops` loops, or after
+        the most loops if `n_loops` is not among `loops`. Use it to compare numbers of loops.
     n_loops_line_ : matplotlib Line2D or None
-        The mark.
+        The mark at `n_loops`.
 
     Raises
     ------
     ValueError
-        If the shapes of `loops` and `scores` do not fit.
+        If the shapes of `loops` and `scores` are inconsistent.
 
     See Also
     --------
-    sklearn.model_selection.ValidationCurveDisplay : Fits anew for every value of a parameter.
+    sklearn.model_selection.ValidationCurveDisplay : Fits again for every value of a parameter.
 
     Examples
     --------
@@ -114,28 +115,28 @@ class LoopCurveDisplay:
         ax: Any = None,
         line_kw: dict[str, Any] | None = None,
     ) -> "LoopCurveDisplay":
-        """Score an estimator after every loop, in one pass over the loops a fold, and draw it.
+        """Score an estimator after every loop, in one pass over the loops per fold, and draw it.
 
         Parameters
         ----------
         estimator : LoopedICLRegressor, LoopedICLClassifier, LoopedICLRegressorCV or Pipeline
-            A Pipeline ends in one of the others. It is not changed.
+            A Pipeline must end in one of the others. The estimator is not changed.
         X : array-like or DataFrame of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         cv : int, cross-validation generator, iterable or "prefit", default=None
             Folds, as in `sklearn.model_selection.cross_val_score`; None: 5. "prefit": the
-            estimator is fitted, on other rows than these, and scored on them.
+            estimator is already fitted, on other rows, and is scored on these.
         scoring : str or callable, default=None
             A scorer, as in `sklearn.model_selection.cross_val_score`. None: R2 or accuracy.
         n_loops : int, default=None
-            Loops to show. None: as many as the estimator takes; for a `LoopedICLRegressorCV`
-            the most that it chooses from.
+            Number of loops to show. None: as many as the estimator takes; for a
+            `LoopedICLRegressorCV` the largest number among its candidates.
         negate_score : bool, default=False
             Whether to negate the scores, which turns scikit-learn's ``"neg_..."`` into errors.
         score_name : str, default=None
-            Label of the vertical axis. None: from `scoring`.
+            Label of the vertical axis. None: derived from `scoring`.
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            None: a new figure.
         line_kw : dict, default=None
             Passed to `matplotlib.axes.Axes.plot` for the line.
 
@@ -148,7 +149,7 @@ class LoopCurveDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If the estimator has no loops, or `n_loops` is no integer.
+            If the estimator has no loops, or `n_loops` is not an integer.
         ValueError
             If parameters or data are invalid.
         """
@@ -156,13 +157,15 @@ class LoopCurveDisplay:
         looped = last_step(estimator)
         if not isinstance(looped, InContextEstimator | LoopedICLRegressorCV):
             raise TypeError(
-                f"Got {type(looped).__name__}, which has no loops. Give a LoopedICLRegressor, a "
+                f"Got {type(looped).__name__}, which has no loops. Pass a LoopedICLRegressor, a "
                 "LoopedICLClassifier, a LoopedICLRegressorCV or a Pipeline that ends in one."
             )
         if n_loops is not None:
             check_scalar(n_loops, "n_loops", Integral, min_val=1)
         if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
-            raise ValueError(f"Got scoring={scoring!r}, but expected a name or a scorer.")
+            raise ValueError(
+                f"Got scoring={scoring!r}, but expected the name of a score or a scorer."
+            )
         scoring = scoring or ("accuracy" if is_classifier(estimator) else "r2")
         scorer = check_scoring(estimator, scoring)
         X, y = indexable(X, y)
@@ -188,14 +191,14 @@ class LoopCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None: those of a new figure.
+            None: a new figure.
         line_kw : dict, default=None
             Passed to `matplotlib.axes.Axes.plot` for the line.
 
         Returns
         -------
         LoopCurveDisplay
-            Itself.
+            This display.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator
@@ -230,14 +233,14 @@ class LoopCurveDisplay:
         return self
 
     def _reference(self) -> int:
-        """Place of the count that the others are compared with: the one taken, else the last."""
+        """Return the index of the reference number of loops: `n_loops`, or else the last one."""
         places = np.flatnonzero(self.loops == self.n_loops)
         return int(places[0]) if len(places) else len(self.loops) - 1
 
     def _band(self, varying: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the mean score minus and plus a spread over folds, among the scores seen.
+        """Return the mean score minus and plus a spread over folds, within the range of the scores.
 
-        Beyond them a band may promise what no score can be, such as an accuracy above one.
+        Without that limit a band could contain impossible scores, such as an accuracy above one.
         """
         mean, std = self.scores.mean(axis=1), varying.std(axis=1)
         low, high = self.scores.min(axis=1), self.scores.max(axis=1)
@@ -252,12 +255,12 @@ def _score_name(scoring: Scoring, negate: bool) -> str:
 
 
 def _fitted(estimator: Any, X: Any, y: Any, cv: Any, n_loops: int | None) -> Iterator[Fitted]:
-    """Yield the fitted estimator, or one for each fold, with the rows to score it on."""
+    """Yield the fitted estimator, or one for each fold, with rows and targets to score it on."""
     if isinstance(cv, str) and cv == "prefit":
         yield estimator, X, y
         return
     looped = last_step(estimator)
-    if isinstance(looped, LoopedICLRegressorCV):  # the curve needs no choice on every fold
+    if isinstance(looped, LoopedICLRegressorCV):  # the curve needs no choice in every fold
         looped = regressor_of(looped, n_loops or int(candidate_loops(looped)[-1]))
         if isinstance(estimator, Pipeline):
             looped = Pipeline([*estimator.steps[:-1], (estimator.steps[-1][0], looped)])
@@ -269,7 +272,7 @@ def _fitted(estimator: Any, X: Any, y: Any, cv: Any, n_loops: int | None) -> Ite
 
 
 class _Stage:
-    """A fitted regressor after one of its loops, as a scorer sees it: its answer is known."""
+    """A fitted regressor after one of its loops, for a scorer: its prediction is precomputed."""
 
     def __init__(self, fitted: Any, answer: NDArray[Any]) -> None:
         self.fitted, self.answer = fitted, answer
@@ -282,7 +285,7 @@ class _Stage:
 
 
 class _ClassifierStage(_Stage):
-    """A fitted classifier after one of its loops; its answer are the probabilities."""
+    """A fitted classifier after one of its loops; its precomputed answer are probabilities."""
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -298,7 +301,7 @@ class _ClassifierStage(_Stage):
 
 
 def _stages(estimator: Any, X: Any, n_loops: int | None) -> Iterator[_Stage]:
-    """Yield what a fitted estimator says of X after every loop."""
+    """Yield the predictions of a fitted estimator after every loop, as `_Stage`."""
     X, looped = as_last_step_sees(estimator, X), last_step(estimator)
     if isinstance(looped, LoopedICLRegressorCV):
         n_loops, looped = n_loops or int(looped.candidates_[-1]), looped.regressor_

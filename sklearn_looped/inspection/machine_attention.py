@@ -1,4 +1,4 @@
-"""Attention of a programmed machine's heads over its tokens, and how it is drawn."""
+"""The attention of a programmed machine's heads over its tokens, and its drawing."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,9 +18,9 @@ class AttentionMap(NamedTuple):
     Attributes
     ----------
     title : str
-        Kind of head, tokens on which it can act, and fields that it writes.
+        Kind of the head, the tokens that it can change, and the fields that it writes.
     rows : list of int, length n_rows
-        The tokens on which it can act; on all others its output is 0.
+        The tokens that the head can change; for all others its output is 0.
     weights : ndarray of shape (n_rows, n_tokens)
     """
 
@@ -30,11 +30,11 @@ class AttentionMap(NamedTuple):
 
 
 def attention_maps(machine: Machine, program: Program, step: int, layer: int) -> list[AttentionMap]:
-    """Run a program up to a step, from 1, and return the attention of a layer's heads in it."""
+    """Run a program up to a step, counted from 1, and return the attention of a layer's heads."""
     transformer = machine.transformer
     state = machine.load(program)
     if step > 1:
-        *_, state = transformer.run(state, step - 1, evaluation="gather")
+        *_, state = transformer.run(state, step - 1, evaluation="fast")
     for earlier in transformer.layers[:layer]:
         state = earlier(state)
     maps = []
@@ -55,12 +55,12 @@ def _title(machine: Machine, head: Head) -> str:
 def draw_maps(
     maps: Sequence[AttentionMap], tokens: Sequence[str], ax: Any
 ) -> tuple[list[Any], list[Any]]:
-    """Draw maps one below the other on Axes given, or new ones for None; return axes and images.
+    """Draw maps below one another, on new Axes if `ax` is None; return the Axes and the images.
 
     Raises
     ------
     ValueError
-        If the number of Axes is not that of the maps.
+        If the number of Axes differs from that of the maps.
     """
     if ax is None:
         import matplotlib.pyplot as plt
@@ -89,7 +89,7 @@ def draw_maps(
 
 
 def token_names(machine: Machine, program: Program) -> list[str]:
-    """Names of all tokens: cells by label, instructions by number and label."""
+    """Name all tokens: cells by label, instructions by number and label."""
     labels = {number: label for label, number in program.code_labels.items()}
     names = []
     for kind in machine.tokens.names:
@@ -104,7 +104,7 @@ def token_names(machine: Machine, program: Program) -> list[str]:
 
 
 def cell_names(program: Program, n_cells: int) -> list[str]:
-    """Name cells by the label at or before them: ``list``, ``list+1``; others by address."""
+    """Name cells by the label at or before them, as ``list`` and ``list+1``, others by address."""
     at = {address: label for label, address in program.labels.items()}
     names, start = [], None
     for address in range(n_cells):

@@ -38,40 +38,40 @@ MAX_WIDTH = 14.0  # inches
 class MachineTraceDisplay:
     r"""Memory and program counter of a `SubleqMachine` or `FleqMachine`, step by step.
 
-    Make one with `from_machine`, or with `from_trace` from a run at hand.
+    Create one with `from_machine`, or with `from_trace` from an earlier run.
 
     Parameters
     ----------
     memory : array-like of shape (n_steps + 1, n_cells)
-        Contents of the cells before the first step and after each.
+        Contents of the cells before the first step and after each step.
     counter : array-like of shape (n_steps,)
         Number of the instruction that each step executed.
     written : array-like of shape (n_steps,)
-        Address that each step wrote to.
+        Address to which each step wrote.
     cell_names : sequence of str, length n_cells, default=None
         None: the addresses.
     label : str, default="Contents"
-        What the numbers are, beside the colour bar.
+        Label of the colour bar.
     machine, program : Machine and Program, default=None
-        What ran, for `plot_attention`.
+        The machine and the program that ran; `plot_attention` needs them.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
         Axes of the memory.
     image_ : matplotlib AxesImage
-        Memory: a row a cell, a column a step, step 0 before the first.
+        Memory, with one row per cell and one column per step; step 0 is before the first one.
     colorbar_ : matplotlib Colorbar
     counter_ax_, counter_line_ : matplotlib Axes and Line2D
         Program counter.
     attention_ : list of ndarray of shape (n_rows, n_tokens)
-        Weights that `plot_attention` drew, one entry a head, for the tokens on which it can act.
+        Weights that `plot_attention` drew, one entry per head, for the tokens that it can change.
     attention_axes_, attention_images_ : list of matplotlib Axes and AxesImage
 
     Raises
     ------
     ValueError
-        If shapes do not fit.
+        If the shapes are inconsistent.
 
     Examples
     --------
@@ -102,7 +102,7 @@ class MachineTraceDisplay:
             raise ValueError(
                 f"Got memory of shape {self.memory.shape}, {n_steps} instructions and "
                 f"{len(self.written)} addresses, but expected memory of shape (n_steps + 1, "
-                "n_cells) and one instruction and one address a step."
+                "n_cells) and one instruction and one address per step."
             )
         n_cells = self.memory.shape[1]
         self.cell_names = list(map(str, range(n_cells))) if cell_names is None else list(cell_names)
@@ -128,11 +128,11 @@ class MachineTraceDisplay:
         program : Program or str
             Assembled program, or its text.
         max_loops : int, default=1000
-            Cap on the steps, as in `Machine.run`.
+            Largest number of steps, as in `Machine.run`.
         entry : int, default=0
             Entry of the cells' vectors that is drawn, for a `FleqMachine`.
         ax : sequence of two matplotlib Axes, default=None
-            For the program counter and the memory. None: those of a new figure.
+            Axes for the program counter and the memory. None: a new figure.
 
         Returns
         -------
@@ -143,9 +143,10 @@ class MachineTraceDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `machine` is no machine.
+            If `machine` is not a `Machine`.
         ValueError
-            If the program does not fit the machine, does nothing, or has no such entry.
+            If the program is too large for the machine or has no instruction, or its cells have no
+            such entry.
 
         Warns
         -----
@@ -172,13 +173,13 @@ class MachineTraceDisplay:
         Parameters
         ----------
         trace : DataFrame
-            `RunResult.trace` of a run from the program's own start.
+            `RunResult.trace` of a run from the start of the program.
         program : Program
-            What ran.
+            The program that ran.
         entry : int, default=0
             Entry of the cells' vectors that is drawn, for a `FleqMachine`.
         ax : sequence of two matplotlib Axes, default=None
-            For the program counter and the memory. None: those of a new figure.
+            Axes for the program counter and the memory. None: a new figure.
 
         Returns
         -------
@@ -194,7 +195,7 @@ class MachineTraceDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_trace")
         if trace is None or trace.empty:
             raise ValueError(
-                "Got no trace, or one of no steps. Run a program of at least one instruction "
+                "Got no trace, or a trace without steps. Run a program of at least one instruction "
                 "with trace=True."
             )
         writes = [next(iter(cells.items())) for cells in trace["writes"]]
@@ -203,7 +204,7 @@ class MachineTraceDisplay:
         n_cells = max(len(program.cells), int(written.max()) + 1)
         vectors = isinstance(writes[0][1], Cell)
         cells = [number(as_cell(cell) if vectors else cell, entry) for cell in program.cells]
-        cells += [0] * (n_cells - len(cells))  # a store may go to cells behind the program's
+        cells += [0] * (n_cells - len(cells))  # a store may write to cells after the program's
         memory = [list(cells)]
         for address, contents in writes:
             cells[address] = number(contents, entry)
@@ -219,25 +220,25 @@ class MachineTraceDisplay:
         return display.plot(ax)
 
     def plot(self, ax: Any = None) -> "MachineTraceDisplay":
-        """Draw memory and program counter by step.
+        """Draw the memory and the program counter by step.
 
-        Up to 32 steps the numbers written stand in the picture where they fit; otherwise a mark
-        says where a step wrote.
+        Up to 32 steps the picture contains the numbers that were written, if they fit; otherwise a
+        mark shows where each step wrote.
 
         Parameters
         ----------
         ax : sequence of two matplotlib Axes, default=None
-            For the program counter and the memory. None: those of a new figure.
+            Axes for the program counter and the memory. None: a new figure.
 
         Returns
         -------
         MachineTraceDisplay
-            Itself.
+            This display.
 
         Raises
         ------
         ValueError
-            If the Axes are not two.
+            If there are not exactly two Axes.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
@@ -253,7 +254,7 @@ class MachineTraceDisplay:
             )
         axes = list(np.ravel(np.asarray(ax, dtype=object)))
         if len(axes) != 2:
-            raise ValueError(f"Got {len(axes)} Axes, but expected two: for counter and memory.")
+            raise ValueError(f"Got {len(axes)} Axes, but expected two, for counter and memory.")
         self.counter_ax_, self.ax_ = axes
         self.figure_ = self.ax_.figure
         steps = range(1, n_steps + 1)
@@ -298,7 +299,7 @@ class MachineTraceDisplay:
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
 
     def _write_out(self, norm: Any) -> None:
-        """Write the first contents of every cell, and what each step wrote."""
+        """Write the initial contents of every cell and what each step wrote."""
         places = [(0, address) for address in range(self.memory.shape[1])]
         places += list(enumerate(self.written.tolist(), 1))
         for step, address in places:
@@ -314,33 +315,33 @@ class MachineTraceDisplay:
     ) -> "MachineTraceDisplay":
         """Draw the attention of a layer's heads in one step.
 
-        The program runs up to the step again. A head is drawn on the tokens on which it can act;
-        on all others its output is 0.
+        The program is run again up to that step. A head is drawn for the tokens that it can change;
+        for all others its output is 0.
 
         Parameters
         ----------
         step : int, default=1
             From 1 to the number of steps.
         layer : int, default=0
-            Layer of the loop body.
+            Layer of the block.
         ax : sequence of matplotlib Axes, default=None
-            One for each head of the layer. None: those of a new figure.
+            One for each head of the layer. None: a new figure.
 
         Returns
         -------
         MachineTraceDisplay
-            Itself.
+            This display.
 
         Raises
         ------
         ValueError
-            If the display was made without a machine, there is no such step or layer, or the
-            number of Axes is not that of the heads.
+            If the display was created without a machine, there is no such step or layer, or the
+            number of Axes differs from that of the heads.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot_attention")
         if self.machine is None or self.program is None:
             raise ValueError(
-                "Got no machine to compute attention with; make the display with from_machine."
+                "The display has no machine to compute attention with. Create it with from_machine."
             )
         n_layers = len(self.machine.transformer.layers)
         check_scalar(step, "step", Integral, min_val=1, max_val=len(self.counter))

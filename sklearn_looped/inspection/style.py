@@ -1,18 +1,19 @@
-"""What the displays share: axes, colours, and the looped step of a pipeline."""
+"""Axes, colours, and access to the looped step of a pipeline, for all displays."""
 
 from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-# Colours that the colour-blind tell apart (M. Okabe, K. Ito, "Color Universal Design", 2008), and
-# a map of rising lightness (J. R. Nuñez, C. R. Anderton, R. S. Renslow, PLOS ONE 2018).
+# Colours that colour-blind readers can distinguish (M. Okabe, K. Ito, "Color Universal Design",
+# 2008), and a colour map of increasing lightness (J. R. Nuñez, C. R. Anderton, R. S. Renslow,
+# PLOS ONE 2018).
 BLUE, VERMILION, BLACK = "#0072B2", "#D55E00", "#000000"
 COLOUR_MAP = "cividis"
 MAX_LABELS = 40  # tick labels that are legible side by side
 
 
 def axes_of(ax: Any, size: tuple[float, float]) -> Any:
-    """Return the given Axes, or those of a new figure of a size in inches."""
+    """Return the given Axes, or the Axes of a new figure of a size in inches."""
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -21,7 +22,7 @@ def axes_of(ax: Any, size: tuple[float, float]) -> Any:
 
 
 def label_ticks(axis: Any, labels: list[str], **kwargs: Any) -> None:
-    """Put labels at 0, 1, 2, ... of an axis, and leave some out where they would overlap."""
+    """Put labels at 0, 1, 2, ... of an axis, and omit some if they would overlap."""
     stride = -(-len(labels) // MAX_LABELS)
     axis.set_ticks(range(0, len(labels), stride), labels[::stride], **kwargs)
 

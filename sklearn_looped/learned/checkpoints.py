@@ -1,12 +1,12 @@
-"""Checkpoints: safetensors files with the network's configuration in the header.
+"""Checkpoints: safetensors files with the configuration of the network in the header.
 
-The shipped ones lie in the folder ``weights`` beside this file, each with a model card, and are
-listed in its ``registry.json`` with the sha256 of the file.
+The shipped checkpoints are in the folder ``weights`` beside this file, each with a model card, and
+``registry.json`` lists the sha256 of each file.
 
-Every file carries a digest of its configuration and weights, checked when it is read: a damaged
-file is refused, never half loaded. A digest tells damage, not who wrote a file; but nothing in a
-safetensors file is executed, whoever wrote it. Pickles of estimators are another matter: a pickle
-runs code by design, and no check here changes that. Load only those that you trust.
+Every file contains a digest of its configuration and weights, which is checked when the file is
+read: a damaged file raises an error and is never loaded in part. A digest detects damage, not who
+wrote a file, but nothing in a safetensors file is executed. Pickles of estimators are different: a
+pickle can run code by design, and no check here changes that. Load only pickles that you trust.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from sklearn_looped.learned.tensor_files import (
     write_tensors,
 )
 
-FORMAT = 1  # raised when files written here cannot be read by older versions
+FORMAT = 1  # increased when older versions cannot read the files that this version writes
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
 
@@ -42,13 +42,13 @@ class Checkpoint:
     Attributes
     ----------
     name : str
-        The registered name or the path it was asked for by.
+        The registered name or the path by which it was loaded.
     digest : str
-        sha256 of the configuration and every weight, the same wherever the file lies.
+        sha256 of the configuration and all weights, independent of the location of the file.
     network : LoopedNetwork
-        In evaluation mode, on the CPU, float32; shared by all who load it in this process.
+        In evaluation mode, on the CPU, in float32. All who load it in this process share it.
     training : dict
-        What the file says of its meta-training.
+        What the file says about its meta-training.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Checkpoint:
     training: dict[str, Any]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle shipped weights by name and digest, others as safetensors bytes."""
+        """Pickle shipped weights as their name and digest, other weights as safetensors bytes."""
         if self.name in registry():
             return _load_same, (self.name, self.digest)
         tensors = {k: t.contiguous() for k, t in self.network.state_dict().items()}
@@ -65,7 +65,7 @@ class Checkpoint:
 
 
 def _load_same(name: str, digest: str) -> Checkpoint:
-    """Load shipped weights for an unpickled estimator; they must be those it was fitted with."""
+    """Load shipped weights for an unpickled estimator, which must be those of its `fit`."""
     checkpoint = load_checkpoint(name)
     if checkpoint.digest != digest:
         raise CheckpointError(
@@ -77,18 +77,18 @@ def _load_same(name: str, digest: str) -> Checkpoint:
 
 @in_own_modes
 def _from_bytes(name: str, digest: str, config: NetworkConfig, data: bytes) -> Checkpoint:
-    """Rebuild weights that travelled in a pickle."""
+    """Restore weights from the bytes in a pickle."""
     return Checkpoint(name, digest, _with_weights(config, load(data)), {})
 
 
 def _with_weights(config: NetworkConfig, tensors: dict[str, Tensor]) -> LoopedNetwork:
-    """Network of these weights; shapes are compared before any memory or random number is taken."""
+    """Return a network with these weights; shapes are compared before memory is allocated."""
     n_blocks = config.n_pre_blocks + config.n_loop_blocks + config.n_post_blocks
     if n_blocks > len(tensors):
         raise ValueError(f"{n_blocks} blocks, but {len(tensors)} tensors")
     with torch.device("meta"):
         network = LoopedNetwork(config)
-    # Copies: what safetensors maps from a file changes with the file.
+    # Copies, because tensors that safetensors maps from a file change with the file.
     network.load_state_dict({name: t.clone() for name, t in tensors.items()}, assign=True)
     return network.requires_grad_(False).eval()
 
@@ -96,21 +96,21 @@ def _with_weights(config: NetworkConfig, tensors: dict[str, Tensor]) -> LoopedNe
 def save_checkpoint(
     network: LoopedNetwork, path: str | os.PathLike[str], training: dict[str, Any] | None = None
 ) -> None:
-    """Write a network to a safetensors file, whole or not at all.
+    """Write a network to a safetensors file, completely or not at all.
 
     Parameters
     ----------
     network : LoopedNetwork
-        Its weights and configuration are kept, in float32.
+        Its configuration and its weights, in float32, are saved.
     path : path
-        File to write; replaced in one move.
+        File to write. An existing file is replaced in one step.
     training : dict, default=None
-        Facts on the meta-training, kept in the header as JSON.
+        Facts about the meta-training, saved in the header as JSON.
 
     Raises
     ------
     OSError
-        If the file cannot be written; one that was there before stays as it was.
+        If the file cannot be written. An existing file is not changed.
     """
     config = json.dumps(asdict(network.config), sort_keys=True)
     tensors = {k: t.detach().cpu().float().contiguous() for k, t in network.state_dict().items()}
@@ -124,10 +124,10 @@ def save_checkpoint(
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Header and tensors of a file, refused by name if it is no whole checkpoint of ours."""
+    """Return the header and tensors of a file; raise if it is not a complete checkpoint."""
     again = (
-        "Get the file again; reinstall sklearn_looped if it came with the package, delete it if it "
-        "was trained on demand."
+        "Get the file again: reinstall sklearn_looped if it came with the package, or delete it if "
+        "it was trained on demand."
     )
     metadata, tensors = read_tensors(path, again)
     version = metadata.get("sklearn_looped", "")
@@ -140,15 +140,15 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if not numbered or not {"config", "digest", "training"} <= metadata.keys():
         raise CheckpointError(
             f"{path} is a safetensors file, but not a checkpoint of sklearn_looped: its header "
-            "names no format. Give a file written by save_checkpoint."
+            "names no format. Pass a file that save_checkpoint has written."
         )
     if tensor_digest(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"{path} is damaged: its weights do not match its digest. {again}")
     for name, tensor in tensors.items():
         if tensor.dtype != torch.float32 or not tensor.isfinite().all():
             raise CheckpointError(
-                f"{path} holds {name!r} in {tensor.dtype} or with values that are not finite, but "
-                "weights are finite float32. Train it again and save it by save_checkpoint."
+                f"{path} contains {name!r} in {tensor.dtype} or with values that are not finite, "
+                "but weights are finite float32. Train again and save with save_checkpoint."
             )
     return metadata, tensors
 
@@ -156,21 +156,25 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 @lru_cache(maxsize=8)
 @in_own_modes
 def _load(path: Path, name: str, stamp: tuple[int, int]) -> Checkpoint:
-    """Load a file; `stamp` (size, time of change) makes a changed file load anew."""
+    """Load a file; `stamp` (size, time of change) makes a changed file load again."""
     metadata, tensors = _read(path)
     try:
         network = _with_weights(NetworkConfig(**json.loads(metadata["config"])), tensors)
         training = dict(json.loads(metadata["training"]))
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(
-            f"{path} does not describe a network that this version of sklearn_looped knows "
+            f"{path} does not describe a network that this version of sklearn_looped can build "
             f"({' '.join(str(error).split())}). Use the version that wrote it."
         ) from error
     return Checkpoint(name, metadata["digest"], network, training)
 
 
 def registry() -> dict[str, str]:
-    """Names of the shipped weights and the sha256 of their files.
+    """Return the names of the shipped weights and the sha256 of their files.
+
+    Returns
+    -------
+    registered : dict of str to str
 
     Examples
     --------
@@ -183,12 +187,12 @@ def registry() -> dict[str, str]:
 
 
 def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
-    """Load weights by registered name or from a file; once a process for each file.
+    """Load weights by registered name or from a file; each file is read once per process.
 
     Parameters
     ----------
     name_or_path : str or path
-        A name of `registry`, or the path of a file written by `save_checkpoint`.
+        A name in `registry`, or the path of a file that `save_checkpoint` has written.
 
     Returns
     -------
@@ -197,8 +201,8 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If the name is unknown, or the file missing, one that you have no right to read, damaged,
-        foreign, of a newer format, or asking for a network beyond the limits of `NetworkConfig`.
+        If the name is unknown, or the file is missing, not readable by this user, damaged, not a
+        checkpoint, of a newer format, or describes a network beyond the limits of `NetworkConfig`.
 
     Examples
     --------
@@ -212,17 +216,17 @@ def load_checkpoint(name_or_path: str | os.PathLike[str]) -> Checkpoint:
     path = WEIGHTS_FOLDER / f"{name}.safetensors" if shipped else Path(name)
     try:
         status = path.stat()
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # or no path at all
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # or not a path
         raise CheckpointError(
             f"Got weights={name!r}, but there is no such file and the shipped weights are "
-            f"{', '.join(sorted(registered)) or 'none'}. Give one of these names or a path."
+            f"{', '.join(sorted(registered)) or 'none'}. Pass one of these names or a path."
         ) from error
     except OSError as error:
         raise unreadable(path, error) from error
     stamp = (status.st_size, status.st_mtime_ns)
     if shipped and _file_sha256(path, stamp) != registered[name]:
         raise CheckpointError(
-            f"{path} is not the file that was shipped as {name!r}: its sha256 differs. "
+            f"{path} is not the file that was shipped as {name!r}: its sha256 is different. "
             "Reinstall sklearn_looped."
         )
     return _load(path.resolve(), name, stamp)

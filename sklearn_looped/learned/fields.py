@@ -1,25 +1,25 @@
-"""Checks of a configuration's fields: whole numbers within limits, flags that are flags."""
+"""Checks of the fields of a configuration: integers within limits, and boolean flags."""
 
 from collections.abc import Mapping
 from typing import Any
 
-MAX_LOOPS = 1000  # of a prediction or a training step; a state has settled long before
+MAX_LOOPS = 1000  # of a prediction or a training step; states settle long before
 MAX_VIEWS = 1000  # members of an ensemble
 
 
 def check_whole(config: Any, limits: Mapping[str, tuple[int, int | None]]) -> None:
-    """Raise unless the named fields are integers from their lowest to their highest value.
+    """Raise unless the named fields are integers within their limits.
 
     Parameters
     ----------
     config : dataclass
     limits : mapping of str to tuple (lowest, highest)
-        None for the highest: no upper end.
+        Lowest and highest value of each field; a highest value of None means no upper limit.
 
     Raises
     ------
     ValueError
-        With the field's name and value.
+        If a field is not such an integer. The message contains its name and value.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def check_whole(config: Any, limits: Mapping[str, tuple[int, int | None]]) -> No
 
 
 def check_flags(config: Any, names: tuple[str, ...]) -> None:
-    """Raise unless the named fields are True or False; text such as "no" would count as True."""
+    """Raise unless the named fields are True or False: text such as "no" would count as True."""
     for name in names:
         value = getattr(config, name)
         if not isinstance(value, bool):
@@ -47,8 +47,8 @@ def check_flags(config: Any, names: tuple[str, ...]) -> None:
 
 
 def _brief(value: Any) -> str:
-    """Spell a value in one line, however long it is."""
-    if isinstance(value, int) and value.bit_length() > 200:  # Python does not spell the longest
+    """Return a value as a short text on one line."""
+    if isinstance(value, int) and value.bit_length() > 200:  # Python limits the digits of integers
         return f"a number of {value.bit_length()} bits"
     spelt = repr(value)
     return spelt if len(spelt) <= 60 else spelt[:60] + "..."

@@ -1,4 +1,4 @@
-"""safetensors files, written whole or not at all, with a digest of what they hold."""
+"""safetensors files that are written completely or not at all, with a digest of their contents."""
 
 import errno
 import hashlib
@@ -16,32 +16,32 @@ SCRATCH = ".partial"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint file that cannot be used: the message says which, why and what to do."""
+    """A checkpoint file cannot be used. The message says which file, why, and what to do."""
 
 
 def tensor_digest(config: str, tensors: dict[str, Tensor]) -> str:
-    """Sha256 over the configuration and every tensor's name, type, shape and bytes."""
+    """Return the sha256 of the configuration and of every tensor's name, dtype, shape and bytes."""
     sha = hashlib.sha256(config.encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        # A single number may keep any stride, which `view` would refuse.
+        # A tensor of one element may have any stride, for which `view` raises.
         flat = tensor.reshape(-1).clone(memory_format=torch.contiguous_format)
         sha.update(flat.view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file beside the last one, then move it over that: whole or not at all.
+    """Write a safetensors file under a temporary name, then rename it, so that it is complete.
 
-    The file has the mode that the umask asks for, as any file of the user's has. The scratch
-    file's name is drawn anew, and it is created, never opened, so that it can be no file of
-    the user's.
+    The file has the mode that the umask implies, like any other file of the user. The temporary
+    name is random and the file is opened only for exclusive creation, so that it never overwrites a
+    file of the user.
 
     Raises
     ------
     OSError
-        If it cannot be written, as on a full disk; the file that was there before stays.
+        If the file cannot be written, for example on a full disk. An existing file is not changed.
     """
     data = save(tensors, metadata)
     scratch = path.with_name(f".{path.name}.{uuid4().hex}{SCRATCH}")
@@ -55,15 +55,15 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         if not isinstance(error, OSError):
             raise
         raise OSError(
-            f"Could not write {path} ({error}). What was there before is untouched. "
+            f"Could not write {path} ({error}). A file that was there before is untouched. "
             f"{advice_on_writing(error)}"
         ) from error
 
 
 def remove_scratch(path: Path) -> None:
-    """Remove scratch files that writers of `path` left when they were killed.
+    """Remove temporary files that killed writers of `path` left behind.
 
-    Only for one that knows that nobody else writes to `path`.
+    Call it only if no other process writes to `path`.
     """
     for scratch in path.parent.glob(f".{path.name}.{'[0-9a-f]' * 32}{SCRATCH}"):
         with suppress(OSError):
@@ -73,12 +73,12 @@ def remove_scratch(path: Path) -> None:
 def advice_on_writing(error: OSError) -> str:
     """Say what to do about a file or folder that could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "Free space there, or give another folder."
+        return "Free space there, or choose another folder."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "You have no right to write there: change it, or give a folder of your own."
+        return "You have no permission to write there: change it, or choose a folder of your own."
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return "There is no such folder: make it, or give another one."
-    return "Free space there, or give a folder that can be written to."
+        return "There is no such folder: create it, or choose another one."
+    return "Free space there, or choose a folder that is writable."
 
 
 def read_tensors(path: Path, advice: str) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -87,8 +87,8 @@ def read_tensors(path: Path, advice: str) -> tuple[dict[str, str], dict[str, Ten
     Raises
     ------
     CheckpointError
-        If it cannot be opened, which says nothing of what it holds; or if it is no safetensors
-        file or not whole, where the message ends with the advice.
+        If the file cannot be opened, whatever its contents; or if it is not a complete safetensors
+        file, in which case the message ends with `advice`.
     """
     try:
         with path.open("rb"):
@@ -101,15 +101,16 @@ def read_tensors(path: Path, advice: str) -> tuple[dict[str, str], dict[str, Ten
             return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} is damaged or no safetensors file ({error}). {advice}"
+            f"{path} is damaged or not a safetensors file ({error}). {advice}"
         ) from error
 
 
 def unreadable(path: Path, error: OSError) -> CheckpointError:
-    """Return the error to raise for a file that cannot be opened, whatever it holds."""
+    """Return the error to raise for a file that cannot be opened, whatever its contents."""
     advice = (
-        "You have no right to read it: change its mode or that of its folder, or ask its owner."
+        "You have no permission to read it: change its mode or that of its folder, or ask its "
+        "owner."
         if isinstance(error, PermissionError)
-        else "Give the path of a file that can be read."
+        else "Pass the path of a readable file."
     )
     return CheckpointError(f"{path} could not be opened ({error.strerror or error}). {advice}")

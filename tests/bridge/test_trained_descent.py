@@ -11,7 +11,7 @@ from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 from sklearn_looped.programmed.algorithms.descent import chebyshev_steps, descend
-from sklearn_looped.programmed.algorithms.linalg.newton import _newton_machine
+from sklearn_looped.programmed.algorithms.linalg.newton import _newton_block
 
 CONFIGS = [
     DescentConfig(4),
@@ -149,4 +149,4 @@ def test_what_cannot_be_trained_is_refused():
     with pytest.raises(ValueError, match="up to 9 columns, but the network reads 4"):
         meta_train(CONFIGS[0], PRIOR, replace(RECIPE, n_features=(3, 9)))
     with pytest.raises(ValueError, match="softmax or graph heads"):
-        AffineLayers(lambda _: _newton_machine(2, 0, "softmax").layers, 1)
+        AffineLayers(lambda _: _newton_block(2, 0, "softmax").layers, 1)

@@ -83,7 +83,7 @@ def test_a_byte_order_mark_is_no_part_of_the_program(tmp_path, capsys):
     [
         ("x: .word 1\n multiply x, x", [], "Line 2: got unknown opcode 'multiply'"),
         ("x: .word 40000\n subleq x, x", [], "declare more bits"),
-        ("x: .word 1\n subleq x, x", ["--max-loops", "0"], "a whole number of at least 1"),
+        ("x: .word 1\n subleq x, x", ["--max-loops", "0"], "an integer of at least 1"),
         ("x: .word 1\n subleq x, x", ["--bits", "99"], "expected an integer from 2 to 62"),
     ],
 )

@@ -92,7 +92,9 @@ def test_a_file_that_exists_is_kept_unless_forced_and_a_finished_run_goes_on(tmp
     run = ("--prior", "linear", "--columns", 2, "--rows", 64, "--folder", folder)
     train(path, *run, "--steps", 2)
     assert "fresh tables with 64 support rows" in capsys.readouterr().out
-    assert "exists; give another name, or --force" in error_of(capsys, path, *run, "--steps", 3)
+    assert "exists; choose another name, or overwrite it with --force" in error_of(
+        capsys, path, *run, "--steps", 3
+    )
     train(path, *run, "--steps", 3, "--force")
     assert f"{path}: 3 steps" in capsys.readouterr().out
     assert load_checkpoint(path).training["recipe"]["n_steps"] == 3
@@ -121,15 +123,15 @@ def test_wrong_arguments_are_one_line_before_any_work(tmp_path, tables, capsys, 
         ((out, "--prior", "sines"), "invalid choice: 'sines'"),
         ((out, "--prior", "linear", *table), "not allowed with argument"),
         ((tmp_path / "no" / "w", "--prior", "linear"), "there is no folder"),
-        ((tmp_path, "--prior", "linear"), "is a folder; give the name of a file"),
-        ((out, "--prior", "linear", "--steps", "0"), "a whole number of at least 1"),
-        ((out, "--prior", "linear", "--columns", "33"), "a network reads 32 at most"),
+        ((tmp_path, "--prior", "linear"), "is a folder, but expected a file"),
+        ((out, "--prior", "linear", "--steps", "0"), "an integer of at least 1"),
+        ((out, "--prior", "linear", "--columns", "33"), "a network reads at most 32"),
         ((out, "--prior", "linear", "--device", "tpu"), "tpu"),
         ((out, "--prior", "linear", "--start", "none"), "there is no such file"),
         ((out, "--prior", "linear", "--start", "tabular-classifier"), "are a classifier's"),
-        ((out, *table, "--columns", "3"), "--columns and --rows go with --prior"),
+        ((out, *table, "--columns", "3"), "--columns and --rows need --prior"),
         ((out, "--table", tables[0], "cost"), "no column 'cost'"),
-        ((out, "--prior", "linear", "--drop", "x"), "--drop go with --table"),
+        ((out, "--prior", "linear", "--drop", "x"), "--drop need --table"),
         (
             (out, *table, "--table", tables[1], "kind"),
             "Some targets are numbers and some are labels",
@@ -151,5 +153,7 @@ def test_a_stop_from_the_keyboard_says_how_to_go_on(tmp_path, capsys, monkeypatc
         train(path, "--prior", "linear", "--folder", tmp_path / "run")
     assert ended.value.code == 130
     said = capsys.readouterr().err
-    assert f"Stopped after 1 of 2 steps. {path} is not written; the same command goes on." in said
+    assert (
+        f"Stopped after 1 of 2 steps. {path} is not written; the same command resumes it." in said
+    )
     assert not path.exists()

@@ -3,7 +3,12 @@ import pytest
 from sklearn.datasets import make_friedman1
 
 from sklearn_looped import LoopedICLRegressor, LoopedICLRegressorCV
-from sklearn_looped.learned.inference.conformal import conformal_levels, reached_levels
+from sklearn_looped.learned.inference.conformal import (
+    conformal_levels,
+    corrected_levels,
+    reached_levels,
+)
+from sklearn_looped.learned.inference.halting import Exit
 from sklearn_looped.learned.model.readout import quantile_levels
 
 
@@ -27,7 +32,8 @@ def test_each_target_has_levels_of_its_own(rng):
     Y = np.column_stack([y, rng.standard_t(2, size=120)])
     both = LoopedICLRegressor(n_estimators=1).fit(X, Y)
     quantiles = both.predict_quantiles(X[:5], conformal=True)
-    first, second = both._conformal_levels(np.array([0.1, 0.9]))
+    levels = corrected_levels(both.predictor_, Exit(both.n_loops_), np.array([0.1, 0.9]))
+    first, second = levels
     assert np.abs(first - second).max() > 0.02
     for i in (0, 1):
         alone = LoopedICLRegressor(n_estimators=1).fit(X, Y[:, i])

@@ -30,8 +30,8 @@ def loads():
 
 
 def test_a_search_on_two_workers_scores_as_here_and_each_loads_the_weights_once(cluster, diabetes):
-    X, y = (part[:120] for part in diabetes)
-    model = LoopedICLRegressor(n_estimators=2, random_state=0)
+    X, y = (part[:60] for part in diabetes)
+    model = LoopedICLRegressor(n_estimators=1, random_state=0)
     search = GridSearchCV(model, {"n_loops": [2, 4]}, cv=3)
     here = search.fit(X, y).cv_results_
     folds = cross_val_score(model, X, y, cv=3)

@@ -184,8 +184,8 @@ def test_members_with_less_error_count_more(path, rng):
     """Principal components hide the one column that matters; columns as they are do not."""
     X = rng.normal(size=(120, 12))
     y = np.abs(X[:, 0])
-    model = LoopedICLRegressor(path, n_estimators=2).fit(X, y)
-    (plain, _), (whitened, _) = (view[0] for view in model.predictor_.memories.members)
+    model = LoopedICLRegressor(path, n_estimators=3).fit(X, y)
+    (plain, _), _, (whitened, _) = (view[0] for view in model.predictor_.memories.members)
     ratio = whitened.support.opinions.unit().double() / plain.support.opinions.unit().double()
     assert ratio > 1.2
     torch.testing.assert_close(plain.importance() / whitened.importance(), ratio**4)

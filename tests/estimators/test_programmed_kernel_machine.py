@@ -9,9 +9,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped import ProgrammedKernelMachineRegressor
-from sklearn_looped.core.kernel_machine import _metric
 from sklearn_looped.core.kernel_ridge import Solution
 from sklearn_looped.core.kernels import KINDS, Kernel
+from sklearn_looped.core.metric import metric_of
 from sklearn_looped.core.stacking import TargetScale
 from sklearn_looped.programmed.algorithms.kernel_machine import (
     HeavyBall,
@@ -19,6 +19,7 @@ from sklearn_looped.programmed.algorithms.kernel_machine import (
     kernel_machine_block,
     median_length,
 )
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 from sklearn_looped.programmed.transformer.layout import Layout
 
 
@@ -43,8 +44,8 @@ def closed_form(X, y, queries, *, length, penalty, n_rounds):
             torch.tensor([penalty], dtype=torch.float64),
         )
         if left:
-            slopes = kernel.slopes(kernel.distances(X, X))
-            metric = _metric(X, weights, [(kernel, slopes, solution.coef)])
+            gradients = kernel.gradients(X, X, solution.coef)
+            metric = metric_of(gradients, gradients, weights)
     predicted = scale.restored(solution.intercept + kernel(queries, X) @ solution.coef)
     coef = solution.coef * scale.spread
     return metric[0].numpy(), coef[0, :, 0].numpy(), predicted[0, :, 0].numpy()
@@ -222,15 +223,10 @@ def test_all_evaluations_are_the_dense_one(rng):
     block = kernel_machine_block(2)
     row = {"x": X, "y": y[:, None], "penalty": 1.0, "step": 0.1, "momentum": 0.5, "linear": 0.1}
     query = {"x": X[:3], "prediction": 1.0, "lowest": -1.0, "highest": 4.0}
-    state = block.load.load(tokens, row=row, query=query, scratch={"metric": [1.2, 0.8]})
-    for machine in block:
-        ends = []
-        for evaluation in ("dense", "masked", "cached", "gather"):
-            *_, end = machine.transformer(tokens).run(state, 3, evaluation=evaluation)
-            ends.append(end)
-        for end in ends[1:]:
-            assert torch.equal(end, ends[0])
-        state = ends[0]
+    tape = block.load.load(tokens, row=row, query=query, scratch={"metric": [1.2, 0.8]})
+    for each in block:
+        tape, *others = (each.run(tape, 3, evaluation=e)[0] for e in EVALUATIONS)
+        assert all(torch.equal(tape.state, other.state) for other in others)
 
 
 @pytest.mark.parametrize("condition", [1.0, 3.0, 1e3])

@@ -110,10 +110,10 @@ def test_quantiles_keep_the_bounds_of_counts(rng):
     assert free.min() < 0 <= kept.min()
     np.testing.assert_array_equal(kept, free.clip(0))
     for bounds, message in [
-        ((0, 1), "targets of fit go from 0 to"),
-        ((2, 1), "expected a rising pair"),
-        (3, "expected a rising pair"),
-        (("a", None), "expected a rising pair"),
+        ((0, 1), "targets of fit range from 0 to"),
+        ((2, 1), "expected an increasing pair"),
+        (3, "expected an increasing pair"),
+        (("a", None), "expected an increasing pair"),
     ]:
         with pytest.raises(ValueError, match=message):
             model.predict_quantiles(X, bounds=bounds)

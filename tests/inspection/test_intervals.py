@@ -74,7 +74,7 @@ def test_wrong_arguments_are_refused(fitted, change, error, message):
 def test_several_targets_are_refused(diabetes):
     X, y = diabetes[0][:40], diabetes[1][:40]
     model = LoopedICLRegressor(n_estimators=1).fit(X, np.column_stack([y, -y]))
-    with pytest.raises(ValueError, match="Got a regressor of 2 targets, but one is drawn"):
+    with pytest.raises(ValueError, match="Got a regressor of 2 targets, but the display draws one"):
         PredictionIntervalDisplay.from_estimator(model, X, y)
 
 

@@ -130,7 +130,7 @@ def test_a_cv_estimator_shows_all_counts_and_marks_its_choice(small):
     [
         ({"estimator": Ridge()}, TypeError, "Got Ridge, which has no loops"),
         ({"n_loops": 0}, ValueError, "n_loops == 0, must be >= 1"),
-        ({"scoring": ["r2"]}, ValueError, "expected a name or a scorer"),
+        ({"scoring": ["r2"]}, ValueError, "expected the name of a score"),
         ({"cv": "prefit"}, ValueError, "not fitted"),
         ({"y": [1.0]}, ValueError, "inconsistent numbers of samples"),
     ],

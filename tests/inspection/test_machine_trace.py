@@ -134,7 +134,7 @@ def test_wrong_arguments_are_refused(subleq, axes):
     with pytest.raises(ValueError, match="Got 1 Axes, but the layer has 2 heads"):
         display.plot_attention(ax=axes())
     trace = subleq.run(program, trace=True).trace
-    with pytest.raises(ValueError, match="make the display with from_machine"):
+    with pytest.raises(ValueError, match="Create it with from_machine"):
         MachineTraceDisplay.from_trace(trace, program).plot_attention()
     with pytest.raises(ValueError, match="expected memory of shape"):
         MachineTraceDisplay(memory=[[1]], counter=[0], written=[0])

@@ -79,7 +79,7 @@ def test_truncated_files_are_refused_by_path(path, keep):
 
 def test_a_pickle_is_never_opened(path):
     path.write_bytes(pickle.dumps({"weights": 1}))
-    with pytest.raises(CheckpointError, match="damaged or no safetensors"):
+    with pytest.raises(CheckpointError, match="damaged or not a safetensors"):
         load_checkpoint(path)
 
 
@@ -195,17 +195,21 @@ def test_a_missing_right_is_not_taken_for_damage(tiny_network, unprivileged):
     path = unprivileged / "mine.safetensors"
     save_checkpoint(tiny_network, path)
     path.chmod(0)
-    with pytest.raises(CheckpointError, match=r"Permission denied\)\. You have no right to read"):
+    with pytest.raises(
+        CheckpointError, match=r"Permission denied\)\. You have no permission to read"
+    ):
         load_checkpoint(path)
     path.chmod(0o600)
     unprivileged.chmod(0o500)
-    with pytest.raises(OSError, match=r"Permission denied.*no right to write there"):
+    with pytest.raises(OSError, match=r"Permission denied.*no permission to write there"):
         save_checkpoint(tiny_network, path)
     recipe = Recipe(1, n_features=(2, 2), n_support=(4, 4), n_query=2, rows_per_step=16)
-    with pytest.raises(OSError, match=r"Could not keep a run .*no right to write there"):
+    with pytest.raises(OSError, match=r"Could not keep a run .*no permission to write there"):
         meta_train(NetworkConfig(2, 8, 2), LinearPrior(), recipe, folder=unprivileged)
     unprivileged.chmod(0)
-    with pytest.raises(CheckpointError, match=r"Permission denied\)\. You have no right to read"):
+    with pytest.raises(
+        CheckpointError, match=r"Permission denied\)\. You have no permission to read"
+    ):
         load_checkpoint(path)
 
 
@@ -217,7 +221,7 @@ def test_a_path_of_no_file_says_so(tmp_path, tiny_network, name, monkeypatch):
 
 
 def test_a_missing_folder_is_named(tmp_path, tiny_network):
-    with pytest.raises(OSError, match=r"There is no such folder: make it"):
+    with pytest.raises(OSError, match=r"There is no such folder: create it"):
         save_checkpoint(tiny_network, tmp_path / "none" / "mine.safetensors")
 
 

@@ -55,7 +55,7 @@ def test_gate_training_leaves_the_network_as_it_is(tmp_path):
     save_checkpoint(base, tmp_path / "base.safetensors")
     start = load_checkpoint(tmp_path / "base.safetensors")
     gated = replace(NETWORK, n_gate_units=4)
-    recipe = replace(RECIPE, loss="gate", n_steps=300, lr=1e-2)
+    recipe = replace(RECIPE, loss="gate", n_steps=150, lr=1e-2)
     run = meta_train(gated, SyntheticTables(), recipe, start=start, folder=tmp_path / "gate")
     weights = base.state_dict()
     for name, tensor in run.network.state_dict().items():
@@ -81,7 +81,7 @@ def test_means_and_gates_are_scored_against_the_target_without_noise():
 
 def test_network_and_gate_learn_together():
     gated = replace(NETWORK, n_gate_units=4)
-    run = meta_train(gated, LinearPrior(), replace(RECIPE, loss="ouro", n_steps=200))
+    run = meta_train(gated, LinearPrior(), replace(RECIPE, loss="ouro", n_steps=100))
     assert sum(run.losses[-20:]) < 0.8 * sum(run.losses[:20])
 
 

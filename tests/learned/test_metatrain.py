@@ -24,7 +24,7 @@ from sklearn_looped.learned.training.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
 RECIPE = Recipe(
-    n_steps=300, n_features=(1, 3), n_support=(6, 24), n_query=8, n_loops=(1, 3), rows_per_step=256
+    n_steps=200, n_features=(1, 3), n_support=(6, 24), n_query=8, n_loops=(1, 3), rows_per_step=256
 )  # fmt: skip
 
 
@@ -317,7 +317,7 @@ def test_fine_tuning_on_own_tables_improves_on_them(tmp_path):
 
     start = load_checkpoint("relu-network")
     recipe = Recipe(
-        60, n_features=(1, 1), n_support=(40, 40), n_query=24, n_loops=(4, 8), rows_per_step=1024,
+        40, n_features=(1, 1), n_support=(40, 40), n_query=24, n_loops=(4, 8), rows_per_step=512,
         lr=2e-4, muon_lr=2e-3,
     )  # fmt: skip
     prior = OwnTables([wave(seed) for seed in range(6)])

@@ -77,7 +77,8 @@ def test_truncated_backpropagation_changes_gradients_but_not_values():
         output.square().mean().backward()
         gradients.append(network.loop[0].up.weight.grad.clone())
         values.append(output.detach())
-    assert torch.equal(values[0], values[1])
+    # Without gradients attention is computed by another kernel of the same function.
+    torch.testing.assert_close(values[0], values[1], rtol=1e-5, atol=1e-5)
     assert torch.equal(gradients[0], gradients[2])
     assert not torch.allclose(gradients[0], gradients[1])
 

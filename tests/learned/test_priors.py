@@ -195,7 +195,7 @@ def test_own_tables_are_rows_and_columns_of_the_users(rng):
             assert any(np.allclose(column, c, atol=1e-5, equal_nan=True) for c in scaled[row].T)
     assert prior.sample(generator(), 2, 30, 9)[0].shape == (2, 30, 3)
     assert OwnTables([(X, np.arange(40.0))]).digest != prior.digest
-    with pytest.raises(ValueError, match=r"No data set has the 41 rows.*Lower the recipe's"):
+    with pytest.raises(ValueError, match=r"No data set has 41 rows.*Lower the recipe's"):
         prior.sample(generator(), 1, 41, 2)
 
 

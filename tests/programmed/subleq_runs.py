@@ -1,14 +1,18 @@
 """Runs of SUBLEQ programs on a machine that just holds them."""
 
 import itertools
+from functools import partial
 
 from sklearn_looped import SubleqMachine
 from sklearn_looped.programmed.machines.interpreter import interpret_subleq
+from sklearn_looped.programmed.machines.paper_subleq import PaperSubleqMachine
 from sklearn_looped.programmed.machines.subleq import assemble_subleq
 
+KINDS = (SubleqMachine, partial(SubleqMachine, cells="integer"), PaperSubleqMachine)
 
-def fitting(program, **options):
-    return SubleqMachine(len(program.cells), len(program.instructions), **options)
+
+def fitting(program, kind=SubleqMachine, **options):
+    return kind(len(program.cells), len(program.instructions), **options)
 
 
 def run_both(text, n_bits=16, **data):

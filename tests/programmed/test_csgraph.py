@@ -7,9 +7,12 @@ from scipy.sparse import coo_array, csc_matrix, csr_array, issparse
 from scipy.sparse import csgraph as scipy_csgraph
 
 from sklearn_looped.programmed import csgraph
-from sklearn_looped.programmed.algorithms.csgraph.search import MAX_BITS, choose, search_fields
+from sklearn_looped.programmed.algorithms.csgraph.search import (
+    MAX_BITS,
+    search_fields,
+    search_layers,
+)
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
-from sklearn_looped.programmed.transformer.layers import Layer
 
 SEEDS = range(100)
 LARGE = {93: 48, 94: 64, 95: 96, 96: 128, 97: 128, 98: 200, 99: 256}
@@ -195,13 +198,13 @@ def test_all_evaluations_give_the_bits_of_the_dense_one(seed, directed):
         *csgraph.connected_components(graph, directed, "strong", return_run=True)[-1],
     ]
     for run in runs:
-        transformer = run.block.transformer(graph.shape[0])
+        transformer = run.block.transformer(run.tape.tokens)
         weights = transformer.fingerprint()
         for evaluation in EVALUATIONS:
             *_, state = transformer.run(
-                run.tape, run.n_loops, evaluation=evaluation, adjacency=run.adjacency
+                run.tape.state, run.n_loops, evaluation=evaluation, adjacency=run.adjacency
             )
-            assert torch.equal(state.view(torch.int64), run.state.view(torch.int64))
+            assert torch.equal(state.view(torch.int64), run.end.state.view(torch.int64))
         assert transformer.fingerprint() == weights
 
 
@@ -213,8 +216,10 @@ def test_weights_are_the_same_for_all_graphs_of_a_size():
     ]
     small, large = csr_array(np.ones((5, 5))), csr_array(1e6 * np.tri(6))
     for call in calls:
-        first, second = (call(graph)[-1][0].block.transformer(6) for graph in (small, large))
-        assert first.fingerprint() == second.fingerprint()
+        first, second = (call(graph)[-1][0] for graph in (small, large))
+        tokens = first.tape.tokens
+        prints = {run.block.transformer(tokens).fingerprint() for run in (first, second)}
+        assert len(prints) == 1
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -236,9 +241,10 @@ def test_blocks_are_certified_up_to_the_largest_size_and_refused_beyond(name):
 
 def test_scores_too_close_for_the_argmin_are_refused():
     fields = search_fields(4)
-    head = choose(fields, {}, closed=4.0, gap=2.0**-45)
+    sizes = {"closed": 4.0, "gap": 2.0**-45}
+    layers = search_layers(fields, {}, {"score": "link"}, lambda _: [[], []], [], **sizes)
     with pytest.raises(ValueError, match="temperature below the bound"):
-        csgraph.SearchBlock(fields, [Layer((head,))], {}, 4.0)
+        csgraph.SearchBlock(fields, layers, {}, 4.0)
 
 
 def test_a_graph_of_too_many_nodes_is_refused():
@@ -255,7 +261,7 @@ def test_a_loop_cut_short_raises():
     graph = csr_array([[0.0, 1.0], [0.0, 0.0]])
     _, (run,) = csgraph.dijkstra(graph, indices=0, return_run=True)
     with pytest.raises(RuntimeError, match="still open after 1 loops"):
-        run.block.run(run.tape, graph, 1)
+        run.block.search(run.tape, graph, 1)
 
 
 def test_indices_of_any_shape_and_none():

@@ -16,17 +16,18 @@ from sklearn_looped.programmed.algorithms.linalg import (
     solve,
     transpose,
 )
-from sklearn_looped.programmed.algorithms.linalg.moments import _moments_machine
+from sklearn_looped.programmed.algorithms.linalg.moments import _moments_block
 from sklearn_looped.programmed.algorithms.linalg.multiply import (
-    _multiply_machine,
-    _transpose_machine,
+    _multiply_block,
+    _transpose_block,
 )
-from sklearn_looped.programmed.algorithms.linalg.newton import _newton_machine
+from sklearn_looped.programmed.algorithms.linalg.newton import _newton_block
 from sklearn_looped.programmed.algorithms.linalg.power import (
-    _deflate_machine,
-    _normalise_machine,
-    _square_machine,
+    _deflate_block,
+    _normalise_block,
+    _square_block,
 )
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import product_error
 
@@ -275,26 +276,22 @@ def test_evaluations_agree_in_every_bit_and_weights_stay(rng, machine, product):
     unit = np.eye(n)
     declared, kinds = {
         "multiply": (
-            _multiply_machine(n, n, product),
+            _multiply_block(n, n, product),
             {"row": {"a": a}, "term": {"unit": unit, "b": b}},
         ),
         "transpose": (
-            _transpose_machine(n, n, product),
+            _transpose_block(n, n, product),
             {"column": {"unit": unit}, "row": {"a": a, "out_unit": unit}},
         ),
-        "newton": (_newton_machine(n, n, product), {"row": {"unit": unit, "a": a, "x": x, "b": b}}),
-        "square": (_square_machine(n, product), {"row": {"unit": unit, "b": b}}),
-        "normalise": (_normalise_machine(n), {"row": {"v": a}}),
-        "deflate": (_deflate_machine(n, product), {"row": {"unit": unit, "a": a, "v": b[0]}}),
-        "moments": (_moments_machine(n, True), {"row": {"x": x}, "column": {"unit": unit}}),
+        "newton": (_newton_block(n, n, product), {"row": {"unit": unit, "a": a, "x": x, "b": b}}),
+        "square": (_square_block(n, product), {"row": {"unit": unit, "b": b}}),
+        "normalise": (_normalise_block(n), {"row": {"v": a}}),
+        "deflate": (_deflate_block(n, product), {"row": {"unit": unit, "a": a, "v": b[0]}}),
+        "moments": (_moments_block(n, True), {"row": {"x": x}, "column": {"unit": unit}}),
     }[machine]
     tokens = Layout(scratch=1, null=1, **dict.fromkeys(kinds, n))
-    state = declared.load(tokens, **kinds)
-    transformer = declared.transformer(tokens)
+    tape, transformer = declared.load(tokens, **kinds), declared.transformer(tokens)
     before = transformer.fingerprint()
-    ends = [
-        [s.clone() for s in transformer.run(state, 3, evaluation=e)][-1]
-        for e in ("dense", "masked", "cached", "gather")
-    ]
+    ends = [declared.run(tape, 3, evaluation=e)[0].state for e in EVALUATIONS]
     assert all(torch.equal(ends[0], other) for other in ends[1:])
     assert transformer.fingerprint() == before

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_looped.programmed.algorithms.lloyd import _lloyd_machine, lloyd, nearest
-from sklearn_looped.programmed.algorithms.smoother import _smoother_machine, smooth
+from sklearn_looped.programmed.algorithms.lloyd import _lloyd_block, lloyd, nearest
+from sklearn_looped.programmed.algorithms.smoother import _smoother_block, smooth
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 from sklearn_looped.programmed.transformer.layout import Layout
 
 
@@ -80,7 +81,7 @@ def test_evaluations_agree_in_every_bit(rng):
     x = rng.uniform(-0.5, 0.5, size=(5, 2))
     cases = [
         (
-            _lloyd_machine(2, 2),
+            _lloyd_block(2, 2),
             lloyd_tokens,
             {
                 "sample": {"x": x, "asked": x, "share": 1.0},
@@ -88,15 +89,12 @@ def test_evaluations_agree_in_every_bit(rng):
             },
         ),
         (
-            _smoother_machine(2),
+            _smoother_block(2),
             smoother_tokens,
             {"sample": {"x": x, "y": x[:, :1]}, "query": {"x": x[:3]}},
         ),
     ]
     for machine, tokens, fields in cases:
-        state, transformer = machine.load(tokens, **fields), machine.transformer(tokens)
-        ends = [
-            [s.clone() for s in transformer.run(state, 3, evaluation=e)][-1]
-            for e in ("dense", "masked", "cached", "gather")
-        ]
+        tape = machine.load(tokens, **fields)
+        ends = [machine.run(tape, 3, evaluation=e)[0].state for e in EVALUATIONS]
         assert all(torch.equal(ends[0], other) for other in ends[1:])

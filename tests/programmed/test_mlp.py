@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import expit, softmax
 
-from sklearn_looped.programmed.algorithms.mlp import MLPBlock, Network, predict, punch, run
+from sklearn_looped.programmed.algorithms.mlp import Lane, MLPBlock, Network
 from sklearn_looped.programmed.transformer.certificate import logit_threshold
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 
@@ -33,6 +33,10 @@ def random_samples(rng, output, sizes, n):
         return X, rng.normal(size=(n, sizes[-1]))
     labels = rng.integers(0, max(2, sizes[-1]), size=n)
     return X, (np.eye(sizes[-1])[labels] if output == "softmax" else labels[:, None] * 1.0)
+
+
+def lanes_of(network, order, eta=0.0, decay=0.0):
+    return [Lane(network, order, {"eta": eta, "decay": decay})]
 
 
 def forward(network, x, output):
@@ -73,7 +77,8 @@ def test_block_is_the_plain_loop_over_a_thousand_steps(output, sizes):
     block, network = MLPBlock(sizes, 11, output), random_network(rng, sizes)
     X, y = random_samples(rng, output, sizes, 1000)
     order = rng.permutation(len(X))
-    record = run(block, punch(block, network, X, y, order, 0.1, 0.001))
+    lanes = lanes_of(network, order, 0.1, 0.001)
+    (record,) = block.run_lanes(block.punch((X, y), lanes), lanes)
     expected, predictions, squares = plain_loop(network, X, y, order, 0.1, 0.001, output)
     assert_same_network(record.network, expected)
     np.testing.assert_allclose(record.prediction, predictions, rtol=0, atol=1e-12)
@@ -89,10 +94,11 @@ def test_all_evaluations_give_the_same_bits(output, sizes, scale):
     X[X < 0.1] = 0.0
     for intercept in network.intercepts:
         intercept *= scale
-    card = punch(block, network, scale * X.round(1), y, rng.permutation(5), 0.2, 0.01)
+    lanes = lanes_of(network, rng.permutation(5), 0.2, 0.01)
+    card = block.punch((scale * X.round(1), y), lanes)
     transformer = block.transformer(card.tokens)
     runs = [
-        [s.clone() for s in transformer.run(torch.tensor(card.state), 6, evaluation=evaluation)]
+        [s.clone() for s in transformer.run(card.state, 6, evaluation=evaluation)]
         for evaluation in EVALUATIONS
     ]
     for states in zip(*runs, strict=True):
@@ -105,9 +111,10 @@ def test_a_loop_leaves_no_trace_in_the_registers():
     sizes = (2, 3, 3, 2)
     block = MLPBlock(sizes, 10, "softmax")
     X, y = random_samples(rng, "softmax", sizes, 3)
-    card = punch(block, random_network(rng, sizes), X, y, np.arange(3), 0.1, 0.1)
-    *_, last = block.transformer(card.tokens).run(torch.tensor(card.state), 3)
-    changed = (last.numpy() != card.state).any(axis=0)
+    network = random_network(rng, sizes)
+    card = block.punch((X, y), lanes_of(network, np.arange(3), 0.1, 0.1))
+    *_, last = block.transformer(card.tokens).run(card.state, 3)
+    changed = (last != card.state).any(axis=0)
     kept = {"w1", "w2", "w3", "b", "pointer", "seen_prediction", "seen_squares"}
     assert {name for name in card.fields.names if changed[card.fields[name]].any()} == kept
     assert not last[0, card.fields["pointer"]].any()  # through: it points to no sample
@@ -122,8 +129,9 @@ def test_saturated_units_are_exact(bias, evaluation):
     X = np.zeros((1, 1))
     for output, expected in (("identity", 1.5), ("logistic", expit(1.5))):
         block = MLPBlock((1, 2, 2, 1), 10, output)
-        card = punch(block, network, X, X, np.array([0]))
-        prediction = run(block, card, evaluation).prediction.item()
+        lanes = lanes_of(network, np.array([0]))
+        (record,) = block.run_lanes(block.punch((X, X), lanes), lanes, evaluation)
+        prediction = record.prediction.item()
         assert prediction == pytest.approx(expected, rel=1e-15)
 
 
@@ -132,7 +140,7 @@ def test_softmax_does_not_feel_a_shift_of_all_logits(shift):
     logits = np.array([0.0, 1.0, -2.0])
     network = Network([np.zeros((1, 1)), np.zeros((1, 3))], [np.zeros(1), logits + shift])
     block = MLPBlock((1, 1, 3), 10, "softmax")
-    outputs = predict(block, network, np.zeros((1, 1)))[0]
+    outputs = block.predict(network, np.zeros((1, 1)))[0]
     np.testing.assert_allclose(outputs, softmax(logits), rtol=1e-14)
 
 
@@ -141,10 +149,10 @@ def test_queries_change_nothing_and_do_not_see_each_other(output, sizes):
     rng = np.random.default_rng(3)
     block, network = MLPBlock(sizes, 6, output), random_network(rng, sizes)
     X = rng.normal(size=(100, sizes[0]))  # more than 6 bits can name at once
-    outputs = predict(block, network, X)
+    outputs = block.predict(network, X)
     expected = [forward(network, x, output)[1] for x in X]
     np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-14)
-    np.testing.assert_array_equal(predict(block, network, X[17:19]), outputs[17:19])
+    np.testing.assert_array_equal(block.predict(network, X[17:19]), outputs[17:19])
 
 
 def test_weights_are_the_same_before_and_after_and_for_all_data():
@@ -152,9 +160,10 @@ def test_weights_are_the_same_before_and_after_and_for_all_data():
     for seed in range(2):
         rng = np.random.default_rng(seed)
         X, y = random_samples(rng, "logistic", (3, 4, 1), 20)
-        card = punch(block, random_network(rng, (3, 4, 1)), X, y, np.arange(20), 0.1)
+        lanes = lanes_of(random_network(rng, (3, 4, 1)), np.arange(20), 0.1)
+        card = block.punch((X, y), lanes)
         hashes.add(block.transformer(card.tokens).fingerprint())
-        run(block, card)
+        block.run_lanes(card, lanes)
         hashes.add(block.transformer(card.tokens).fingerprint())
     assert len(hashes) == 1
     assert MLPBlock((3, 4, 1), 10, "identity").transformer(card.tokens).fingerprint() not in hashes
@@ -180,6 +189,6 @@ def test_wrong_sizes_raise():
     block = MLPBlock((3, 2, 1), 4, "identity")
     X, y = random_samples(rng, "identity", (3, 2, 1), 8)
     with pytest.raises(ValueError, match=r"Got a network of \(3, 4, 1\), expected \(3, 2, 1\)"):
-        punch(block, random_network(rng, (3, 4, 1)), X, y, np.arange(8))
+        block.punch((X[:4], y[:4]), lanes_of(random_network(rng, (3, 4, 1)), np.arange(4)))
     with pytest.raises(ValueError, match="Got 17 tokens, but 4 bits name fewer"):
-        punch(block, random_network(rng, (3, 2, 1)), X, y, np.arange(8))
+        block.punch((X, y), lanes_of(random_network(rng, (3, 2, 1)), np.arange(8)))

@@ -9,7 +9,12 @@ from scipy.sparse import csr_array
 
 from sklearn_looped.programmed.transformer.certificate import certify
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
-from sklearn_looped.programmed.transformer.layers import FeedForward, Layer, ordered_matmul
+from sklearn_looped.programmed.transformer.layers import (
+    FeedForward,
+    Layer,
+    make_layer,
+    ordered_matmul,
+)
 from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign_value
 from sklearn_looped.programmed.transformer.primitives import (
     add,
@@ -20,7 +25,7 @@ from sklearn_looped.programmed.transformer.primitives import (
     gate,
     greater,
     linear_product,
-    make_head,
+    masked_head,
     match_read,
     match_write,
     product,
@@ -53,8 +58,8 @@ def tape(rng, layout=FIELDS, tokens=TOKENS, **values):
 
 def once(state, head=None, units=None, rows=("scratch",), adjacency=None):
     """State after one loop of one layer; all evaluations must agree in every bit."""
-    net = None if units is None else FeedForward(units, FIELDS.width, rows)
-    transformer = LoopedTransformer([Layer(() if head is None else (head,), net)], TOKENS)
+    layer = make_layer(FIELDS, () if head is None else [head], units or (), rows)
+    transformer = LoopedTransformer([layer], TOKENS)
     states = [
         next(transformer.run(state, 1, evaluation=e, adjacency=adjacency)) for e in EVALUATIONS
     ]
@@ -132,11 +137,9 @@ def test_soft_graph_head_sums_over_all_neighbours():
     rng = np.random.default_rng(0)
     state = tape(rng)
     adjacency = torch.tensor(rng.random((8, 8)) * (rng.random((8, 8)) < 0.5))
-    one, null, memory, u = FIELDS.index("one", "null", "memory", "u")
-    Wq = {(memory, 0): 1.0, (one, 1): 1.0, (memory, 1): -1.0}
-    Wk = {(memory, 0): 800.0, (u, 0): 0.5, (null, 1): 800.0}
-    options = {"rows": ("memory",), "keys": ("memory",), "transposed": True}
-    head = make_head(FIELDS, "graph", Wq, Wk, FIELDS.pairs({"x": "y"}), **options)
+    scores = [({FIELDS.at("memory"): 1.0}, {FIELDS.at("u"): 0.5})]
+    pairs, kinds = FIELDS.pairs({"x": "y"}), (("memory",), ("memory",))
+    head = masked_head(FIELDS, scores, pairs, *kinds, kind="graph", transposed=True)
     out = once(state, head, adjacency=adjacency)
     mean = torch.softmax(0.5 * state[3:, FIELDS.at("u")], 0) @ state[3:, FIELDS["x"]]
     expected = adjacency[3:].sum(0)[:, None] * mean
@@ -164,7 +167,7 @@ def test_argmin_reads_the_smallest_score(seed):
     head = argmin(
         FIELDS, FIELDS.terms(u=1.0), {"x": "y"}, row="scratch", keys=("memory",), bound=8, gap=gap
     )
-    certify([Layer((head,))], FIELDS, {}, torch.float64)
+    certify([Layer((head,))], FIELDS, {})
     winner = TOKENS["memory"].start + 3
     assert torch.equal(once(state, head)[0, FIELDS["y"]], state[winner, FIELDS["x"]])
 
@@ -174,7 +177,7 @@ def test_argmin_refuses_gaps_below_the_threshold():
         FIELDS, FIELDS.terms(u=1.0), {"x": "y"}, row="null", keys=("memory",), bound=8, gap=1e-16
     )
     with pytest.raises(ValueError, match="below the bound"):
-        certify([Layer((head,))], FIELDS, {}, torch.float64)
+        certify([Layer((head,))], FIELDS, {})
 
 
 def test_argmin_takes_the_rounding_of_a_sum_off_its_margin():
@@ -220,7 +223,7 @@ def units_on(values, units):
     state = CODES.pack(2, one=1, scratch=[[1], [0]])
     for name, value in values.items():
         state[0, CODES[name]] = torch.as_tensor(value, dtype=torch.float64)
-    out = state + FeedForward(units, CODES.width, ("scratch",))(state)
+    out = state + FeedForward(CODES, units, ("scratch",))(state)
     assert torch.equal(out[1], state[1])  # other tokens stay as they are
     return {name: field[0].numpy() for name, field in CODES.unpack(out).items()}
 
@@ -280,7 +283,7 @@ def test_ordered_matmul_ignores_extra_zero_terms():
 
 def test_unknown_evaluation_and_wrong_tape_raise():
     transformer = LoopedTransformer([Layer(())], TOKENS)
-    with pytest.raises(ValueError, match="evaluation='fast'"):
-        transformer.run(torch.zeros(8, 3), 1, evaluation="fast")
+    with pytest.raises(ValueError, match="evaluation='quick'"):
+        transformer.run(torch.zeros(8, 3), 1, evaluation="quick")
     with pytest.raises(ValueError, match="Got 7 tokens, expected 8"):
         transformer.run(torch.zeros(7, 3), 1)

@@ -7,15 +7,7 @@ import pytest
 import torch
 from sklearn.utils._seq_dataset import ArrayDataset64
 
-from sklearn_looped.programmed.algorithms.sgd import (
-    Lane,
-    Samples,
-    SGDBlock,
-    new_memory,
-    punch,
-    run_lanes,
-    score_samples,
-)
+from sklearn_looped.programmed.algorithms.sgd import Lane, Samples, SGDBlock
 from sklearn_looped.programmed.algorithms.sgd.products import (
     Stage,
     build_layers,
@@ -43,7 +35,7 @@ def samples_of(rng, loss, n=7):
 
 
 def lane_of(rng, block, n, n_steps, **more):
-    memory = new_memory(block, rng.normal(size=D), rng.normal(), THRESHOLD)
+    memory = block.memory(rng.normal(size=D), rng.normal(), THRESHOLD)
     steps = {"eta": rng.uniform(0.01, 0.1, n_steps), "decay": rng.uniform(0, 0.1, n_steps)}
     return Lane(memory, rng.integers(0, n, n_steps), steps | more)
 
@@ -75,7 +67,7 @@ def test_block_is_the_plain_loop(loss, product):
     block = SGDBlock(D, 10, loss, product=product)
     samples = samples_of(rng, loss)
     lane = lane_of(rng, block, len(samples), 40)
-    record = run_lanes(block, punch(block, samples, [lane]), [lane])[0]
+    record = block.run_lanes(block.punch(samples, [lane]), [lane])[0]
     expected = plain_loop(loss, samples, lane, block.fields)
     tolerance = 1e-10 if product == "softmax" else 1e-14
     np.testing.assert_allclose(record.weights[-1], expected, rtol=0, atol=tolerance)
@@ -93,10 +85,10 @@ def test_all_evaluations_give_the_same_bits(loss, product, l1, average):
     more |= {"share": 0.7} if l1 and average else {}
     lengths = [5, 3, 4] if product == "gated" else [5]
     lanes = [lane_of(rng, block, len(samples), n, **more) for n in lengths]
-    card = punch(block, samples, lanes)
+    card = block.punch(samples, lanes)
     transformer = block.transformer(card.tokens)
     runs = [
-        [s.clone() for s in transformer.run(torch.tensor(card.state), 6, evaluation=evaluation)]
+        [s.clone() for s in transformer.run(card.state, 6, evaluation=evaluation)]
         for evaluation in EVALUATIONS
     ]
     for states in zip(*runs, strict=True):
@@ -110,9 +102,9 @@ def test_lanes_do_not_disturb_each_other(evaluation):
     block = SGDBlock(D, 10, "huber", l1=True)
     samples = samples_of(rng, "huber")
     lanes = [lane_of(rng, block, len(samples), n, l1=0.01) for n in (4, 9, 1)]
-    together = run_lanes(block, punch(block, samples, lanes), lanes, evaluation)
+    together = block.run_lanes(block.punch(samples, lanes), lanes, evaluation)
     for lane, record in zip(lanes, together, strict=True):
-        alone = run_lanes(block, punch(block, samples, [lane]), [lane], evaluation)[0]
+        alone = block.run_lanes(block.punch(samples, [lane]), [lane], evaluation)[0]
         np.testing.assert_array_equal(alone.weights, record.weights)
         np.testing.assert_array_equal(
             alone.memory[block.fields["w"]], record.memory[block.fields["w"]]
@@ -122,9 +114,9 @@ def test_lanes_do_not_disturb_each_other(evaluation):
 def test_l1_penalty_stops_weights_at_zero():
     block = SGDBlock(D, 10, "squared_error", l1=True)
     samples = Samples(np.zeros((1, D)), np.zeros(1), np.zeros(1))
-    memory = new_memory(block, np.array([0.5, -0.25, 0.0]))
+    memory = block.memory(np.array([0.5, -0.25, 0.0]))
     lane = Lane(memory, np.zeros(4, dtype=int), {"l1": np.full(4, 0.1)})
-    record = run_lanes(block, punch(block, samples, [lane]), [lane])[0]
+    record = block.run_lanes(block.punch(samples, [lane]), [lane])[0]
     w = record.memory[block.fields["w"]]
     assert w[0] == pytest.approx(0.1, abs=1e-15)
     assert w[1:].tolist() == [0.0, 0.0]
@@ -146,10 +138,10 @@ def test_l1_penalty_stops_weights_at_zero():
 )
 def test_derivatives_are_sharp_at_their_edges(loss, score, derivative):
     block = SGDBlock(1, 10, loss)
-    memory = new_memory(block, [score], threshold=THRESHOLD)
+    memory = block.memory([score], threshold=THRESHOLD)
     samples = Samples(np.ones((1, 1)), np.zeros(1), np.zeros(1))
     lane = Lane(memory, np.array([0]), {})
-    record = run_lanes(block, punch(block, samples, [lane]), [lane])[0]
+    record = block.run_lanes(block.punch(samples, [lane]), [lane])[0]
     assert record.score[0] == score
     assert record.derivative[0] == derivative
 
@@ -157,14 +149,14 @@ def test_derivatives_are_sharp_at_their_edges(loss, score, derivative):
 def test_queries_change_nothing_and_do_not_see_each_other():
     rng = np.random.default_rng(0)
     block = SGDBlock(D, 6, "squared_error")
-    memories = [new_memory(block, rng.normal(size=D), rng.normal()) for _ in range(2)]
+    memories = [block.memory(rng.normal(size=D), rng.normal()) for _ in range(2)]
     X = rng.normal(size=(50, D))  # more than 6 bits can name at once
     queries = Samples(X, np.ones(50), np.zeros(50))
-    score, _ = score_samples(block, memories, queries)
+    score, _ = block.score_samples(memories, queries)
     weights = np.array([[*m[block.fields["w"]], m[block.fields.at("b")]] for m in memories])
     np.testing.assert_allclose(score, X @ weights[:, :-1].T + weights[:, -1], atol=1e-14)
     some = Samples(X[17:19], np.ones(2), np.zeros(2))
-    np.testing.assert_array_equal(score_samples(block, memories, some)[0], score[17:19])
+    np.testing.assert_array_equal(block.score_samples(memories, some)[0], score[17:19])
 
 
 def test_weights_are_the_same_before_and_after_and_for_all_data():
@@ -174,9 +166,9 @@ def test_weights_are_the_same_before_and_after_and_for_all_data():
         rng = np.random.default_rng(seed)
         samples = samples_of(rng, "squared_error")
         lane = lane_of(rng, block, len(samples), 20)
-        card = punch(block, samples, [lane])
+        card = block.punch(samples, [lane])
         hashes.append(block.transformer(card.tokens).fingerprint())
-        run_lanes(block, card, [lane])
+        block.run_lanes(card, [lane])
         hashes.append(block.transformer(card.tokens).fingerprint())
     assert len(set(hashes)) == 1
     other = SGDBlock(D, 10, "huber").transformer(card.tokens).fingerprint()
@@ -215,7 +207,7 @@ def test_too_long_a_tape_raises():
     samples = samples_of(rng, "squared_error")
     lane = lane_of(rng, block, len(samples), 10)
     with pytest.raises(ValueError, match="Got 21 tokens, but 4 bits name fewer"):
-        punch(block, samples, [lane])
+        block.punch(samples, [lane])
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31 - 2])
@@ -231,8 +223,8 @@ def test_visiting_order_is_that_of_scikit_learn(seed):
 def test_linearised_products_refuse_factors_beyond_their_bound(changes):
     block = SGDBlock(1, 10, "huber", product="softmax")
     samples = Samples.targets(np.ones((1, 1)), np.zeros(1), fit_intercept=True)
-    memory = new_memory(block, threshold=1.0, w=np.array([changes.get("score", 3.0)]))
+    memory = block.memory(threshold=1.0, w=np.array([changes.get("score", 3.0)]))
     lane = Lane(memory, np.array([0]), {"eta": np.array([changes.get("step", 0.1)])})
-    card = punch(block, samples, [lane])
+    card = block.punch(samples, [lane])
     with pytest.raises(ValueError, match="Got factors above 4"):
-        run_lanes(block, card, [lane])
+        block.run_lanes(card, [lane])

@@ -6,12 +6,12 @@ import pytest
 import torch
 from random_programs import random_subleq
 from sklearn.exceptions import ConvergenceWarning
-from subleq_runs import fitting, run_both
+from subleq_runs import KINDS, fitting, run_both
 
 from sklearn_looped import SubleqMachine
 from sklearn_looped.programmed.machines import programs
 from sklearn_looped.programmed.machines.interpreter import interpret_subleq
-from sklearn_looped.programmed.machines.paper_subleq import EPSILON
+from sklearn_looped.programmed.machines.paper_subleq import EPSILON, PaperSubleqMachine
 from sklearn_looped.programmed.machines.subleq import assemble_subleq
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 
@@ -31,7 +31,7 @@ def test_ten_random_programs_equal_the_interpreter_for_5000_steps(dtype):
         codes = tape[machine.tokens["program"], machine.fields["position"]].numpy()
         memory = np.array(program.cells)
         steps = interpret_subleq(program, 16)
-        for state in machine.transformer.run(tape, 5000, evaluation="gather"):
+        for state in machine.transformer.run(tape, 5000, evaluation="fast"):
             view = state.numpy()
             # The state after a loop holds its program counter and the memory before its write.
             assert np.array_equal((view[2:32, value] + 1) / 2 @ weights, memory)
@@ -43,12 +43,12 @@ def test_ten_random_programs_equal_the_interpreter_for_5000_steps(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_dense_states_of_128_tokens_have_the_bits_of_gather(dtype):
+def test_dense_states_of_128_tokens_have_the_bits_of_fast_ones(dtype):
     machine = SubleqMachine(30, 96, n_bits=16, dtype=dtype)
     tape = machine.load(random_subleq(0, 30, 96, 16))
-    runs = (machine.transformer.run(tape, 40, evaluation=e) for e in ("dense", "gather"))
-    for dense, gather in zip(*runs, strict=True):
-        assert torch.equal(dense, gather)
+    runs = (machine.transformer.run(tape, 40, evaluation=e) for e in EVALUATIONS)
+    for dense, fast in zip(*runs, strict=True):
+        assert torch.equal(dense, fast)
 
 
 @pytest.mark.parametrize("evaluation", EVALUATIONS)
@@ -64,11 +64,11 @@ def test_every_state_equals_the_interpreter(evaluation, dtype, cells):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("options", [{}, {"cells": "integer"}, {"paper_layout": True}], ids=str)
-def test_all_evaluations_give_the_same_bits(seed, dtype, options):
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_evaluations_give_the_same_bits(seed, dtype, kind):
     rng = np.random.default_rng(seed)
     n_memory, n_instructions = rng.integers(1, 30, size=2).tolist()
-    machine = SubleqMachine(n_memory, n_instructions, n_bits=8, dtype=dtype, **options)
+    machine = kind(n_memory, n_instructions, n_bits=8, dtype=dtype)
     tape = machine.load(random_subleq(seed, n_memory, n_instructions, 3))
     runs = [machine.transformer.run(tape, 25, evaluation=e) for e in EVALUATIONS]
     integer = torch.int64 if dtype == "float64" else torch.int32
@@ -77,7 +77,7 @@ def test_all_evaluations_give_the_same_bits(seed, dtype, options):
             assert torch.equal(dense.view(integer), other.view(integer))
 
 
-@pytest.mark.parametrize("evaluation", ["dense", "gather"])
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
 @pytest.mark.parametrize(
     ("n_bits", "options"),
     [
@@ -108,15 +108,15 @@ def test_largest_and_smallest_integers_of_the_widest_cells(n_bits, options, eval
 @pytest.mark.parametrize(
     ("dtype", "n_bits"), [("float64", 2), ("float64", 16), ("float64", 51), ("float32", 21)]
 )
-def test_paper_layout_equals_the_interpreter_in_every_bit(dtype, n_bits):
-    machine = SubleqMachine(10, 18, n_bits=n_bits, paper_layout=True, dtype=dtype)
+def test_the_paper_machine_equals_the_interpreter_in_every_bit(dtype, n_bits):
+    machine = PaperSubleqMachine(10, 18, n_bits=n_bits, dtype=dtype)
     assert len(machine.transformer.layers) == 10
     program = random_subleq(3, 10, 18, n_bits)
     tape = machine.load(program)
     steps = interpret_subleq(program, n_bits)
     for dense, state in zip(
         machine.transformer.run(tape, 60),
-        machine.transformer.run(tape, 60, evaluation="cached"),
+        machine.transformer.run(tape, 60, evaluation="fast"),
         strict=True,
     ):
         assert (machine.pc(state), machine.cells(state)) == next(steps)
@@ -132,10 +132,10 @@ def test_paper_layout_equals_the_interpreter_in_every_bit(dtype, n_bits):
         (programs.SORT, {"list": [3, -2, 0, 1]}, "list", -2),
     ],
 )
-def test_paper_layout_runs_the_programs(text, data, label, expected):
+def test_the_paper_machine_runs_the_programs(text, data, label, expected):
     program = assemble_subleq(text).with_data(**data)
     for dtype in ("float64", "float32"):
-        assert fitting(program, paper_layout=True, dtype=dtype).run(program)[label] == expected
+        assert fitting(program, PaperSubleqMachine, dtype=dtype).run(program)[label] == expected
 
 
 def test_weights_do_not_depend_on_the_program():
@@ -152,8 +152,8 @@ def test_weights_do_not_depend_on_the_program():
     assert SubleqMachine(12, 40, n_bits=15).transformer.fingerprint() != before
 
 
-def test_paper_layout_corrects_errors_up_to_its_epsilon():
-    machine = SubleqMachine(10, 18, n_bits=8, paper_layout=True)
+def test_the_paper_machine_corrects_errors_up_to_its_epsilon():
+    machine = PaperSubleqMachine(10, 18, n_bits=8)
     exact = machine.load(random_subleq(3, 10, 18, 8))
     noise = np.random.default_rng(0).uniform(-1, 1, size=(10, 8))
     correct = machine.transformer.layers[-1]
@@ -237,7 +237,7 @@ def test_runs_of_wrong_parameters_and_results_of_wrong_labels_raise():
     result = machine.run("x: .word 1\n clear x")
     for options, message in (
         ({"max_loops": 0}, "max_loops=0, expected at least 1"),
-        ({"evaluation": "fast"}, "evaluation='fast', expected one of"),
+        ({"evaluation": "quick"}, "evaluation='quick', expected one of"),
         (
             {"state": result.state[1:]},
             r"state of shape \(9, .* are \(10, .* continue with the machine",
@@ -278,22 +278,22 @@ def test_disassembled_text_assembles_to_the_same_tape():
         ({"n_memory": 4.5}, "n_memory=4.5, expected an integer"),
         ({"temperature": math.nan}, "temperature=nan, expected above 0"),
         ({"temperature": -1.0}, "temperature=-1.0, expected above 0"),
-        ({"temperature": math.inf, "paper_layout": True}, "temperature=inf, expected above 0"),
+        ({"temperature": math.inf}, "temperature=inf, expected above 0"),
         ({"cells": "words"}, "cells='words'"),
-        ({"cells": "integer", "paper_layout": True}, "with paper_layout"),
         ({"dtype": "float16"}, "dtype='float16'"),
         ({"temperature": 256.0}, r"margin is 256, .* takes 745\.25"),
         ({"n_bits": 22, "dtype": "float32"}, "float32 is exact only to 16777216"),
         ({"n_bits": 24, "dtype": "float32", "cells": "integer"}, "only to 16777216"),
         ({"n_bits": 51}, "float64 is exact only to 9007199254740992"),
-        ({"paper_layout": True, "temperature": 372.0}, r"margin is 744, .* takes 745\.25"),
-        ({"paper_layout": True, "n_bits": 23, "dtype": "float32"}, "float32 is exact only to"),
-        ({"paper_layout": True, "n_bits": 52}, "float64 is exact only to 9007199254740992"),
+        ({"kind": PaperSubleqMachine, "temperature": 372.0}, r"margin is 744, .* takes 745\.25"),
+        ({"kind": PaperSubleqMachine, "n_bits": 52}, "float64 is exact only to 9007199254740992"),
     ],
 )
 def test_machines_that_cannot_be_exact_raise(options, message):
+    sizes = {"n_memory": 6, "n_instructions": 8, **options}
+    kind = sizes.pop("kind", SubleqMachine)
     with pytest.raises(ValueError, match=message):
-        SubleqMachine(**{"n_memory": 6, "n_instructions": 8, **options})
+        kind(**sizes)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from subleq_runs import fitting, run_both
+from subleq_runs import KINDS, fitting, run_both
 
-from sklearn_looped import SubleqMachine
 from sklearn_looped.programmed.machines import programs
 from sklearn_looped.programmed.machines.subleq import assemble_subleq
 
@@ -55,8 +54,8 @@ def test_sort_over_the_whole_range(n_bits, seed):
     ("text", "expected"),
     [("move x, x", 5), ("add x, x", 10), ("clear x", 0), ("move #0, x", 0), ("subleq x, x", 0)],
 )
-@pytest.mark.parametrize("options", [{}, {"cells": "integer"}, {"paper_layout": True}], ids=str)
-def test_macros_take_one_operand_twice(text, expected, options):
-    result = SubleqMachine(8, 12, **options).run(f"x: .word 5\n {text}")
+@pytest.mark.parametrize("kind", KINDS)
+def test_macros_take_one_operand_twice(text, expected, kind):
+    result = kind(8, 12).run(f"x: .word 5\n {text}")
     assert (result["x"], result.halted) == (expected, True)
     assert "#0" not in result.labels or result["#0"] == 0

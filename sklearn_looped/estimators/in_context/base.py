@@ -1,7 +1,6 @@
 """What the in-context estimators share: they keep a `SupportPredictor` and ask it."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -13,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError, load_checkpoint
@@ -112,20 +112,19 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         )
         self.weights_digest_ = self.predictor_.checkpoint.digest
 
-    def _warn_of_subsamples(self, stacklevel: int) -> None:
+    def _warn_of_subsamples(self) -> None:
         """Say that members see a part of the rows only, if it is so."""
         n_rows, n_members = len(self.predictor_.support.X), self.predictor_.n_members
         if n_rows > self.max_support:
-            warnings.warn(
+            warn_user(
                 f"Got {n_rows} rows, more than max_support={self.max_support}: each of the "
                 f"{n_members} members sees a random subsample. Raise max_support to use more "
-                "rows; time grows with its square.",
-                stacklevel=stacklevel,
+                "rows; time grows with its square."
             )
 
     def _run_support(self) -> None:
         """Run the support through the network."""
-        self._warn_of_subsamples(stacklevel=6)
+        self._warn_of_subsamples()
         self._exit()  # a loop chosen on held-out rows is chosen now
         self.n_loops_ = self.predictor_.memories.n_loops
 
@@ -143,6 +142,10 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         """Output (T, q, n_outputs) of queries and the loop, (q,), that each was taken from."""
         table = self._validated(X)
         return self.predictor_.predict(table, self._exit())
+
+    def _novelty(self, X: ArrayLike) -> Array:
+        """How far each query lies outside the support, (q,)."""
+        return self.predictor_.encoder.novelty(self._validated(X))
 
     def _stages(self, X: ArrayLike) -> Iterator[Array]:
         """Output (T, q, n_outputs) of queries after every loop."""
@@ -216,7 +219,7 @@ def predict_many(
         model = clone(estimator)
         model._validate_params()
         model._prepare(X, y, None)
-        model._warn_of_subsamples(stacklevel=3)
+        model._warn_of_subsamples()
         models.append(model)
         queries.append(validate_table(model, X_query, reset=False))
     outputs = predict_tables([model.predictor_ for model in models], queries)

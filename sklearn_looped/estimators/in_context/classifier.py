@@ -235,10 +235,19 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         return np.log(self.predict_proba(X))
 
     @overload
-    def predict(self, X: ArrayLike, return_n_loops: Literal[False] = ...) -> NDArray[Any]: ...
+    def predict(
+        self,
+        X: ArrayLike,
+        return_n_loops: Literal[False] = ...,
+        return_novelty: Literal[False] = ...,
+    ) -> NDArray[Any]: ...
     @overload
-    def predict(self, X: ArrayLike, return_n_loops: bool) -> Any: ...
-    def predict(self, X: ArrayLike, return_n_loops: bool = False) -> Any:
+    def predict(
+        self, X: ArrayLike, return_n_loops: bool = ..., return_novelty: bool = ...
+    ) -> Any: ...
+    def predict(
+        self, X: ArrayLike, return_n_loops: bool = False, return_novelty: bool = False
+    ) -> Any:
         """Predict the most probable class of each query.
 
         Parameters
@@ -247,16 +256,25 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
             Queries, with the columns of `fit`.
         return_n_loops : bool, default=False
             Whether to return the loops that each query took too.
+        return_novelty : bool, default=False
+            Whether to return how far each query lies outside the training rows too, as in
+            `LoopedICLRegressor.predict`.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
         n_loops : ndarray of shape (n_samples,)
             Only if `return_n_loops`.
+        novelty : ndarray of shape (n_samples,)
+            Only if `return_novelty`.
         """
         output, n_loops = self._run(X)
-        labels = self.classes_[self._decode(output).argmax(axis=1)]
-        return (labels, n_loops) if return_n_loops else labels
+        results = [self.classes_[self._decode(output).argmax(axis=1)]]
+        if return_n_loops:
+            results.append(n_loops)
+        if return_novelty:
+            results.append(self._novelty(X))
+        return results[0] if len(results) == 1 else tuple(results)
 
     def staged_predict_proba(self, X: ArrayLike) -> Iterator[NDArray[np.float64]]:
         """Predict probabilities after every loop, in one pass.

@@ -136,6 +136,11 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If there is metadata without routing, and as `LoopedICLRegressor.fit`.
         """
         if params and not get_config()["enable_metadata_routing"]:
             raise ValueError(
@@ -192,22 +197,25 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
             for count in self.candidates_
         ]
 
-    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+    def predict(self, X: ArrayLike, return_std: bool = False, return_novelty: bool = False) -> Any:
         """Predict as `LoopedICLRegressor.predict` does, with the chosen number of loops.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
         return_std : bool, default=False
+        return_novelty : bool, default=False
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         std : ndarray of the shape of y
             Only if `return_std`.
+        novelty : ndarray of shape (n_samples,)
+            Only if `return_novelty`.
         """
         check_is_fitted(self)
-        return self.regressor_.predict(X, return_std)
+        return self.regressor_.predict(X, return_std, return_novelty=return_novelty)
 
     def predict_quantiles(
         self,

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, fits_float32, load_weights
 from sklearn_looped.estimators.validation import check_bounds, check_levels, validate_training
@@ -18,6 +19,7 @@ from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference.conformal import check_conformal, corrected_levels
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.support import mean_target
+from sklearn_looped.learned.inference.tails import FAR_OUT, Tails
 from sklearn_looped.learned.model.readout import deviation_of, interpolate_quantiles
 from sklearn_looped.learned.priors import PRIORS
 
@@ -76,8 +78,8 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
     prior : {"decision-tree", "linear", "relu-network", "sparse-linear", "tables"}, default=None
         What to meta-train on; needed with, and only allowed with, ``weights=None``.
     n_estimators : int, default=None
-        Members of the ensemble, which see the table in turn as it is, as whitened principal
-        components, with normal marginals, and as components of those. None: the weights' own
+        Members of the ensemble, which see the table in turn as it is, with normal
+        marginals, and as whitened principal components of either. None: the weights' own
         number, four for "tabular" and one, the table as it is, for the weights of a function
         class. More than four differ, and are run, only where rows or columns are subsampled.
         Of more columns than the network reads (32), each member sees the most correlated half
@@ -218,9 +220,11 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         checkpoint = None if self.weights is None else load_weights(self.weights, classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
+        self._tails = _tails_of(Y, weights)
+        compressed = self._tails.compress(Y)
         self._keep(
-            Support(table, Y, weights),
-            mean_target(Y),
+            Support(table, compressed, weights),
+            mean_target(compressed),
             "continuous",
             lambda support: checkpoint or self._meta_trained(*support.X.shape),
         )
@@ -235,21 +239,41 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         assert self.prior is not None
         return meta_trained(self.prior, n_columns, n_rows, self.device, self.verbose)
 
+    def _restored(self, values: Array) -> Array:
+        """Undo the compression of targets far out, (T, q) or (T, q, m)."""
+        return self._tails.restore(values.T).T
+
     def _shaped(self, values: Array) -> NDArray[Any]:
         """From (T, q, ...) to (q, ...) for one target and (q, T, ...) for several."""
         values = values.astype(self._dtype)
         return values[0] if self._one_target else np.moveaxis(values, 0, 1)
 
     def _decode(self, output: Array) -> NDArray[Any]:
-        return self._shaped(output[..., 0])
+        return self._shaped(self._restored(output[..., 0]))
 
     @overload
     def predict(
-        self, X: ArrayLike, return_std: Literal[False] = ..., return_n_loops: Literal[False] = ...
+        self,
+        X: ArrayLike,
+        return_std: Literal[False] = ...,
+        return_n_loops: Literal[False] = ...,
+        return_novelty: Literal[False] = ...,
     ) -> NDArray[Any]: ...
     @overload
-    def predict(self, X: ArrayLike, return_std: bool = ..., return_n_loops: bool = ...) -> Any: ...
-    def predict(self, X: ArrayLike, return_std: bool = False, return_n_loops: bool = False) -> Any:
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: bool = ...,
+        return_n_loops: bool = ...,
+        return_novelty: bool = ...,
+    ) -> Any: ...
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: bool = False,
+        return_n_loops: bool = False,
+        return_novelty: bool = False,
+    ) -> Any:
         """Predict the target's mean for each query.
 
         Parameters
@@ -260,6 +284,10 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             Whether to return the predictive standard deviation too, noise included.
         return_n_loops : bool, default=False
             Whether to return the loops that each query took too.
+        return_novelty : bool, default=False
+            Whether to return how far each query lies outside the training rows too: the largest
+            distance of its cells beyond their columns' ranges, in units of these ranges. 0 is
+            within all, 1 one range beyond, where predictions are no longer to be trusted.
 
         Returns
         -------
@@ -268,13 +296,17 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
             Only if `return_std`.
         n_loops : ndarray of shape (n_samples,)
             Only if `return_n_loops`.
+        novelty : ndarray of shape (n_samples,)
+            Only if `return_novelty`.
         """
         output, n_loops = self._run(X)
         results = [self._decode(output)]
         if return_std:
-            results.append(self._shaped(deviation_of(output[..., 1:])))
+            results.append(self._shaped(deviation_of(self._restored(output[..., 1:]))))
         if return_n_loops:
             results.append(n_loops)
+        if return_novelty:
+            results.append(self._novelty(X))
         return results[0] if len(results) == 1 else tuple(results)
 
     def predict_quantiles(
@@ -322,7 +354,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         wanted = check_levels(quantiles)
         check_is_fitted(self, "n_loops_")
         support = self.predictor_.support
-        low, high = check_bounds(bounds, support.Y)
+        low, high = check_bounds(bounds, self._restored(support.Y.T))
         if conformal:
             check_conformal(wanted, support)
         output, _ = self._run(X)
@@ -330,7 +362,7 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         if conformal:
             levels = corrected_levels(self.predictor_, self._exit(), wanted)
         found = np.stack([*map(interpolate_quantiles, output[..., 1:], levels)])
-        return self._shaped(found.clip(low, high))
+        return self._shaped(self._restored(found).clip(low, high))
 
     def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
         """Predict after every loop, in one pass, as `GradientBoostingRegressor` does by stage.
@@ -347,3 +379,17 @@ class LoopedICLRegressor(RegressorMixin, InContextEstimator):
         """
         for output in self._stages(X):
             yield self._decode(output)
+
+
+def _tails_of(Y: Array, weights: Array | None) -> Tails:
+    """Tails of targets (n, T), with a warning where some are far out."""
+    kept = slice(None) if weights is None else weights > 0
+    tails = Tails.fit(Y[kept], None if weights is None else weights[kept])
+    if not tails.is_idle():
+        n_rows = int((np.abs(Y - tails.median) > tails.limit).any(axis=1).sum())
+        warn_user(
+            f"Targets of {n_rows} rows lie more than {FAR_OUT:g} interquartile ranges from the "
+            "median and are compressed. Check them; if they are right, predict np.log of the "
+            "target or the like (TransformedTargetRegressor)."
+        )
+    return tails

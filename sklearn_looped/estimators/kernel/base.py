@@ -3,7 +3,6 @@
 Shapes: n rows, q queries, d columns, d' encoded columns, T targets.
 """
 
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -16,12 +15,14 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.inference.experts import CLIP, DIGITS
 from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.inference.ties import settle
 
-CLIP = 8.0  # standard deviations: cells beyond are outliers
 BATCH = 1024  # queries at a time
 
 
@@ -42,6 +43,11 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         return tags
+
+    @property
+    def column_kinds_(self) -> dict[str, str]:
+        """What each column was read as in `fit`; see `TableEncoder`."""
+        return self._encoder.column_kinds_
 
     def _fit_machine(
         self, table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
@@ -75,11 +81,10 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         n_rows = len(support.X)
         if n_rows <= self.max_rows:
             return support
-        warnings.warn(
+        warn_user(
             f"Got {n_rows} different rows, more than max_rows={self.max_rows}: as many, evenly "
             "spaced along the target, are used. Raise max_rows to use more; memory grows with its "
-            "square, time with its cube.",
-            stacklevel=6,
+            "square, time with its cube."
         )
         return support.take(np.arange(self.max_rows) * n_rows // self.max_rows)
 
@@ -91,7 +96,8 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         """
         weights = None if support.weights is None else _tensor(support.weights)
         y = _tensor(target[support.rows])
-        self._scale = Standardiser.fit(_tensor(support.X), y, weights)
+        X = _tensor(support.X)
+        self._scale, _ = settle(Standardiser.fit(X, y, weights), X, y, weights)
         self._varying = np.arange(support.X.shape[1])
         self._varying = np.flatnonzero(self._scaled(support.X).any(axis=0))
         support = support._replace(X=self._scaled(support.X))
@@ -101,7 +107,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
     def _scaled(self, encoded: Array) -> Array:
         """Standardised, clipped columns in canonical order; a missing cell is the mean."""
         Z = self._scale.features(_tensor(encoded))[0].numpy()
-        return np.nan_to_num(Z).clip(-CLIP, CLIP)[:, self._varying]
+        return np.nan_to_num(Z).clip(-CLIP, CLIP).round(DIGITS)[:, self._varying]
 
     def _keep_metric(self) -> None:
         """Set the columns' weights in the encoding's order, constant columns zero."""

@@ -29,7 +29,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
 
     Parameters
     ----------
-    n_loops : int, default=2
+    n_loops : int, default=3
         Rounds in which the metric is learned, 0 or more. 0: all columns weigh the same.
     max_rows : int, default=4096
         Different rows used at most, as in `KernelMachineRegressor`: of more, as many, evenly
@@ -71,7 +71,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
     True
     """
 
-    def __init__(self, *, n_loops: int = 2, max_rows: int = 4096) -> None:
+    def __init__(self, *, n_loops: int = 3, max_rows: int = 4096) -> None:
         self.n_loops = n_loops
         self.max_rows = max_rows
 
@@ -94,6 +94,11 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If there is one class only.
         """
         table, y, weights = validate_labels(self, X, y, sample_weight)
         check_classification_targets(y)

@@ -10,18 +10,19 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.programmed.algorithms.kernel_machine import (
     BATCH,
     check_kernel,
     check_queries,
-    check_sizes,
+    check_table,
     fit_kernel_machine,
     median_length,
     predict_kernel_machine,
     target_scale,
 )
-from sklearn_looped.programmed.algorithms.linalg import Array, Result
+from sklearn_looped.programmed.algorithms.linalg import Result
 
 
 class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEstimator):
@@ -192,7 +193,7 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         targets = targets.astype(np.float64)
-        check_sizes(samples, targets)
+        check_table(samples, targets)
         self.length_ = median_length(samples) if self.length == "median" else float(self.length)
         check_kernel(samples, self.length_, self.penalty, self.n_loops)
         self._machine = fit_kernel_machine(

@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from sklearn_looped.estimators.neural_network.base import ProgrammedMLP
 
@@ -76,7 +74,7 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
         What the outputs are passed through.
     block_ : MLPBlock
         The loop body.
-    punchcard_ : Punchcard
+    punchcard_ : Tape
         Names of columns and rows, and the initial state of the last epoch.
     certificate_ : Certificate
         Why the result is exact.
@@ -107,11 +105,7 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
     """
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("Got 1 class, but the number of classes has to be greater than one.")
+        X, labels = self._validate_classes(X, y)
         if len(self.classes_) == 2:
             self.out_activation_ = "logistic"
             return X, labels[:, None].astype(np.float64)

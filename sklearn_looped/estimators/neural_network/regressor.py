@@ -75,7 +75,7 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
         What the outputs are passed through.
     block_ : MLPBlock
         The loop body.
-    punchcard_ : Punchcard
+    punchcard_ : Tape
         Names of columns and rows, and the initial state of the last epoch.
     certificate_ : Certificate
         Why the result is exact.

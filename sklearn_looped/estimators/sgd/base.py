@@ -1,43 +1,34 @@
-"""What the programmed SGD estimators share: parameters, and fitting one or many at once."""
+"""What the programmed SGD estimators share: parameters, models, and running queries."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
-from warnings import warn
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.exceptions import ConvergenceWarning
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_looped.estimators.documentation import DocumentationLink
-from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.estimators.epochs import ProgrammedTraining, position_bits
+from sklearn_looped.programmed.algorithms.epochs import Schedule
 from sklearn_looped.programmed.algorithms.sgd import (
-    MIN_BITS,
-    Learner,
+    PATIENCE,
     Loss,
     ProductKind,
-    Punchcard,
-    Rules,
     Samples,
     SGDBlock,
+    SGDLearner,
+    SGDRules,
     n_tokens,
-    new_memory,
-    score_samples,
-    train,
 )
-from sklearn_looped.programmed.transformer.layout import n_code_bits
 
 MAX_SEED = np.iinfo(np.int32).max
 
 
-class ProgrammedSGD(DocumentationLink, BaseEstimator, ABC):
+class ProgrammedSGD(ProgrammedTraining):
     """Base of the estimators that run the SGD block."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -58,92 +49,59 @@ class ProgrammedSGD(DocumentationLink, BaseEstimator, ABC):
         "keep_trace": ["boolean"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    @whole_or_not_at_all
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Write samples and steps on the punchcard and run the transformer.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features, best on one scale.
-        y : array-like of shape (n_samples,)
-            Targets, or labels.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If the data or a parameter is not valid, before any work; if the descent diverges,
-            with the step.
-        """
-        arrays = self._validate_training(X, y)
-        train_together([self], *arrays, [np.arange(len(arrays[0]))])
-        return self
-
     @property
     def block_(self) -> SGDBlock:
         """Loop body. It is the same for all data, so a pickle holds its declaration only."""
         return build_block(*self._declaration)
 
-    @abstractmethod
-    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
-        """Arrays of the training set; sets what is known of the data."""
-
-    @abstractmethod
-    def _encode(self, X: NDArray, y: NDArray) -> Samples:
-        """Encode the training set as data tokens, a set for each machine of the estimator."""
+    @property
+    def _n_models(self) -> int:
+        return 1
 
     @abstractmethod
     def _seeds(self) -> list[int]:
         """Seed of the shuffle, as scikit-learn draws it, for each machine."""
 
-    def _rules(self) -> Rules:
-        if self.learning_rate == "optimal" and self.alpha == 0:
-            raise ValueError("Got alpha=0, but learning_rate='optimal' divides by alpha.")
-        names = [field.name for field in fields(Rules)]
-        return Rules(**{"epsilon": 0.0, **{n: getattr(self, n) for n in names if hasattr(self, n)}})
-
     def _block_options(self) -> tuple[Loss, bool, bool, ProductKind]:
         """Everything but the size that the weights of the block depend on."""
         return self.loss, self.penalty in ("l1", "elasticnet"), bool(self.average), self.product
 
-    def _keep(self, card: Punchcard, learners: Sequence[Learner]) -> None:
-        """Read the answer off the model tokens."""
+    def _declare(self, X: NDArray, y: NDArray, lengths: Sequence[int]) -> tuple[Any, ...]:
+        steps = [n for n in lengths for _ in range(self._n_models)]
+        n_bits = position_bits(n_tokens(self._n_models * len(X), steps))
+        return X.shape[1], n_bits, *self._block_options()
+
+    def _learners(self, rows: NDArray[np.intp], X: NDArray, y: NDArray) -> list[SGDLearner]:
+        if self.learning_rate == "optimal" and self.alpha == 0:
+            raise ValueError("Got alpha=0, but learning_rate='optimal' divides by alpha.")
+        shared = {field.name for field in fields(Schedule)} - {"patience"}
+        schedule = Schedule(**{name: getattr(self, name) for name in shared}, patience=PATIENCE)
+        own: dict[str, Any] = {f.name: getattr(self, f.name, 0.0) for f in fields(SGDRules)}
+        rules = SGDRules(**own)
+        return [
+            SGDLearner(schedule, rules, self.block_, rows + i * len(X), seed, self.keep_trace)
+            for i, seed in enumerate(self._seeds())
+        ]
+
+    def _keep(self, learners: Sequence[SGDLearner]) -> None:
+        columns = self.block_.fields
         prefixes = ["mean_" if 0 < self.average <= m.n_loops else "" for m in learners]
-        self.coef_ = np.array(
-            [m.memory[card.fields[p + "w"]] for m, p in zip(learners, prefixes, strict=True)]
-        )
-        self.intercept_ = np.array(
-            [m.memory[card.fields.at(p + "b")] for m, p in zip(learners, prefixes, strict=True)]
-        )
-        self.n_iter_ = max(learner.n_iter for learner in learners)
-        self.n_loops_ = max(learner.n_loops for learner in learners)
-        self.punchcard_, self.certificate_ = card, self.block_.certificate
+        models = list(zip(learners, prefixes, strict=True))
+        self.coef_ = np.array([m.memory[columns[p + "w"]] for m, p in models])
+        self.intercept_ = np.array([m.memory[columns.at(p + "b")] for m, p in models])
         if self.keep_trace:
             machines = [pd.concat(m.trace).assign(machine=i) for i, m in enumerate(learners)]
             self.trace_ = pd.concat(machines, ignore_index=True)
-        if self.tol is not None and self.n_iter_ == self.max_iter:
-            warn(
-                f"The loss still fell after {self.max_iter} epochs; raise max_iter or tol.",
-                ConvergenceWarning,
-                stacklevel=6,
-            )
+
+    def _still_falls(self, learners: Sequence[SGDLearner]) -> bool:
+        return self.tol is not None and self.n_iter_ == self.max_iter
 
     def _query(self, X: Any, sign: float) -> tuple[NDArray, NDArray]:
         """Run queries, appended to the punchcard as samples of one label: scores, derivatives."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        memories = [
-            new_memory(self.block_, w=coef, b=intercept)
-            for coef, intercept in zip(np.atleast_2d(self.coef_), self.intercept_, strict=True)
-        ]
-        signs = np.full(len(X), sign)
-        return score_samples(self.block_, memories, Samples.margins(X, signs, True))
+        X, block = self._validate_queries(X), self.block_
+        models = zip(np.atleast_2d(self.coef_), self.intercept_, strict=True)
+        memories = [block.memory(w=coef, b=intercept) for coef, intercept in models]
+        return block.score_samples(memories, Samples.margins(X, np.full(len(X), sign), True))
 
 
 @lru_cache(maxsize=8)
@@ -152,30 +110,3 @@ def build_block(
 ) -> SGDBlock:
     """Block of a declared size, one for all fits of a process."""
     return SGDBlock(n_features, n_bits, loss, l1=l1, average=average, product=product)
-
-
-def train_together(
-    estimators: Sequence[ProgrammedSGD],
-    X: NDArray,
-    y: NDArray,
-    rows: Sequence[NDArray[np.intp]],
-) -> None:
-    """Train the machines of all estimators on one sequence."""
-    samples = estimators[0]._encode(X, y)
-    machines: list[list[Learner]] = []
-    for e, own in zip(estimators, rows, strict=True):
-        rules = e._rules()
-        machines.append(
-            [
-                Learner(rules, own + i * len(X), seed, e.keep_trace)
-                for i, seed in enumerate(e._seeds())
-            ]
-        )
-    learners = [learner for group in machines for learner in group]
-    size = n_tokens(len(samples), [len(learner.rows) for learner in learners])
-    n_bits = max(MIN_BITS, n_code_bits(size))
-    declaration = (X.shape[1], n_bits, *estimators[0]._block_options())
-    card = train(build_block(*declaration), samples, learners)
-    for estimator, group in zip(estimators, machines, strict=True):
-        estimator._declaration = declaration
-        estimator._keep(card, group)

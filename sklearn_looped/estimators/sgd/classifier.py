@@ -8,8 +8,6 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from sklearn_looped.estimators.sgd.base import MAX_SEED, ProgrammedSGD
 from sklearn_looped.programmed.algorithms.sgd import Samples
@@ -92,7 +90,7 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         Loops run by the machine that ran longest.
     block_ : SGDBlock
         The loop body.
-    punchcard_ : Punchcard
+    punchcard_ : Tape
         Names of columns and rows, and the initial state of the last epoch.
     certificate_ : Certificate
         Why the result is exact.
@@ -167,12 +165,11 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         self.keep_trace = keep_trace
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("Got 1 class, but the number of classes has to be greater than one.")
-        return X, labels
+        return self._validate_classes(X, y)
+
+    @property
+    def _n_models(self) -> int:
+        return len(self._positives())
 
     def _positives(self) -> range:
         """Numbers of the classes that have a machine of their own."""
@@ -180,7 +177,7 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
 
     def _encode(self, X: NDArray, y: NDArray) -> Samples:
         signs = np.concatenate([np.where(y == i, 1.0, -1.0) for i in self._positives()])
-        return Samples.margins(np.tile(X, (len(signs) // len(X), 1)), signs, self.fit_intercept)
+        return Samples.margins(np.tile(X, (self._n_models, 1)), signs, self.fit_intercept)
 
     def _seeds(self) -> list[int]:
         rng = check_random_state(self.random_state)

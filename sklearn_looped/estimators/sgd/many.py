@@ -5,8 +5,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklearn_looped.estimators.epochs import train_together
 from sklearn_looped.estimators.fitting import take_over, unfitted_copy
-from sklearn_looped.estimators.sgd.base import ProgrammedSGD, train_together
+from sklearn_looped.estimators.sgd.base import ProgrammedSGD
 
 
 def fit_many(

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from sklearn_looped.estimators.sgd.base import MAX_SEED, ProgrammedSGD
-from sklearn_looped.programmed.algorithms.sgd import Learner, Punchcard, Samples
+from sklearn_looped.programmed.algorithms.sgd import Samples, SGDLearner
 
 
 class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
@@ -86,7 +86,7 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
         Loops run.
     block_ : SGDBlock
         The loop body.
-    punchcard_ : Punchcard
+    punchcard_ : Tape
         Names of columns and rows, and the initial state of the last epoch.
     certificate_ : Certificate
         Why the result is exact.
@@ -175,8 +175,8 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     def _seeds(self) -> list[int]:
         return [check_random_state(self.random_state).randint(0, MAX_SEED)]
 
-    def _keep(self, card: Punchcard, learners: Sequence[Learner]) -> None:
-        super()._keep(card, learners)
+    def _keep(self, learners: Sequence[SGDLearner]) -> None:
+        super()._keep(learners)
         self.coef_ = self.coef_[0]
 
     def predict(self, X: ArrayLike) -> NDArray:

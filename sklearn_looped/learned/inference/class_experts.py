@@ -65,9 +65,11 @@ class ClassExperts:
             columns, gate = columns_to_read(torch.ones_like(X[:, 0]), max_columns)
             silent = _opinions(_known(frequencies, Y.shape[1]), Y, w, gate, frequencies)
             return cls((), [], silent, columns, torch.ones_like(X[:, 0]))
-        models, metric = fit_models(X, Y, w, search)
-        calibrations = [Calibration.fit(model.left_out, Y, w) for model in models]
-        parts = [c.probabilities(m.left_out) for c, m in zip(calibrations, models, strict=True)]
+        models, metric, place = fit_models(X, Y, Y.argmax(2), w, search)
+        place = place.expand_as(Y)
+        scores = [model.left_out.gather(1, place) for model in models]
+        calibrations = [Calibration.fit(each, Y, w) for each in scores]
+        parts = [c.probabilities(each) for c, each in zip(calibrations, scores, strict=True)]
         columns, gate = columns_to_read(metric, max_columns)
         opinions = _opinions(torch.stack(parts, 2), Y, w, gate, frequencies)
         return cls(models, calibrations, opinions, columns, metric)

@@ -1,12 +1,12 @@
 """From a user's table to a numeric array: columns are read by what they hold, then encoded."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.learned.inference.columns import (
     Array,
     as_numbers,
@@ -15,9 +15,10 @@ from sklearn_looped.learned.inference.columns import (
     to_table,
 )
 from sklearn_looped.learned.inference.dates import DateEncoder
-from sklearn_looped.learned.inference.levels import EncodingTarget, Levels, NominalEncoder
+from sklearn_looped.learned.inference.levels import N_FOLDS, EncodingTarget, Levels, NominalEncoder
 from sklearn_looped.learned.inference.support import Support as Support
-from sklearn_looped.learned.inference.support import canonical_order
+from sklearn_looped.learned.inference.support import canonical_order, class_ranks
+from sklearn_looped.learned.inference.tails import Tails
 
 FAR = 1e100  # sizes of the support beyond which a query's cell is as good as infinite
 LEFT_OUT = {"identifier": "another value in every row", "text": "free text"}
@@ -64,7 +65,8 @@ class TableEncoder:
     column a level (up to ten), or the mean target of the level (more), which for the rows of the
     support comes from the other folds. Identifiers and free text are left out with a warning. What
     a column was in `fit` it is in `transform`. Every column is then divided by a power of two near
-    its largest size: exact, and nothing overflows in what follows.
+    its largest size: exact, and nothing overflows in what follows. Cells that lie far out are
+    compressed (`Tails`).
 
     The encoding depends neither on the order of rows or columns nor on units, and changes its
     sign with `y`.
@@ -104,7 +106,11 @@ class TableEncoder:
         encoded = self._fit_columns(to_table(X), y, sample_weight)
         largest = np.fmax.reduce(np.abs(encoded), axis=0, initial=0)
         self.exponents_ = np.frexp(largest)[1]
-        return self._scaled(encoded)
+        scaled = self._scaled(encoded)
+        self.lowest_ = np.fmin.reduce(scaled, axis=0, initial=np.inf)
+        self.highest_ = np.fmax.reduce(scaled, axis=0, initial=-np.inf)
+        self.tails_ = Tails.fit(scaled, sample_weight)
+        return self.tails_.compress(scaled)
 
     def _fit_columns(self, X: Any, y: Array, sample_weight: Array | None) -> Array:
         self.encoders_: list[Any] | None = None
@@ -123,11 +129,11 @@ class TableEncoder:
             [f"{n!r} ({LEFT_OUT[kind]})" for n, kind in read if kind in LEFT_OUT],
         )
         self.encoders_ = [_encoder_of(kind) for kind in kinds]
-        weights = np.ones(len(X)) if sample_weight is None else sample_weight / sample_weight.mean()
-        order = np.arange(len(X))
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight
+        folds = np.zeros(len(X), np.intp)
         if "nominal" in kinds:
-            order = canonical_order(_codes(columns, kinds), y)
-        target = EncodingTarget(self._encoding_target(y), weights, order)
+            folds = _folds(columns, kinds, y, self.target_type)
+        target = EncodingTarget(self._encoding_target(y, weights), weights, folds)
         pairs = zip(self.encoders_, columns, strict=True)
         parts = [encoder.fit_transform(column, target) for encoder, column in pairs]
         sources = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
@@ -137,7 +143,7 @@ class TableEncoder:
         _say("Cells of another kind than their column count as missing", said)
         return encoded
 
-    def _encoding_target(self, y: Array) -> Array:
+    def _encoding_target(self, y: Array, weights: Array) -> Array:
         """Target (n, C) of sizes up to one: its deviations from the middle, or classes' indicators.
 
         A power of two divides, and no square overflows.
@@ -145,7 +151,7 @@ class TableEncoder:
         if self.target_type == "multiclass":
             return (y[:, None] == np.unique(y)).astype(np.float64)
         y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])
-        y = y - y.mean()
+        y = y - np.average(y, weights=weights)
         return np.ldexp(y, -np.frexp(np.abs(y).max())[1])[:, None]
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
@@ -155,7 +161,22 @@ class TableEncoder:
         with one warning for all columns; of levels that were not met it is said where a whole
         column holds no other.
         """
-        return self._scaled(self._encoded(to_table(X)))
+        return self.tails_.compress(self._scaled(self._encoded(to_table(X))))
+
+    def novelty(self, X: ArrayLike | pd.DataFrame) -> Array:
+        """How far each row lies outside what was met in `fit`, (q,).
+
+        The largest of its columns' distances beyond the column's range in `fit`, in units of that
+        range: 0 within all ranges, 1 one range beyond. Infinite where a column that had one value
+        has another. Missing cells and levels that were not met do not count.
+        """
+        encoded = self._scaled(self._encoded(to_table(X)))
+        beyond = np.fmax(self.lowest_ - encoded, encoded - self.highest_)
+        beyond[:, np.isinf(self.lowest_)] = 0  # no value in `fit`
+        span = self.highest_ - self.lowest_
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = np.where(beyond > 0, beyond / span, 0.0)
+        return np.asarray(distance.max(axis=1))
 
     def _scaled(self, encoded: Array) -> Array:
         with np.errstate(over="ignore", under="ignore"):
@@ -189,7 +210,7 @@ class TableEncoder:
 def _say(what: str, columns: list[str]) -> None:
     """Warn once of all columns, if there are any."""
     if columns:
-        warnings.warn(f"{what}: {', '.join(columns)}.", UserWarning, stacklevel=4)
+        warn_user(f"{what}: {', '.join(columns)}.")
 
 
 def _encoder_of(kind: str) -> Any:
@@ -212,6 +233,23 @@ def _joined(parts: list[Array]) -> Array:
     """Columns side by side; one that is missing as a whole if none is left."""
     joined = np.column_stack(parts)
     return joined if joined.shape[1] else np.full((len(joined), 1), np.nan)
+
+
+def _folds(columns: list[Any], kinds: list[str], y: Array, target_type: str) -> NDArray[np.intp]:
+    """Fold of each row, (n,): different rows are dealt in canonical order, equal ones are one."""
+    codes = _codes(columns, kinds)
+    ranks = [np.unique(part, return_inverse=True)[1] for part in (*codes.T, y)]  # NaN is a value
+    _, first, row = np.unique(
+        np.stack(ranks, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    taking_part = [k for k in kinds if k != "missing" and k not in LEFT_OUT]
+    nominal = np.array(taking_part) == "nominal"
+    codes, y = codes[first], y[first]
+    if target_type == "multiclass":
+        y = class_ranks(codes, y, nominal)
+    folds = np.empty(len(first), np.intp)
+    folds[canonical_order(codes, y, nominal)] = np.arange(len(first)) % N_FOLDS
+    return folds[row.ravel()]
 
 
 def _codes(columns: list[Any], kinds: list[str]) -> Array:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, KernelMachine, Search
 from sklearn_looped.core.ridge import Ridge
+from sklearn_looped.learned.inference.standardise import TIE
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
 CLIP = 8.0  # standard deviations: cells beyond are outliers
+DIGITS = 12  # decimals of a cell: beyond is rounding, and would order what is equal
 LEAST_ERROR = 1e-4  # of a standard deviation: below, an expert is as good as exact
 STEPS = "manhattan"  # the kernel of the machine for steps; the other machine has the rest
 FEWEST_ROWS = 3  # a left-out row must leave two behind
@@ -58,9 +60,12 @@ class Experts:
             columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
             gate = torch.ones_like(columns).to(y)
             return cls((), _silence(y)._replace(gate=gate), columns, torch.ones_like(X[:, 0]))
-        models, metric = fit_models(X, y[..., None], weights, search)
+        models, metric, place = fit_models(X, y[..., None], y, weights, search)
         error = torch.stack([model.relative_error for model in models], 1).sqrt()
-        parts = [(model.left_out, model.left_out_std) for model in models]
+        parts = [
+            (model.left_out.gather(1, place), model.left_out_std.gather(1, place))
+            for model in models
+        ]
         columns, gate = columns_to_read(metric, max_columns)
         error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
         return cls(models, _joined(parts, error, gate), columns, metric)
@@ -87,27 +92,41 @@ class Experts:
 
 
 def cells(X: Tensor) -> Tensor:
-    """Cells as the experts read them: missing ones are the column's mean."""
-    return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP)
+    """Cells as the experts read them: missing ones are the column's mean; equal ones are equal."""
+    return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP).round(decimals=DIGITS)
 
 
 def fit_models(
-    X: Tensor, Y: Tensor, weights: Tensor | None, search: Search
-) -> tuple[Models, Tensor]:
-    """Ridge regression and both machines on targets Y (B, s, T), and their mean metric (B, d)."""
-    Z, Y = cells(X), Y.double()
-    w = None if weights is None else weights.double()
+    X: Tensor, Y: Tensor, key: Tensor, weights: Tensor | None, search: Search
+) -> tuple[Models, Tensor, Tensor]:
+    """Fit ridge regression and both machines to targets Y (B, s, T).
+
+    Machines learn from every other row: sorted by a key (B, s), so that the order is their own.
+
+    Returns
+    -------
+    models : tuple of Ridge and KernelMachine
+    metric : Tensor of shape (B, d)
+        The machines' mean metric.
+    place : Tensor of shape (B, s, 1)
+        Of each row among the models' rows.
+    """
+    order = torch.argsort(key, dim=1, stable=True)
+    Z = cells(X).gather(1, order[..., None].expand_as(X))
+    Y = Y.double().gather(1, order[..., None].expand_as(Y))
+    w = None if weights is None else weights.double().gather(1, order)
     smooth = tuple(kind for kind in search.kinds if kind != STEPS)
     machines = [
         KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
     ]
     metric = torch.stack([machine.metric() for machine in machines]).mean(0)
-    return (Ridge.fit(Z, Y, w), *machines), metric
+    return (Ridge.fit(Z, Y, w), *machines), metric, order.argsort(1)[..., None]
 
 
 def columns_to_read(metric: Tensor, max_columns: int) -> tuple[Tensor, Tensor]:
     """Columns of most weight in a metric (B, d), first ones first, and their gates, (B, d')."""
-    columns = torch.argsort(metric, dim=1, descending=True, stable=True)[:, :max_columns]
+    rounded = (metric / TIE).round()  # of equal columns the first comes first
+    columns = torch.argsort(rounded, dim=1, descending=True, stable=True)[:, :max_columns]
     read = metric.gather(1, columns)
     return columns, (read / read.mean(1, keepdim=True)).sqrt()
 

@@ -25,14 +25,14 @@ class EncodingTarget(NamedTuple):
     Y : ndarray of shape (n, C)
         The target, or an indicator of each class.
     weights : ndarray of shape (n,)
-        Of mean one.
-    order : ndarray of shape (n,)
-        Rows in canonical order: that in which they are dealt to folds.
+        How often each row counts.
+    folds : ndarray of shape (n,)
+        Fold of each row, whose mean comes from the others.
     """
 
     Y: Array
     weights: Array
-    order: NDArray[np.intp]
+    folds: NDArray[np.intp]
 
 
 class Levels:
@@ -98,14 +98,12 @@ class NominalEncoder:
         if len(self.levels_.names) <= MAX_ONE_HOT:
             return self._encoded(codes)
         encoded = np.empty_like(target.Y)
-        n_levels, place = len(self.levels_.names), np.empty(len(codes), np.intp)
-        place[target.order] = np.arange(len(codes)) % N_FOLDS
+        n_levels = len(self.levels_.names)
         for fold in range(N_FOLDS):
-            rest = target.order[place[target.order] != fold]
-            means = shrunken_means(codes[rest], target.Y[rest], target.weights[rest], n_levels)
-            encoded[place == fold] = means[codes[place == fold].clip(min=-1)]
-        rows = target.order
-        self.means_ = shrunken_means(codes[rows], target.Y[rows], target.weights[rows], n_levels)
+            here = target.folds == fold
+            means = shrunken_means(codes[~here], target.Y[~here], target.weights[~here], n_levels)
+            encoded[here] = means[codes[here].clip(min=-1)]
+        self.means_ = shrunken_means(codes, target.Y, target.weights, n_levels)
         return encoded
 
     def transform(self, column: "pd.Series[Any]") -> tuple[Array, NDArray[np.bool_]]:

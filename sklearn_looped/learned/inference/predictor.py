@@ -37,6 +37,7 @@ from sklearn_looped.learned.inference.members import (
     n_tables,
     remember,
 )
+from sklearn_looped.learned.inference.support import class_ranks
 from sklearn_looped.learned.inference.views import View, fit_views
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
@@ -347,7 +348,10 @@ def _encoded(rows: Support, target: Array, target_type: str) -> tuple[TableEncod
     if rows.weights is not None:
         rows = rows.take(np.flatnonzero(rows.weights > 0))
     X = encoder.fit_transform(rows.X, rows.Y[:, -1], rows.weights)
-    support = rows._replace(X=X).merged().in_canonical_order()
+    support = rows._replace(X=X).merged()
+    if target_type == "multiclass":
+        support.Y[:, -1] = class_ranks(support.X, support.Y[:, -1])
+    support = support.in_canonical_order()
     return encoder, support._replace(Y=support.Y[:, :-1])
 
 

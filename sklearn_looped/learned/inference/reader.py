@@ -10,6 +10,7 @@ from torch import Tensor
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
 from sklearn_looped.learned.inference.experts import Experts
 from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.inference.ties import Mirrors, settle
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.opinions import Opinions
 
@@ -22,10 +23,13 @@ class Reader:
     ----------
     scale : Standardiser
     experts : Experts or None
+    mirrors : Mirrors
+        Of tables that are their own mirror images.
     """
 
     scale: Standardiser
     experts: Experts | None
+    mirrors: Mirrors
 
     @classmethod
     def fit(
@@ -39,27 +43,30 @@ class Reader:
     ) -> "Reader":
         """Fit to supports X (B, s, d), NaN where a cell is missing, y (B, s), weights (B, s)."""
         scale = Standardiser.fit(X, y, weights, centre=config.centre)
+        scale, mirrors = settle(scale, X, y, weights)
         if not config.experts:
-            return cls(scale, None)
+            return cls(scale, None, mirrors)
         cells, target = scale.features(X), scale.target(y)
-        return cls(scale, Experts.fit(cells, target, weights, config.n_features, search))
+        experts = Experts.fit(cells, target, weights, config.n_features, search)
+        return cls(scale, experts, mirrors)
 
     def support(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
         """Return cells (B, s, d') and opinions of the support, in float32."""
-        return self._read(X, None if self.experts is None else self.experts.support)
+        cells = self.scale.features(X)
+        return self._read(cells, None if self.experts is None else self.experts.support)
 
     def queries(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
         """Return cells (B, q, d') and opinions of queries, in float32."""
-        cells = self.scale.features(X)
-        return self._read(X, None if self.experts is None else self.experts.of_queries(cells))
+        cells = self.mirrors.first(self.scale.features(X))
+        return self._read(cells, None if self.experts is None else self.experts.of_queries(cells))
 
     def table(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
         """Cells (B, n, d') and opinions of the support, which comes first, and of queries."""
         cells = self.scale.features(X)
-        return self._read(X, None if self.experts is None else self.experts.of_all(cells))
+        return self._read(cells, None if self.experts is None else self.experts.of_all(cells))
 
-    def _read(self, X: Tensor, opinions: Opinions | None) -> tuple[Tensor, Opinions | None]:
-        cells = self.scale.features(X).float()
+    def _read(self, cells: Tensor, opinions: Opinions | None) -> tuple[Tensor, Opinions | None]:
+        cells = cells.float()
         if self.experts is None or opinions is None:
             return cells, None
         return self.experts.read(cells), Opinions(*(part.float() for part in opinions))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn_looped.learned.inference.columns import Array
 
 DIGITS = 10  # decimals of a column's largest size beyond which values count as equal
+ROUNDS = 3  # in which rows are told apart by the rows that share their levels
 
 
 class Support(NamedTuple):
@@ -59,19 +60,23 @@ class Support(NamedTuple):
         return Support(X[new], Y[new], None if (weights == 1).all() else weights, rows)
 
 
-def canonical_order(X: Array, y: Array) -> NDArray[np.intp]:
+def canonical_order(
+    X: Array, y: Array, nominal: NDArray[np.bool_] | None = None
+) -> NDArray[np.intp]:
     """Order of rows that does not depend on the order they came in.
 
     Rows are sorted by the target, equal targets by `row_keys`, and rows that agree in these by
     their content. Of the rising and the falling order that one is taken whose keys come first. So
-    neither the sign of the target matters, nor units, signs and order of columns, but for rows
-    that mirror each other.
+    neither the sign of the target matters, nor units, signs and order of columns, nor names of
+    levels, but for rows that mirror each other.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
         NaN for missing cells.
     y : ndarray of shape (n,)
+    nominal : ndarray of shape (d,), default=None
+        Columns that hold numbers of levels, whose order means nothing. None: no column.
 
     Returns
     -------
@@ -88,37 +93,82 @@ def canonical_order(X: Array, y: Array) -> NDArray[np.intp]:
     content = np.empty(len(X), np.intp)
     content[np.lexsort(X.T)] = np.arange(len(X))
     ordered = []
-    for keys, target in zip(row_keys(X, y), (y, -y), strict=True):
+    for keys, target in zip(row_keys(X, y, nominal), (y, -y), strict=True):
         order = np.lexsort((content, keys, target))
         ordered.append((keys[order].tolist(), order))
     return min(ordered, key=lambda each: each[0])[1]
 
 
-def row_keys(X: Array, y: Array) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def row_keys(
+    X: Array, y: Array, nominal: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Hash each row's content to a number, (n,), the same for any order and units of columns.
 
     A cell counts by its rank among the column's different values, from the end that makes ranks
-    rise with those of the target, or from the nearer end where they are not correlated; a column
-    by how many values these are. A row's cells are hashed and summed. The second keys are those
-    for -y.
+    rise with those of the target, or from the nearer end where they are not correlated; a nominal
+    one by the keys of its level's rows, so that names of levels do not matter; a column by how
+    many values these are. A row's cells are hashed and summed. The second keys are those for -y.
     """
-    rising, falling = np.zeros(len(X), np.uint64), np.zeros(len(X), np.uint64)
     _, target = np.unique(y, return_inverse=True)
-    for column in X.T:
+    ends = target, target.max() - target
+    keys: list[NDArray[np.uint64]] = [pd.util.hash_array(end.astype(np.uint64)) for end in ends]
+    levels = []
+    nominal = np.zeros(X.shape[1], dtype=bool) if nominal is None else nominal
+    for column, is_nominal in zip(X.T, nominal, strict=True):
         present = ~np.isnan(column)
         largest = np.abs(column[present]).max(initial=0)
         scaled = np.ldexp(column[present], -np.frexp(largest)[1])  # exact
         values, rank = np.unique(scaled.round(DIGITS), return_inverse=True)
-        other_end = len(values) - 1 - rank
-        covariance = _covariance(rank, target[present])
-        if covariance == 0:
-            rank = other_end = np.minimum(rank, other_end)
-        ends = (rank, other_end) if covariance >= 0 else (other_end, rank)
-        for keys, end in zip((rising, falling), ends, strict=True):
+        if len(values) == int(present.all()):  # says nothing
+            continue
+        if is_nominal:
+            levels.append((present, rank))
+            continue
+        for key, end in zip(keys, _from_both_ends(rank, target[present], len(values)), strict=True):
             cells = np.zeros(len(X), dtype=np.uint64)
             cells[present] = end + 1 + (len(values) << 32)
-            keys += pd.util.hash_array(cells)
-    return rising, falling
+            key += pd.util.hash_array(cells)
+    for _ in range(ROUNDS):
+        keys = [sum((_level_keys(key, *level) for level in levels), key) for key in keys]
+    return keys[0], keys[1]
+
+
+def _level_keys(
+    keys: NDArray[np.uint64], present: NDArray[np.bool_], level: NDArray[np.intp]
+) -> NDArray[np.uint64]:
+    """Hash what the rows of each cell's level are, (n,); 0 where it is missing."""
+    sums = np.zeros(level.max(initial=0) + 1, np.uint64)
+    np.add.at(sums, level, keys[present])
+    found = np.zeros(len(keys), np.uint64)
+    found[present] = pd.util.hash_array(sums)[level]
+    return found
+
+
+def class_ranks(
+    X: Array, y: Array, nominal: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Rank labels y (n,) by how many rows have them, then by these rows' content.
+
+    So that neither their names nor their order matter where rows are sorted by the target.
+    """
+    classes, label = np.unique(y, return_inverse=True)
+    keys, _ = row_keys(X, np.zeros(len(X)), nominal)
+    sums = np.zeros((len(classes), 2), np.uint64)
+    np.add.at(sums[:, 0], label, np.uint64(1))
+    np.add.at(sums[:, 1], label, keys)
+    order = np.lexsort((sums[:, 1], sums[:, 0]))
+    return np.argsort(order)[label].astype(np.float64)
+
+
+def _from_both_ends(
+    rank: NDArray[np.intp], target: NDArray[np.intp], n_values: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Ranks that rise with the target, and that rise with its negative."""
+    other_end = n_values - 1 - rank
+    covariance = _covariance(rank, target)
+    if covariance == 0:
+        rank = other_end = np.minimum(rank, other_end)
+    return (rank, other_end) if covariance >= 0 else (other_end, rank)
 
 
 def _covariance(a: NDArray[np.intp], b: NDArray[np.intp]) -> int:

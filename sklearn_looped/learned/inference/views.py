@@ -10,8 +10,10 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped.learned.inference.encoding import Array, Support
 
-VIEWS = ("standard", "whitened", "normal", "whitened normal")  # what members see, in turn
+VIEWS = ("standard", "normal", "whitened", "whitened normal")  # what members see, in turn
 RARE = 4  # a class has at least an even share over this of a subsample
+DIGITS = 12  # decimals of a correlation: uncorrelated columns are their own components
+LARGEST_SHARE = 0.5  # of the rows: that many components are whitened at most
 ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
 
 
@@ -48,8 +50,10 @@ class NormalScores(TransformerMixin, BaseEstimator):
 class Whitening(TransformerMixin, BaseEstimator):
     """Principal components of unit variance; missing cells count as the column's mean.
 
-    Unlike scikit-learn's `PCA` it knows weights, and it leaves out the components that hold no
-    more than rounding noise.
+    Unlike scikit-learn's `PCA` it knows weights, it leaves out the components that hold no more
+    than rounding noise, and it takes at most half as many as there are rows, the largest: with as
+    many as rows all rows are whitened to the same distances, whatever they hold, and errors by
+    leave-one-out mean nothing.
     """
 
     def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> "Whitening":
@@ -60,10 +64,11 @@ class Whitening(TransformerMixin, BaseEstimator):
         size[size == 0] = 1
         Z = Z / size
         weights = np.ones(len(X)) if sample_weight is None else sample_weight
-        covariance = (Z * weights[:, None]).T @ Z / weights.sum()
+        covariance = ((Z * weights[:, None]).T @ Z / weights.sum()).round(DIGITS)
         variances, components = np.linalg.eigh(covariance)
         # Rising variances: of the first ones, those that add up to rounding noise go.
         kept = np.cumsum(variances.clip(min=0)) > ROUNDING_NOISE * variances.sum()
+        kept[: -max(1, int(LARGEST_SHARE * len(X)))] = False
         kept[-1] = True
         self.components_ = components[:, kept] / size[:, None] / np.sqrt(variances[kept])
         return self
@@ -123,8 +128,8 @@ def fit_views(
 ) -> list[View]:
     """Choose and fit what each ensemble member sees.
 
-    Members take the `VIEWS` in turn: columns as they are, whitened principal components, columns
-    mapped to a normal distribution, and the principal components of those. Constant columns go.
+    Members take the `VIEWS` in turn: columns as they are, columns mapped to a normal distribution,
+    and the whitened principal components of either. Constant columns go.
     Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
     target and a share of the rest, dealt so that members see different ones; of more than
     `max_rows` rows a random subsample each. With `by_class` the targets are indicators of classes,

@@ -1,4 +1,4 @@
-"""Priors: distributions over tables that a looped transformer is meta-trained on."""
+"""Priors: distributions over the tables on which a looped transformer is meta-trained."""
 
 from typing import Protocol, runtime_checkable
 
@@ -42,7 +42,7 @@ class Prior(Protocol):
 
 @runtime_checkable
 class KnowsSignal(Protocol):
-    """A prior whose targets are a signal and noise."""
+    """A prior that can also return its targets without their noise."""
 
     def sample_with_signal(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
@@ -52,10 +52,11 @@ class KnowsSignal(Protocol):
 
 @runtime_checkable
 class FixedColumns(Protocol):
-    """A prior of unit scale in which a column means the same in every table.
+    """A prior of unit scale in which a column has the same meaning in every table.
 
-    Meta-training does not standardise, sign or sort its tables, which would hide what the columns
-    have in common. For networks used by themselves: estimators always standardise.
+    Meta-training does not standardise, sign or sort the columns of its tables, because that would
+    hide what they have in common. Such priors are meant for networks that are used without an
+    estimator: estimators always standardise.
     """
 
     fixed_columns: bool

@@ -1,7 +1,7 @@
-"""Function classes with Gaussian inputs, one random function a table; four of Yang et al. 2024.
+"""Function classes with Gaussian inputs; four of them are those of Yang et al. 2024.
 
-Shapes: B tables, n rows, d columns. All are noise-free unless `noise` says otherwise and vectorised
-over tables.
+Each table has a random function of its own. Shapes: B tables, n rows, d columns. Targets have no
+noise unless `noise` is set.
 """
 
 import math
@@ -20,7 +20,8 @@ class LinearPrior:
     Parameters
     ----------
     noise : float, default=0.0
-        Standard deviation of the Gaussian label noise. The paper's code meta-trains with 0.1.
+        Standard deviation of the Gaussian noise of the targets. The paper's code uses 0.1 in
+        meta-training.
 
     Examples
     --------
@@ -48,21 +49,21 @@ class IllConditionedLinearPrior:
     r"""Linear functions whose inputs have a covariance of given condition number.
 
     :math:`x \sim N(0, \Sigma)` and :math:`w \sim N(0, \Sigma^{-1})`, so that all principal
-    directions count alike in y (Gatmiry et al. 2024). Each table draws a condition number
-    :math:`\kappa`, log-uniformly in the given range, eigenvalues of :math:`\Sigma` log-uniformly
-    between 1 and :math:`\kappa`, both attained, and their directions uniformly: scaling columns
-    does not undo the conditioning.
+    directions have the same share in y (Gatmiry et al. 2024). For each table a condition number
+    :math:`\kappa` is drawn log-uniformly from the given range, the eigenvalues of :math:`\Sigma`
+    log-uniformly between 1 and :math:`\kappa`, both of which occur, and the eigenvectors
+    uniformly. Scaling the columns therefore does not improve the condition number.
 
     Parameters
     ----------
     condition : tuple of float, default=(1.0, 1e4)
-        Range of the condition number; at least 1. In float32, above about 1e8 the targets are no
-        longer linear in the inputs.
+        Range of the condition number, at least 1. Above about 1e8 the targets are no longer linear
+        in the inputs in float32.
 
     Raises
     ------
     ValueError
-        If the range is empty or begins below 1.
+        If the range is empty or starts below 1.
 
     References
     ----------
@@ -95,7 +96,7 @@ class IllConditionedLinearPrior:
         place = torch.rand(n_tables, n_features, generator=generator)
         place[:, -1], place[:, 0] = 1.0, 0.0
         eigenvalues = condition**place  # (B, d)
-        # QR leaves the signs of the columns open, which a covariance does not see.
+        # QR leaves the signs of the columns undetermined; the covariance does not depend on them.
         Q = torch.linalg.qr(torch.randn(n_tables, n_features, n_features, generator=generator)).Q
         white = torch.randn(n_tables, n_rows, n_features, generator=generator)
         w = torch.randn(n_tables, n_features, 1, generator=generator)
@@ -109,8 +110,8 @@ class SparseLinearPrior:
     Parameters
     ----------
     sparsity : int, default=3
-        Coordinates kept, drawn uniformly; all of them where d is smaller. Not rescaled, so that
-        :math:`E[y^2]` is `sparsity`.
+        Number of coordinates that are kept, drawn uniformly; all of them if d is smaller. Weights
+        are not rescaled, so that :math:`E[y^2]` is `sparsity`.
     """
 
     sparsity: int = 3
@@ -127,13 +128,13 @@ class SparseLinearPrior:
 
 @dataclass(frozen=True)
 class DecisionTreePrior:
-    """Complete binary trees on signs: go right where the node's coordinate is positive.
+    """Complete binary trees on signs: a row goes right if the node's coordinate is positive.
 
     Parameters
     ----------
     depth : int, default=4
-        Depth of the tree. Every inner node tests a uniformly drawn coordinate; the leaves' values
-        are standard normal, so that the variance of y is 1.
+        Depth of the tree. Every inner node tests a coordinate that is drawn uniformly; the values
+        of the leaves are standard normal, so that the variance of y is 1.
     """
 
     depth: int = 4
@@ -161,7 +162,7 @@ class ReLUNetworkPrior:
     Parameters
     ----------
     n_hidden : int, default=100
-        m, the hidden units. Entries of W (d x m) and v are standard normal, so that
+        m, the number of hidden units. The entries of W (d x m) and v are standard normal, so that
         :math:`E[y^2]` is d.
     """
 

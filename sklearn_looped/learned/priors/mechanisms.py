@@ -1,4 +1,4 @@
-"""Random functions and random structural causal models: how the target of a table comes about.
+"""Random functions and random structural causal models, which generate the target of a table.
 
 Shapes: B tables, n rows, d columns. Structural choices (depth, number of trees) are drawn once for
 the B tables of a call; weights, scales and sparsity are drawn for every table.
@@ -13,17 +13,17 @@ from torch import Generator, Tensor
 
 
 def uniform(generator: Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Uniform numbers in [low, high)."""
+    """Draw uniform numbers in [low, high)."""
     return low + (high - low) * torch.rand(shape, generator=generator)
 
 
 def log_uniform(generator: Generator, *shape: int, low: float, high: float) -> Tensor:
-    """Numbers whose logarithm is uniform between those of low and high."""
+    """Draw numbers whose logarithm is uniform between the logarithms of low and high."""
     return uniform(generator, *shape, low=math.log(low), high=math.log(high)).exp()
 
 
 def integer(generator: Generator, low: int, high: int) -> int:
-    """One whole number in [low, high]."""
+    """Draw one integer in [low, high]."""
     return int(torch.randint(low, high + 1, (), generator=generator))
 
 
@@ -33,7 +33,7 @@ def chance(generator: Generator, probability: float) -> bool:
 
 
 def standard(x: Tensor) -> Tensor:
-    """Mean 0 and standard deviation 1 over the rows (dimension 1)."""
+    """Scale to mean 0 and standard deviation 1 over the rows (dimension 1)."""
     return (x - x.mean(1, keepdim=True)) / (x.std(1, keepdim=True) + 1e-6)
 
 
@@ -54,7 +54,7 @@ ACTIVATIONS: tuple[Callable[[Tensor], Tensor], ...] = (
 
 
 def draw_causes(generator: Generator, n_tables: int, n_rows: int, n_causes: int) -> Tensor:
-    """Independent columns: normal, uniform, a mixture of normals, or heavy-tailed."""
+    """Draw independent columns: normal, uniform, a mixture of normals, or heavy-tailed."""
     shape = (n_tables, n_rows, n_causes)
     kind = integer(generator, 0, 9)
     if kind < 5:
@@ -74,7 +74,7 @@ def draw_causes(generator: Generator, n_tables: int, n_rows: int, n_causes: int)
 
 
 def draw_features(generator: Generator, n_tables: int, n_rows: int, n_features: int) -> Tensor:
-    """Columns that are independent in half of the calls, else driven by fewer common factors."""
+    """Draw columns, independent in half of the calls, otherwise driven by common factors."""
     X = draw_causes(generator, n_tables, n_rows, n_features)
     if chance(generator, 0.5):
         n_factors = integer(generator, 1, n_features)
@@ -85,7 +85,7 @@ def draw_features(generator: Generator, n_tables: int, n_rows: int, n_features: 
 
 
 def linear(generator: Generator, X: Tensor) -> Tensor:
-    """Linear functions with weights of very different sizes, of all or of few columns."""
+    """Draw linear functions of all or of few columns, with weights of very different sizes."""
     n_tables, _, d = X.shape
     sizes = log_uniform(generator, n_tables, d, low=0.1, high=3.0)
     kept = torch.rand(n_tables, d, generator=generator) < uniform(generator, n_tables, 1, low=0.1)
@@ -95,10 +95,11 @@ def linear(generator: Generator, X: Tensor) -> Tensor:
 
 
 def smooth(generator: Generator, X: Tensor, n_waves: int = 64) -> Tensor:
-    """Draw from Gaussian processes through random Fourier features.
+    """Draw functions from Gaussian processes by random Fourier features.
 
-    Length scales are log-normal a column, a third of the columns irrelevant; in 40 % of the calls
-    each wave sees two columns on average, which makes the function nearly additive.
+    The length scale of each column is log-normal, and a third of the columns are irrelevant. In
+    40 % of the calls each wave depends on two columns on average, which makes the function nearly
+    additive.
     """
     n_tables, _, d = X.shape
     scales = 1.1 * math.sqrt(d) * torch.randn(n_tables, d, 1, generator=generator).mul(0.8).exp()
@@ -114,7 +115,7 @@ def smooth(generator: Generator, X: Tensor, n_waves: int = 64) -> Tensor:
 
 
 def trees(generator: Generator, X: Tensor) -> Tensor:
-    """Sum 1 to 16 oblivious trees of depth 1 to 5; some columns are split far more often."""
+    """Draw sums of 1 to 16 oblivious trees of depth 1 to 5 that split some columns more often."""
     n_tables, n_rows, d = X.shape
     n_trees, depth = integer(generator, 1, 16), integer(generator, 1, 5)
     importance = torch.randn(n_tables, d, generator=generator).mul(1.2).exp()
@@ -142,9 +143,9 @@ PAIRS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
 
 
 def formula(generator: Generator, X: Tensor) -> Tensor:
-    """Sum one to six terms, each a function of one column or of a pair, as in written formulas.
+    """Draw formulas: sums of one to six terms, each a function of one column or of a pair.
 
-    Columns enter shifted and scaled, so that products have main effects too.
+    Columns are shifted and scaled first, so that products have main effects too.
     """
     n_tables, n_rows, d = X.shape
     y = torch.zeros(n_tables, n_rows)
@@ -162,7 +163,7 @@ def formula(generator: Generator, X: Tensor) -> Tensor:
 
 
 def lookup(generator: Generator, X: Tensor) -> Tensor:
-    """Sum one to three tables of random values, looked up by the levels of one to three columns."""
+    """Draw sums of one to three lookup tables, indexed by the levels of one to three columns."""
     n_tables, n_rows, d = X.shape
     y = torch.zeros(n_tables, n_rows)
     for _ in range(integer(generator, 1, 3)):
@@ -179,7 +180,7 @@ def lookup(generator: Generator, X: Tensor) -> Tensor:
 
 
 def _layer(generator: Generator, x: Tensor, width: int, density: Tensor) -> Tensor:
-    """One layer of a causal model: sparse weights, a bias, activations that differ by unit."""
+    """Apply a random layer of a causal model: sparse weights, a bias, mixed activations."""
     n_tables, _, d = x.shape
     kept = torch.rand(n_tables, d, width, generator=generator) < density.clamp(min=1.5 / d)
     weights = torch.randn(n_tables, d, width, generator=generator) * kept
@@ -195,11 +196,11 @@ def _layer(generator: Generator, x: Tensor, width: int, density: Tensor) -> Tens
 def causal_model(
     generator: Generator, n_tables: int, n_rows: int, n_features: int
 ) -> tuple[Tensor, Tensor]:
-    """Structural causal model: columns and target are nodes of one random layered network.
+    """Draw from structural causal models: columns and target are nodes of a random layered network.
 
-    One to four layers of sparse random weights with mixed activations and a little noise at every
-    node; the target comes from the last layer in 60 % of the calls, else from any node, so that
-    columns are its causes, its effects or share causes with it.
+    The network has one to four layers of sparse random weights with mixed activations and a little
+    noise at every node. The target is a node of the last layer in 60 % of the calls, otherwise any
+    node, so that columns are its causes or effects, or share causes with it.
 
     Returns
     -------
@@ -221,7 +222,7 @@ def causal_model(
     graph = torch.cat(nodes, -1)
     rank = torch.rand(n_tables, graph.shape[-1], generator=generator)
     if chance(generator, 0.6):
-        rank[:, -width:] -= 1  # the first in rank, the target, is one of the last layer
+        rank[:, -width:] -= 1  # the target has the lowest rank: it is a node of the last layer
     chosen = rank.argsort(1)[:, None, :1].expand(-1, n_rows, -1)
     rank.scatter_(1, chosen[:, 0], torch.inf)
     rank = torch.where(rank < 0, rank + 1, rank)

@@ -1,4 +1,4 @@
-"""Tables of the user's own as a prior: what fine-tuning draws from.
+"""A user's own tables as a prior, from which fine-tuning draws.
 
 Shapes: B tables, n rows, d columns.
 """
@@ -17,26 +17,26 @@ from torch import Generator, Tensor
 class OwnTables:
     """Random rows and columns of given data sets.
 
-    The tables of a batch are drawn from one data set, chosen at random among those with enough
-    rows: as many of its columns as asked for or as it has, and rows without repetition, so that no
-    query is in the support. With ``meta_train(..., start=...)`` shipped weights are fine-tuned on
-    what resembles the user's tasks. Leave out the data sets to be predicted later.
+    All tables of a batch are drawn from one data set, which is chosen at random among those with
+    enough rows. Columns are drawn up to the number requested, and rows without repetition, so that
+    no query is in the support. ``meta_train(..., start=...)`` then fine-tunes shipped weights on
+    data that resemble the user's tasks. Do not include the data sets that are to be predicted.
 
     Parameters
     ----------
     data_sets : sequence of tuple (X, y)
-        Arrays of shape (n_samples, n_features), NaN for missing cells, and (n_samples,), with at
-        least ten rows each; labels of a classifier's as 0 and 1.
+        Arrays of shape (n_samples, n_features), with NaN for missing cells, and (n_samples,), with
+        at least ten rows each. For a classifier the labels are 0 and 1.
 
     Attributes
     ----------
     digest : str
-        Of the data, so that a run resumes only on the same.
+        Digest of the data: a run resumes only on the same data.
 
     Raises
     ------
     ValueError
-        If there is no data set, or one is no numeric table with a finite target.
+        If there is no data set, or one is not a numeric table with a finite target.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class OwnTables:
 
     def __init__(self, data_sets: Sequence[tuple[ArrayLike, ArrayLike]]) -> None:
         if not data_sets:
-            raise ValueError("Got no data set; give at least one pair (X, y).")
+            raise ValueError("Got no data set, but expected at least one pair (X, y).")
         checked = [
             check_X_y(
                 X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True,
@@ -74,13 +74,13 @@ class OwnTables:
     ) -> tuple[Tensor, Tensor]:
         """Draw X (B, n, d), NaN where a cell is missing, and y (B, n).
 
-        d is the number of columns of the data set where that is below `n_features`.
+        d is the number of columns of the data set if that is smaller than `n_features`.
         """
         long_enough = [(X, y) for X, y in self._data_sets if len(X) >= n_rows]
         if not long_enough:
             raise ValueError(
-                f"No data set has the {n_rows} rows that a table takes. Lower the recipe's "
-                "n_support and n_query."
+                f"No data set has {n_rows} rows, as many as a table of this recipe. Lower the "
+                "recipe's n_support and n_query."
             )
         X, y = long_enough[int(torch.randint(len(long_enough), (), generator=generator))]
         n_columns = min(n_features, X.shape[1])

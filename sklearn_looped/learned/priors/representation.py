@@ -1,8 +1,9 @@
-"""The tasks of the AlgoFormer: regression, sequences and networks seen through representations.
+"""The tasks of AlgoFormer: regression, sequences and networks through fixed representations.
 
-Shapes: B tables, n rows, d columns, m units of a representation. Unlike in other priors a column
-means the same in every table, and columns and targets come in unit scale; `fixed_columns` says so,
-and meta-training then leaves them as they are. Only the benchmarks of that paper use them.
+Shapes: B tables, n rows, d columns, m units of a representation. Unlike in other priors, a column
+has the same meaning in every table, and columns and targets have unit scale. `fixed_columns` marks
+such priors, whose tables meta-training does not standardise. Only the
+benchmarks of that paper use them.
 
 References
 ----------
@@ -20,11 +21,11 @@ from torch import Generator, Tensor
 from sklearn_looped.core.device import seeded_generator
 
 SLOPE = 0.1  # of the leaky ReLU below zero
-GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # keeps the mean square of centred Gaussians
+GAIN = (2 / (1 + SLOPE**2)) ** 0.5  # preserves the mean square of centred Gaussians
 
 
 def leaky_layer(x: Tensor, W: Tensor) -> Tensor:
-    """One layer, (..., d) x (d, m) -> (..., m); with unit columns of W the scale is kept."""
+    """Apply one layer, (..., d) x (d, m) -> (..., m); unit columns of W preserve the scale."""
     return GAIN * F.leaky_relu(x @ W, SLOPE)
 
 
@@ -32,20 +33,20 @@ def leaky_layer(x: Tensor, W: Tensor) -> Tensor:
 class RepresentationPrior:
     r"""Linear functions of a fixed representation, :math:`y = a^\top \Phi(x) + \sigma\varepsilon`.
 
-    :math:`\Phi` is a leaky ReLU network, the same in every table; :math:`x \sim N(0, I_d)` and
-    :math:`a \sim N(0, I_m / m)` are new in each. The best prediction is ridge regression on
-    :math:`\Phi(x)` with the penalty :math:`m \sigma^2`.
+    :math:`\Phi` is a leaky ReLU network that is the same in every table; :math:`x \sim N(0, I_d)`
+    and :math:`a \sim N(0, I_m / m)` are drawn for each table. The best prediction is ridge
+    regression on :math:`\Phi(x)` with the penalty :math:`m \sigma^2`.
 
     Parameters
     ----------
     n_layers : int, default=2
-        Layers of the network; 0: none, noisy linear regression of unit scale.
+        Number of layers of the network; 0: noisy linear regression of unit scale.
     n_units : int, default=8
-        m, the units of every layer.
+        m, the number of units of every layer.
     noise : float, default=0.1
-        Standard deviation of the Gaussian label noise; that of the signal is about 1.
+        Standard deviation of the Gaussian noise of the targets; that of the signal is about 1.
     seed : int, default=0
-        Seeds the network's weights.
+        Seed of the network's weights.
 
     Examples
     --------
@@ -87,16 +88,17 @@ class RepresentationPrior:
 class AutoregressivePrior:
     r"""Sequences of vectors, :math:`x_{t+1} = A\,\Phi(x_t, \ldots, x_{t-q+1}) + \sigma\varepsilon`.
 
-    :math:`\Phi` is a leaky ReLU network on the window, scaled to mean square 1 so that no sequence
-    grows without bound; it is the same in every table, :math:`A_{ij} \sim N(0, 1/m)` is new in
-    each. Row t holds the window, the latest vector first, and the target is the first coordinate
-    of :math:`x_{t+1}`, so that support and queries are past and future. The paper's decoder has to
-    copy the window from the q tokens before; here the columns hold it.
+    :math:`\Phi` is a leaky ReLU network of the window, which is scaled to mean square 1 so that no
+    sequence grows without bound. The network is the same in every table, and
+    :math:`A_{ij} \sim N(0, 1/m)` is drawn for each. Row t contains the window, the latest vector
+    first, and the target is the first coordinate of :math:`x_{t+1}`: the support is the past and
+    the queries are the future. The paper's decoder has to copy the window from the q tokens
+    before; here the columns contain it.
 
     Parameters
     ----------
     order : int, default=3
-        q, the vectors of a window; divides the number of columns.
+        q, the number of vectors in a window. It must divide the number of columns.
     n_layers, n_units, noise, seed
         As in `RepresentationPrior`.
     """
@@ -116,7 +118,7 @@ class AutoregressivePrior:
     def sample(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
-        """Draw windows X (B, n, d) of one sequence a table and what follows y (B, n)."""
+        """Draw windows X (B, n, d) of one sequence per table, and the next values y (B, n)."""
         if n_features % self.order:
             raise ValueError(
                 f"Got n_features={n_features}, but expected a multiple of order={self.order}."
@@ -137,24 +139,24 @@ class AutoregressivePrior:
 
 @dataclass(frozen=True)
 class NetworkLayersPrior:
-    r"""Chains of thought through a leaky ReLU network's layers, :math:`s_{l+1} = f(W_l s_l)`.
+    r"""Chains of thought through the layers of a leaky ReLU network, :math:`s_{l+1} = f(W_l s_l)`.
 
-    The network is new in every table and :math:`s_0 \sim N(0, I)`. An example takes one row a
-    layer: the layer's input and, as one-hot columns, its number; the target is the first unit of
-    its output. Any other unit in its place gives a table of the same distribution, so that one
-    trained network predicts all units, and layer by layer the whole chain.
+    The network is drawn for every table, and :math:`s_0 \sim N(0, I)`. An example has one row per
+    layer, with the input of the layer and, as one-hot columns, its number. The target is the first
+    unit of the layer's output. Any other unit would give a table of the same distribution, so that
+    one trained network predicts all units and, layer by layer, the whole chain.
 
     Parameters
     ----------
     n_layers : int, default=3
-        Layers of the network; the last columns of a table are their one-hot code.
+        Number of layers of the network; the last columns of a table are their one-hot code.
     """
 
     n_layers: int = 3
     fixed_columns: ClassVar[bool] = True
 
     def states(self, generator: Generator, n_tables: int, n_examples: int, n_units: int) -> Tensor:
-        """Draw inputs and all layers' outputs, (B, examples, 1 + n_layers, units)."""
+        """Draw the inputs and the outputs of all layers, (B, examples, 1 + n_layers, units)."""
         states = [torch.randn(n_tables, n_examples, n_units, generator=generator)]
         for _ in range(self.n_layers):
             W = torch.randn(n_tables, n_units, n_units, generator=generator)
@@ -162,7 +164,7 @@ class NetworkLayersPrior:
         return torch.stack(states, 2)
 
     def rows(self, inputs: Tensor) -> Tensor:
-        """Rows (B, examples * n_layers, d) of the layers' inputs (B, examples, n_layers, units)."""
+        """Turn inputs (B, examples, n_layers, units) into rows (B, examples * n_layers, d)."""
         code = torch.eye(self.n_layers).expand(*inputs.shape[:2], -1, -1)
         return torch.cat([inputs, code], -1).flatten(1, 2)
 

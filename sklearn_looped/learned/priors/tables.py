@@ -1,4 +1,4 @@
-"""The synthetic-table prior: what the `tabular` weights learn from.
+"""The prior over synthetic tables, from which the `tabular` weights learn.
 
 Shapes: B tables, n rows, d columns.
 """
@@ -23,12 +23,12 @@ from sklearn_looped.learned.priors.mechanisms import (
     uniform,
 )
 
-GROUP = 4  # tables that share structural choices: fewer mix better, more are faster to draw
+GROUP = 4  # tables that share structural choices: smaller groups mix better, larger ones are faster
 FUNCTIONS = (linear, smooth, smooth, trees, formula, lookup)
 
 
 def _some_columns(generator: Generator, X: Tensor, probability: float) -> Tensor:
-    """Mask (B, 1, d) that picks each column with the given probability."""
+    """Return a mask (B, 1, d) that contains each column with the given probability."""
     return torch.rand(X.shape[0], 1, X.shape[2], generator=generator) < probability
 
 
@@ -38,7 +38,7 @@ def _change_marginals(generator: Generator, X: Tensor) -> Tensor:
     if chance(generator, 0.35):
         n_levels = torch.randint(2, 12, per_column, generator=generator)
         levels = (torch.special.ndtr(standard(X)) * n_levels).floor()
-        if chance(generator, 0.4):  # codes of a nominal column carry no order
+        if chance(generator, 0.4):  # codes of a nominal column have no order
             levels = torch.sin(37.7 * levels + uniform(generator, *per_column, high=6.28))
         X = torch.where(_some_columns(generator, X, 0.35), levels, X)
     if chance(generator, 0.35):
@@ -61,10 +61,10 @@ def _add_irrelevant(generator: Generator, X: Tensor) -> Tensor:
 
 
 def _repeat_rows(generator: Generator, n_tables: int, n_rows: int) -> Tensor:
-    """Draw for each row (B, n) the row that it copies, itself but for some of the last quarter.
+    """Draw the row that each row (B, n) copies: itself, except for some rows of the last quarter.
 
-    The last rows are the queries: some have been seen. Copies within the support are rare, as
-    they are where equal rows are joined before they are read.
+    The last rows are the queries, some of which then occur in the support. Copies within the
+    support are rare, because equal rows are merged before the network reads them.
     """
     source = torch.arange(n_rows).repeat(n_tables, 1)
     share = uniform(generator, n_tables, 1)
@@ -75,9 +75,9 @@ def _repeat_rows(generator: Generator, n_tables: int, n_rows: int) -> Tensor:
 
 
 def _hide_cells(generator: Generator, X: Tensor) -> Tensor:
-    """In 15 % of calls mark up to 40 % of the cells of half the columns missing (NaN).
+    """Make up to 40 % of the cells of half the columns missing (NaN) in 15 % of calls.
 
-    In half of those the large cells go missing, so that a hole tells something.
+    In half of these calls the large cells are missing, so that missingness is informative.
     """
     if not chance(generator, 0.15):
         return X
@@ -90,7 +90,7 @@ def _hide_cells(generator: Generator, X: Tensor) -> Tensor:
 
 
 def _change_target(generator: Generator, y: Tensor) -> Tensor:
-    """Skew (25 % of calls), change the tails of (10 %) or round (10 %) the target."""
+    """Skew the target (25 % of calls), change its tails (10 %) or round it (10 %)."""
     y = standard(y)
     kind = float(uniform(generator, 1))
     if kind < 0.25:
@@ -105,9 +105,9 @@ def _change_target(generator: Generator, y: Tensor) -> Tensor:
 
 
 def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
-    """Label noise from none (25 % of tables) to three times the signal.
+    """Add noise to the target: none in 25 % of tables, at most three times the signal.
 
-    Heavy-tailed in 15 % of calls, growing with the first column in another 15 %.
+    The noise is heavy-tailed in 15 % of calls and grows with the first column in another 15 %.
     """
     size = log_uniform(generator, y.shape[0], 1, low=0.01, high=3.0)
     size = size * (torch.rand(y.shape[0], 1, generator=generator) > 0.25)
@@ -122,13 +122,13 @@ def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
 
 
 def _design(generator: Generator, X: Tensor) -> Tensor:
-    """Bring every column to two to eight evenly spaced levels, as in a designed experiment."""
+    """Round every column to two to eight evenly spaced levels, as in a designed experiment."""
     n_levels = torch.randint(2, 9, (X.shape[0], 1, X.shape[2]), generator=generator)
     return (torch.special.ndtr(standard(X)) * n_levels).floor().minimum(n_levels - 1)
 
 
 def _few_columns(generator: Generator, X: Tensor) -> Tensor:
-    """One to six of the columns, the same number in every table of a call."""
+    """Choose one to six of the columns, the same number in every table of a call."""
     kept = integer(generator, 1, min(6, X.shape[2]))
     chosen = torch.rand(X.shape[0], X.shape[2], generator=generator).argsort(1)[:, None, :kept]
     return X.gather(2, chosen.expand(-1, X.shape[1], -1))
@@ -137,10 +137,10 @@ def _few_columns(generator: Generator, X: Tensor) -> Tensor:
 def _function_of_features(
     generator: Generator, n_tables: int, n_rows: int, n_features: int
 ) -> tuple[Tensor, Tensor]:
-    """Draw columns, then a function of them, or in 30 % of calls a weighted sum of two.
+    """Draw columns and a function of them, or in 30 % of calls a weighted sum of two functions.
 
-    In 12 % of calls all columns take few levels; in 30 % of calls the function sees up to six of
-    the columns. It sees them before their marginals change in half of the calls.
+    In 12 % of calls all columns have few levels. In 30 % of calls the function depends on at most
+    six of the columns. In half of the calls it takes them before their marginals are changed.
     """
     inputs = draw_features(generator, n_tables, n_rows, n_features)
     if chance(generator, 0.12):
@@ -163,19 +163,19 @@ def _function_of_features(
 class SyntheticTables:
     """Tables of many kinds, in the spirit of the priors of prior-fitted networks.
 
-    For every four tables one family is drawn: a structural causal model, a linear function, a
+    One family is drawn for every four tables: a structural causal model, a linear function, a
     smooth function (random Fourier features), a sum of oblivious trees, a formula of single
-    columns and pairs, a table of values looked up by levels, or a sum of two functions. Columns
-    are normal, uniform, clustered or heavy-tailed; independent or driven by common factors; then
-    discretised, coded, skewed; some replaced by irrelevant ones; some cells missing; some rows
-    repeated. The target is skewed, rounded or left as it is, and carries noise from none to three
-    times the signal. The functions' docstrings in `mechanisms` and `tables` give the
-    distributions.
+    columns and pairs, a lookup table indexed by levels, or a sum of two functions. Columns are
+    normal, uniform, clustered or heavy-tailed, and independent or driven by common factors. They
+    may then be discretised, coded or skewed; some are replaced by irrelevant columns, some cells
+    are missing, and some rows are repeated. The target may be skewed or rounded, and its noise is
+    between zero and three times the signal. The docstrings of the functions in `mechanisms` and
+    `tables` give the distributions.
 
     Parameters
     ----------
     causal : float, default=0.4
-        Probability of a structural causal model. The rest goes to functions of the columns.
+        Probability of a structural causal model; otherwise the target is a function of the columns.
 
     Examples
     --------
@@ -219,8 +219,8 @@ class SyntheticTables:
         if chance(generator, 0.08):
             source = _repeat_rows(generator, n_tables, n_rows)
             X, signal = X.gather(1, source[..., None].expand_as(X)), signal.gather(1, source)
-            if chance(generator, 0.5):  # the same thing measured once more
+            if chance(generator, 0.5):  # the same object measured again, with new noise
                 return X, _add_noise(generator, X.nan_to_num(), signal), signal
-            y = y.gather(1, source)  # the same entry: its noise is known
+            y = y.gather(1, source)  # the same record: its noise is known
             signal = torch.where(source == torch.arange(n_rows), signal, y)
         return X, y, signal

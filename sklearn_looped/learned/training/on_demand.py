@@ -18,9 +18,12 @@ MAX_FEATURES, MIN_SUPPORT, MAX_SUPPORT = 32, 64, 512
 
 
 def cache_folder() -> Path:
-    """Folder of weights trained on demand.
+    """Return the folder of weights trained on demand.
 
-    ``$SKLEARN_LOOPED_CACHE`` if that is set, else ``~/.cache/sklearn_looped``.
+    Returns
+    -------
+    folder : Path
+        ``$SKLEARN_LOOPED_CACHE`` if that is set, else ``~/.cache/sklearn_looped``.
     """
     chosen = os.environ.get("SKLEARN_LOOPED_CACHE")
     return Path(chosen) if chosen else Path.home() / ".cache" / "sklearn_looped"
@@ -31,6 +34,18 @@ def configuration(prior: str, n_features: int, n_rows: int) -> tuple[NetworkConf
 
     Rounding the rows up lets the folds of a cross-validation share one training. Of a function
     class the network's estimator takes one view, the table as it is.
+
+    Parameters
+    ----------
+    prior : str
+        Name of a prior in `sklearn_looped.learned.priors`.
+    n_features, n_rows : int
+        Size of the table.
+
+    Returns
+    -------
+    network : NetworkConfig
+    recipe : Recipe
 
     Examples
     --------

@@ -2,5 +2,5 @@
 
 import lazy_loader
 
-# Folders are no attributes of their parent until imported: the lazy names above ask for these.
-__getattr__, __dir__, _ = lazy_loader.attach(__name__, submodules={"csgraph", "linalg"})
+# A folder is no attribute of its parent until it is imported; names imported lazily from here are.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

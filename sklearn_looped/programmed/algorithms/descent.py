@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, check_X_y
 
-from sklearn_looped.programmed.algorithms.linalg import Array, Machine
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.transformer.block import Block
+from sklearn_looped.programmed.transformer.layers import Layer, make_layer
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, gate, linear_product, make_head
 
@@ -128,17 +129,17 @@ def descend(
     if P.shape != (d, d):
         raise ValueError(f"Got a preconditioner of shape {P.shape}, but expected ({d}, {d}).")
     newton = any(step.growth or step.whitening for step in steps)
-    machine = descent_machine(steps, P, newton=newton)
+    block = descent_block(steps, P, newton=newton)
     tokens = Layout(support=len(x), query=len(x_query))
     unit = np.linalg.norm(x.T @ x) ** 0.5 or 1.0
     support = {"x": x / unit, "residual": target[:, None]}
     support |= {"key": x / unit} if newton else {}
-    state = machine.load(tokens, support=support, query={"x": x_query / unit})
-    for end in machine.transformer(tokens).run(state, n_loops, evaluation="masked"):
-        yield machine.read(end, tokens, "query", "prediction")[:, 0]
+    tape = block.load(tokens, support=support, query={"x": x_query / unit})
+    for end in block.states(tape, n_loops):
+        yield end.read("query", "prediction")[:, 0]
 
 
-def descent_machine(steps: Sequence[Step], preconditioner: Array, *, newton: bool) -> Machine:
+def descent_block(steps: Sequence[Step], preconditioner: Array, *, newton: bool) -> Block:
     r"""Loop body of gradient steps, see `descend`. All weights are affine in the given numbers.
 
     Parameters
@@ -151,36 +152,27 @@ def descent_machine(steps: Sequence[Step], preconditioner: Array, *, newton: boo
 
     Returns
     -------
-    machine : Machine
+    block : Block
     """
     d = len(preconditioner)
     fields = Layout(one=1, support=1, x=d, residual=1, velocity=1, prediction=1)
     if newton:  # what whitens: x on support tokens, 0 on queries
         fields = fields.extend(key=d)
-    return Machine(fields, [_step_layer(fields, step, preconditioner, newton) for step in steps])
+    return Block(fields, [_step_layer(fields, step, preconditioner, newton) for step in steps])
 
 
 def _step_layer(fields: Layout, step: Step, P: Array, newton: bool) -> Layer:
     rows, keys = ("support", "query"), ("support",)
-    heads = [_gradient_head(fields, step.size, P)]
-    move = gate(fields.at("support"), fields.terms(velocity=-1.0), fields.at("residual"))
-    units = move + add(fields, {"velocity": "prediction"})
+    pairs, x = fields.pairs({"residual": "velocity"}), fields.index("x")
+    # Velocity += size * sum over the support of (x_j' P x_i) times its residual.
+    scores = [({i: float(P[a, j]) for a, i in enumerate(x)}, {x[j]: 1.0}) for j in range(len(x))]
+    heads = [make_head(fields, scores, pairs, rows, keys, kind="linear", scale=step.size)]
+    units = gate(fields.at("support"), fields.terms(velocity=-1.0), fields.at("residual"))
+    units += add(fields, {"velocity": "prediction"})
     units += add(fields, {"velocity": "velocity"}, step.momentum - 1)
     if newton:
         for moved, tokens in (("x", rows), ("key", keys)):
             copy, scale = {"key": moved}, -step.whitening
-            heads += [
-                linear_product(fields, moved, "key", copy, rows=tokens, keys=keys, scale=scale)
-            ]
+            heads.append(linear_product(fields, moved, "key", copy, tokens, keys, scale=scale))
         units += add(fields, {"x": "x", "key": "key"}, step.growth)
-    return Layer(tuple(heads), FeedForward(units, fields.width, rows, fields.at("one")))
-
-
-def _gradient_head(fields: Layout, size: float, P: Array) -> Head:
-    """Velocity += size * sum over the support of (x_j' P x_i) times its residual."""
-    x = fields.index("x")
-    Wq = {(row, j): float(P[i, j]) for i, row in enumerate(x) for j in range(len(x))}
-    Wk = {(row, j): 1.0 for j, row in enumerate(x)}
-    pairs = fields.pairs({"residual": "velocity"})
-    rows, keys = ("support", "query"), ("support",)
-    return make_head(fields, "linear", Wq, Wk, pairs, scale=size, rows=rows, keys=keys)
+    return make_layer(fields, heads, units, rows)

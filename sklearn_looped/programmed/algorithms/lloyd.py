@@ -1,29 +1,30 @@
 """Lloyd's algorithm: hard attention assigns samples to centres, averaging attention moves these."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from sklearn_looped.programmed.algorithms.linalg import Array, Machine
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.transformer.block import Block, Tape
 from sklearn_looped.programmed.transformer.certificate import required_temperature
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.programmed.transformer.layers import Head, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
     clear,
+    dot,
     gate,
     linear_product,
     make_head,
-    product,
+    masked_head,
+    products,
 )
 
 # Scores of a sample closer than e^-709 tells, 4e-14, are ties.
 _TEMPERATURE = 2.0**54
-_FAR = 2.0**500
 _STEEP = 2.0**1023  # any weight that is told from 0, times this, is at least 1
 _LARGEST_RATIO = 200  # exponent of the largest length in units of the middle one
 
@@ -101,25 +102,19 @@ def lloyd(
     (array([0, 0, 1]), array([[1.],
            [9.]]))
     """
-    k = len(centres)
     unit = middle(X, origin)
     if max(_reach(X, origin).max(), _reach(centres, 0.0).max()) > unit + _LARGEST_RATIO:
         raise ValueError(
             f"Got samples or centres more than 2**{_LARGEST_RATIO} times as far from the middle as "
             "half of the samples are; drop them or scale the features."
         )
-    machine, tokens = _lloyd_machine(X.shape[1], k), Layout(null=1, centre=k, sample=len(X))
     values = {"x": np.ldexp(X, -unit), "origin": np.ldexp(origin, -unit)}
-    state = machine.load(
-        tokens,
-        sample=values | _queries(X, origin, unit),
-        centre={"c": np.ldexp(centres, -unit), "unit": np.eye(k)},
-    )
-    for end in machine.transformer(tokens).run(state, n_loops, evaluation="masked"):
+    block, tape = _load(X, centres, origin, unit, values)
+    for end in block.states(tape, n_loops):
         step = LloydStep(
-            machine.read(end, tokens, "sample", "membership"),
-            float(np.ldexp(machine.read(end, tokens, "centre", "inertia")[0, 0], 2 * unit)),
-            np.ldexp(machine.read(end, tokens, "centre", "c"), unit),
+            end.read("sample", "membership"),
+            float(np.ldexp(end.read("centre", "inertia")[0, 0], 2 * unit)),
+            np.ldexp(end.read("centre", "c"), unit),
         )
         yield step
         if until is not None and until(step):
@@ -153,15 +148,8 @@ def nearest(
     >>> nearest(np.array([[0.4], [0.6], [1e300]]), np.array([[0.0], [1.0]]))
     array([0, 1, 1])
     """
-    k = len(centres)
-    machine, tokens = _lloyd_machine(X.shape[1], k), Layout(null=1, centre=k, sample=len(X))
-    state = machine.load(
-        tokens,
-        sample=_queries(X, origin, unit),
-        centre={"c": np.ldexp(centres, -unit), "unit": np.eye(k)},
-    )
-    (end,) = machine.transformer(tokens).run(state, 1, evaluation="masked")
-    return machine.read(end, tokens, "sample", "membership").argmax(axis=1)
+    block, tape = _load(X, centres, origin, unit)
+    return block.run(tape)[0].read("sample", "membership").argmax(axis=1)
 
 
 def _reach(X: Array, origin: Array | float) -> NDArray[np.intp]:
@@ -178,68 +166,60 @@ def middle(X: Array, origin: Array | float) -> int:
     return int(np.median(away)) if len(away) else 0
 
 
-def _queries(X: Array, origin: Array | float, unit: int) -> dict[str, Array]:
-    """Fields that samples ask with, in units of their own where they are far."""
+def _load(
+    X: Array,
+    centres: Array,
+    origin: Array | float,
+    unit: int,
+    values: Mapping[str, ArrayLike] | None = None,
+) -> tuple[Block, Tape]:
+    """Block and tape; samples that are far ask in units of their own."""
+    (n, d), k = X.shape, len(centres)
     shift = np.maximum(_reach(X, origin) - unit, 0)[:, None]
-    return {
+    asked = {
         "asked": np.ldexp(X, -unit - shift),
         "asked_origin": np.ldexp(np.broadcast_to(origin, X.shape), -unit - shift),
         "share": np.ldexp(1.0, -shift),
     }
+    block, centre = _lloyd_block(d, k), {"c": np.ldexp(centres, -unit), "unit": np.eye(k)}
+    tokens = Layout(null=1, centre=k, sample=n)
+    return block, block.load(tokens, sample={**asked, **(values or {})}, centre=centre)
 
 
 @lru_cache(maxsize=8)
-def _lloyd_machine(d: int, k: int) -> Machine:
+def _lloyd_block(d: int, k: int) -> Block:
     fields = Layout(one=1, null=1, centre=1, sample=1, x=d, origin=d, c=d, unit=k)
     fields = fields.extend(asked=d, asked_origin=d, share=1, half_square=1, membership=k, own=d)
     fields = fields.extend(gap=d, distance=1, mean=d, filled=1, inertia=1)
-    half, distance = fields.at("half_square"), fields.at("distance")
-    renew = [u for i in fields.index("c") for u in product({i: 1.0}, {i: 1.0}, half, 0.5)]
+    centre, sample = ("centre",), ("sample",)
+    renew = products(fields, "c", "c", "half_square", 0.5)
     renew += add(fields, {"origin": "x", "asked_origin": "asked"}, -1.0)
     renew += clear(fields, "origin", "asked_origin", "membership", "own", "gap", "distance")
     renew += clear(fields, "inertia")
     difference = add(fields, {"x": "gap"}) + add(fields, {"own": "gap"}, -1.0)
-    move = [u for i in fields.index("gap") for u in product({i: 1.0}, {i: 1.0}, distance)]
-    move += [
-        u
-        for mean, c in fields.pairs({"mean": "c"})
-        for u in gate(fields.at("filled"), {mean: 1.0, c: -1.0}, c)
-    ]
-    forget = clear(fields, "half_square", "mean", "filled")
-    read = linear_product(
-        fields, "membership", "unit", {"c": "own"}, rows=("sample",), keys=("centre",)
+    move = products(fields, "gap", "gap", "distance")
+    for mean, c in fields.pairs({"mean": "c"}):
+        move += gate(fields.at("filled"), {mean: 1.0, c: -1.0}, c)
+    read = linear_product(fields, "membership", "unit", {"c": "own"}, sample, centre)
+    total = linear_product(fields, "centre", "distance", {"sample": "inertia"}, centre, sample)
+    layers = make_layers(
+        fields,
+        centre + sample,
+        ((), renew),
+        ([_assign(fields)], _first(fields)),
+        ([read], difference),
+        ([_update(fields)], move),
+        ([total], clear(fields, "half_square", "mean", "filled")),
     )
-    total = linear_product(
-        fields, "centre", "distance", {"sample": "inertia"}, rows=("centre",), keys=("sample",)
-    )
-    nets = [
-        FeedForward(units, fields.width, ("centre", "sample"), fields.at("one"))
-        for units in (renew, _first(fields), difference, move, forget)
-    ]
-    heads = ((), (_assign(fields),), (read,), (_update(fields),), (total,))
-    return Machine(fields, [Layer(h, net) for h, net in zip(heads, nets, strict=True)])
+    return Block(fields, layers)
 
 
 def _assign(fields: Layout) -> Head:
     """Head of the samples: the nearest centre's unit vector, or the mean of those that tie."""
-    d, one, null = fields.size("x"), fields.at("one"), fields.at("null")
-    sample, centre = fields.at("sample"), fields.at("centre")
-    Wq = {(i, j): 1.0 for j, i in enumerate(fields.index("asked"))}
-    Wq |= {(fields.at("share"), d): 1.0, (sample, d + 1): 1.0}
-    Wq |= {(one, d + 2): 1.0, (sample, d + 2): -1.0}
-    Wk = {(i, j): 1.0 for j, i in enumerate(fields.index("c"))}
-    Wk |= {(fields.at("half_square"), d): -1.0, (one, d + 1): -_FAR, (centre, d + 1): _FAR}
-    Wk[null, d + 2] = _FAR
-    return make_head(
-        fields,
-        "softmax",
-        Wq,
-        Wk,
-        fields.pairs({"unit": "membership"}),
-        rows=("sample",),
-        keys=("centre",),
-        temperature=_TEMPERATURE,
-    )
+    half = fields.terms(share=1.0), fields.terms(half_square=-1.0)
+    scores, pairs = [*dot(fields, "asked", "c"), half], fields.pairs({"unit": "membership"})
+    kinds = ("sample",), ("centre",)
+    return masked_head(fields, scores, pairs, *kinds, temperature=_TEMPERATURE)
 
 
 def _first(fields: Layout) -> list[Unit]:
@@ -258,17 +238,8 @@ def _first(fields: Layout) -> list[Unit]:
 
 def _update(fields: Layout) -> Head:
     """Head of the centres: their members score 1, the null token 1/2, all others 0."""
-    k = fields.size("unit")
-    Wq = {(i, j): 1.0 for j, i in enumerate(fields.index("unit"))} | {(fields.at("one"), k): 0.5}
-    Wk = {(i, j): 1.0 for j, i in enumerate(fields.index("membership"))}
-    Wk[fields.at("null"), k] = 1.0
-    return make_head(
-        fields,
-        "softmax",
-        Wq,
-        Wk,
-        fields.pairs({"x": "mean", "sample": "filled"}),
-        rows=("centre",),
-        keys=("sample",),
-        temperature=required_temperature(0.5, torch.float64),
-    )
+    sink = fields.terms(one=0.5), fields.terms(null=1.0)
+    scores = [*dot(fields, "unit", "membership"), sink]
+    pairs, kinds = fields.pairs({"x": "mean", "sample": "filled"}), (("centre",), ("sample",))
+    far = required_temperature(0.5, fields.dtype)
+    return make_head(fields, scores, pairs, *kinds, temperature=far)

@@ -22,9 +22,13 @@ from sklearn_looped.programmed.machines.fleq_layers import (
     fleq_layers,
     smallest_flag,
 )
-from sklearn_looped.programmed.machines.machine import DTYPES, SCRATCH, Machine, check_sizes
-from sklearn_looped.programmed.transformer.certificate import certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.machines.machine import (
+    DTYPES,
+    SCRATCH,
+    Machine,
+    check_dtype,
+    check_sizes,
+)
 from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code, sign_value
 
 # Address operands of an instruction and the fields that hold them.
@@ -58,16 +62,16 @@ class FleqMachine(Machine):
         Why addresses and branches are exact. Flags that are positive but below the smallest
         normal number, 2**-1022 in float64 and 2**-126 in float32, raise.
 
+    Raises
+    ------
+    ValueError
+        If a size is below 1 or the dtype is unknown.
+
     Notes
     -----
     A pointer may point to any cell of the machine and to the place behind the last, which reads
     as an empty cell; so does a cell without a pointer. Counting further, counting up no pointer,
     and storing to no cell raise.
-
-    Raises
-    ------
-    ValueError
-        If a size is below 1 or the dtype is unknown.
 
     References
     ----------
@@ -91,22 +95,26 @@ class FleqMachine(Machine):
         dtype: Literal["float64", "float32"] = "float64",
     ) -> None:
         check_sizes(n_memory=n_memory, n_instructions=n_instructions, n_entries=n_entries)
-        if dtype not in DTYPES:
-            raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
-        self.dtype = DTYPES[dtype]
-        self.tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
-        self.fields = fleq_fields(n_code_bits(self.tokens.width), n_entries)
-        layers = fleq_layers(self.fields, self.dtype)
-        self.transformer = LoopedTransformer(layers, self.tokens)
+        check_dtype(dtype)
+        tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
+        fields = fleq_fields(n_code_bits(tokens.width), n_entries).astype(DTYPES[dtype])
         # Codes and indicators are integers of size 1; the other fields hold real numbers.
-        bounds = {name: 1.0 for name in self.fields.names if name not in (*REALS, "positive")}
-        self.certificate = certify(layers, self.fields, bounds, self.dtype)
+        bounds = {name: 1.0 for name in fields.names if name not in (*REALS, "positive")}
+        super().__init__(tokens, fields, fleq_layers(fields), bounds)
 
     assemble = staticmethod(assemble_fleq)
     pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
 
     def load(self, program: Program) -> Tensor:
-        """Tape of shape (n_tokens, width) with the program and its data.
+        """Write a program and its data to a tape.
+
+        Parameters
+        ----------
+        program : Program
+
+        Returns
+        -------
+        tape : Tensor of shape (n_tokens, width)
 
         Raises
         ------
@@ -141,7 +149,7 @@ class FleqMachine(Machine):
                 row[fields[field]] = code(address, len(program.cells), first_cell, where)
             target = code(instruction.target, len(program.instructions), first, where)
             row[fields["itarget"]] = target
-        return tape.to(self.dtype)
+        return tape
 
     def _entries(self, cell: Cell, address: int) -> NDArray[np.float64]:
         n_entries = self.fields.size("value")
@@ -155,7 +163,16 @@ class FleqMachine(Machine):
         return np.pad(np.array(cell.values, dtype=float), (0, n_entries - len(cell.values))) + 0.0
 
     def cells(self, state: Tensor) -> list[Cell]:
-        """Vectors and pointers in the memory of a settled state."""
+        """Return the vectors and pointers in the memory of a settled state.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        cells : list of Cell
+        """
         rows = state[self.tokens["memory"]]
         values = rows[:, self.fields["value"]].tolist()
         pointers = self._addresses(rows[:, self.fields["pointer"]])
@@ -223,6 +240,14 @@ class FleqMachine(Machine):
 
     def disassemble(self, state: Tensor) -> str:
         r"""Return assembly text of the program and the memory on a tape, to assemble again.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        text : str
 
         Examples
         --------

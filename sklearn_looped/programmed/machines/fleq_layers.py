@@ -3,7 +3,7 @@
 import torch
 
 from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
@@ -13,6 +13,7 @@ from sklearn_looped.programmed.transformer.primitives import (
     match_read,
     match_write,
     product,
+    products,
     sigmoid,
 )
 
@@ -42,32 +43,29 @@ def fleq_fields(n_code: int, n_entries: int) -> Layout:
     )
 
 
-def fleq_layers(fields: Layout, dtype: torch.dtype) -> list[Layer]:
+def fleq_layers(fields: Layout) -> list[Layer]:
     """Write back and fetch; read and route; apply and branch."""
-
-    def net(units: list[Unit]) -> FeedForward:
-        return FeedForward(units, fields.width, ON, fields.at("one"), dtype)
-
-    return [
-        Layer(_write_and_fetch(fields, dtype), net(_advance(fields))),
-        Layer(_read(fields, dtype), net(_route(fields))),
-        Layer(_load(fields, dtype), net(_apply(fields, dtype))),
-    ]
+    return make_layers(
+        fields,
+        ON,
+        (_write_and_fetch(fields), _advance(fields)),
+        (_read(fields), _route(fields)),
+        (_load(fields), _apply(fields)),
+    )
 
 
-def _write_and_fetch(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
+def _write_and_fetch(fields: Layout) -> tuple[Head, ...]:
     """Overwrite exactly: first the old contents are taken away, then the result is added."""
     fetch = {f"i{name}": name for name in OPERATIONS}
     fetch |= {"ia": "ra", "ib": "rb", "ic": "rc", "iflag": "rflag", "itarget": "rtarget"}
 
     def write(copy: dict[str, str], scale: float) -> Head:
-        rows = ("memory",)
-        return match_write(fields, "wp", copy, rows=rows, keys=ON, scale=scale, dtype=dtype)
+        return match_write(fields, "wp", copy, ("memory",), ON, scale=scale)
 
     return (
         write({"old": "value", "oldp": "pointer"}, -1.0),
         write({"result": "value", "rp": "pointer"}, 1.0),
-        match_read(fields, "pc", fetch, rows=ON, keys=("program",), dtype=dtype),
+        match_read(fields, "pc", fetch, ON, ("program",)),
     )
 
 
@@ -77,17 +75,17 @@ def _advance(fields: Layout) -> list[Unit]:
     return code_sum(fields, {"pc": 1}, 1, "next", "scratch") + done
 
 
-def _read(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
+def _read(fields: Layout) -> tuple[Head, ...]:
     """Operands and flag."""
     return (
-        _read_cell(fields, "ra", {"value": "va", "pointer": "pa"}, dtype),
-        _read_cell(fields, "rb", {"value": "vb", "pointer": "pb"}, dtype),
-        _read_cell(fields, "rflag", {"value": "vf"}, dtype),
+        _read_cell(fields, "ra", {"value": "va", "pointer": "pa"}),
+        _read_cell(fields, "rb", {"value": "vb", "pointer": "pb"}),
+        _read_cell(fields, "rflag", {"value": "vf"}),
     )
 
 
-def _read_cell(fields: Layout, at: str, copy: dict[str, str], dtype: torch.dtype) -> Head:
-    return match_read(fields, at, copy, rows=ON, keys=("memory",), dtype=dtype)
+def _read_cell(fields: Layout, at: str, copy: dict[str, str]) -> Head:
+    return match_read(fields, at, copy, ON, ("memory",))
 
 
 def smallest_flag(dtype: torch.dtype) -> float:
@@ -126,20 +124,20 @@ def _route(fields: Layout) -> list[Unit]:
     return units + clear(fields, "va", "vb", "vf", "pa", "pb", "ra", "rb", "rc", "rflag")
 
 
-def _load(fields: Layout, dtype: torch.dtype) -> tuple[Head, ...]:
+def _load(fields: Layout) -> tuple[Head, ...]:
     """Indirect operand, old contents of the destination, and sigmoids entry by entry."""
     at = fields.at
     return (
-        _read_cell(fields, "source", {"value": "result", "pointer": "rp"}, dtype),
-        _read_cell(fields, "destination", {"value": "old", "pointer": "oldp"}, dtype),
+        _read_cell(fields, "source", {"value": "result", "pointer": "rp"}),
+        _read_cell(fields, "destination", {"value": "old", "pointer": "oldp"}),
         *(
-            sigmoid(fields, at("z", i), at("sigmoid"), at("result", i), row=ON[0], dtype=dtype)
+            sigmoid(fields, at("z", i), at("sigmoid"), at("result", i), row=ON[0])
             for i in range(fields.size("z"))
         ),
     )
 
 
-def _apply(fields: Layout, dtype: torch.dtype) -> list[Unit]:
+def _apply(fields: Layout) -> list[Unit]:
     r"""Products, pointer increment, branch.
 
     With h = relu(flag) / `smallest_flag` and code bits b in {-1, +1},
@@ -150,12 +148,11 @@ def _apply(fields: Layout, dtype: torch.dtype) -> list[Unit]:
     h is formed inside the units, whose relu turns minus infinity into 0, so no flag is too large.
     """
     at, on = fields.at, fields.at("scratch")
-    steep = 1 / smallest_flag(dtype)
+    steep = 1 / smallest_flag(fields.dtype)
     units = []
     for i in range(fields.size("u")):
         units += product({at("u", i): 1.0}, {at("v", i): 1.0}, at("result"))
-    for i in range(fields.size("u")):
-        units += product({at("u", i): 1.0}, {at("w", i): 1.0}, at("result", i))
+    units += products(fields, "u", "w", "result")
     units += code_sum(fields, {"count": 1}, 1, "rp", "increment")
     units += clear(fields, "pc")
     for i, bit in enumerate(fields.index("pc")):

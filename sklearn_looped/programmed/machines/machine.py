@@ -17,8 +17,9 @@ from torch import Tensor
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.programmed.machines.assembler import Program
-from sklearn_looped.programmed.transformer.certificate import Certificate
+from sklearn_looped.programmed.transformer.block import Block
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
+from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign_value
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -32,6 +33,12 @@ def check_sizes(**sizes: int) -> None:
     for name, value in sizes.items():
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"Got {name}={value}, expected an integer of at least 1.")
+
+
+def check_dtype(dtype: str) -> None:
+    """Raise unless a machine's data type is one of the two."""
+    if dtype not in DTYPES:
+        raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
 
 
 @dataclass(frozen=True)
@@ -92,22 +99,37 @@ class RunResult:
 class Machine(ABC):
     """A looped transformer that runs programs; the host loads the tape and stops the loop.
 
+    Parameters
+    ----------
+    tokens, fields : Layout
+        Names of the rows and columns of the state.
+    layers : sequence of Layer
+        The loop body.
+    bounds : mapping of str to float
+        Largest absolute value of the fields that hold integers, see `certify`.
+
     Attributes
     ----------
+    block : Block
+        The loop body.
     transformer : LoopedTransformer
         The fixed weights. They depend on the sizes declared, never on program or data.
     certificate : Certificate
         Why every state is exact.
-    fields, tokens : Layout
-        Names of the columns and rows of the state.
     """
 
-    transformer: LoopedTransformer
-    certificate: Certificate
-    fields: Layout
-    tokens: Layout
-    dtype: torch.dtype
     pending: tuple[str, ...]  # fields of a result that the next loop writes to its cell
+
+    def __init__(
+        self,
+        tokens: Layout,
+        fields: Layout,
+        layers: Sequence[Layer],
+        bounds: Mapping[str, float],
+    ) -> None:
+        self.tokens, self.fields, self.dtype = tokens, fields, fields.dtype
+        self.block = Block(fields, layers, bounds)
+        self.transformer, self.certificate = self.block.transformer(tokens), self.block.certificate
 
     @staticmethod
     @abstractmethod
@@ -116,36 +138,67 @@ class Machine(ABC):
 
     @abstractmethod
     def load(self, program: Program) -> Tensor:
-        """Tape of shape (n_tokens, width) with the program and its data."""
+        """Write a program and its data to a tape.
+
+        Parameters
+        ----------
+        program : Program
+
+        Returns
+        -------
+        tape : Tensor of shape (n_tokens, width)
+        """
 
     @abstractmethod
     def cells(self, state: Tensor) -> list[Any]:
-        """Memory cells of a settled state."""
+        """Return the memory cells of a settled state.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        cells : list
+        """
 
     @in_own_modes
     def settle(self, state: Tensor) -> Tensor:
-        """State with the last result written to its cell.
+        """Return the state with the last result written to its cell.
 
         This runs the write heads of the next loop early, by the same weights, and empties the
         registers of the pending write, so that going on from here does not write twice.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        settled : Tensor of shape (n_tokens, width)
         """
         settled = state.clone()
         if self.pending:
-            for head in self.transformer.layers[0].heads:
-                if head.pointer is not None and head.pointer.held_by == "key":
-                    # Only the rows and keys that can act: of a long program all are too many.
-                    rows, keys = self.transformer.acting(head)
-                    output = head.attend(
-                        head.Wq(state[rows]), head.Wk(state[keys]), head.Wv(state[keys])
-                    )
-                    settled[torch.tensor(rows)[:, None], list(head.targets)] += output
+            heads = self.transformer.layers[0].heads
+            writes = [h for h in heads if h.pointer is not None and h.pointer.held_by == "key"]
+            write = LoopedTransformer([Layer(tuple(writes))], self.tokens)
+            (settled,) = write.run(state, 1, evaluation="fast")
         for name in self.pending:
             settled[SCRATCH, self.fields[name]] = 0
         return settled
 
     @abstractmethod
     def disassemble(self, state: Tensor) -> str:
-        """Assembly text of the program and the memory on a tape."""
+        """Return assembly text of the program and the memory on a tape.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        text : str
+        """
 
     @abstractmethod
     def _describe(
@@ -158,7 +211,16 @@ class Machine(ABC):
         """Raise if a state of the loop left the exact range; the host only looks at it."""
 
     def pc(self, state: Tensor) -> int:
-        """Return the number of the next instruction."""
+        """Return the number of the next instruction.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        pc : int
+        """
         return int(sign_value(self._read(state, SCRATCH, "pc"))) - self.tokens["program"].start
 
     def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
@@ -170,7 +232,7 @@ class Machine(ABC):
         max_loops: int = 100_000,
         *,
         state: Tensor | None = None,
-        evaluation: str = "gather",
+        evaluation: str = "fast",
         breakpoints: Sequence[str | int] = (),
         trace: bool = False,
     ) -> RunResult:
@@ -189,8 +251,8 @@ class Machine(ABC):
         state : Tensor or None, default=None
             State of an earlier result to continue from: it executes the instruction it stopped
             at, breakpoint or not. None: the program's own tape.
-        evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
-            How layers are evaluated; all give the same bits, see `LoopedTransformer.run`.
+        evaluation : {"dense", "fast"}, default="fast"
+            How layers are evaluated; both give the same bits, see `LoopedTransformer.run`.
         breakpoints : sequence of str or int, default=()
             Labels or numbers of instructions to stop at, before they are executed.
         trace : bool, default=False
@@ -268,23 +330,17 @@ class Machine(ABC):
     def _blank_tape(self, program: Program) -> Tensor:
         """Return a tape with indicators, positions and program counter, once the sizes fit."""
         fields, tokens = self.fields, self.tokens
-        self._check_sizes(program)
+        self._check_program(program)
         check_memory(
             TAPES * 8 * tokens.width * fields.width,
             f"The tape of {tokens.width:,} tokens",
             "Declare a smaller machine.",
         )
-        tape = fields.pack(tokens.width, one=1)
-        for kind in ("scratch", "null"):
-            if kind in tokens:
-                tape[tokens[kind], fields[kind]] = 1
-        pointed_to = np.arange(tokens["memory"].start, tokens.width)
-        codes = sign_code(pointed_to, fields.size("position"))
-        tape[tokens["memory"].start :, fields["position"]] = torch.as_tensor(codes)
+        tape = self.block.load(tokens, named=("memory", "program")).state
         tape[SCRATCH, fields["pc"]] = tape[tokens["program"].start, fields["position"]]
         return tape
 
-    def _check_sizes(self, program: Program) -> None:
+    def _check_program(self, program: Program) -> None:
         for what, got, room in (
             ("instructions", len(program.instructions), self.tokens.size("program")),
             ("cells", len(program.cells), self.tokens.size("memory")),

@@ -17,15 +17,62 @@ therefore the one at which :math:`e^{-2\lambda}` rounds to 0. Ties are then 1/2,
 the states exact, and the last layer keeps the paper's form but finds nothing to correct.
 """
 
+from functools import partial
+from typing import Any, Literal
+
 import torch
 
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.programmed.machines.subleq import SubleqMachine
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import clear, code_sum, make_head
 
 EPSILON = 0.25  # error that the last layer removes; 1 - 2 * EPSILON is a power of two
 GATE = 8.0  # above 2 * |average - old| <= 4, so a gated unit stays at 0
 KINDS = ("scratch", "memory", "program")
+
+
+class PaperSubleqMachine(SubleqMachine):
+    r"""The SUBLEQ machine of Giannou et al. 2023: ten layers where `SubleqMachine` has two.
+
+    Reads that tie with the scratchpad, buffers, a subtraction of three layers and an error
+    correction with a fixed epsilon. Its ties are exact from a temperature of their own on.
+
+    Parameters
+    ----------
+    n_memory, n_instructions, n_bits, dtype, temperature
+        As in `SubleqMachine`; cells are two's complement codes.
+
+    References
+    ----------
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Section 4.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.machines.paper_subleq import PaperSubleqMachine
+    >>> machine = PaperSubleqMachine(n_memory=8, n_instructions=12)
+    >>> machine.run("x: .word 20\n y: .word 22\n add x, y")["y"], len(machine.block.layers)
+    (42, 10)
+    """
+
+    pending = ()  # it writes in the same loop
+    _others = ("scratch",)
+
+    def __init__(
+        self,
+        n_memory: int,
+        n_instructions: int,
+        *,
+        n_bits: int = 16,
+        dtype: Literal["float64", "float32"] = "float64",
+        temperature: float | None = None,
+    ) -> None:
+        options: dict[str, Any] = {"n_bits": n_bits, "dtype": dtype, "temperature": temperature}
+        super().__init__(n_memory, n_instructions, **options)
+
+    def _body(self, n_code: int, dtype: torch.dtype) -> tuple[Layout, list[Layer]]:
+        fields = paper_fields(n_code, self.n_bits).astype(dtype)
+        return fields, paper_layers(fields)
 
 
 def paper_fields(n_code: int, n_bits: int) -> Layout:
@@ -41,13 +88,9 @@ def paper_fields(n_code: int, n_bits: int) -> Layout:
     )
 
 
-def paper_layers(fields: Layout, temperature: float | None, dtype: torch.dtype) -> list[Layer]:
-    """Build the ten layers; a temperature of None is the bound."""
-    n_bits = fields.size("value")
-
-    def tie(pointer: str, sources: list[tuple[str, ...]], start: int = 0) -> Head:
-        return _tie(fields, pointer, sources, start, temperature, dtype)
-
+def paper_layers(fields: Layout) -> list[Layer]:
+    """Build the ten layers."""
+    n_bits, tie = fields.size("value"), partial(_tie, fields)
     fetch = tie("pc", [("ia", "ib", "ic"), ("ra", "rb", "rc")])
     operands = tie("ra", [("value",), ("va",)]), tie("rb", [("value",), ("vb",)], n_bits)
     write = tie("rb", [("vb",), ("value",)])
@@ -64,43 +107,22 @@ def paper_layers(fields: Layout, temperature: float | None, dtype: torch.dtype) 
         ((), _branch(fields)),
         ((), _correct(fields, ["pc", "value"])),
     ]
-    return [
-        Layer(heads, FeedForward(units, fields.width, KINDS, fields.at("one"), dtype))
-        for heads, units in steps
-    ]
+    return make_layers(fields, KINDS, *steps)
 
 
-def _tie(
-    fields: Layout,
-    pointer: str,
-    sources: list[tuple[str, ...]],
-    start: int,
-    temperature: float | None,
-    dtype: torch.dtype,
-) -> Head:
+def _tie(fields: Layout, pointer: str, sources: list[tuple[str, ...]], start: int = 0) -> Head:
     """Q = K = pointer + position: the scratchpad and the token named average their sources.
 
     Both score L, the bits of a position, all others at most L - 2.
     """
-    W = {(column, j): 1.0 for j, column in enumerate(fields.index("position"))}
-    W |= {(column, j): 1.0 for j, column in enumerate(fields.index(pointer))}
+    codes = zip(fields.index("position"), fields.index(pointer), strict=True)
+    scores = [({i: 1.0, j: 1.0}, {i: 1.0, j: 1.0}) for i, j in codes]
     pairs = [
         (column, fields.at("buffer", start + j))
         for names in sources
         for j, column in enumerate(fields.index(*names))
     ]
-    return make_head(
-        fields,
-        "softmax",
-        W,
-        W,
-        pairs,
-        rows=KINDS,
-        keys=KINDS,
-        margin=2.0,
-        temperature=temperature,
-        dtype=dtype,
-    )
+    return make_head(fields, scores, pairs, KINDS, KINDS, margin=2.0)
 
 
 def _undo(fields: Layout, names: list[str], gate: dict[int, float]) -> list[Unit]:

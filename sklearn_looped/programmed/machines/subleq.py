@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 
 from sklearn_looped.programmed.machines.assembler import Program
-from sklearn_looped.programmed.machines.machine import DTYPES, Machine, check_sizes
-from sklearn_looped.programmed.machines.paper_subleq import paper_fields, paper_layers
+from sklearn_looped.programmed.machines.machine import DTYPES, Machine, check_dtype, check_sizes
 from sklearn_looped.programmed.machines.subleq_assembler import (
     Instruction,
     assemble_subleq,
     write_subleq,
 )
 from sklearn_looped.programmed.machines.subleq_layers import subleq_fields, subleq_layers
-from sklearn_looped.programmed.transformer.certificate import certify, integer_limit
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.transformer.certificate import integer_limit
+from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code, sign_value
 
 
@@ -28,7 +27,7 @@ class SubleqMachine(Machine):
     program counter names, the second reads both operands, subtracts, and selects the next
     program counter. Softmax attention and ReLU feed-forward only. Every softmax row is one-hot,
     so every state is exact and no error correction is needed (Giannou et al. 2023, Section 4,
-    take nine layers; see `paper_layout`).
+    take nine layers; `PaperSubleqMachine` in `machines.paper_subleq` is their form).
 
     Parameters
     ----------
@@ -41,11 +40,6 @@ class SubleqMachine(Machine):
         result out of range raises.
     dtype : {"float64", "float32"}, default="float64"
         Data type of weights and state.
-    paper_layout : bool, default=False
-        The paper's own form with ten layers: reads that tie with the scratchpad, buffers, a
-        subtraction of three layers and an error correction with a fixed epsilon. Needs
-        ``cells="bits"``. Its ties are exact from a temperature of their own on, see
-        `sklearn_looped.programmed.machines.paper_subleq`.
     temperature : float or None, default=None
         Factor of the attention scores, above 0. None: the smallest power of two that makes
         every read exact in `dtype`.
@@ -84,35 +78,40 @@ class SubleqMachine(Machine):
         n_bits: int = 16,
         cells: Literal["bits", "integer"] = "bits",
         dtype: Literal["float64", "float32"] = "float64",
-        paper_layout: bool = False,
         temperature: float | None = None,
     ) -> None:
-        _check_sizes(n_memory, n_instructions, n_bits, cells, dtype, paper_layout)
-        _check_temperature(temperature, DTYPES[dtype])
-        self.n_bits, self.dtype, self._bits = n_bits, DTYPES[dtype], cells == "bits"
-        null = {} if paper_layout else {"null": 1}
-        self.tokens = Layout(scratch=1, **null, memory=n_memory, program=n_instructions)
-        n_tokens = self.tokens.width
-        n_code = n_code_bits(n_tokens)
-        if paper_layout:
-            self.pending = ()  # the paper's form writes in the same loop
-            self.fields = paper_fields(n_code, n_bits)
-            layers = paper_layers(self.fields, temperature, self.dtype)
-        else:
-            self.fields = subleq_fields(n_code, n_bits if self._bits else 1)
-            layers = subleq_layers(self.fields, n_bits, self._bits, self.dtype, temperature)
-        largest = 1 if self._bits else 2 ** (n_bits - 1)
-        bounds = {name: 1.0 for name in self.fields.names}
+        check_sizes(n_memory=n_memory, n_instructions=n_instructions)
+        _check_options(n_bits, cells, dtype, temperature)
+        self.n_bits, self._bits = n_bits, cells == "bits"
+        others = dict.fromkeys(self._others, 1)
+        tokens = Layout(**others, memory=n_memory, program=n_instructions)
+        fields, layers = self._body(n_code_bits(tokens.width), DTYPES[dtype])
+        if temperature is not None:
+            layers = [layer.at_temperature(temperature) for layer in layers]
+        bounds = dict.fromkeys(fields.names, 1.0)
         if not self._bits:
-            bounds |= dict.fromkeys(("value", "va", "vb", "delta"), largest)
-        self.transformer = LoopedTransformer(layers, self.tokens)
-        self.certificate = certify(layers, self.fields, bounds, self.dtype)
+            bounds |= dict.fromkeys(("value", "va", "vb", "delta"), 2.0 ** (n_bits - 1))
+        super().__init__(tokens, fields, layers, bounds)
+
+    def _body(self, n_code: int, dtype: torch.dtype) -> tuple[Layout, list[Layer]]:
+        """Fields and layers."""
+        fields = subleq_fields(n_code, self.n_bits if self._bits else 1).astype(dtype)
+        return fields, subleq_layers(fields, self.n_bits, self._bits)
 
     assemble = staticmethod(assemble_subleq)
     pending: tuple[str, ...] = ("wp", "delta")
+    _others: tuple[str, ...] = ("scratch", "null")  # kinds of token beside cells and instructions
 
     def load(self, program: Program) -> Tensor:
-        """Tape of shape (n_tokens, width) with the program and its data.
+        """Write a program and its data to a tape.
+
+        Parameters
+        ----------
+        program : Program
+
+        Returns
+        -------
+        tape : Tensor of shape (n_tokens, width)
 
         Raises
         ------
@@ -136,7 +135,7 @@ class SubleqMachine(Machine):
         ):
             codes = sign_code(np.array(numbers) + offset, n_code)
             tape[rows, fields[f"i{name}"]] = torch.as_tensor(codes)
-        return tape.to(self.dtype)
+        return tape
 
     @property
     def _range(self) -> tuple[int, int]:
@@ -162,7 +161,16 @@ class SubleqMachine(Machine):
                     )
 
     def cells(self, state: Tensor) -> list[int]:
-        """Integers in the memory of a settled state; raises if one is out of range."""
+        """Return the integers in the memory of a settled state; raises if one is out of range.
+
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        cells : list of int
+        """
         self._check(state)
         values = self._read(state, self.tokens["memory"], "value")
         if self._bits:
@@ -196,6 +204,14 @@ class SubleqMachine(Machine):
     def disassemble(self, state: Tensor) -> str:
         r"""Return assembly text of the program and the memory on a tape, to assemble again.
 
+        Parameters
+        ----------
+        state : Tensor of shape (n_tokens, width)
+
+        Returns
+        -------
+        text : str
+
         Examples
         --------
         >>> from sklearn_looped import SubleqMachine
@@ -219,20 +235,12 @@ class SubleqMachine(Machine):
         return write_subleq(list(instructions), self.cells(self.settle(state)))
 
 
-def _check_sizes(
-    n_memory: int, n_instructions: int, n_bits: int, cells: str, dtype: str, paper_layout: bool
-) -> None:
-    check_sizes(n_memory=n_memory, n_instructions=n_instructions)
+def _check_options(n_bits: int, cells: str, dtype: str, temperature: float | None) -> None:
     if not (isinstance(n_bits, Integral) and 2 <= n_bits <= 62):
         raise ValueError(f"Got n_bits={n_bits}, expected an integer from 2 to 62.")
-    if cells not in ("bits", "integer") or (paper_layout and cells != "bits"):
-        expected = "'bits' with paper_layout" if paper_layout else "'bits' or 'integer'"
-        raise ValueError(f"Got cells={cells!r}, expected {expected}.")
-    if dtype not in DTYPES:
-        raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
-
-
-def _check_temperature(temperature: float | None, dtype: torch.dtype) -> None:
-    largest = integer_limit(dtype)  # keeps temperature * score finite by far
+    if cells not in ("bits", "integer"):
+        raise ValueError(f"Got cells={cells!r}, expected 'bits' or 'integer'.")
+    check_dtype(dtype)
+    largest = integer_limit(DTYPES[dtype])  # keeps temperature * score finite by far
     if temperature is not None and not 0 < temperature <= largest:
         raise ValueError(f"Got temperature={temperature}, expected above 0 and up to {largest}.")

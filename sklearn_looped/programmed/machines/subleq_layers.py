@@ -1,8 +1,6 @@
 """The two layers of the SUBLEQ machine."""
 
-import torch
-
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
@@ -12,6 +10,8 @@ from sklearn_looped.programmed.transformer.primitives import (
     match_write,
     select,
 )
+
+ON = ("scratch",)  # the row all programs run on
 
 
 def subleq_fields(n_code: int, n_value: int) -> Layout:
@@ -26,30 +26,12 @@ def subleq_fields(n_code: int, n_value: int) -> Layout:
     )
 
 
-def subleq_layers(
-    fields: Layout, n_bits: int, bits: bool, dtype: torch.dtype, temperature: float | None
-) -> list[Layer]:
+def subleq_layers(fields: Layout, n_bits: int, bits: bool) -> list[Layer]:
     """Write back and fetch; read, subtract and branch."""
-    write = match_write(
-        fields,
-        "wp",
-        {"delta": "value"},
-        rows=("memory",),
-        keys=("scratch",),
-        temperature=temperature,
-        dtype=dtype,
-    )
+    write = match_write(fields, "wp", {"delta": "value"}, ("memory",), ON)
 
     def read(pointer: str, copy: dict[str, str], kind: str) -> Head:
-        return match_read(
-            fields,
-            pointer,
-            copy,
-            rows=("scratch",),
-            keys=(kind,),
-            temperature=temperature,
-            dtype=dtype,
-        )
+        return match_read(fields, pointer, copy, ON, (kind,))
 
     fetch = read("pc", {"ia": "ra", "ib": "rb", "ic": "rc"}, "program")
     prepare = code_sum(fields, {"pc": 1}, 1, "inc", "scratch") + clear(fields, "wp", "delta")
@@ -59,11 +41,7 @@ def subleq_layers(
         *clear(fields, "pc", "ra", "rb", "rc", "va", "vb", "inc"),
         *add(fields, {"rb": "wp"}),
     ]
-
-    def net(units: list[Unit]) -> FeedForward:
-        return FeedForward(units, fields.width, ("scratch",), dtype=dtype)
-
-    return [Layer((write, fetch), net(prepare)), Layer(operands, net(execute))]
+    return make_layers(fields, ON, ([write, fetch], prepare), (operands, execute))
 
 
 def _subtract_bits(fields: Layout, n_bits: int) -> list[Unit]:

@@ -130,7 +130,6 @@ def certify(
     layers: Iterable[Layer],
     layout: Layout,
     bounds: Mapping[str, float],
-    dtype: torch.dtype,
     *,
     error_bound: float = 0.0,
 ) -> Certificate:
@@ -147,12 +146,10 @@ def certify(
     layers : iterable of Layer
         The loop body.
     layout : Layout
-        Fields of a token.
+        Fields of a token, and the data type of weights and state.
     bounds : mapping of str to float
         Largest absolute value of every field that holds integers. Fields left out hold real
         numbers: units that touch them round as floating-point arithmetic does.
-    dtype : torch.dtype
-        Data type of weights and state.
     error_bound : float, default=0.0
         See `Certificate`.
 
@@ -168,7 +165,7 @@ def certify(
     limits = torch.full((layout.width,), math.nan, dtype=torch.float64)  # nan: a real number
     for name, bound in bounds.items():
         limits[layout[name]] = bound
-    layers = list(layers)
+    layers, dtype = list(layers), layout.dtype
     margins = [
         h.temperature * h.margin for layer in layers for h in layer.heads if h.margin is not None
     ]

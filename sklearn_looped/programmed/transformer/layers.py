@@ -7,12 +7,14 @@ terms of weight 0 change nothing. So evaluating only the rows and keys that can 
 bits of the dense evaluation, on any BLAS and with any number of threads.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
+
+from sklearn_looped.programmed.transformer.layout import Layout
 
 Terms = Mapping[int, float]
 SCORES = 2**23  # that a head holds at a time: 64 MB in float64
@@ -38,6 +40,15 @@ class Projection:
         self.outputs, self.inputs = weight.T.nonzero().T.contiguous()
         self.values = weight[self.inputs, self.outputs]
         self._flat: dict[int, Tensor] = {}  # number of rows -> index into the flattened result
+
+    @classmethod
+    def of(cls, layout: Layout, terms: Sequence[Terms]) -> Self:
+        """Projection whose outputs are the given linear combinations of a token's columns."""
+        weight = torch.zeros(layout.width, len(terms), dtype=layout.dtype)
+        for j, combination in enumerate(terms):
+            for i, value in combination.items():
+                weight[i, j] = value
+        return cls(weight)
 
     def __call__(self, X: Tensor) -> Tensor:
         """Project rows: (r, d_in) -> (r, d_out)."""
@@ -136,14 +147,15 @@ class Head:
 
     def attention(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Weights of the values: (r, q), (k, q) -> (r, k); softmax rows sum to one."""
-        scores = self._product(queries, keys.T)
+        scores = self.product(queries, keys.T)
         return scores if self.kind == "linear" else ordered_softmax(self.temperature * scores)
 
     def mix(self, attention: Tensor, values: Tensor) -> Tensor:
         """Values weighted by attention: (r, k), (k, c) -> (r, c)."""
-        return self._product(attention, values)
+        return self.product(attention, values)
 
-    def _product(self, left: Tensor, right: Tensor) -> Tensor:
+    def product(self, left: Tensor, right: Tensor) -> Tensor:
+        """Product of scores or values; summed first to last, unless the head is a hard one."""
         # A hard head's scores are exact and its attention is one-hot: any order of sums is exact.
         return ordered_matmul(left, right) if self.margin is None else left @ right
 
@@ -195,43 +207,35 @@ class FeedForward:
 
     Parameters
     ----------
+    fields : Layout
+        Fields of a token, d columns; of a gated net the field ``one``, 1 on every token, is the
+        gate of ungated units.
     units : sequence of Unit
         The hidden units; m of them.
-    width : int
-        Width d of a token.
     rows : tuple of str
         Kinds of token on which the net can act; on all others its output is 0.
-    one : int, default=0
-        Column that is 1 on every token, the gate of ungated units in a gated net.
-    dtype : torch.dtype, default=torch.float64
 
     Examples
     --------
     >>> import torch
     >>> from sklearn_looped.programmed.transformer.layers import FeedForward, Unit
+    >>> from sklearn_looped.programmed.transformer.layout import Layout
     >>> negate = [Unit({1: 1.0}, {1: -2.0}), Unit({1: -1.0}, {1: 2.0})]
-    >>> net = FeedForward(negate, width=2, rows=("memory",))
+    >>> net = FeedForward(Layout(one=1, value=1), negate, rows=("memory",))
     >>> X = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
     >>> X + net(X)
     tensor([[ 1., -3.]], dtype=torch.float64)
     """
 
-    def __init__(
-        self,
-        units: Sequence[Unit],
-        width: int,
-        rows: tuple[str, ...],
-        one: int = 0,
-        dtype: torch.dtype = torch.float64,
-    ) -> None:
+    def __init__(self, fields: Layout, units: Sequence[Unit], rows: tuple[str, ...]) -> None:
         self.rows = rows
-        ungated: Terms = {one: 1.0}
-        gates = [ungated if unit.gate is None else unit.gate for unit in units]
-        gated = any(unit.gate is not None for unit in units)
-        # (d, m), (m, d), (d, m)
-        self.W1 = Projection(_columns([unit.inputs for unit in units], width, dtype))
-        self.W2 = Projection(_columns([unit.outputs for unit in units], width, dtype).T)
-        self.G = Projection(_columns(gates, width, dtype)) if gated else None
+        self.W1 = Projection.of(fields, [unit.inputs for unit in units])  # (d, m)
+        outputs = Projection.of(fields, [unit.outputs for unit in units])
+        self.W2 = Projection(outputs.weight.T)  # (m, d)
+        self.G = None  # or (d, m)
+        if any(unit.gate is not None for unit in units):
+            one = fields.terms(one=1.0)
+            self.G = Projection.of(fields, [one if u.gate is None else u.gate for u in units])
 
     def __call__(self, X: Tensor) -> Tensor:
         """Output of the net, (r, d) -> (r, d)."""
@@ -239,15 +243,6 @@ class FeedForward:
         if self.G is not None:
             hidden = hidden * self.G(X)
         return self.W2(hidden)
-
-
-def _columns(terms: Sequence[Terms], width: int, dtype: torch.dtype) -> Tensor:
-    """Matrix of shape (width, len(terms)) with one linear combination a column."""
-    matrix = torch.zeros(width, len(terms), dtype=dtype)
-    for j, combination in enumerate(terms):
-        for i, value in combination.items():
-            matrix[i, j] = value
-    return matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,8 +258,10 @@ class Layer:
     Examples
     --------
     >>> import torch
-    >>> from sklearn_looped.programmed.transformer.layers import FeedForward, Layer, Unit
-    >>> layer = Layer((), FeedForward([Unit({0: 1.0}, {1: 5.0})], width=2, rows=("memory",)))
+    >>> from sklearn_looped.programmed.transformer.layers import Unit, make_layer
+    >>> from sklearn_looped.programmed.transformer.layout import Layout
+    >>> units = [Unit({0: 1.0}, {1: 5.0})]
+    >>> layer = make_layer(Layout(one=1, value=1), units=units, rows=("memory",))
     >>> layer(torch.tensor([[1.0, 2.0], [0.0, 2.0]], dtype=torch.float64)).tolist()
     [[1.0, 7.0], [0.0, 2.0]]
     """
@@ -278,6 +275,11 @@ class Layer:
         for head in self.heads:
             state[:, list(head.targets)] += head(X, adjacency)
         return state if self.feed_forward is None else state + self.feed_forward(state)
+
+    def at_temperature(self, temperature: float) -> "Layer":
+        """Return the layer with another temperature of its hard heads."""
+        heads = (h if h.margin is None else replace(h, temperature=temperature) for h in self.heads)
+        return replace(self, heads=tuple(heads))
 
     def projections(self) -> Iterator[tuple[str, Projection]]:
         """All linear maps with their names."""
@@ -295,3 +297,22 @@ class Layer:
         """All weight matrices with their names."""
         for name, projection in self.projections():
             yield name, projection.weight
+
+
+def make_layer(
+    fields: Layout,
+    heads: Iterable[Head] = (),
+    units: Sequence[Unit] = (),
+    rows: tuple[str, ...] = (),
+) -> Layer:
+    """Layer of heads and hidden units, the latter acting on the kinds of token `rows`."""
+    return Layer(tuple(heads), FeedForward(fields, units, rows) if units else None)
+
+
+def make_layers(
+    fields: Layout,
+    rows: tuple[str, ...],
+    *parts: tuple[Iterable[Head], Sequence[Unit]],
+) -> list[Layer]:
+    """Layers of heads and hidden units, all of which act on the kinds of token `rows`."""
+    return [make_layer(fields, heads, units, rows) for heads, units in parts]

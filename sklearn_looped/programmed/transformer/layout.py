@@ -1,6 +1,6 @@
 """Layout: names for the fields of a token (columns) and for the kinds of token (rows)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ class Layout:
 
     Attributes
     ----------
+    dtype : torch.dtype
+        Data type of the state, and of weights that are made for it; float64 unless `astype` says
+        otherwise.
     width : int
         Sum of all widths.
     names : tuple of str
@@ -41,6 +44,8 @@ class Layout:
     >>> fields.terms(one=-2.0, value=1.0)
     {0: -2.0, 4: 1.0}
     """
+
+    dtype: torch.dtype = torch.float64
 
     def __init__(self, **widths: int) -> None:
         for name, width in widths.items():
@@ -69,7 +74,15 @@ class Layout:
         taken = [name for name in widths if name in self]
         if taken:
             raise ValueError(f"Got field {taken[0]!r} twice; fields must not overlap, rename one.")
-        return Layout(**{name: self.size(name) for name in self.names}, **widths)
+        layout = Layout(**{name: self.size(name) for name in self.names}, **widths)
+        layout.dtype = self.dtype
+        return layout
+
+    def astype(self, dtype: torch.dtype) -> "Layout":
+        """Return the same layout for states of another data type."""
+        layout = self.extend()
+        layout.dtype = dtype
+        return layout
 
     def size(self, name: str) -> int:
         """Width of one field."""
@@ -86,6 +99,10 @@ class Layout:
     def index(self, *names: str) -> list[int]:
         """Return the indices of all entries of the named fields, in the order of the names."""
         return [i for name in names for i in range(self[name].start, self[name].stop)]
+
+    def columns(self, names: str | Sequence[str]) -> list[int]:
+        """Return the indices of one field or of several."""
+        return self.index(*([names] if isinstance(names, str) else names))
 
     def pairs(self, copy: Mapping[str, str]) -> list[tuple[int, int]]:
         """Entry by entry (source, target) for a mapping of source fields to target fields."""
@@ -108,17 +125,13 @@ class Layout:
                 )
         return {self.at(name): value for name, value in coefficients.items()}
 
-    def pack(
-        self, n_tokens: int, dtype: torch.dtype = torch.float64, **values: ArrayLike
-    ) -> Tensor:
+    def pack(self, n_tokens: int, **values: ArrayLike) -> Tensor:
         """Tokens with the given fields, all other fields 0.
 
         Parameters
         ----------
         n_tokens : int
             Number of rows.
-        dtype : torch.dtype, default=torch.float64
-            Data type of the state.
         **values : array-like of shape (n_tokens, width of the field), or broadcast to it
             Contents of the named fields.
 
@@ -129,7 +142,7 @@ class Layout:
         state = np.zeros((n_tokens, self.width))
         for name, value in values.items():
             state[:, self[name]] = value
-        return torch.as_tensor(state + 0.0, dtype=dtype)  # + 0.0: no negative zeros in a state
+        return torch.as_tensor(state + 0.0, dtype=self.dtype)  # + 0.0: no negative zeros in a state
 
     def unpack(self, state: Tensor) -> dict[str, Tensor]:
         """Return views of all fields of a state of shape (n_tokens, width), by name."""

@@ -1,7 +1,7 @@
 """Graph algorithms of `scipy.sparse.csgraph` as looped transformers of fixed weights.
 
 The functions take scipy's arguments and give scipy's results, with one more keyword: with
-``return_run=True`` the last result is the list of `Run`, one for each run of the loop, with the
+``return_run=True`` the last result is a list of `SearchRun`, one for each run of the loop, with the
 loop body (`block`, with `layers`, `fields` and `certificate`), the last state and the loops used.
 
 They are there to be looked into: the loops are as many as the nodes, or a small multiple, and each
@@ -23,15 +23,15 @@ from sklearn_looped.programmed.algorithms.csgraph.paths import (
     dijkstra,
     shortest_path,
 )
-from sklearn_looped.programmed.algorithms.csgraph.search import Run, SearchBlock
+from sklearn_looped.programmed.algorithms.csgraph.search import SearchBlock, SearchRun
 
 __all__ = [
     "DijkstraBlock",
     "FinishBlock",
     "FloodBlock",
     "OrderBlock",
-    "Run",
     "SearchBlock",
+    "SearchRun",
     "breadth_first_order",
     "connected_components",
     "depth_first_order",

@@ -8,17 +8,15 @@ from scipy.sparse import csr_array
 
 from sklearn_looped.programmed.algorithms.csgraph.search import (
     Along,
-    Run,
     SearchBlock,
-    choose,
-    net,
+    SearchRun,
     pointer_bits,
-    read_edges,
+    results,
     search_fields,
-    visit,
+    search_layers,
 )
 from sklearn_looped.programmed.algorithms.csgraph.validation import check_graph, drop_weights
-from sklearn_looped.programmed.transformer.layers import Layer, Unit
+from sklearn_looped.programmed.transformer.layers import Unit
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, clear, gate
 
@@ -53,8 +51,6 @@ class FinishBlock(SearchBlock):
         fields = _fields(n_bits)
         n = 2**n_bits
         closed = 8 * n**2
-        head = choose(fields, {"entered": "leaving"}, closed=closed)
-        heads = [read_edges(fields, "out"), *visit(fields, {"time": "now", "leaving": "left"})]
         decide = [
             Unit(fields.terms(link=1, left=-1, entered=-1, hit=-1), fields.terms(relax=1)),
             Unit(fields.terms(hit=1, left=-1), fields.terms(enter=1)),
@@ -72,11 +68,8 @@ class FinishBlock(SearchBlock):
             *clear(fields, "link", "relax", "enter", "leave", "hit", "now", "left"),
             *clear(fields, "pointer", "leaving"),
         ]
-        layers = [
-            Layer((head,)),
-            Layer(tuple(heads), net(fields, decide, "node")),
-            Layer((), net(fields, update, "scratch", "node")),
-        ]
+        taken, sent = {"entered": "leaving"}, {"time": "now", "leaving": "left"}
+        layers = search_layers(fields, taken, sent, lambda _: [decide, update], [], closed=closed)
         super().__init__(fields, layers, _bounds(n, closed), closed)
 
 
@@ -109,31 +102,26 @@ class FloodBlock(SearchBlock):
         fields = _fields(n_bits)
         n = 2**n_bits
         closed = 8 * n
-        head = choose(fields, {"label": "name"}, closed=closed, shut="done")
         new = fields.terms(scratch=1, name=-1)  # 1 on the scratchpad if the node has no name
         count = [
             Unit(new, fields.terms(name=1), gate=fields.terms(count=1, scratch=1)),
             Unit(new, fields.terms(count=1)),
         ]
-        layers = [Layer((head,), net(fields, count, "scratch"))]
-        heads = visit(fields, {"name": "named"})
-        for along in ways:
-            relax, score, label = fields.index("relax", "score", "label")
-            decide = [Unit(fields.terms(link=1, label=-1, hit=-1), {relax: 1.0})]
-            layers.append(Layer((read_edges(fields, along), *heads), net(fields, decide, "node")))
-            heads = []
-            update = [
-                *gate(relax, fields.terms(named=1), label),
-                *gate(relax, fields.terms(index=1, score=-1), score),
-                *clear(fields, "link", "relax"),
-            ]
-            if along == ways[-1]:
-                update += [
-                    *gate(fields.at("hit"), fields.terms(named=1, label=-1), label),
-                    *add(fields, {"hit": "done"}),
-                    *clear(fields, "hit", "named", "pointer", "name"),
-                ]
-            layers.append(Layer((), net(fields, update, "scratch", "node")))
+        relax, score, label, hit = fields.index("relax", "score", "label", "hit")
+        decide = [Unit(fields.terms(link=1, label=-1, hit=-1), {relax: 1.0})]
+        update = [
+            *gate(relax, fields.terms(named=1), label),
+            *gate(relax, fields.terms(index=1, score=-1), score),
+            *clear(fields, "link", "relax"),
+        ]
+        finish = [
+            *gate(hit, fields.terms(named=1, label=-1), label),
+            *add(fields, {"hit": "done"}),
+            *clear(fields, "hit", "named", "pointer", "name"),
+        ]
+        options = {"closed": closed, "ways": ways, "shut": "done", "opened": count}
+        taken, sent = {"label": "name"}, {"name": "named"}
+        layers = search_layers(fields, taken, sent, lambda _: [decide, update], finish, **options)
         super().__init__(fields, layers, _bounds(n, closed), closed, shut="done")
 
 
@@ -190,7 +178,7 @@ def connected_components(
     n_components : int
     labels : ndarray of int32 of shape (n_nodes,)
         Number of each node's component. Only if `return_labels`.
-    runs : list of Run
+    runs : list of SearchRun
         Only if `return_run`. Two for strong components, or else one.
 
     Raises
@@ -216,25 +204,21 @@ def connected_components(
     runs = _strong(graph) if strong else _weak(graph)
     names = runs[-1].nodes("label").astype(np.int32)
     n_components = int(names.max())
-    results: list[Any] = [n_components]
-    if return_labels:
-        results.append(n_components - names if strong else names - 1)
-    if return_run:
-        results.append(runs)
-    return results[0] if len(results) == 1 else tuple(results)
+    labels = n_components - names if strong else names - 1
+    return results((True, n_components), (return_labels, labels), (return_run, runs))
 
 
-def _weak(graph: csr_array) -> list[Run]:
+def _weak(graph: csr_array) -> list[SearchRun]:
     n_nodes = graph.shape[0]
     block = FloodBlock(pointer_bits(n_nodes), ("out", "in"))
     tape = block.tape(n_nodes, score=2 * 2**block.n_bits + np.arange(n_nodes))
-    return [block.run(tape, graph, n_nodes)]
+    return [block.search(tape, graph, n_nodes)]
 
 
-def _strong(graph: csr_array) -> list[Run]:
+def _strong(graph: csr_array) -> list[SearchRun]:
     n_nodes = graph.shape[0]
     n_bits = pointer_bits(n_nodes)
     search, flood = FinishBlock(n_bits), FloodBlock(n_bits, ("in",))
     tape = search.tape(n_nodes, score=6 * 4**n_bits + np.arange(n_nodes))
-    first = search.run(tape, graph, 2 * n_nodes)
-    return [first, flood.run(first.state, graph, n_nodes)]
+    first = search.search(tape, graph, 2 * n_nodes)
+    return [first, flood.search(first.end, graph, n_nodes)]

@@ -1,5 +1,6 @@
 """Breadth-first and depth-first order."""
 
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -8,19 +9,18 @@ from sklearn_looped.programmed.algorithms.csgraph.search import (
     NO_NODE,
     Along,
     SearchBlock,
-    choose,
-    net,
     pointer_bits,
-    read_edges,
+    results,
     search_fields,
-    visit,
+    search_layers,
+    ways_of,
 )
 from sklearn_looped.programmed.algorithms.csgraph.validation import (
     check_graph,
     check_node,
     drop_weights,
 )
-from sklearn_looped.programmed.transformer.layers import Layer, Terms, Unit
+from sklearn_looped.programmed.transformer.layers import Unit
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, at_least, clear, gate
 
@@ -63,46 +63,30 @@ class OrderBlock(SearchBlock):
         fields = search_fields(n_bits, **registers)
         n = 2**n_bits
         closed = 4 * n**2
-        layers = [Layer((choose(fields, {"index": "chosen"}, closed=closed),))]
-        heads = visit(fields, {"time": "now", "chosen": "sender"})
-        ways: tuple[Along, ...] = ("out",) if directed else ("out", "in")
-        for along in ways:
-            score = _offer(fields, order, along, n)
-            compare = net(fields, _compare(fields, score, closed), "node")
-            layers.append(Layer((read_edges(fields, along), *heads), compare))
-            units, heads = _take(fields, score), []
-            if along == ways[-1]:
-                units += _finish(fields)
-            layers.append(Layer((), net(fields, units, "scratch", "node")))
+        relax, sent = partial(_relax, fields, order, closed), {"time": "now", "chosen": "sender"}
+        options = {"closed": closed, "ways": ways_of(directed)}
+        layers = search_layers(fields, {"index": "chosen"}, sent, relax, _finish(fields), **options)
         times = dict.fromkeys(("time", "chosen", "now", "sender", "step"), n)
         bounds = {"score": closed, "link": 1, "parent": max(n, -NO_NODE), **times}
         super().__init__(fields, layers, bounds, closed)
 
 
-def _offer(fields: Layout, order: Order, along: Along, n: int) -> Terms:
-    """Score offered to a neighbour."""
-    slope = 2 * n if order == "breadth" else -2 * n
-    first = 0 if order == "breadth" else 2 * n**2 - n
-    return fields.terms(now=slope, index=1, node=first + (n if along == "in" else 0))
-
-
-def _compare(fields: Layout, offer: Terms, closed: float) -> list[Unit]:
+def _relax(fields: Layout, order: Order, closed: float, along: Along) -> list[list[Unit]]:
     """Relax where there is an edge, the node is neither shut nor hit, and the offer is smaller."""
+    n = 2 ** fields.size("position")
+    slope, first = (2 * n, 0) if order == "breadth" else (-2 * n, 2 * n**2 - n)
+    offer = fields.terms(now=slope, index=1, node=first + (n if along == "in" else 0))
     never = 2 * closed  # above any difference of scores
     z = fields.terms(score=1, link=never, shut=-never, hit=-never)
     z |= {column: -value for column, value in offer.items()}
     z[fields.at("node")] -= never
-    return at_least(z, 1, fields.terms(relax=1), fields.at("node"))
-
-
-def _take(fields: Layout, offer: Terms) -> list[Unit]:
-    """Score and predecessor of the nodes that take the offer."""
     relax, score, parent = fields.index("relax", "score", "parent")
-    return [
+    take = [
         *gate(relax, {**offer, score: -1.0}, score),
         *gate(relax, fields.terms(sender=1, parent=-1), parent),
         *clear(fields, "link", "relax"),
     ]
+    return [at_least(z, 1, fields.terms(relax=1), fields.at("node")), take]
 
 
 def _finish(fields: Layout) -> list[Unit]:
@@ -154,7 +138,7 @@ def breadth_first_order(
     predecessors : ndarray of int32 of shape (n_nodes,)
         Parents in the tree; -9999 for `i_start` and nodes that are not reached. Only if
         `return_predecessors`.
-    runs : list of one Run
+    runs : list of one SearchRun
         Only if `return_run`. Each node reached took one loop.
 
     Raises
@@ -188,7 +172,17 @@ def depth_first_order(
     The same arguments and results as `scipy.sparse.csgraph.depth_first_order`, for CSR arrays the
     order of the nodes and the tree included: the nodes in the order in which the search first
     meets them, neighbours by number. One loop a node, without backtracking; see `OrderBlock` and,
-    for parameters, results and errors, `breadth_first_order`.
+    for errors, `breadth_first_order`.
+
+    Parameters
+    ----------
+    csgraph, i_start, directed, return_predecessors, return_run
+        See `breadth_first_order`.
+
+    Returns
+    -------
+    node_array, predecessors, runs
+        See `breadth_first_order`.
 
     Examples
     --------
@@ -218,12 +212,8 @@ def _order(
     score = np.full(n_nodes, block.closed)
     score[start] = 0
     tape = block.tape(n_nodes, score=score, parent=NO_NODE, step=-1)
-    run = block.run(tape, graph, n_nodes)
+    run = block.search(tape, graph, n_nodes)
     steps = run.nodes("step")
     nodes = np.argsort(steps)[np.count_nonzero(steps < 0) :].astype(np.int32)
-    results: list[Any] = [nodes]
-    if return_predecessors:
-        results.append(run.nodes("parent").astype(np.int32))
-    if return_run:
-        results.append([run])
-    return results[0] if len(results) == 1 else tuple(results)
+    parents = run.nodes("parent").astype(np.int32)
+    return results((True, nodes), (return_predecessors, parents), (return_run, [run]))

@@ -8,22 +8,20 @@ from scipy.sparse import csr_array
 
 from sklearn_looped.programmed.algorithms.csgraph.search import (
     NO_NODE,
-    Along,
-    Run,
     SearchBlock,
-    choose,
-    net,
+    SearchRun,
     pointer_bits,
-    read_edges,
+    results,
     search_fields,
-    visit,
+    search_layers,
+    ways_of,
 )
 from sklearn_looped.programmed.algorithms.csgraph.validation import (
     check_graph,
     check_nodes,
     drop_weights,
 )
-from sklearn_looped.programmed.transformer.layers import Layer, Unit
+from sklearn_looped.programmed.transformer.layers import Unit
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import add, clear, gate
 
@@ -80,18 +78,16 @@ class DijkstraBlock(SearchBlock):
 
     def __init__(self, n_bits: int, *, directed: bool = True) -> None:
         fields = _fields(n_bits)
-        copy = {"distance": "nearest", "index": "chosen", "source": "origin"}
-        layers = [Layer((choose(fields, copy, closed=_CLOSED, gap=_GAP),))]
-        heads = visit(fields, {"nearest": "base", "chosen": "sender", "origin": "spring"})
-        ways: tuple[Along, ...] = ("out",) if directed else ("out", "in")
-        for along in ways:
-            first, *between, last = _relax(fields)
-            layers.append(Layer((read_edges(fields, along), *heads), net(fields, first, "node")))
-            layers += [Layer((), net(fields, units, "node")) for units in between]
-            if along == ways[-1]:
-                last += _settle(fields)
-            layers.append(Layer((), net(fields, last, "scratch", "node")))
-            heads = []
+        layers = search_layers(
+            fields,
+            {"distance": "nearest", "index": "chosen", "source": "origin"},
+            {"nearest": "base", "chosen": "sender", "origin": "spring"},
+            lambda _: _relax(fields),
+            _settle(fields),
+            closed=_CLOSED,
+            ways=ways_of(directed),
+            gap=_GAP,
+        )
         numbers = ("parent", "source", "chosen", "sender", "origin", "spring")
         bounds = dict.fromkeys(numbers, max(2**n_bits, -NO_NODE))
         bits = dict.fromkeys(("absent", "keep"), 1)
@@ -200,7 +196,7 @@ def dijkstra(
         `return_predecessors`.
     sources : ndarray of int32 of shape (n_nodes,)
         Where the shortest path starts, or -9999. Only if `return_predecessors` and `min_only`.
-    runs : list of Run
+    runs : list of SearchRun
         Only if `return_run`. One for each of `indices`, or one.
 
     Raises
@@ -230,21 +226,19 @@ def dijkstra(
     exponent = _scale(graph, block.n_bits)
     starts = [nodes.ravel()] if min_only else nodes.reshape(-1, 1)
     limit = np.ldexp(min(limit, np.ldexp(_UNREACHED, exponent)), -exponent)
-    runs = [_run(block, graph, start, limit) for start in starts]
+    runs = [_search(block, graph, start, limit) for start in starts]
     shape = (n_nodes,) if min_only else (*nodes.shape, n_nodes)
 
     def read(field: str, dtype: type) -> Any:
         return np.array([run.nodes(field) for run in runs]).reshape(shape).astype(dtype)
 
     distance, source = np.ldexp(read("distance", np.float64), exponent), read("source", np.int32)
-    results: list[Any] = [np.where(source == NO_NODE, np.inf, distance)]
-    if return_predecessors:
-        results.append(read("parent", np.int32))
-    if return_predecessors and min_only:
-        results.append(source)
-    if return_run:
-        results.append(runs)
-    return results[0] if len(results) == 1 else tuple(results)
+    return results(
+        (True, np.where(source == NO_NODE, np.inf, distance)),
+        (return_predecessors, read("parent", np.int32)),
+        (return_predecessors and min_only, source),
+        (return_run, runs),
+    )
 
 
 def shortest_path(
@@ -264,12 +258,16 @@ def shortest_path(
 
     Parameters
     ----------
-    csgraph, directed, return_predecessors, unweighted, indices, return_run
+    csgraph
         See `dijkstra`.
     method : {"auto", "D"}, default="auto"
         Both are Dijkstra's algorithm.
+    directed, return_predecessors, unweighted
+        See `dijkstra`.
     overwrite : bool, default=False
         For scipy's Floyd-Warshall method; not used.
+    indices, return_run
+        See `dijkstra`.
 
     Returns
     -------
@@ -330,7 +328,9 @@ def _scale(graph: csr_array, n_bits: int) -> int:
     return exponent
 
 
-def _run(block: DijkstraBlock, graph: csr_array, start: NDArray[np.intp], limit: float) -> Run:
+def _search(
+    block: DijkstraBlock, graph: csr_array, start: NDArray[np.intp], limit: float
+) -> SearchRun:
     """Run from one or more nodes; a distance is within the limit if it is below the next number."""
     n_nodes = graph.shape[0]
     beyond = max(np.nextafter(limit, np.inf), _SHORTEST)
@@ -341,4 +341,4 @@ def _run(block: DijkstraBlock, graph: csr_array, start: NDArray[np.intp], limit:
     tape = block.tape(
         n_nodes, distance=distance, shut=shut, source=source, score=score, parent=NO_NODE
     )
-    return block.run(tape, graph, n_nodes**2)
+    return block.search(tape, graph, n_nodes**2)

@@ -1,20 +1,17 @@
 """Best-first search as a looped transformer: what the blocks of all graph algorithms share."""
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import block_diag, csr_array
-from torch import Tensor
 
-from sklearn_looped.programmed.transformer.certificate import Certificate, certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
-from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.transformer.block import Block, Tape
+from sklearn_looped.programmed.transformer.layers import Layer, Unit, make_layer
+from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits
 from sklearn_looped.programmed.transformer.primitives import argmin, broadcast, match_write
 
 MAX_BITS = 21  # of a pointer; beyond, argmin cannot tell the scores of `FinishBlock` apart
@@ -24,7 +21,7 @@ Along = Literal["out", "in"]
 """Which edges of a node: ``out`` reads its row of the graph's matrix, ``in`` its column."""
 
 
-class SearchBlock:
+class SearchBlock(Block):
     r"""Loop body of fixed weights that takes one node a pass, the *open* node of smallest score.
 
     The sequence is a null token, a scratchpad token and one token a node; the adjacency matrix
@@ -83,20 +80,12 @@ class SearchBlock:
         closed: float,
         shut: str = "shut",
     ) -> None:
-        self.n_bits = fields.size("position")
-        self.fields, self.layers, self.closed, self.shut = fields, list(layers), closed, shut
+        self.n_bits, self.closed, self.shut = fields.size("position"), closed, shut
         bits = dict.fromkeys(("one", "scratch", "null", "node", "position", "pointer"), 1)
         bits |= dict.fromkeys(("shut", "hit", "relax"), 1)
-        sizes = {"index": 2**self.n_bits}
-        self.certificate: Certificate = certify(
-            self.layers, fields, bits | sizes | dict(bounds), torch.float64
-        )
+        super().__init__(fields, layers, {**bits, "index": 2**self.n_bits, **bounds})
 
-    def transformer(self, n_nodes: int) -> LoopedTransformer:
-        """Looped transformer of these weights over a graph of so many nodes."""
-        return LoopedTransformer(self.layers, Layout(null=1, scratch=1, node=n_nodes))
-
-    def tape(self, n_nodes: int, **values: ArrayLike) -> Tensor:
+    def tape(self, n_nodes: int, **values: ArrayLike) -> Tape:
         """Tokens of a graph, with the given fields of the nodes and all other fields 0.
 
         Parameters
@@ -106,7 +95,8 @@ class SearchBlock:
 
         Returns
         -------
-        state : Tensor of shape (n_nodes + 2, width)
+        tape : Tape
+            A null token, the scratchpad, the nodes.
 
         Raises
         ------
@@ -118,34 +108,25 @@ class SearchBlock:
                 f"Got a graph of {n_nodes} nodes, but pointers of {self.n_bits} bits name at most "
                 f"{2**self.n_bits - 2}; declare more bits."
             )
-        state = self.fields.pack(n_nodes + 2, one=1)
-        for kind, rows in (("null", slice(1)), ("scratch", slice(1, 2)), ("node", slice(2, None))):
-            state[rows, self.fields.at(kind)] = 1
-        codes = sign_code(np.arange(2, n_nodes + 2), self.n_bits)
-        state[2:, self.fields["position"]] = torch.as_tensor(codes)
-        for name, value in {"index": np.arange(n_nodes), **values}.items():
-            state[2:, self.fields.at(name)] = torch.as_tensor(value, dtype=state.dtype)
-        return state
+        columns = {"index": np.arange(n_nodes), **values}
+        node = {name: np.broadcast_to(v, n_nodes)[:, None] for name, v in columns.items()}
+        return self.load(Layout(null=1, scratch=1, node=n_nodes), named=("node",), node=node)
 
-    def run(
-        self, tape: Tensor, graph: csr_array, max_loops: int, evaluation: str = "gather"
-    ) -> "Run":
+    def search(self, tape: Tape, graph: csr_array, max_loops: int) -> "SearchRun":
         """Loop until no node is open.
 
         Parameters
         ----------
-        tape : Tensor of shape (n_nodes + 2, width)
-            As `tape` makes it, or the state another block left.
+        tape : Tape
+            As the method `tape` makes it, or what another block left.
         graph : csr_array of shape (n_nodes, n_nodes)
             The graph's matrix; entry (i, j) is the edge from i to j.
         max_loops : int
             Cap on the number of loops.
-        evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
-            All give the same bits, see `LoopedTransformer.run`.
 
         Returns
         -------
-        run : Run
+        run : SearchRun
 
         Raises
         ------
@@ -155,36 +136,33 @@ class SearchBlock:
         adjacency = csr_array(block_diag([csr_array((2, 2)), graph]))
         score, shut = self.fields.at("score"), self.fields.at(self.shut)
 
-        def all_closed(state: Tensor) -> bool:
-            nodes = state.numpy()[2:]
+        def all_closed(end: Tape) -> bool:
+            nodes = end.state.numpy()[2:]
             return bool((nodes[:, score] + self.closed * nodes[:, shut]).min() >= self.closed)
 
-        states = self.transformer(graph.shape[0]).run(
-            tape, max_loops, evaluation=evaluation, until=all_closed, adjacency=adjacency
-        )
-        [(n_loops, state)] = deque(enumerate(states, 1), maxlen=1)
-        if not all_closed(state):
+        end, n_loops = self.run(tape, max_loops, until=all_closed, adjacency=adjacency)
+        if not all_closed(end):
             raise RuntimeError(
                 f"Got nodes that are still open after {max_loops} loops: edges too short for the "
                 "scores to order keep opening nodes again. Drop edges that are short beside the "
                 "longest one, or make them 0."
             )
-        return Run(self, tape, adjacency, state, n_loops)
+        return SearchRun(self, tape, adjacency, end, n_loops)
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class SearchRun:
     """A loop that has ended.
 
     Parameters
     ----------
     block : SearchBlock
         The loop body: its `layers`, `fields` and `certificate`.
-    tape : Tensor of shape (n_nodes + 2, width)
+    tape : Tape
         The first state: a null token, the scratchpad, the nodes.
     adjacency : csr_array of shape (n_nodes + 2, n_nodes + 2)
         The adjacency matrix of the tokens.
-    state : Tensor of shape (n_nodes + 2, width)
+    end : Tape
         The last state.
     n_loops : int
         Loops that were run.
@@ -195,23 +173,27 @@ class Run:
 
     >>> from sklearn_looped.programmed import csgraph
     >>> *_, (run,) = csgraph.breadth_first_order([[0, 1], [0, 0]], 0, return_run=True)
-    >>> transformer = run.block.transformer(n_nodes=2)
-    >>> states = transformer.run(run.tape, run.n_loops, adjacency=run.adjacency)
-    >>> step = run.block.fields.at("step")
-    >>> [state[2:, step].tolist() for state in states]
+    >>> options = {"evaluation": "dense", "adjacency": run.adjacency}
+    >>> states = run.block.states(run.tape, run.n_loops, **options)
+    >>> [state.read("node", "step")[:, 0].tolist() for state in states]
     [[0.0, -1.0], [0.0, 1.0]]
     """
 
     block: SearchBlock
-    tape: Tensor
+    tape: Tape
     adjacency: csr_array
-    state: Tensor
+    end: Tape
     n_loops: int
 
-    def nodes(self, field: str) -> NDArray[np.float64]:
+    def nodes(self, field: str) -> Array:
         """One field of all nodes, of shape (n_nodes,)."""
-        values: NDArray[np.float64] = self.state[2:, self.block.fields.at(field)].numpy().copy()
-        return values
+        return self.end.read("node", field)[:, 0]
+
+
+def results(*parts: tuple[bool, Any]) -> Any:
+    """Return as scipy does: those parts that are asked for, a single one by itself."""
+    asked = [value for wanted, value in parts if wanted]
+    return asked[0] if len(asked) == 1 else tuple(asked)
 
 
 def search_fields(n_bits: int, **registers: int) -> Layout:
@@ -241,46 +223,65 @@ def pointer_bits(n_nodes: int) -> int:
     return n_code_bits(n_nodes + 2)
 
 
-def choose(
+def search_layers(
     fields: Layout,
-    copy: Mapping[str, str],
+    taken: Mapping[str, str],
+    sent: Mapping[str, str],
+    relax: Callable[[Along], list[list[Unit]]],
+    finish: list[Unit],
     *,
     closed: float,
+    ways: Sequence[Along] = ("out",),
     gap: float = 1.0,
     shut: str = "shut",
-) -> Head:
-    """Scratchpad reads code and registers of the open node of smallest score."""
-    score = fields.terms(score=1.0, **{shut: closed})
-    return argmin(
-        fields,
-        score,
-        {"position": "pointer", **copy},
-        row="scratch",
-        keys=("node",),
-        bound=2 * closed,
-        gap=gap,
-    )
+    opened: Sequence[Unit] = (),
+) -> list[Layer]:
+    """Layers of a pass: the scratchpad takes a node, and nodes relax along its edges.
+
+    Parameters
+    ----------
+    fields : Layout
+    taken : mapping of str to str
+        Field of the node taken -> register of the scratchpad, beside its code.
+    sent : mapping of str to str
+        Register of the scratchpad -> register of all nodes.
+    relax : callable
+        Hidden units of the nets that relax along edges of one direction, net by net; the last one
+        acts on the scratchpad too.
+    finish : list of Unit
+        Units of the very last net.
+    closed, shut
+        See `SearchBlock`.
+    ways : sequence of {"out", "in"}, default=("out",)
+        The edges, one direction after the other.
+    gap : float, default=1.0
+        Smallest difference of two scores.
+    opened : sequence of Unit, default=()
+        Units of the scratchpad once it has taken a node.
+
+    Returns
+    -------
+    layers : list of Layer
+    """
+    node, scratch = ("node",), ("scratch",)
+    score, copy = fields.terms(score=1.0, **{shut: closed}), {"position": "pointer", **taken}
+    choose = argmin(fields, score, copy, "scratch", node, bound=2 * closed, gap=gap)
+    layers = [make_layer(fields, [choose], opened, scratch)]
+    hit = match_write(fields, "pointer", {"scratch": "hit"}, node, scratch)
+    heads = [hit, broadcast(fields, "scratch", sent, node)]
+    for along in ways:
+        first, *between, last = relax(along)
+        # The graph head: every node adds the entry of its edge with the node taken to `link`.
+        kinds, out = (node, scratch), along == "out"
+        link = {"scratch": "link"}
+        edges = match_write(fields, "pointer", link, *kinds, kind="graph", transposed=out)
+        layers.append(make_layer(fields, [edges, *heads], first, node))
+        layers += [make_layer(fields, (), units, node) for units in between]
+        last, heads = last + (finish if along == ways[-1] else []), []
+        layers.append(make_layer(fields, (), last, scratch + node))
+    return layers
 
 
-def visit(fields: Layout, copy: Mapping[str, str]) -> list[Head]:
-    """Mark the node chosen as hit, and send registers of the scratchpad to all nodes."""
-    hit = match_write(fields, "pointer", {"scratch": "hit"}, rows=("node",), keys=("scratch",))
-    return [hit, broadcast(fields, "scratch", copy, rows=("node",))]
-
-
-def read_edges(fields: Layout, along: Along) -> Head:
-    """Graph head: every node adds the entry of its edge with the node chosen to `link`."""
-    return match_write(
-        fields,
-        "pointer",
-        {"scratch": "link"},
-        rows=("node",),
-        keys=("scratch",),
-        kind="graph",
-        transposed=along == "out",
-    )
-
-
-def net(fields: Layout, units: Sequence[Unit], *rows: str) -> FeedForward:
-    """Feed-forward net of units that act on these kinds of token."""
-    return FeedForward(units, fields.width, rows)
+def ways_of(directed: bool) -> tuple[Along, ...]:
+    """Return the edges that a search follows."""
+    return ("out",) if directed else ("out", "in")

@@ -10,7 +10,7 @@ from sklearn_looped.programmed.algorithms.kernel_machine.checks import (
     BATCH,
     check_kernel,
     check_queries,
-    check_sizes,
+    check_table,
 )
 from sklearn_looped.programmed.algorithms.kernel_machine.host import (
     HeavyBall,
@@ -31,7 +31,7 @@ __all__ = [
     "Left",
     "check_kernel",
     "check_queries",
-    "check_sizes",
+    "check_table",
     "fit_kernel_machine",
     "heavy_ball",
     "kernel_heads",

@@ -4,23 +4,20 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-import torch
-
-from sklearn_looped.core.kernel_machine import LEAST_WEIGHT
-from sklearn_looped.programmed.algorithms.linalg import Machine
-from sklearn_looped.programmed.transformer.certificate import required_temperature
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.core.metric import LEAST_WEIGHT
+from sklearn_looped.programmed.transformer.block import Block
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layer, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
     average,
-    beyond_logits,
     broadcast,
     clear,
+    dot,
     gate,
     linear_product,
-    make_head,
-    product,
+    masked_head,
+    products,
 )
 
 SINK = 48.0  # logit of the null token, beside which those of a kernel, at most 0, do not count
@@ -34,32 +31,32 @@ class KernelMachineBlock(NamedTuple):
 
     Attributes
     ----------
-    load : Machine
+    load : Block
         Once: takes the means off x and y, and scales the keys of the linear kernel.
-    measure : Machine
+    measure : Block
         Once a round: hands the metric to all tokens and forms queries and norms.
-    solve : Machine
+    solve : Block
         The loop: residual by attention, one step of the heavy ball.
-    rest : Machine
+    rest : Block
         Once a round: the residual that the loop leaves, and the intercept.
-    slopes : Machine
+    slopes : Block
         Once a round: mean squares of the predictor's slopes, by attention; forgets it.
-    reciprocal : Machine
+    reciprocal : Block
         The loop of Newton's reciprocal of their mean over columns.
-    reweigh : Machine
+    reweigh : Block
         Once a round: the metric of mean 1.
-    read : Machine
+    read : Block
         Once: predictions of the queries.
     """
 
-    load: Machine
-    measure: Machine
-    solve: Machine
-    rest: Machine
-    slopes: Machine
-    reciprocal: Machine
-    reweigh: Machine
-    read: Machine
+    load: Block
+    measure: Block
+    solve: Block
+    rest: Block
+    slopes: Block
+    reciprocal: Block
+    reweigh: Block
+    read: Block
 
 
 @lru_cache(maxsize=8)
@@ -77,7 +74,7 @@ def kernel_machine_block(d: int) -> KernelMachineBlock:
     Examples
     --------
     >>> from sklearn_looped.programmed.algorithms.kernel_machine import kernel_machine_block
-    >>> [len(machine.layers) for machine in kernel_machine_block(3)]
+    >>> [len(block.layers) for block in kernel_machine_block(3)]
     [2, 3, 3, 3, 5, 2, 3, 1]
     """
     fields = Layout(one=1, scratch=1, null=1, row=1, query=1)
@@ -90,14 +87,14 @@ def kernel_machine_block(d: int) -> KernelMachineBlock:
     bodies = (
         _load(fields),
         _measure(fields),
-        _residual(fields, _step(fields)),
-        _residual(fields, _intercept(fields)),
+        _residual(fields, _step(fields), "row"),
+        _residual(fields, _intercept(fields), "scratch"),
         _slopes(fields),
         _reciprocal(fields),
         _reweigh(fields),
         _read(fields),
     )
-    return KernelMachineBlock(*(Machine(fields, body) for body in bodies))
+    return KernelMachineBlock(*(Block(fields, body) for body in bodies))
 
 
 def kernel_heads(
@@ -116,132 +113,112 @@ def kernel_heads(
     unit in the last place up to n = 77,000. The price is the rounding of logits of the sink's
     size, :math:`2^{-48}` of every kernel value.
     """
-    d, far = fields.size("x"), required_temperature(1.0, torch.float64)
-    one, null, half = (fields.at(name) for name in ("one", "null", "half"))
-    acting = fields.at(row)
-    # Dimension d: keys; d + 1: the query's norm; d + 2: tokens that do not act read null.
-    Wq = {(i, j): 1.0 for j, i in enumerate(fields.index("asked"))}
-    Wq |= {(acting, d): 1.0, (half, d + 1): -1.0, (one, d + 2): 1.0, (acting, d + 2): -1.0}
-    Wk = {(i, j): 1.0 for j, i in enumerate(fields.index("x"))}
-    Wk |= {(one, d): -far, (null, d): far + SINK, (fields.at("row"), d): far, (half, d): -1.0}
-    Wk |= {(one, d + 1): 1.0, (null, d + 1): -1.0, (null, d + 2): beyond_logits(torch.float64)}
-    pairs, scaled, rows, keys = fields.pairs(copy), scale * math.exp(SINK), (row,), ("row",)
-    gauss = make_head(fields, "softmax", Wq, Wk, pairs, scale=scaled, rows=rows, keys=keys)
+    half = fields.index("half")[0]
+    scores = [
+        *dot(fields, "asked", "x"),
+        (fields.terms(**{row: 1.0}), {half: -1.0}),
+        ({half: -1.0}, fields.terms(one=1.0, null=-1.0)),
+    ]
+    kinds, factor = ((row,), ("row",)), scale * math.exp(SINK)
+    gauss = masked_head(fields, scores, fields.pairs(copy), *kinds, sink=SINK, scale=factor)
     # Linear heads act wherever their left-hand side is not 0: `line` on rows, `sought` on queries.
     left, right = ("line", "asked") if row == "row" else ("sought", "line")
-    line = linear_product(fields, left, right, copy, scale=scale, rows=rows, keys=keys)
+    line = linear_product(fields, left, right, copy, *kinds, scale=scale)
     return [gauss, line]
-
-
-def _net(fields: Layout, units: list[Unit], *rows: str) -> FeedForward:
-    return FeedForward(units, fields.width, rows, fields.at("one"))
-
-
-def _products(fields: Layout, left: str, right: str, target: str, scale: float = 1.0) -> list[Unit]:
-    """Products entry by entry; a field of width 1 multiplies all entries of the other."""
-    lefts, rights, targets = (fields.index(name) for name in (left, right, target))
-    width = max(len(lefts), len(rights))
-    lefts, rights, targets = (
-        columns * width if len(columns) == 1 else columns for columns in (lefts, rights, targets)
-    )
-    triples = zip(lefts, rights, targets, strict=True)
-    return [u for i, j, k in triples for u in product({i: 1.0}, {j: 1.0}, k, scale)]
 
 
 def _load(fields: Layout) -> list[Layer]:
     copy = {"x": "shift", "y": "offset"}
-    mean = average(fields, copy, row="scratch", keys=("row",), scale=-1.0)
+    mean = average(fields, copy, "scratch", ("row",), scale=-1.0)
     subtract = (
-        broadcast(fields, "scratch", {"shift": "x"}, rows=("row", "query")),
-        broadcast(fields, "scratch", {"offset": "y"}, rows=("row",)),
+        broadcast(fields, "scratch", {"shift": "x"}, ("row", "query")),
+        broadcast(fields, "scratch", {"offset": "y"}, ("row",)),
     )
-    line = _products(fields, "linear", "x", "line")
-    return [Layer((mean,)), Layer(subtract, _net(fields, line, "row"))]
+    line = products(fields, "linear", "x", "line")
+    return [make_layer(fields, [mean]), make_layer(fields, subtract, line, ("row",))]
 
 
 def _measure(fields: Layout) -> list[Layer]:
     tokens = ("row", "query")
     forget = clear(fields, "weight", "asked", "sought", "half")
-    hand_out = broadcast(fields, "scratch", {"metric": "weight"}, rows=tokens)
-    norms = _products(fields, "asked", "x", "half", 0.5)
+    hand_out = broadcast(fields, "scratch", {"metric": "weight"}, tokens)
+    norms = products(fields, "asked", "x", "half", 0.5)
     for asked, sought in fields.pairs({"asked": "sought"}):
         norms += gate(fields.at("query"), {asked: 1.0}, sought)
+    queries = products(fields, "weight", "x", "asked")
+    return make_layers(fields, tokens, ((), forget), ([hand_out], queries), ((), norms))
+
+
+def _residual(fields: Layout, then: list[Unit], kind: str) -> list[Layer]:
+    """Residual y - K coef - penalty * coef of the rows, without its mean; then units of a kind."""
+    units = add(fields, {"y": "residual"}) + clear(fields, "mean")
+    units += products(fields, "penalty", "coef", "residual", -1.0)
+    heads = kernel_heads(fields, {"coef": "residual"}, row="row", scale=-1.0)
+    mean = average(fields, {"residual": "mean"}, "scratch", ("row",), scale=-1.0)
+    subtract = broadcast(fields, "scratch", {"mean": "residual"}, ("row",))
     return [
-        Layer((), _net(fields, forget, *tokens)),
-        Layer((hand_out,), _net(fields, _products(fields, "weight", "x", "asked"), *tokens)),
-        Layer((), _net(fields, norms, *tokens)),
+        make_layer(fields, heads, units, ("scratch", "row")),
+        make_layer(fields, [mean]),
+        make_layer(fields, [subtract], then, (kind,)),
     ]
 
 
-def _residual(fields: Layout, net: FeedForward) -> list[Layer]:
-    """Residual y - K coef - penalty * coef of the rows, without its mean; then `net`."""
-    units = add(fields, {"y": "residual"}) + clear(fields, "mean")
-    units += _products(fields, "penalty", "coef", "residual", -1.0)
-    heads = kernel_heads(fields, {"coef": "residual"}, row="row", scale=-1.0)
-    mean = average(fields, {"residual": "mean"}, row="scratch", keys=("row",), scale=-1.0)
-    subtract = broadcast(fields, "scratch", {"mean": "residual"}, rows=("row",))
-    layer = Layer(tuple(heads), _net(fields, units, "scratch", "row"))
-    return [layer, Layer((mean,)), Layer((subtract,), net)]
-
-
-def _step(fields: Layout) -> FeedForward:
+def _step(fields: Layout) -> list[Unit]:
     """Polyak's heavy ball; the residual is forgotten."""
     units = clear(fields, "velocity", "residual")
     for target in ("velocity", "coef"):
-        units += _products(fields, "momentum", "velocity", target)
-        units += _products(fields, "step", "residual", target)
-    return _net(fields, units, "row")
+        units += products(fields, "momentum", "velocity", target)
+        units += products(fields, "step", "residual", target)
+    return units
 
 
-def _intercept(fields: Layout) -> FeedForward:
+def _intercept(fields: Layout) -> list[Unit]:
     """Add up what was taken off the residual and the targets, both kept as negative means."""
     units = clear(fields, "intercept")
     for mean in ("mean", "offset"):
         units += add(fields, {mean: "intercept"}, -1.0)
-    return _net(fields, units, "scratch")
+    return units
 
 
 def _slopes(fields: Layout) -> list[Layer]:
     r"""Square, the mean of squares of :math:`g = M (K (a \circ x) - x \circ K a + c X^T a)`."""
     forget = clear(fields, "pull", "slope", "height", "coef", "velocity", "residual")
-    pull = _products(fields, "coef", "x", "pull")
+    pull = products(fields, "coef", "x", "pull")
     gauss, _ = kernel_heads(fields, {"pull": "slope", "coef": "height"}, row="row")
-    line = linear_product(fields, "row", "coef", {"line": "slope"}, rows=("row",), keys=("row",))
-    away = _products(fields, "height", "x", "slope", -1.0)
-    weighted = clear(fields, "pull") + _products(fields, "weight", "slope", "pull")
-    squared = clear(fields, "slope") + _products(fields, "pull", "pull", "slope")
-    mean = average(fields, {"slope": "square"}, row="scratch", keys=("row",))
+    line = linear_product(fields, "row", "coef", {"line": "slope"}, ("row",), ("row",))
+    away = products(fields, "height", "x", "slope", -1.0)
+    weighted = clear(fields, "pull") + products(fields, "weight", "slope", "pull")
+    squared = clear(fields, "slope") + products(fields, "pull", "pull", "slope")
+    mean = average(fields, {"slope": "square"}, "scratch", ("row",))
     start = [Unit({fields.at("scratch"): 1.0}, {fields.at("inverse"): START})]
     total = [
         Unit({i: 1.0}, {fields.at("total"): 1 / fields.size("square")})
         for i in fields.index("square")
     ]
     renew = clear(fields, "square", "total", "inverse")
-    return [
-        Layer((), _net(fields, pull + renew, "scratch", "row")),
-        Layer((gauss, line), _net(fields, away, "row")),
-        Layer((), _net(fields, weighted, "row")),
-        Layer((), _net(fields, squared, "row")),
-        Layer((mean,), _net(fields, forget + start + total, "scratch", "row")),
-    ]
+    both = make_layers(
+        fields, ("scratch", "row"), ((), pull + renew), ([mean], [*forget, *start, *total])
+    )
+    rows = make_layers(fields, ("row",), ([gauss, line], away), ((), weighted), ((), squared))
+    return [both[0], *rows, both[1]]
 
 
 def _reciprocal(fields: Layout) -> list[Layer]:
     """Newton's method for 1 / total: inverse += inverse * (1 - total * inverse)."""
     miss = [Unit({fields.at("scratch"): 1.0}, {fields.at("error"): 1.0})]
-    miss += _products(fields, "total", "inverse", "error", -1.0)
-    correct = _products(fields, "inverse", "error", "inverse") + clear(fields, "error")
-    return [Layer((), _net(fields, units, "scratch")) for units in (miss, correct)]
+    miss += products(fields, "total", "inverse", "error", -1.0)
+    correct = products(fields, "inverse", "error", "inverse") + clear(fields, "error")
+    return make_layers(fields, ("scratch",), ((), miss), ((), correct))
 
 
 def _reweigh(fields: Layout) -> list[Layer]:
     """Squares over their mean; 1 where there are no slopes; at least `LEAST_WEIGHT`."""
     scratch, total = fields.at("scratch"), fields.at("total")
     columns = fields.index("metric")
-    scaled = clear(fields, "metric") + _products(fields, "inverse", "square", "metric")
+    scaled = clear(fields, "metric") + products(fields, "inverse", "square", "metric")
     flat = [Unit({scratch: 1.0, total: -1 / FLAT}, {j: 1.0 for j in columns})]
     floor = [Unit({scratch: LEAST_WEIGHT, j: -1.0}, {j: 1.0}) for j in columns]
-    return [Layer((), _net(fields, units, "scratch")) for units in (scaled, flat, floor)]
+    return make_layers(fields, ("scratch",), ((), scaled), ((), flat), ((), floor))
 
 
 def _read(fields: Layout) -> list[Layer]:
@@ -250,4 +227,4 @@ def _read(fields: Layout) -> list[Layer]:
     out, lowest, highest = (fields.at(name) for name in ("prediction", "lowest", "highest"))
     below = Unit({lowest: 1.0, out: -1.0}, {out: 1.0})
     above = Unit({out: 1.0, highest: -1.0}, {out: -1.0})
-    return [Layer(tuple(heads), _net(fields, [below, above], "query"))]
+    return [make_layer(fields, heads, [below, above], ("query",))]

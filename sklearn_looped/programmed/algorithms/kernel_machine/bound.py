@@ -6,9 +6,10 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.spatial.distance import cdist
 
-from sklearn_looped.core.kernel_machine import LEAST_WEIGHT
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.metric import LEAST_WEIGHT
 from sklearn_looped.programmed.algorithms.kernel_machine.block import FLAT, SINK
-from sklearn_looped.programmed.algorithms.linalg.result import UNIT_ROUNDOFF, Array
+from sklearn_looped.programmed.algorithms.linalg.result import UNIT_ROUNDOFF
 
 _LARGEST_CHANGE = 0.05  # of the system, by the metric's error, up to which its effect is linear
 _SLACK = 1.1  # for what is not linear

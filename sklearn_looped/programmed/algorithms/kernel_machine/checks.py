@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.algorithms.kernel_machine.host import REDUCTION, heavy_ball
-from sklearn_looped.programmed.algorithms.linalg import Array
 from sklearn_looped.programmed.algorithms.linalg.result import UNIT_ROUNDOFF
 
 BATCH = 1024  # queries on one tape; they do not see each other
@@ -14,7 +14,7 @@ _MOST_LOOPS = 20_000
 _MOST_BYTES = 2**31
 
 
-def check_sizes(X: Array, y: Array) -> None:
+def check_table(X: Array, y: Array) -> None:
     """Refuse values whose squares overflow, and tables that take more than 2 GiB.
 
     Raises

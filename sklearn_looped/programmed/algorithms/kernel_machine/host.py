@@ -5,18 +5,17 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from scipy.spatial.distance import pdist
-from torch import Tensor
 
-from sklearn_looped.core.kernel_machine import LEAST_WEIGHT
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.kernels import LINEAR
+from sklearn_looped.core.metric import LEAST_WEIGHT
 from sklearn_looped.core.stacking import SLACK
 from sklearn_looped.programmed.algorithms.kernel_machine.block import (
     N_RECIPROCAL,
     kernel_machine_block,
 )
 from sklearn_looped.programmed.algorithms.kernel_machine.bound import Bound, Left
-from sklearn_looped.programmed.algorithms.linalg import Array, Machine
-from sklearn_looped.programmed.transformer.certificate import Certificate
+from sklearn_looped.programmed.transformer.certificate import Certificate, certify
 from sklearn_looped.programmed.transformer.layout import Layout
 
 REDUCTION = 2.0**-50  # of the residual's norm, by the loops that are certified beforehand
@@ -170,25 +169,25 @@ def fit_kernel_machine(
     True
     """
     unit = float(2.0 ** np.round(np.log2(target_scale(y) / max(1.0, penalty))))
-    tape = _Tape(X, np.zeros((1, X.shape[1])), length)
+    rounds = _Rounds(X, np.zeros((1, X.shape[1])), length)
     ball = heavy_ball(X, penalty)
     n_loops = ball.n_loops(REDUCTION) if n_loops is None else n_loops
-    tape.write("scratch", metric=1.0)
-    tape.write("row", y=y[:, None] / unit, penalty=penalty)
-    tape.write("row", step=ball.step, momentum=ball.momentum)
+    rounds.tape.write("scratch", metric=1.0)
+    rounds.tape.write("row", y=y[:, None] / unit, penalty=penalty)
+    rounds.tape.write("row", step=ball.step, momentum=ball.momentum)
     bound = Bound()
-    tape.run("load")
+    rounds.run("load")
     for last in [False] * n_rounds + [True]:
-        tape.run("measure")
-        tape.run("solve", n_loops)
-        tape.run("rest")
-        left = tape.left(np.abs(X / length).max(axis=0))
+        rounds.run("measure")
+        rounds.run("solve", n_loops)
+        rounds.run("rest")
+        left = rounds.left(np.abs(X / length).max(axis=0))
         if last:
             break
-        tape.run("slopes")
-        tape.run("reciprocal", N_RECIPROCAL)
-        tape.run("reweigh")
-        bound = bound.after(left, tape.read("scratch", "square")[0])
+        rounds.run("slopes")
+        rounds.run("reciprocal", N_RECIPROCAL)
+        rounds.run("reweigh")
+        bound = bound.after(left, rounds.tape.read("scratch", "square")[0])
     bound = bound.after(left)
     slack = SLACK * np.ptp(y)
     return KernelMachineFit(
@@ -196,11 +195,11 @@ def fit_kernel_machine(
         length,
         left.metric,
         left.coef * unit,
-        float(tape.read("scratch", "intercept")[0, 0]) * unit,
+        float(rounds.tape.read("scratch", "intercept")[0, 0]) * unit,
         float(y.min() - slack),
         float(y.max() + slack),
         (n_rounds + 1) * n_loops,
-        tape.certify(bound.prediction * unit),
+        rounds.certify(bound.prediction * unit),
     )
 
 
@@ -211,14 +210,14 @@ def predict_kernel_machine(fit: KernelMachineFit, queries: Array) -> Array:
     """
     largest = max(abs(fit.lowest), abs(fit.highest))
     unit = 2.0 ** np.frexp(largest)[1]
-    tape = _Tape(fit.X, queries, fit.length)
-    tape.write("scratch", metric=fit.metric)
-    tape.write("row", coef=fit.coef[:, None] / unit)
-    tape.write("query", prediction=fit.intercept / unit)
-    tape.write("query", lowest=fit.lowest / unit, highest=fit.highest / unit)
+    rounds = _Rounds(fit.X, queries, fit.length)
+    rounds.tape.write("scratch", metric=fit.metric)
+    rounds.tape.write("row", coef=fit.coef[:, None] / unit)
+    rounds.tape.write("query", prediction=fit.intercept / unit)
+    rounds.tape.write("query", lowest=fit.lowest / unit, highest=fit.highest / unit)
     for block in ("load", "measure", "read"):
-        tape.run(block)
-    return tape.read("query", "prediction")[:, 0] * unit
+        rounds.run(block)
+    return rounds.tape.read("query", "prediction")[:, 0] * unit
 
 
 def target_scale(y: Array) -> float:
@@ -234,50 +233,38 @@ def target_scale(y: Array) -> float:
     return float(y.std() if np.ptp(y) > 0 else np.abs(y).max() or 1.0)
 
 
-class _Tape:
-    """One tape that the blocks run over in turn."""
+class _Rounds:
+    """The blocks of a kernel machine, run in turn over one tape."""
 
     def __init__(self, X: Array, queries: Array, length: float) -> None:
         d = X.shape[1]
         self.blocks = kernel_machine_block(d)
-        self.tokens = Layout(scratch=1, null=1, row=len(X), query=len(queries))
-        self.machine: Machine = self.blocks.load  # for the fields, which all blocks share
-        self.state: Tensor = self.machine.load(self.tokens)
-        self.write("row", x=X / length, linear=LINEAR * length**2 / d)
-        self.write("query", x=queries / length)
-
-    def write(self, kind: str, **fields: Array | float) -> None:
-        """Write fields of all tokens of a kind."""
-        for name, values in fields.items():
-            cells = self.state[self.tokens[kind], self.machine.fields[name]]
-            cells.numpy()[...] = values
-
-    def read(self, kind: str, name: str) -> Array:
-        return self.machine.read(self.state, self.tokens, kind, name)
+        tokens = Layout(scratch=1, null=1, row=len(X), query=len(queries))
+        row = {"x": X / length, "linear": LINEAR * length**2 / d}
+        self.tape = self.blocks.load.load(tokens, row=row, query={"x": queries / length})
 
     def run(self, block: str, n_loops: int = 1) -> None:
         """Loop one block."""
-        transformer = getattr(self.blocks, block).transformer(self.tokens)
-        *_, self.state = transformer.run(self.state, n_loops, evaluation="cached")
+        self.tape, _ = getattr(self.blocks, block).run(self.tape, n_loops)
 
     def left(self, origin: Array) -> Left:
         """Read what a round's loops worked on and left."""
-        y, coef, residual, penalty, linear = (
-            self.read("row", name)[:, 0] for name in ("y", "coef", "residual", "penalty", "linear")
-        )
+        names = ("y", "coef", "residual", "penalty", "linear")
+        y, coef, residual, penalty, linear = self.tape.read("row", *names).T
         return Left(
-            x=self.read("row", "x"),
+            x=self.tape.read("row", "x"),
             origin=origin,
             y=y,
             coef=coef,
             residual=residual,
-            metric=self.read("scratch", "metric")[0],
+            metric=self.tape.read("scratch", "metric")[0],
             penalty=float(penalty[0]),
             linear=float(linear[0]),
-            intercept=float(self.read("scratch", "mean")[0, 0]),
-            offset=float(self.read("scratch", "offset")[0, 0]),
+            intercept=float(self.tape.read("scratch", "mean")[0, 0]),
+            offset=float(self.tape.read("scratch", "offset")[0, 0]),
         )
 
     def certify(self, error_bound: float) -> Certificate:
-        layers = [layer for machine in self.blocks for layer in machine.layers]
-        return Machine(self.machine.fields, layers).certify(error_bound)
+        """Certificate of all blocks, with the bound of a result."""
+        layers = [layer for block in self.blocks for layer in block.layers]
+        return certify(layers, self.tape.fields, {}, error_bound=error_bound)

@@ -4,18 +4,10 @@ from sklearn_looped.programmed.algorithms.linalg.moments import Moments, moments
 from sklearn_looped.programmed.algorithms.linalg.multiply import affine, matmul, transpose
 from sklearn_looped.programmed.algorithms.linalg.newton import inv, solve
 from sklearn_looped.programmed.algorithms.linalg.power import EighResult, eigh_power
-from sklearn_looped.programmed.algorithms.linalg.result import (
-    Array,
-    Machine,
-    Result,
-    exponents,
-    scale_back,
-)
+from sklearn_looped.programmed.algorithms.linalg.result import Result, exponents, scale_back
 
 __all__ = [
-    "Array",
     "EighResult",
-    "Machine",
     "Moments",
     "Result",
     "affine",

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_looped.programmed.algorithms.linalg.result import Array, Machine
-from sklearn_looped.programmed.transformer.layers import Layer
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.transformer.block import Block
+from sklearn_looped.programmed.transformer.layers import make_layer
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import average, broadcast, linear_product
 
@@ -47,27 +48,18 @@ def moments(X: Array, *, centre: bool = True, penalty: Array | float = 0.0) -> M
            [ 1.]]), gram=array([[2.]]))
     """
     n, d = X.shape
-    machine, tokens = _moments_machine(d, centre), Layout(scratch=1, null=1, row=n, column=d)
+    block, tokens = _moments_block(d, centre), Layout(scratch=1, null=1, row=n, column=d)
     column = {"unit": np.eye(d), "gram": np.diag(np.broadcast_to(penalty, d))}
-    state = machine.load(tokens, row={"x": X}, column=column)
-    (end,) = machine.transformer(tokens).run(state, 1, evaluation="masked")
-    return Moments(
-        0.0 - machine.read(end, tokens, "scratch", "shift")[0],
-        machine.read(end, tokens, "row", "x"),
-        machine.read(end, tokens, "column", "gram"),
-    )
+    end, _ = block.run(block.load(tokens, row={"x": X}, column=column))
+    mean = 0.0 - end.read("scratch", "shift")[0]
+    return Moments(mean, end.read("row", "x"), end.read("column", "gram"))
 
 
 @lru_cache(maxsize=16)
-def _moments_machine(d: int, centre: bool) -> Machine:
+def _moments_block(d: int, centre: bool) -> Block:
     fields = Layout(one=1, scratch=1, null=1, row=1, x=d, shift=d, unit=d, gram=d)
-    product = linear_product(fields, "unit", "x", {"x": "gram"}, rows=("column",), keys=("row",))
-    layers = centring(fields, "row", ("row",)) if centre else []
-    return Machine(fields, [*layers, Layer((product,))])
-
-
-def centring(fields: Layout, keys: str, rows: tuple[str, ...]) -> list[Layer]:
-    """Take the mean of `x` over the tokens `keys` off the field on the tokens `rows`."""
-    mean = average(fields, {"x": "shift"}, row="scratch", keys=(keys,), scale=-1.0)
-    subtract = broadcast(fields, "scratch", {"shift": "x"}, rows=rows)
-    return [Layer((mean,)), Layer((subtract,))]
+    mean = average(fields, {"x": "shift"}, "scratch", ("row",), scale=-1.0)
+    subtract = broadcast(fields, "scratch", {"shift": "x"}, ("row",))
+    product = linear_product(fields, "unit", "x", {"x": "gram"}, ("column",), ("row",))
+    heads = (mean, subtract, product) if centre else (product,)
+    return Block(fields, [make_layer(fields, [head]) for head in heads])

@@ -5,10 +5,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.algorithms.linalg.result import (
-    Array,
     Exponents,
-    Machine,
     Result,
     check_matrix,
     check_options,
@@ -17,7 +16,8 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     row_exponents,
     scale_back,
 )
-from sklearn_looped.programmed.transformer.layers import Layer
+from sklearn_looped.programmed.transformer.block import Block
+from sklearn_looped.programmed.transformer.layers import make_layer
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     AttentionKind,
@@ -64,14 +64,13 @@ def transpose(a: ArrayLike, *, product: AttentionKind = "linear") -> Result[Arra
     m, n = a.shape
     # Linear attention only copies; the linearised softmax takes rows of a declared size.
     unit = exponents(a, 1) if product == "softmax" else np.zeros(m, dtype=int)
-    machine = _transpose_machine(m, n, product)
-    tokens = Layout(null=1, column=n, row=m)
+    block = _transpose_block(m, n, product)
     rows = {"a": np.ldexp(a, -unit[:, None]), "out_unit": np.eye(m)}
-    state = machine.load(tokens, row=rows, column={"unit": np.eye(n)})
-    (end,) = machine.transformer(tokens).run(state, 1, evaluation="masked")
+    tape = block.load(Layout(null=1, column=n, row=m), row=rows, column={"unit": np.eye(n)})
+    end, _ = block.run(tape)
     error = product_error() if product == "softmax" else 0.0
-    value, bound = scale_back(machine.read(end, tokens, "column", "out"), error, unit)
-    return Result(value, 1, 0.0, machine.certify(bound))
+    value, bound = scale_back(end.read("column", "out"), error, unit)
+    return Result(value, 1, 0.0, block.certify(bound))
 
 
 def matmul(x1: ArrayLike, x2: ArrayLike, *, product: AttentionKind = "linear") -> Result[Array]:
@@ -125,7 +124,7 @@ def matmul(x1: ArrayLike, x2: ArrayLike, *, product: AttentionKind = "linear") -
     if product == "softmax":
         errors += product_error(k) * np.abs(right).sum(axis=0)
     value, bound = scale_back(value, errors, unit)
-    return Result(value, 1, 0.0, _multiply_machine(k, n, product).certify(bound))
+    return Result(value, 1, 0.0, _multiply_block(k, n, product).certify(bound))
 
 
 def _in_units(x1: Array, x2: Array) -> tuple[Array, Array, Exponents]:
@@ -171,36 +170,24 @@ def affine(X: Array, W: Array, origin: Array, offset: Array) -> Array:
 
 
 def _multiply(X: Array, W: Array, origin: Array, offset: Array, product: AttentionKind) -> Array:
-    machine = _multiply_machine(*W.shape, product)
+    block = _multiply_block(*W.shape, product)
+    term = {"unit": np.eye(len(W)), "shift": -origin[:, None], "b": W}
     tokens = Layout(null=1, row=len(X), term=len(W))
-    state = machine.load(
-        tokens,
-        row={"a": X, "out": offset},
-        term={"unit": np.eye(len(W)), "shift": -origin[:, None], "b": W},
-    )
-    (end,) = machine.transformer(tokens).run(state, 1, evaluation="masked")
-    return machine.read(end, tokens, "row", "out")
+    end, _ = block.run(block.load(tokens, row={"a": X, "out": offset}, term=term))
+    return end.read("row", "out")
 
 
 @lru_cache(maxsize=16)
-def _multiply_machine(k: int, n: int, product: AttentionKind) -> Machine:
+def _multiply_block(k: int, n: int, product: AttentionKind) -> Block:
     fields = Layout(one=1, null=1, row=1, term=1, a=k, unit=k, shift=1, b=n, out=n)
-    heads = attention_product(
-        product,
-        fields,
-        ["a", "row"],
-        ["unit", "shift"],
-        {"b": "out"},
-        rows=("row",),
-        keys=("term",),
-    )
-    return Machine(fields, [Layer(tuple(heads))])
+    factors = (("a", "row"), ("unit", "shift"), {"b": "out"}, ("row",), ("term",))
+    heads = attention_product(product, fields, *factors)
+    return Block(fields, [make_layer(fields, heads)])
 
 
 @lru_cache(maxsize=16)
-def _transpose_machine(m: int, n: int, product: AttentionKind) -> Machine:
+def _transpose_block(m: int, n: int, product: AttentionKind) -> Block:
     fields = Layout(one=1, null=1, row=1, column=1, a=n, unit=n, out_unit=m, out=m)
-    heads = attention_product(
-        product, fields, "unit", "a", {"out_unit": "out"}, rows=("column",), keys=("row",)
-    )
-    return Machine(fields, [Layer(tuple(heads))])
+    factors = ("unit", "a", {"out_unit": "out"}, ("column",), ("row",))
+    heads = attention_product(product, fields, *factors)
+    return Block(fields, [make_layer(fields, heads)])

@@ -1,18 +1,16 @@
 """Inverse and linear systems by the Newton-Schulz iteration."""
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike
-from torch import Tensor
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.algorithms.linalg.result import (
     UNIT_ROUNDOFF,
-    Array,
     Exponents,
-    Machine,
     Result,
     check_matrix,
     check_options,
@@ -21,7 +19,8 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     row_exponents,
     scale_back,
 )
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer
+from sklearn_looped.programmed.transformer.block import Block, Tape
+from sklearn_looped.programmed.transformer.layers import make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     AttentionKind,
@@ -108,12 +107,12 @@ def inv(
     check_options(tol=tol, product=product, max_loops=max_loops)
     a = check_square(a)
     system = _System.load(a, np.empty((len(a), 0)))
-    run = _run(system, product, max_loops)
+    found = _iterate(system, product, max_loops)
     unit = system.columns[:, None] + system.rows
-    value, bound = scale_back(run.inverse, run.trusted @ run.residual, unit)
-    machine = _newton_machine(len(value), 0, product)
-    result = Result(value, run.n_loops, tol, machine.certify(bound))
-    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(run.condition))
+    value, bound = scale_back(found.inverse, found.trusted @ found.residual, unit)
+    certificate = _newton_block(len(value), 0, product).certify(bound)
+    result = Result(value, found.n_loops, tol, certificate)
+    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(found.condition))
     return result
 
 
@@ -170,12 +169,12 @@ def solve(
     if len(b) != len(a):
         raise ValueError(f"Got 'b' of {len(b)} rows, but 'a' has {len(a)}; they must be as many.")
     system = _System.load(a, b)
-    run = _run(system, product, max_loops)
+    found = _iterate(system, product, max_loops)
     unit = system.columns[:, None] + system.targets
-    value, bound = scale_back(run.solution, run.trusted @ run.left, unit)
-    machine = _newton_machine(*b.shape, product)
-    result = Result(value[:, 0] if vector else value, run.n_loops, tol, machine.certify(bound))
-    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(run.condition))
+    value, bound = scale_back(found.solution, found.trusted @ found.left, unit)
+    certificate = _newton_block(*b.shape, product).certify(bound)
+    result = Result(value[:, 0] if vector else value, found.n_loops, tol, certificate)
+    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(found.condition))
     return result
 
 
@@ -213,7 +212,7 @@ def _units(a: Array) -> tuple[Exponents, Exponents]:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Inverse:
     """What the loops left: X, y, bounds on |I - A X| and |b - A y|, and on |inverse of A|."""
 
     inverse: Array
@@ -225,21 +224,17 @@ class _Run:
     n_loops: int
 
 
-def _run(system: _System, product: AttentionKind, max_loops: int) -> _Run:
+def _iterate(system: _System, product: AttentionKind, max_loops: int) -> _Inverse:
     """Run the loops; raise where X is no inverse."""
     a, b = system.a, system.b
     n, k = b.shape
-    machine, tokens = _newton_machine(n, k, product), Layout(null=1, row=n)
+    block = _newton_block(n, k, product)
     start = 2.0 ** np.ceil(np.log2(np.linalg.norm(a, 1) * np.linalg.norm(a, np.inf)))
     fields: dict[str, ArrayLike] = {"unit": np.eye(n), "a": a, "x": a / start}
-    state = machine.load(tokens, row={**fields, "b": b} if k else fields)
-    settled = _Settled(machine, tokens, k)
-    states = machine.transformer(tokens).run(state, max_loops, evaluation="cached", until=settled)
-    for n_loops, end in enumerate(states, 1):  # noqa: B007
-        pass
-    x = machine.read(end, tokens, "row", "x").T
-    r = machine.read(end, tokens, "row", "r").T
-    y, q = (machine.read(end, tokens, "row", f) if k else b for f in ("y", "q"))
+    tape = block.load(Layout(null=1, row=n), row={**fields, "b": b} if k else fields)
+    end, n_loops = block.run(tape, max_loops, until=_Settled(k))
+    x, r = end.read("row", "x").T, end.read("row", "r").T
+    y, q = (end.read("row", name) if k else b for name in ("y", "q"))
     with np.errstate(over="ignore", invalid="ignore"):  # X of a singular matrix may overflow
         residual = np.abs(r) + rounding_of_product(a, x) + UNIT_ROUNDOFF
         left = np.abs(q) + rounding_of_product(a, y) + UNIT_ROUNDOFF * (np.abs(b) + np.abs(q))
@@ -260,7 +255,7 @@ def _run(system: _System, product: AttentionKind, max_loops: int) -> _Run:
             f"declared up to {_LARGEST_INVERSE:.1e}; use product='linear'."
         )
     trusted = np.abs(x) @ np.linalg.inv(np.eye(n) - residual)  # A^-1 = X (I - R)^-1
-    return _Run(x, y, residual, left, trusted, condition, n_loops)
+    return _Inverse(x, y, residual, left, trusted, condition, n_loops)
 
 
 @dataclass
@@ -270,17 +265,14 @@ class _Settled:
     R is squared by a loop, so while it halves too slowly its norm is above 1/4.
     """
 
-    machine: Machine
-    tokens: Layout
     k: int
     previous: Array = field(default_factory=lambda: np.array([np.inf, np.inf]))
 
-    def __call__(self, state: Tensor) -> bool:
-        names = ["r", "q"] if self.k else ["r", "r"]
-        left = [self.machine.read(state, self.tokens, "row", name) for name in names]
+    def __call__(self, end: Tape) -> bool:
+        left = [end.read("row", name) for name in (("r", "q") if self.k else ("r", "r"))]
         with np.errstate(over="ignore"):
             norms = np.array([np.linalg.norm(values) for values in left])
-        if not norms[0] <= 2 * np.sqrt(self.tokens.size("row")):
+        if not norms[0] <= 2 * np.sqrt(end.tokens.size("row")):
             return True
         halved = (norms <= self.previous / 2) & (norms > 0)
         self.previous = norms
@@ -288,25 +280,18 @@ class _Settled:
 
 
 @lru_cache(maxsize=16)
-def _newton_machine(n: int, k: int, product: AttentionKind) -> Machine:
+def _newton_block(n: int, k: int, product: AttentionKind) -> Block:
     """Loop body for an n x n matrix and k right-hand sides; of none, it only inverts."""
     fields = Layout(one=1, null=1, row=1, unit=n, a=n, x=n, r=n)
     if k:
         fields = fields.extend(b=k, y=k, q=k)
-
-    def multiply(
-        left: str, right: str, copy: dict[str, str], scale: float = 1.0, bound: float = 4.0
-    ) -> list[Head]:
-        rows = ("row",)
-        return attention_product(
-            product, fields, left, right, copy, rows=rows, keys=rows, scale=scale, bound=bound
-        )
-
-    update, residual = multiply("r", "unit", {"x": "x"}), multiply("x", "a", {"unit": "r"}, -1.0)
+    rows = ("row",)
+    multiply = partial(attention_product, product, fields, rows=rows, keys=rows)
+    update = multiply("r", "unit", {"x": "x"})
+    residual = multiply("x", "a", {"unit": "r"}, scale=-1.0)
     forget, identity = clear(fields, "r"), add(fields, {"unit": "r"})
     if k:
         update += multiply("unit", "x", {"q": "y"}, bound=_LARGEST_INVERSE)
-        residual += multiply("a", "unit", {"y": "q"}, -1.0)
+        residual += multiply("a", "unit", {"y": "q"}, scale=-1.0)
         forget, identity = forget + clear(fields, "q"), identity + add(fields, {"b": "q"})
-    nets = [FeedForward(units, fields.width, ("row",)) for units in (forget, identity)]
-    return Machine(fields, [Layer(tuple(update), nets[0]), Layer(tuple(residual), nets[1])])
+    return Block(fields, make_layers(fields, rows, (update, forget), (residual, identity)))

@@ -1,6 +1,6 @@
 """Eigenvalues of a symmetric matrix by power iteration with deflation."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from numbers import Integral
 from typing import NamedTuple
 
@@ -8,12 +8,10 @@ import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
-from torch import Tensor
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.algorithms.linalg.result import (
     UNIT_ROUNDOFF,
-    Array,
-    Machine,
     Result,
     check_options,
     check_square,
@@ -21,14 +19,15 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     rounding_of_product,
     scale_back,
 )
-from sklearn_looped.programmed.transformer.layers import FeedForward, Layer, Unit
+from sklearn_looped.programmed.transformer.block import Block, Tape
+from sklearn_looped.programmed.transformer.layers import Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     AttentionKind,
     attention_product,
     clear,
     gate,
-    product,
+    products,
 )
 
 _RANK_ONE = 1e-9  # one loop squares it, so one loop later B is of rank one to rounding
@@ -134,7 +133,7 @@ def eigh_power(
     order = np.argsort(values)
     values, vectors = values[order], vectors[:, order]
     values, bound = scale_back(values, _error_bound(a, values, vectors), scale)
-    certificate = _square_machine(n, product).certify(bound)
+    certificate = _square_block(n, product).certify(bound)
     result = Result(EighResult(values, vectors), n_loops, tol, certificate)
     result.warn_if_above_tol(float(np.ldexp(size, scale)), _ADVICE)
     return result
@@ -161,65 +160,58 @@ def _error_bound(a: Array, values: Array, vectors: Array) -> float:
 def _square(m: Array, kind: AttentionKind, max_loops: int) -> tuple[Array, int]:
     """Program 1: the matrix that the powers of m tend to, and the number of loops."""
     n = len(m)
-    machine, tokens = _square_machine(n, kind), Layout(null=1, row=n)
-    state = machine.load(tokens, row={"unit": np.eye(n), "b": m})
+    block = _square_block(n, kind)
     b, almost = m, False
 
-    def settled(state: Tensor) -> bool:
+    def settled(end: Tape) -> bool:
         nonlocal b, almost
-        previous, b, was_almost = b, machine.read(state, tokens, "row", "b"), almost
+        previous, b, was_almost = b, end.read("row", "b"), almost
         almost = 1 - (b * b).sum() / np.trace(b) ** 2 <= _RANK_ONE
         return bool(was_almost or np.abs(b - previous).max() <= _STAGNANT * np.abs(b).max())
 
-    states = machine.transformer(tokens).run(state, max_loops, evaluation="cached", until=settled)
-    n_loops = sum(1 for _ in states)
-    return b, n_loops
+    tape = block.load(Layout(null=1, row=n), row={"unit": np.eye(n), "b": m})
+    end, n_loops = block.run(tape, max_loops, until=settled)
+    return end.read("row", "b"), n_loops
 
 
 def _normalise(v: Array) -> tuple[Array, int]:
     """Program 2: the vector with length 1, and the number of loops."""
-    machine, tokens = _normalise_machine(len(v)), Layout(row=1)
-    state = machine.load(tokens, row={"v": v})
+    block = _normalise_block(len(v))
     n_loops = len(v).bit_length() + 8  # from 1/sqrt(n), by 3/2 a loop, then quadratically
-    *_, end = machine.transformer(tokens).run(state, n_loops)
-    return machine.read(end, tokens, "row", "v")[0], n_loops
+    end, _ = block.run(block.load(Layout(row=1), row={"v": v}), n_loops)
+    return end.read("row", "v")[0], n_loops
 
 
 def _deflate(m: Array, v: Array, kind: AttentionKind) -> tuple[Array, float]:
     """Program 3: the matrix without its eigenvector v, and the eigenvalue."""
     n = len(m)
-    machine, tokens = _deflate_machine(n, kind), Layout(null=1, row=n)
-    state = machine.load(tokens, row={"unit": np.eye(n), "a": m, "v": v})
-    (end,) = machine.transformer(tokens).run(state, 1, evaluation="cached")
-    value = machine.read(end, tokens, "row", "value")[0, 0]
-    return machine.read(end, tokens, "row", "a"), float(value)
+    block, row = _deflate_block(n, kind), {"unit": np.eye(n), "a": m, "v": v}
+    end, _ = block.run(block.load(Layout(null=1, row=n), row=row))
+    return end.read("row", "a"), float(end.read("row", "value")[0, 0])
 
 
 @lru_cache(maxsize=8)
-def _square_machine(n: int, kind: AttentionKind) -> Machine:
+def _square_block(n: int, kind: AttentionKind) -> Block:
     rows = ("row",)
     fields = Layout(one=1, null=1, row=1, unit=n, b=n, square=n, diagonal=1, trace=1, inverse=1)
-    heads = (
-        attention_product(kind, fields, "b", "unit", {"b": "square"}, rows=rows, keys=rows),
-        attention_product(kind, fields, "row", "diagonal", {"row": "trace"}, rows=rows, keys=rows),
-    )
-    inverse = fields.at("inverse")
+    multiply = partial(attention_product, kind, fields, rows=rows, keys=rows)
+    square = clear(fields, "b") + products(fields, "unit", "square", "diagonal")
     scale = [
         unit
-        for square, b in fields.pairs({"square": "b"})
-        for unit in gate(inverse, {square: 1.0}, b)
+        for entry, b in fields.pairs({"square": "b"})
+        for unit in gate(fields.at("inverse"), {entry: 1.0}, b)
     ]
-    units = (
-        clear(fields, "b") + _dot(fields, "unit", "square", "diagonal"),
-        _reciprocal(fields, 2 * n.bit_length() + 8),
-        scale + clear(fields, "square", "diagonal", "trace", "inverse"),
+    layers = make_layers(
+        fields,
+        rows,
+        (multiply("b", "unit", {"b": "square"}), square),
+        (multiply("row", "diagonal", {"row": "trace"}), _reciprocal(fields, n)),
+        ((), scale + clear(fields, "square", "diagonal", "trace", "inverse")),
     )
-    nets = [FeedForward(u, fields.width, rows, fields.at("one")) for u in units]
-    layers = [Layer(tuple(h), net) for h, net in zip((*heads, ()), nets, strict=True)]
-    return Machine(fields, layers)
+    return Block(fields, layers)
 
 
-def _reciprocal(fields: Layout, n_tangents: int) -> list[Unit]:
+def _reciprocal(fields: Layout, n: int) -> list[Unit]:
     r"""``inverse += c(trace)``: the maximum of the tangents of 1/t at :math:`t = 2^{-m}`.
 
     Between 8/9 and 1 times 1/t for :math:`2^{-m} \le t \le 1`, and :math:`2 - t` near 1, so
@@ -229,46 +221,33 @@ def _reciprocal(fields: Layout, n_tangents: int) -> list[Unit]:
     first = [Unit({row: 1.0}, {inverse: 2.0}), Unit({trace: 1.0}, {inverse: -1.0})]
     return first + [
         Unit({row: 4 * p / 3, trace: -1.0}, {inverse: 0.75 / p**2})
-        for p in 0.5 ** np.arange(1, n_tangents)
+        for p in 0.5 ** np.arange(1, 2 * n.bit_length() + 8)
     ]
 
 
 @lru_cache(maxsize=8)
-def _normalise_machine(n: int) -> Machine:
+def _normalise_block(n: int) -> Block:
     """``v += (1 - v . v) v / 2`` by gated units, in two layers without attention."""
-    fields = Layout(one=1, row=1, v=n, missing=1)
-    length = _dot(fields, "v", "v", "missing", -1.0)
-    length.append(Unit({fields.at("row"): 1.0}, {fields.at("missing"): 1.0}))
-    missing = {fields.at("missing"): 1.0}
-    step = [u for i in fields.index("v") for u in product(missing, {i: 1.0}, i, 0.5)]
-    nets = [
-        FeedForward(units, fields.width, ("row",), fields.at("one"))
-        for units in (length, step + clear(fields, "missing"))
-    ]
-    return Machine(fields, [Layer((), net) for net in nets])
+    fields, rows = Layout(one=1, row=1, v=n, missing=1), ("row",)
+    missing = [Unit(fields.terms(row=1.0), fields.terms(missing=1.0))]
+    length = products(fields, "v", "v", "missing", -1.0) + missing
+    step = products(fields, "missing", "v", "v", 0.5) + clear(fields, "missing")
+    return Block(fields, make_layers(fields, rows, ((), length), ((), step)))
 
 
 @lru_cache(maxsize=8)
-def _deflate_machine(n: int, kind: AttentionKind) -> Machine:
+def _deflate_block(n: int, kind: AttentionKind) -> Block:
     """Row i: its entry of v and of M v; the sum of their products; its row of M less the rest."""
     rows = ("row",)
     fields = Layout(one=1, null=1, row=1, unit=n, a=n, v=n, entry=1, image=1, value=1, factor=1)
-    head = attention_product(kind, fields, "row", "image", {"entry": "value"}, rows=rows, keys=rows)
-    terms = {name: {fields.at(name): 1.0} for name in ("entry", "value", "factor")}
-    factor = fields.at("factor")
-    subtract = [
-        u for v, a in fields.pairs({"v": "a"}) for u in product(terms["factor"], {v: 1.0}, a, -1.0)
-    ]
-    units = (
-        _dot(fields, "unit", "v", "entry") + _dot(fields, "a", "v", "image"),
-        product(terms["value"], terms["entry"], factor),
-        subtract,
+    multiply = partial(attention_product, kind, fields, rows=rows, keys=rows)
+    images = products(fields, "unit", "v", "entry") + products(fields, "a", "v", "image")
+    value = products(fields, "value", "entry", "factor")
+    layers = make_layers(
+        fields,
+        rows,
+        ((), images),
+        (multiply("row", "image", {"entry": "value"}), value),
+        ((), products(fields, "factor", "v", "a", -1.0)),
     )
-    nets = [FeedForward(u, fields.width, rows, fields.at("one")) for u in units]
-    return Machine(fields, [Layer((), nets[0]), Layer(tuple(head), nets[1]), Layer((), nets[2])])
-
-
-def _dot(fields: Layout, left: str, right: str, target: str, scale: float = 1.0) -> list[Unit]:
-    """Target += ``scale * (left . right)`` of one token, by gated units."""
-    pairs = zip(fields.index(left), fields.index(right), strict=True)
-    return [u for i, j in pairs for u in product({i: 1.0}, {j: 1.0}, fields.at(target), scale)]
+    return Block(fields, layers)

@@ -1,12 +1,10 @@
 """What the routines of linear algebra take and give: checked matrices, and a certified result."""
 
-from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Generic, NamedTuple, TypeVar
 from warnings import warn
 
 import numpy as np
-import torch
 from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
@@ -14,12 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
-from sklearn_looped.programmed.transformer.certificate import Certificate, certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
-from sklearn_looped.programmed.transformer.layers import Layer
-from sklearn_looped.programmed.transformer.layout import Layout
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.transformer.certificate import Certificate
 
-Array = NDArray[np.float64]
 Exponents = NDArray[np.intp]
 UNIT_ROUNDOFF = float(np.finfo(np.float64).eps) / 2
 SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
@@ -58,42 +53,6 @@ class Result(NamedTuple, Generic[Value]):
                 ConvergenceWarning,
                 stacklevel=3,
             )
-
-
-class Machine(NamedTuple):
-    """Loop body of fixed weights with the names of its columns."""
-
-    fields: Layout
-    layers: Sequence[Layer]
-
-    def certify(self, error_bound: float) -> Certificate:
-        """Certificate of the weights, with the bound of a result."""
-        return certify(self.layers, self.fields, {}, torch.float64, error_bound=error_bound)
-
-    def transformer(self, tokens: Layout) -> LoopedTransformer:
-        """Looped transformer over a sequence of the given tokens."""
-        return LoopedTransformer(self.layers, tokens)
-
-    def load(self, tokens: Layout, **fields: Mapping[str, ArrayLike]) -> torch.Tensor:
-        """Tape with the given ``kind={field: values}``; indicators are set.
-
-        Values are of shape (number of tokens, width of the field), or broadcast to it.
-        """
-        state = self.fields.pack(tokens.width)
-        if "one" in self.fields:
-            state[:, self.fields["one"]] = 1.0
-        for kind in tokens.names:
-            if kind in self.fields:
-                state[tokens[kind], self.fields[kind]] = 1.0
-            for name, values in fields.get(kind, {}).items():
-                state[tokens[kind], self.fields[name]] = torch.as_tensor(
-                    np.asarray(values, dtype=np.float64) + 0.0
-                )
-        return state
-
-    def read(self, state: torch.Tensor, tokens: Layout, kind: str, name: str) -> Array:
-        """Contents of a field on the tokens of a kind."""
-        return state[tokens[kind], self.fields[name]].numpy().copy()
 
 
 def check_options(**options: Any) -> None:
@@ -142,6 +101,16 @@ def exponents(a: Array, axis: int | None = None) -> Exponents:
 
     0 where all entries are 0. Dividing by these powers with :func:`numpy.ldexp` is exact but for
     underflow, and needs no power that float64 does not hold.
+
+    Parameters
+    ----------
+    a : ndarray
+    axis : int, default=None
+        The axis that is reduced; None: all.
+
+    Returns
+    -------
+    exponents : ndarray of intp
     """
     return np.frexp(np.abs(a).max(axis=axis, initial=0.0))[1].astype(np.intp)
 
@@ -154,6 +123,14 @@ def row_exponents(a: Array, shift: Exponents) -> Exponents:
 
 def scale_back(value: Array, bound: Array | float, exponent: ArrayLike) -> tuple[Array, float]:
     """Multiply a result and the bounds on its error by powers of two.
+
+    Parameters
+    ----------
+    value : ndarray
+    bound : float or ndarray
+        On the error of the values.
+    exponent : array-like of int
+        Of the powers of two, one for all or one a value.
 
     Returns
     -------

@@ -1,30 +1,67 @@
 """The MLP block: one pass of the loop body is one step of backpropagation and gradient descent."""
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
 
-import torch
+import numpy as np
+from sklearn.utils import gen_batches
 
-from sklearn_looped.programmed.transformer.certificate import certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
-from sklearn_looped.programmed.transformer.layout import Layout
-from sklearn_looped.programmed.transformer.primitives import (
-    add,
-    beyond_logits,
-    clear,
-    linear_product,
-    make_head,
-    match_read,
-    match_write,
-    product,
-    sigmoid,
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.algorithms.epochs import Lane, TrainingBlock
+from sklearn_looped.programmed.algorithms.mlp.layers import (
+    OutputActivation,
+    mlp_fields,
+    mlp_layers,
 )
+from sklearn_looped.programmed.transformer.block import Tape
+from sklearn_looped.programmed.transformer.layout import Layout
 
-OutputActivation = Literal["identity", "logistic", "softmax"]
+
+@dataclass(frozen=True)
+class Network:
+    """Weights of a network, laid out as in :class:`~sklearn.neural_network.MLPRegressor`.
+
+    Parameters
+    ----------
+    coefs : list of ndarray of shape (n_units_in, n_units_out)
+        One a layer.
+    intercepts : list of ndarray of shape (n_units_out,)
+    """
+
+    coefs: Sequence[Array]
+    intercepts: Sequence[Array]
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Numbers of units, from the features to the outputs."""
+        return (len(self.coefs[0]), *(len(b) for b in self.intercepts))
 
 
-class MLPBlock:
+def n_tokens(layer_sizes: Sequence[int], n_samples: int) -> int:
+    """Length of the sequence."""
+    return sum(layer_sizes) + 3 + n_samples
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What a run left behind; rows are samples, not steps.
+
+    Parameters
+    ----------
+    network : Network
+        The weights after the last step.
+    prediction : ndarray of shape (n_samples, n_outputs)
+        The outputs for each sample before its step.
+    squares : ndarray of shape (n_samples,)
+        Sum of all squared weights, without the intercepts, before that step.
+    """
+
+    network: Network
+    prediction: Array
+    squares: Array
+
+
+class MLPBlock(TrainingBlock):
     r"""Loop body of fixed weights that takes one SGD step of a sigmoid network a pass.
 
     Every unit of the network, input, hidden or output, is a token. It holds its incoming weights
@@ -86,158 +123,108 @@ class MLPBlock:
         if output == "logistic" and layer_sizes[-1] != 1:
             raise ValueError(f"Got {layer_sizes[-1]} logistic outputs, expected one.")
         self.layer_sizes, self.n_bits = tuple(layer_sizes), n_bits
+        self.side_by_side = False
         # One kind of token for each layer of the network, in order.
         hidden = [f"hidden{i}" for i in range(1, len(layer_sizes) - 1)]
         self.kinds = ("input", *hidden, "output")
-        self.fields = _fields(self.layer_sizes, self.kinds, n_bits)
-        self.layers = [
-            *_read(self.fields, self.kinds),
-            *_forward(self.fields, self.kinds),
-            *_output_error(self.fields, self.kinds, output),
-            *_backward(self.fields, self.kinds),
-            _update(self.fields, self.kinds),
-        ]
-        names = ("one", "register", "null", "constant", *self.kinds, "position", "next")
-        codes = {**dict.fromkeys(names, 1), "pointer": 1, "in_next": 2, "next": 2}
-        codes |= {f"code{i}": 1 for i in range(len(self.kinds))}
-        self.certificate = certify(self.layers, self.fields, codes, torch.float64)
+        fields = mlp_fields(self.layer_sizes, self.kinds, n_bits)
+        names = ("one", "register", "null", "constant", *self.kinds, "position", "pointer")
+        bounds = {**dict.fromkeys(names, 1.0), "in_next": 2.0, "next": 2.0}
+        bounds |= {f"code{i}": 1.0 for i in range(len(self.kinds))}
+        super().__init__(fields, mlp_layers(fields, self.kinds, output), bounds)
 
     def tokens(self, n_samples: int) -> Layout:
         """Kinds of token of a sequence with so many samples."""
         units = dict(zip(self.kinds, self.layer_sizes, strict=True))
         return Layout(register=1, **units, null=1, constant=1, data=n_samples)
 
-    def transformer(self, tokens: Layout) -> LoopedTransformer:
-        """Looped transformer of these weights over a sequence of the given tokens."""
-        return LoopedTransformer(self.layers, tokens)
+    def punch_samples(self, samples: tuple[Array, Array], lanes: Sequence[Lane]) -> Tape:
+        """Tape with the samples (X, y), and room for a network.
 
+        Targets are of shape (n_samples, n_outputs), classes in one-hot form; a single column of 0
+        and 1 for a logistic output.
+        """
+        X, y = samples
+        sizes = enumerate(zip(self.kinds, self.layer_sizes, strict=True))
+        codes = {kind: {f"code{i}": np.eye(n)} for i, (kind, n) in sizes}
+        return self.load(self.tokens(len(X)), named=("data",), data={"x": X, "y": y}, **codes)
 
-def _fields(sizes: Sequence[int], kinds: Sequence[str], n_bits: int) -> Layout:
-    """Fields of a token: indicators, data with its record, register, units."""
-    d, n_outputs, last = sizes[0], sizes[-1], len(sizes) - 1
-    indicators = dict.fromkeys(("one", "register", "null", "constant", *kinds), 1)
-    data = {"position": n_bits, "x": d, "y": n_outputs, "next": n_bits}
-    record = {"seen_prediction": n_outputs, "seen_squares": 1}
-    register = {
-        **{"pointer": n_bits, "eta": 1, "in_x": d, "in_y": n_outputs, "in_next": n_bits},
-        **{"prediction": n_outputs, "step": n_outputs, "squares": 1},
-    }
-    units = {f"code{i}": size for i, size in enumerate(sizes)}
-    units |= {f"w{i + 1}": size for i, size in enumerate(sizes[:-1])}  # those of layer i + 1
-    units |= {"b": 1, "decay": 1, "z": 1, "a": 1, "slope": 1, "back": 1, "square": 1}
-    units |= {f"delta{i + 1}": 1 for i in range(last)}
-    return Layout(**indicators, **data, **record, **register, **units)
+    def punch_lanes(self, tape: Tape, lanes: Sequence[Lane]) -> None:
+        """Write the network of the only lane, its order and its step on the tape.
 
+        Raises
+        ------
+        ValueError
+            If the network is not of the block's sizes.
+        """
+        (lane,) = lanes
+        network: Network = lane.memory
+        if (sizes := network.layer_sizes) != self.layer_sizes:
+            raise ValueError(f"Got a network of {sizes}, expected {self.layer_sizes}.")
+        layers = zip(self.kinds[1:], network.coefs, network.intercepts, strict=True)
+        for i, (kind, coef, intercept) in enumerate(layers, 1):
+            columns = {f"w{i}": coef.T, "b": intercept[:, None]}
+            tape.write(kind, decay=lane.steps.get("decay", 0.0), **columns)
+        codes = tape.read("data", "position")[lane.order]
+        # What to add to a pointer to a sample, to point to the next one; behind the last to none.
+        following = np.empty_like(codes)
+        following[lane.order] = np.diff(codes, axis=0, append=0)
+        tape.write("data", next=following)
+        tape.write("register", pointer=codes[0], eta=lane.steps.get("eta", 0.0))
 
-def _layer(fields: Layout, heads: Sequence[Head], units: Sequence[Unit], *rows: str) -> Layer:
-    net = FeedForward(units, fields.width, rows, fields.at("one")) if units else None
-    return Layer(tuple(heads), net)
+    def run_lanes(
+        self, tape: Tape, lanes: Sequence[Lane], evaluation: str = "fast"
+    ) -> list["EpochRecord"]:
+        """Run a tape, one loop a sample.
 
+        Parameters
+        ----------
+        tape : Tape
+            What `punch` made.
+        lanes : sequence of one Lane
+        evaluation : {"dense", "fast"}, default="fast"
+            See `LoopedTransformer.run`.
 
-def _weights(kinds: Sequence[str]) -> list[str]:
-    return [f"w{i}" for i in range(1, len(kinds))]
+        Returns
+        -------
+        records : list of one EpochRecord
 
+        Examples
+        --------
+        One step of size 1/2 towards y = 3 at x = 2, of a network whose weights are all 0. The
+        hidden unit is 1/2, so its outgoing weight moves by 3/4 and the intercept of the output by
+        3/2:
 
-def _read(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
-    """Sample to the register, features on to the input units; z = b, squares of the weights."""
-    copy = {"x": "in_x", "y": "in_y", "next": "in_next"}
-    read = match_read(fields, "pointer", copy, rows=("register",), keys=("data",))
-    spread = linear_product(
-        fields, "code0", "in_x", {"register": "a"}, rows=("input",), keys=("register",)
-    )
-    units = add(fields, {"b": "z"})
-    for w in fields.index(*_weights(kinds)):
-        units += product({w: 1.0}, {w: 1.0}, fields.at("square"))
-    return [_layer(fields, [read], ()), _layer(fields, [spread], units, *kinds[1:])]
-
-
-def _forward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
-    """Activations, layer by layer, up to the logits of the outputs; slopes a (1 - a)."""
-    layers = []
-    hidden = kinds[1:-1]
-    a = fields.at("a")
-    slope = Unit(
-        {a: 1.0}, fields.terms(slope=1.0), fields.terms(**dict.fromkeys(hidden, 1.0), a=-1.0)
-    )
-    for i, kind in enumerate(kinds[1:], 1):
-        source = kinds[i - 1]
-        head = linear_product(
-            fields, f"w{i}", f"code{i - 1}", {"a": "z"}, rows=(kind,), keys=(source,)
+        >>> import numpy as np
+        >>> from sklearn_looped.programmed.algorithms.mlp import Lane, MLPBlock, Network
+        >>> block = MLPBlock([1, 1, 1], 10, "identity")
+        >>> network = Network([np.zeros((1, 1))] * 2, [np.zeros(1)] * 2)
+        >>> lanes = [Lane(network, np.array([0]), {"eta": 0.5})]
+        >>> tape = block.punch((np.array([[2.0]]), np.array([[3.0]])), lanes)
+        >>> (record,) = block.run_lanes(tape, lanes)
+        >>> record.network.coefs[1], record.network.intercepts[1]
+        (array([[0.75]]), array([1.5]))
+        """
+        end, _ = self.run(tape, tape.tokens.size("data"), evaluation=evaluation)
+        layers = list(enumerate(self.kinds[1:], 1))
+        network = Network(
+            [end.read(kind, f"w{i}").T.copy() for i, kind in layers],
+            [end.read(kind, "b")[:, 0] for _, kind in layers],
         )
-        layers.append(_layer(fields, [head], ()))
-        if kind in hidden:
-            columns = fields.at("z"), fields.at("constant"), a
-            units = [slope] if kind == hidden[-1] else []
-            head = sigmoid(fields, *columns, row=kind, key="constant")
-            layers.append(_layer(fields, [head], units, *hidden))
-    return layers
+        squares = end.read("data", "seen_squares")[:, 0]
+        return [EpochRecord(network, end.read("data", "seen_prediction"), squares)]
 
+    def predict(self, network: Network, X: Array) -> Array:
+        """Compute outputs for queries: visits with a step of size 0.
 
-def _output_error(fields: Layout, kinds: Sequence[str], output: OutputActivation) -> list[Layer]:
-    """Collect outputs and squared weights in the register, spread eta (o - y) to the outputs."""
-    code = f"code{len(kinds) - 1}"
-    row = ("register",)
-    if output == "identity":
-        collect = linear_product(
-            fields, "register", "z", {code: "prediction"}, rows=row, keys=("output",)
-        )
-    else:
-        collect = _probabilities(fields, code, binary=output == "logistic")
-    squares = linear_product(
-        fields, "register", "square", {"one": "squares"}, rows=row, keys=tuple(kinds[1:])
-    )
-    columns = map(fields.index, ("prediction", "in_y", "step"))
-    steps = [
-        Unit(fields.terms(eta=1.0), {step: 1.0}, {o: 1.0, y: -1.0})
-        for o, y, step in zip(*columns, strict=True)
-    ]
-    delta = {"register": f"delta{len(kinds) - 1}"}
-    spread = linear_product(fields, code, "step", delta, rows=("output",), keys=row)
-    return [_layer(fields, [collect, squares], steps, "register"), _layer(fields, [spread], ())]
-
-
-def _probabilities(fields: Layout, code: str, *, binary: bool) -> Head:
-    r"""Probabilities of the classes: the register's softmax over the output tokens.
-
-    The register scores z on the output tokens and minus `beyond_logits` on all others, which
-    underflow to 0; other rows read the null token. With one output token the null token is the
-    other class, of logit 0: :math:`e^z / (e^z + e^0)`.
-    """
-    far = beyond_logits(torch.float64)
-    one, register, null = map(fields.at, ("one", "register", "null"))
-    Wq = {(register, 0): 1.0, (register, 1): 1.0, (one, 2): 1.0, (register, 2): -1.0}
-    Wk = {(fields.at("z"), 0): 1.0, (one, 1): -far, (fields.at("output"), 1): far}
-    Wk |= {(null, 2): far, **({(null, 1): far} if binary else {})}
-    pairs = fields.pairs({code: "prediction"})
-    return make_head(fields, "softmax", Wq, Wk, pairs, rows=("register",), keys=("output", "null"))
-
-
-def _backward(fields: Layout, kinds: Sequence[str]) -> list[Layer]:
-    """Deltas of the hidden layers, last to first; behind the last use of the weights, the decay."""
-    layers = []
-    for i in range(len(kinds) - 2, 0, -1):
-        copy, row, key = {f"delta{i + 1}": "back"}, kinds[i], kinds[i + 1]
-        head = linear_product(fields, f"code{i}", f"w{i + 1}", copy, rows=(row,), keys=(key,))
-        units = product(fields.terms(back=1.0), fields.terms(slope=1.0), fields.at(f"delta{i}"))
-        units += clear(fields, "back")
-        if i == 1:
-            for w in fields.index(*_weights(kinds)):
-                units.append(Unit(fields.terms(decay=1.0), {w: -1.0}, {w: 1.0}))
-        layers.append(_layer(fields, [head], units, *(kinds[1:] if i == 1 else [row])))
-    return layers
-
-
-def _update(fields: Layout, kinds: Sequence[str]) -> Layer:
-    """Weights and biases against the gradient, the record, the next pointer; registers cleared."""
-    record = {"prediction": "seen_prediction", "squares": "seen_squares"}
-    heads = [match_write(fields, "pointer", record, rows=("data",), keys=("register",))]
-    units = add(fields, {"in_next": "pointer"})
-    deltas = [f"delta{i}" for i in range(1, len(kinds))]
-    for i, delta in enumerate(deltas, 1):
-        copy, row, key = {f"code{i - 1}": f"w{i}"}, kinds[i], kinds[i - 1]
-        heads.append(linear_product(fields, delta, "a", copy, scale=-1.0, rows=(row,), keys=(key,)))
-        units += add(fields, {delta: "b"}, -1.0)
-    registers = ["in_x", "in_y", "in_next", "prediction", "step", "squares"]
-    registers += ["z", "a", "slope", "square", *deltas]
-    units += clear(fields, *registers)
-    return _layer(fields, heads, units, "register", *kinds)
+        Returns
+        -------
+        outputs : ndarray of shape (n_queries, n_outputs)
+        """
+        outputs = []
+        for rows in gen_batches(len(X), 2**self.n_bits - n_tokens(self.layer_sizes, 0)):
+            queries, y = X[rows], np.zeros((len(X[rows]), self.layer_sizes[-1]))
+            lanes = [Lane(network, np.arange(len(queries)), {})]
+            (record,) = self.run_lanes(self.punch((queries, y), lanes), lanes)
+            outputs.append(record.prediction)
+        return np.concatenate(outputs)

@@ -1,24 +1,17 @@
-"""The host of the MLP block: sample order, step sizes, and when to stop.
-
-The host does no step of the descent. It writes scikit-learn's initial weights, sample order and
-step size on the punchcard, one epoch at a time, and decides between epochs by the losses of the
-recorded outputs.
-"""
+"""What the host keeps of the MLP block between epochs: scikit-learn's start, order and losses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import xlogy
 from sklearn.utils import shuffle
 
-from sklearn_looped.programmed.algorithms.mlp.block import MLPBlock, OutputActivation
-from sklearn_looped.programmed.algorithms.mlp.tape import Array, Network, Record, punch, run
-from sklearn_looped.programmed.algorithms.sgd import Punchcard
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.algorithms.epochs import Lane, Learner, Schedule
+from sklearn_looped.programmed.algorithms.mlp.block import EpochRecord, Network
+from sklearn_looped.programmed.algorithms.mlp.layers import OutputActivation
 
-_SMALLEST_ADAPTIVE = 1e-6
 _EPS = np.finfo(np.float64).eps
 
 
@@ -45,112 +38,58 @@ def losses(output: OutputActivation, y: Array, prediction: Array) -> Array:
     return -xlogy(y, p).sum(axis=1)
 
 
-@dataclass(frozen=True)
-class Rules:
-    """The parameters of scikit-learn's networks that the host works by, with the same names."""
-
-    alpha: float
-    learning_rate: str
-    learning_rate_init: float
-    power_t: float
-    max_iter: int
-    shuffle: bool
-    tol: float
-    n_iter_no_change: float
-
-
-class Learner:
-    """A network in training: what the host keeps of it between epochs.
+class MLPLearner(Learner):
+    """A network in training.
 
     Parameters
     ----------
-    block : MLPBlock
+    schedule : Schedule
     output : {"identity", "logistic", "softmax"}
         That of the block.
-    rules : Rules
+    y : ndarray of shape (n_samples, n_outputs)
+        Targets.
     network : Network
         Initial weights.
-    rng : RandomState
-        Of the shuffle.
+    rng : RandomState or None
+        Of the shuffle. None: no shuffle.
     """
 
     def __init__(
         self,
-        block: MLPBlock,
+        schedule: Schedule,
         output: OutputActivation,
-        rules: Rules,
+        y: Array,
         network: Network,
-        rng: np.random.RandomState,
+        rng: np.random.RandomState | None,
     ) -> None:
-        self.block, self.output, self.rules, self.rng = block, output, rules, rng
-        self.network, self.loss_curve = network, list[float]()
-        self.eta = rules.learning_rate_init
-        self.n_loops = 0
-        self.converged = False
-        self._best, self._waiting = np.inf, 0
+        super().__init__(schedule)
+        self.output, self.y, self.network, self.rng = output, y, network, rng
+        self.order, self.loss_curve = np.arange(len(y)), list[float]()
 
-    def train(self, X: Array, y: Array, evaluation: str = "gather") -> Punchcard:
-        """Run epochs until the loss stalls, `max_iter` at most.
+    def next_lane(self) -> Lane:
+        """Order of the next epoch, and its one step size."""
+        if self.rng is not None:
+            self.order = shuffle(self.order, random_state=self.rng)
+        eta = float(self.step_sizes(self.n_loops + 1))
+        return Lane(self.network, self.order, {"eta": eta, "decay": eta * self.schedule.alpha})
 
-        Parameters
-        ----------
-        X : ndarray of shape (n_samples, n_features)
-        y : ndarray of shape (n_samples, n_outputs)
-        evaluation : {"dense", "masked", "cached", "gather"}, default="gather"
-
-        Returns
-        -------
-        card : Punchcard
-            The last one that was run.
+    def take(self, lane: Lane, record: EpochRecord) -> float:
+        """Keep the network; the mean of loss and penalty over the epoch.
 
         Raises
         ------
         ValueError
             If the descent diverges, with the step.
         """
-        order = np.arange(len(X))
-        while not self.converged and len(self.loss_curve) < self.rules.max_iter:
-            if self.rules.shuffle:
-                order = shuffle(order, random_state=self.rng)
-            decay = self.eta * self.rules.alpha
-            card = punch(self.block, self.network, X, y, order, self.eta, decay)
-            self.learn(run(self.block, card, evaluation), y, order)
-        return card
-
-    def learn(self, record: Record, y: Array, order: NDArray[np.intp]) -> None:
-        """Take the record of an epoch: its loss, the next step size, whether the loss stalls.
-
-        Raises
-        ------
-        ValueError
-            If the descent diverges, with the step.
-        """
-        rules = self.rules
-        self._check_finite(record, order)
-        self.network = record.network
-        self.n_loops += len(order)
-        penalty = rules.alpha * record.squares / 2
-        loss = float((losses(self.output, y, record.prediction) + penalty).mean())
-        self.loss_curve.append(loss)
-        self._waiting = self._waiting + 1 if loss > self._best - rules.tol else 0
-        self._best = min(self._best, loss)
-        if rules.learning_rate == "invscaling":
-            self.eta = rules.learning_rate_init / (self.n_loops + 1) ** rules.power_t
-        if self._waiting > rules.n_iter_no_change:
-            if rules.learning_rate == "adaptive" and self.eta > _SMALLEST_ADAPTIVE:
-                self.eta, self._waiting = self.eta / 5, 0
-            else:
-                self.converged = True
-
-    def _check_finite(self, record: Record, order: NDArray[np.intp]) -> None:
-        """Raise if the steps blew up."""
         fine = np.isfinite(record.prediction).all(axis=1) & np.isfinite(record.squares)
+        fine = fine[lane.order]
         weights = (*record.network.coefs, *record.network.intercepts)
-        if not (fine.all() and all(np.isfinite(w).all() for w in weights)):
-            bad = np.flatnonzero(~fine[order])
-            step = self.n_loops + 1 + int(bad[0] if len(bad) else len(order) - 1)
-            raise ValueError(
-                f"Got a learning rate that diverges: learning_rate_init="
-                f"{self.rules.learning_rate_init:g} blew up at step {step} (epoch "
-                f"{len(self.loss_curve) + 1}); lower it, or scale the features and target."
-            )
+        fine[-1] &= all(np.isfinite(w).all() for w in weights)
+        if not fine.all():
+            advice = "it, or scale the features and target."
+            raise self.diverged("learning_rate_init", fine, advice)
+        self.network = record.network
+        loss = losses(self.output, self.y, record.prediction)
+        loss += self.schedule.alpha * record.squares / 2
+        self.loss_curve.append(float(loss.mean()))
+        return self.loss_curve[-1]

@@ -1,37 +1,58 @@
 """The SGD block: one pass of the loop body is one step of stochastic gradient descent."""
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import torch
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.utils import gen_batches
 
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.algorithms.epochs import Lane, TrainingBlock
+from sklearn_looped.programmed.algorithms.sgd.layers import Loss, sgd_fields, sgd_stages
 from sklearn_looped.programmed.algorithms.sgd.products import (
     ProductKind,
-    Stage,
     build_layers,
-    dot,
+    check_factors,
     error_bound,
-    scaled_copy,
 )
-from sklearn_looped.programmed.transformer.certificate import certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
-from sklearn_looped.programmed.transformer.layers import Unit
-from sklearn_looped.programmed.transformer.layout import Layout
-from sklearn_looped.programmed.transformer.primitives import (
-    add,
-    clear,
-    match_read,
-    match_write,
-    sigmoid,
-)
-
-Loss = Literal["squared_error", "huber", "epsilon_insensitive", "hinge", "log_loss"]
-
-MAX_DERIVATIVE = 1e12  # as in scikit-learn: longer steps of the squared error are cut off
-_STEEP = 2.0**200  # any float but 0 times this is above 1
-MIN_BITS = 10  # small problems share one declared size
+from sklearn_looped.programmed.transformer.block import Tape
+from sklearn_looped.programmed.transformer.layout import Layout, sign_code
 
 
-class SGDBlock:
+@dataclass(frozen=True)
+class Samples:
+    """Contents of the data tokens.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, n_features)
+    bias : ndarray of shape (n,)
+        What the intercept is multiplied by; 0 for a model without one.
+    y : ndarray of shape (n,)
+        Subtracted from the score: targets; 0 for labelled samples and queries.
+    """
+
+    x: Array
+    bias: Array
+    y: Array
+
+    @classmethod
+    def targets(cls, X: Array, y: Array, fit_intercept: bool) -> "Samples":
+        """Encode a regression: the score is the residual ``w . x + b - y``."""
+        return cls(X, np.full(len(X), float(fit_intercept)), y)
+
+    @classmethod
+    def margins(cls, X: Array, signs: Array, fit_intercept: bool) -> "Samples":
+        """Encode labels -1 and +1: the score is the margin ``sign * (w . x + b)``."""
+        return cls(X * signs[:, None], signs * float(fit_intercept), np.zeros(len(X)))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class SGDBlock(TrainingBlock):
     r"""Loop body of fixed weights that takes one SGD step a pass.
 
     The sequence holds *model* tokens, one null token, a *tape* and the *data*. A data token is a
@@ -95,156 +116,153 @@ class SGDBlock:
         product: ProductKind = "gated",
     ) -> None:
         self.n_features, self.n_bits, self.product = n_features, n_bits, product
-        self.fields = _fields(n_features, n_bits, l1, average)
-        stages = [
-            _read_and_score(self.fields),
-            *_derivative(self.fields, loss),
-            _update(),
-            *([_l1_penalty(self.fields)] if l1 else []),
-            _finish(self.fields, l1, average),
-        ]
-        self.layers = build_layers(self.fields, stages, product)
-        codes = dict.fromkeys(("one", "model", "null", "unit", "position", "counter", "pointer"), 1)
-        self.certificate = certify(
-            self.layers, self.fields, codes, torch.float64, error_bound=error_bound(product)
-        )
+        self.side_by_side = product == "gated"
+        fields = sgd_fields(n_features, n_bits, l1, average)
+        layers = build_layers(fields, sgd_stages(fields, loss, l1, average), product)
+        codes = ("one", "model", "null", "unit", "position", "counter", "pointer")
+        bounds = dict.fromkeys(codes, 1.0)
+        super().__init__(fields, layers, bounds, error_bound=error_bound(product))
 
-    def transformer(self, tokens: Layout) -> LoopedTransformer:
-        """Looped transformer of these weights over a sequence of the given tokens."""
-        return LoopedTransformer(self.layers, tokens)
+    def memory(self, w: ArrayLike = 0.0, b: float = 0.0, threshold: float = 0.0) -> Array:
+        """Token of a model with the given weights and intercept."""
+        return self.fields.pack(1, one=1, model=1, threshold=threshold, w=w, b=b)[0].numpy()
+
+    def punch_samples(self, samples: Samples, lanes: Sequence[Lane]) -> Tape:
+        """Tape with the samples, and room for models and steps.
+
+        Each lane has one tape token a step and one behind them, whose pointers are cleared when it
+        is read: a lane that is through reads the null token and stays as it is. The record of a
+        step stands on the token behind it.
+        """
+        n_steps = sum(len(lane.order) + 1 for lane in lanes)
+        tokens = Layout(model=len(lanes), null=1, unit=1, tape=n_steps, data=len(samples))
+        columns = {"x": samples.x, "bias": samples.bias[:, None], "y": samples.y[:, None]}
+        return self.load(tokens, named=("tape", "data"), data=columns)
+
+    def punch_lanes(self, tape: Tape, lanes: Sequence[Lane]) -> None:
+        """Write models and steps on the tape."""
+        fields, state, start = self.fields, tape.state.numpy(), tape.tokens["tape"].start
+        for model, lane in zip(state, lanes, strict=False):
+            visited = sign_code(tape.tokens["data"].start + lane.order, self.n_bits)
+            rows = state[start : start + len(lane.order) + 1]
+            codes = rows[:, fields["position"]]
+            rows[:-1, fields["next_sample"]] = np.diff(visited, axis=0, append=0)
+            rows[:, fields["next_step"]] = np.diff(codes, axis=0, append=0)
+            for name, values in lane.steps.items():
+                rows[:-1, fields.at(name)] = values
+            rows += 0.0  # no negative zeros in a state
+            model[:] = lane.memory + 0.0
+            model[fields["pointer"]], model[fields["counter"]] = visited[0], codes[0]
+            start += len(rows)
+
+    def run_lanes(
+        self, tape: Tape, lanes: Sequence[Lane], evaluation: str = "fast"
+    ) -> list["LaneRecord"]:
+        """Run the lanes of a tape side by side, one loop a step, each to its end.
+
+        Parameters
+        ----------
+        tape : Tape
+            What `punch` made of the lanes.
+        lanes : sequence of Lane
+            Models with their steps.
+        evaluation : {"dense", "fast"}, default="fast"
+            See `LoopedTransformer.run`.
+
+        Returns
+        -------
+        records : list of LaneRecord
+            One for each lane.
+
+        Raises
+        ------
+        ValueError
+            If a linearised product was asked for more than its error bound is for.
+
+        Examples
+        --------
+        One step of size 1/2 from w = 0, b = 0 towards y = 3 at x = 2:
+
+        >>> import numpy as np
+        >>> from sklearn_looped.programmed.algorithms.sgd import Lane, Samples, SGDBlock
+        >>> block = SGDBlock(1, 10, "squared_error")
+        >>> samples = Samples.targets(np.array([[2.0]]), np.array([3.0]), fit_intercept=True)
+        >>> lanes = [Lane(block.memory(), np.array([0]), {"eta": np.array([0.5])})]
+        >>> record = block.run_lanes(block.punch(samples, lanes), lanes)[0]
+        >>> record.score, record.weights
+        (array([-3.]), array([[3. , 1.5]]))
+        """
+        memories: dict[int, Array] = {}
+        done = 0
+        for n in sorted({len(lane.order) for lane in lanes}):
+            tape, _ = self.run(tape, n - done, evaluation=evaluation)
+            models, done = tape.state.numpy(), n
+            memories |= {i: models[i].copy() for i, x in enumerate(lanes) if len(x.order) == n}
+        targets, first, records = tape.read("data", "y")[:, 0], 1, []
+        seen = tape.read("tape", "seen_score", "seen_derivative", "seen_w", "seen_b")
+        for i, lane in enumerate(lanes):
+            rows = seen[first : first + len(lane.order)]
+            score, derivative = rows[:, 0], rows[:, 1]
+            factors = [values for name, values in lane.steps.items() if name != "l1"]
+            check_factors(self.product, score + targets[lane.order], derivative, *factors)
+            records.append(LaneRecord(memories[i], score, derivative, rows[:, 2:]))
+            first += len(lane.order) + 1
+        return records
+
+    def score_samples(self, memories: Sequence[Array], samples: Samples) -> tuple[Array, Array]:
+        """Scores and derivatives of samples under fitted models: steps of size 0.
+
+        Gated blocks give every sample a copy of the model and take one loop; others visit the
+        samples one after another.
+
+        Returns
+        -------
+        score, derivative : ndarray of shape (n_samples, n_models)
+        """
+        size = 2**self.n_bits - 4
+        chunk = max(1, size // 4 if self.side_by_side else size // 2)
+        columns = []
+        for memory in memories:
+            parts = []
+            for rows in gen_batches(len(samples), chunk):
+                part = Samples(samples.x[rows], samples.bias[rows], samples.y[rows])
+                visits = np.arange(len(part))
+                orders = visits[:, None] if self.side_by_side else visits[None]
+                lanes = [Lane(memory, order, {}) for order in orders]
+                records = self.run_lanes(self.punch(part, lanes), lanes)
+                parts += [np.stack([r.score, r.derivative], axis=1) for r in records]
+            columns.append(np.concatenate(parts))
+        score, derivative = np.moveaxis(np.stack(columns, axis=1), 2, 0)
+        return score, derivative
 
 
-def _fields(d: int, n_bits: int, l1: bool, average: bool) -> Layout:
-    """Fields of a token: indicators, data, tape with its record, model with its registers."""
-    indicators = {"one": 1, "model": 1, "null": 1, "unit": 1, "position": n_bits}
-    data = {"x": d, "bias": 1, "y": 1}
-    tape = {"next_sample": n_bits, "next_step": n_bits, "eta": 1, "decay": 1}
-    record = {"seen_score": 1, "seen_derivative": 1, "seen_w": d, "seen_b": 1}
-    model = {"w": d, "b": 1, "counter": n_bits, "pointer": n_bits, "threshold": 1}
-    registers = {
-        **{"in_x": d, "in_bias": 1, "in_y": 1, "in_eta": 1, "in_decay": 1},
-        **{"step_x": d, "step_bias": 1, "score": 1, "excess": 2, "derivative": 1},
-    }
-    if l1:  # the penalty due to each weight so far, what it has paid, and what it pays now
-        tape |= {"l1": 1}
-        model |= {"penalty": 1, "paid": d}
-        registers |= {"shrink": d}
-    if average:
-        tape |= {"rate": 1}
-        model |= {"mean_w": d, "mean_b": 1}
-        registers |= {"in_rate": 1}
-    if l1 and average:
-        tape |= {"share": 1}
-        registers |= {"in_share": 1}
-    return Layout(**indicators, **data, **tape, **record, **model, **registers)
+def n_tokens(n_samples: int, tape_lengths: Sequence[int]) -> int:
+    """Length of the sequence for models that take so many steps each."""
+    return len(tape_lengths) + 2 + sum(tape_lengths) + len(tape_lengths) + n_samples
 
 
-def _read_and_score(fields: Layout) -> Stage:
-    """Sample and step to the registers, pointers on to the next ones; score and eta * x."""
-    step = {"eta": "in_eta", "decay": "in_decay"}
-    step |= {"next_sample": "pointer", "next_step": "counter"}
-    step |= {"rate": "in_rate", "share": "in_share", "l1": "penalty"}
-    step = {source: target for source, target in step.items() if source in fields}
-    sample = {"x": "in_x", "bias": "in_bias", "y": "in_y"}
-    return Stage(
-        [
-            match_read(fields, "pointer", sample, rows=("model",), keys=("data",)),
-            match_read(fields, "counter", step, rows=("model",), keys=("tape",)),
-        ],
-        [
-            dot(["w", "b"], ["in_x", "in_bias"], "score"),
-            scaled_copy("in_eta", {"in_x": "step_x", "in_bias": "step_bias"}),
-        ],
-        add(fields, {"in_y": "score"}, -1.0),
-    )
+@dataclass(frozen=True)
+class LaneRecord:
+    """What a lane's run left behind.
 
-
-def _derivative(fields: Layout, loss: Loss) -> list[Stage]:
-    r"""Compute the derivative of the loss at the score s.
-
-    A threshold in two nets is sharp: with :math:`e = \mathrm{relu}(z)` and A above the inverse
-    of the smallest gap, :math:`[z \le 0] = \mathrm{relu}(1 - A e)`.
+    Parameters
+    ----------
+    memory : ndarray of shape (width,)
+        The model's token after its last step.
+    score, derivative : ndarray of shape (n_steps,)
+        The score of each step's sample before the step, and the derivative of its loss.
+    weights : ndarray of shape (n_steps, n_features + 1)
+        Weights and intercept after each step, before an L1 penalty is paid.
     """
-    score, threshold = fields.at("score"), fields.at("threshold")
-    over, under = fields.index("excess")
-    model, target = fields.at("model"), fields.at("derivative")
-    down, up = {target: -1.0}, {target: 1.0}
-    if loss == "squared_error":  # s, cut off at +-MAX_DERIVATIVE
-        cuts = [
-            Unit({score: 1.0, model: -MAX_DERIVATIVE}, down),
-            Unit({score: -1.0, model: -MAX_DERIVATIVE}, up),
-        ]
-        return [Stage(units=add(fields, {"score": "derivative"}) + cuts)]
-    if loss == "huber":  # c - relu(2c - relu(s + c))
-        bend = [Unit({score: 1.0, threshold: 1.0}, {over: 1.0})]
-        clip = [Unit({threshold: 1.0}, up), Unit({threshold: 2.0, over: -1.0}, down)]
-        return [Stage(units=bend), Stage(units=clip)]
-    if loss == "epsilon_insensitive":  # [s > c] - [-s > c]
-        excess = [
-            Unit({score: 1.0, threshold: -1.0}, {over: 1.0}),
-            Unit({score: -1.0, threshold: -1.0}, {under: 1.0}),
-        ]
-        steps = [
-            Unit({model: 1.0, over: -_STEEP}, down),
-            Unit({model: 1.0, under: -_STEEP}, up),
-        ]
-        return [Stage(units=excess), Stage(units=steps)]
-    if loss == "hinge":  # -[s <= 1]
-        excess = [Unit({score: 1.0, model: -1.0}, {over: 1.0})]
-        return [Stage(units=excess), Stage(units=[Unit({model: 1.0, over: -_STEEP}, down)])]
-    # log loss: -sigmoid(-s)
-    unit = fields.at("unit")
-    head = sigmoid(fields, score, unit, target, row="model", key="unit", slope=-1.0, scale=-1.0)
-    return [Stage([head])]
 
+    memory: Array
+    score: Array
+    derivative: Array
+    weights: Array
 
-def _update() -> Stage:
-    """Weights against the gradient; the L2 penalty shrinks all but the intercept."""
-    return Stage(
-        products=[
-            scaled_copy("in_decay", {"w": "w"}, -1.0),
-            scaled_copy("derivative", {"step_x": "w", "step_bias": "b"}, -1.0),
-        ]
-    )
-
-
-def _l1_penalty(fields: Layout) -> Stage:
-    r"""Cumulative L1 penalty, Tsuruoka et al. 2009: what each weight pays now.
-
-    Of the penalty u due so far a weight has received q (u - q paid with negative sign), and
-
-    .. math:: w' = \mathrm{relu}(w - u - q) - \mathrm{relu}(-w - u + q), \qquad |q| \le u,
-
-    so one of the two terms is 0 and a weight stops at 0. The register holds :math:`w' - w`.
-    """
-    u = fields.at("penalty")
-    units = []
-    for w, q, target in zip(*map(fields.index, ("w", "paid", "shrink")), strict=True):
-        units += [
-            Unit({w: 1.0, u: -1.0, q: -1.0}, {target: 1.0}),
-            Unit({w: -1.0, u: -1.0, q: 1.0}, {target: -1.0}),
-            Unit({w: 1.0}, {target: -1.0}),
-            Unit({w: -1.0}, {target: 1.0}),
-        ]
-    return Stage(units=units)
-
-
-def _finish(fields: Layout, l1: bool, average: bool) -> Stage:
-    """Record on the tape, pay the penalty, average, clear the registers for the next step."""
-    record = {"score": "seen_score", "derivative": "seen_derivative", "w": "seen_w", "b": "seen_b"}
-    products, units = [], []
-    if average:  # mean += rate * (weights - mean)
-        mean = {"mean_w": "mean_w", "mean_b": "mean_b"}
-        products += [
-            scaled_copy("in_rate", {"w": "mean_w", "b": "mean_b"}),
-            scaled_copy("in_rate", mean, -1.0),
-        ]
-    if l1:
-        units += add(fields, {"shrink": "w"}) + add(fields, {"shrink": "paid"})
-    if l1 and average:
-        products += [scaled_copy("in_share", {"shrink": "mean_w"})]
-    registers = ["in_x", "in_bias", "in_y", "in_eta", "in_decay", "in_rate", "in_share", "step_x"]
-    registers += ["step_bias", "score", "excess", "derivative", "shrink"]
-    units += clear(fields, *(name for name in registers if name in fields))
-    write = match_write(fields, "counter", record, rows=("tape",), keys=("model",))
-    return Stage([write], products, units)
+    def to_frame(self, lane: Lane) -> pd.DataFrame:
+        """One row a step."""
+        steps = {"sample": lane.order, **lane.steps}
+        steps |= {"score": self.score, "derivative": self.derivative}
+        names = [f"w{i}" for i in range(self.weights.shape[1] - 1)] + ["intercept"]
+        return pd.DataFrame(steps).join(pd.DataFrame(self.weights, columns=names))

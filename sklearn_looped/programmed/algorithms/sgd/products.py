@@ -6,13 +6,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sklearn_looped.programmed.transformer.layers import FeedForward, Head, Layer, Unit
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layer
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     AttentionKind,
     attention_product,
-    product,
     product_error,
+    products,
 )
 
 ProductKind = Literal["gated", "linear", "softmax"]
@@ -63,10 +63,9 @@ def build_layers(layout: Layout, stages: Sequence[Stage], kind: ProductKind) -> 
             units = [u for p in stage.products for u in _gated_units(layout, p)] + units
         elif stage.products:
             if heads:
-                layers.append(Layer(tuple(heads)))
+                layers.append(make_layer(layout, heads))
             heads = [head for p in stage.products for head in _heads(layout, p, kind)]
-        net = FeedForward(units, layout.width, (MODEL,), layout.at("one")) if units else None
-        layers.append(Layer(tuple(heads), net))
+        layers.append(make_layer(layout, heads, units, (MODEL,)))
     return layers
 
 
@@ -90,23 +89,12 @@ def check_factors(kind: ProductKind, *factors: ArrayLike) -> None:
 
 
 def _gated_units(layout: Layout, p: Product) -> list[Unit]:
-    """Two units a product, exactly rounded: see `primitives.product`."""
-    factors = [
-        (left, source if p.right == (MODEL,) else right, target)
-        for left, right in zip(layout.index(*p.left), layout.index(*p.right), strict=True)
-        for source, target in layout.pairs(p.copy)
-    ]
-    return [
-        unit
-        for left, right, target in factors
-        for unit in product({left: 1.0}, {right: 1.0}, target, p.scale)
-    ]
+    """Two units a product, exactly rounded: see `primitives.products`."""
+    right = [*p.copy] if p.right == (MODEL,) else p.right
+    return products(layout, p.left, right, [*p.copy.values()], p.scale)
 
 
 def _heads(layout: Layout, p: Product, kind: AttentionKind) -> list[Head]:
     """Let the model attend to itself: see `primitives.attention_product`."""
-    model = (MODEL,)
-    return attention_product(
-        kind, layout, p.left, p.right, p.copy, rows=model, keys=model, scale=p.scale,
-        bound=MAX_FACTOR,
-    )  # fmt: skip
+    factors = (p.left, p.right, p.copy, (MODEL,), (MODEL,))
+    return attention_product(kind, layout, *factors, scale=p.scale, bound=MAX_FACTOR)

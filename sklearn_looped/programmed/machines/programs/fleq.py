@@ -113,7 +113,15 @@ done:    subtract epochs, #1, epochs
 
 
 def linear_sgd(n_samples: int) -> str:
-    """Text of `LINEAR_SGD` with room for data, labels ``samples`` and ``targets``.
+    """Return the text of `LINEAR_SGD` with room for data, labels ``samples`` and ``targets``.
+
+    Parameters
+    ----------
+    n_samples : int
+
+    Returns
+    -------
+    text : str
 
     Examples
     --------

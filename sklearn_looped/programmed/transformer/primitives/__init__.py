@@ -12,7 +12,9 @@ from sklearn_looped.programmed.transformer.primitives.heads import (
     average,
     beyond_logits,
     broadcast,
+    dot,
     make_head,
+    masked_head,
     sigmoid,
 )
 from sklearn_looped.programmed.transformer.primitives.match import match_read, match_write
@@ -31,6 +33,7 @@ from sklearn_looped.programmed.transformer.primitives.units import (
     gate,
     greater,
     product,
+    products,
     select,
 )
 
@@ -45,14 +48,17 @@ __all__ = [
     "broadcast",
     "clear",
     "code_sum",
+    "dot",
     "gate",
     "greater",
     "linear_product",
     "make_head",
+    "masked_head",
     "match_read",
     "match_write",
     "product",
     "product_error",
+    "products",
     "select",
     "sigmoid",
     "softmax_product",

@@ -1,8 +1,8 @@
 """Primitives that are attention heads: broadcast, average, argmin, sigmoid."""
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 
@@ -10,20 +10,20 @@ from sklearn_looped.programmed.transformer.certificate import required_temperatu
 from sklearn_looped.programmed.transformer.layers import Head, Pointer, Projection, Terms
 from sklearn_looped.programmed.transformer.layout import Layout
 
+Score = tuple[Terms, Terms]
+"""One dimension of a score: a linear combination of the query's columns, and one of the key's."""
+
 
 def broadcast(
     layout: Layout,
     source: str,
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
-    dtype: torch.dtype = torch.float64,
 ) -> Head:
-    r"""Every row of the kinds `rows` adds fields of the one `source` token.
+    """Every row of the kinds `rows` adds fields of the one `source` token.
 
-    :math:`q = [a;\, 1 - a]` with a = 1 on the acting rows, :math:`k = [s;\, \nu]` with s = 1 on
-    the source: acting rows score 1 on the source, all others 1 on the null token, 0 elsewhere.
-    The margin is 1.
+    A `masked_head` without scores and with a mask of 1: acting rows score 0 on the source, all
+    others 1 on the null token, and all less by 1 elsewhere. The margin is 1.
 
     Parameters
     ----------
@@ -34,7 +34,6 @@ def broadcast(
         Source field of that token -> target field of the rows.
     rows : tuple of str
         Kinds of token that read; each has an indicator field.
-    dtype : torch.dtype, default=torch.float64
 
     Returns
     -------
@@ -52,39 +51,24 @@ def broadcast(
     >>> Layer((head,))(X)[:, layout.at("y")].tolist()
     [0.0, 0.0, 5.0, 5.0]
     """
-    Wq = {(layout.at("one"), 1): 1.0}
-    for kind in rows:
-        Wq[layout.at(kind), 0], Wq[layout.at(kind), 1] = 1.0, -1.0
-    Wk = {(layout.at(source), 0): 1.0, (layout.at("null"), 1): 1.0}
-    return make_head(
-        layout,
-        "softmax",
-        Wq,
-        Wk,
-        layout.pairs(copy),
-        rows=rows,
-        keys=(source,),
-        margin=1.0,
-        dtype=dtype,
-    )
+    pairs = layout.pairs(copy)
+    return masked_head(layout, [], pairs, rows, (source,), far=1.0, margin=1.0)
 
 
 def argmin(
     layout: Layout,
     score: Terms,
     copy: Mapping[str, str],
-    *,
     row: str,
     keys: tuple[str, ...],
+    *,
     bound: float,
     gap: float,
-    dtype: torch.dtype = torch.float64,
 ) -> Head:
     r"""Read the smallest: the `row` token adds fields of the token with the smallest score.
 
-    :math:`q = [1;\, 1;\, 0]` on the row, :math:`[0;\, 0;\, 1]` elsewhere, and :math:`k = [-s;\,
-    -4Kx;\, \nu]` with the score s, its bound :math:`|s| \le K` and x = 1 on tokens that take no
-    part. The temperature is :math:`2^{p+4} / K` (p bits of mantissa), so gaps of
+    A `masked_head` whose scores are :math:`-s`, with a mask of 4K for the bound
+    :math:`|s| \le K`. The temperature is :math:`2^{p+4} / K` (p bits of mantissa), so gaps of
     :math:`2^{-46} K` are told apart in float64. A score of m > 1 terms is rounded by at most
     :math:`m 2^{-p} K`; twice that is taken off the margin. Ties are for the caller to break: add
     ``gap`` times the token's number to the score.
@@ -104,7 +88,6 @@ def argmin(
         Bound K on the absolute score and on each of its terms.
     gap : float
         Smallest difference of two scores; the certificate compares it with the threshold.
-    dtype : torch.dtype, default=torch.float64
 
     Returns
     -------
@@ -124,24 +107,18 @@ def argmin(
     >>> Layer((head,))(X)[:, layout.at("y")].tolist()
     [8.0, 0.0, 0.0, 0.0]
     """
-    one, acting = layout.at("one"), layout.at(row)
-    eps = torch.finfo(dtype).eps  # 2^(1 - p)
+    eps = torch.finfo(layout.dtype).eps  # 2^(1 - p)
     rounding = len(score) * eps * bound if len(score) > 1 else 0.0
-    Wq = {(acting, 0): 1.0, (acting, 1): 1.0, (one, 2): 1.0, (acting, 2): -1.0}
-    Wk = {(i, 0): -value for i, value in score.items()}
-    Wk |= {(layout.at(kind), 1): 4 * bound for kind in keys}
-    Wk |= {(one, 1): -4 * bound, (layout.at("null"), 2): 1.0}
-    return make_head(
+    smallest = {i: -value for i, value in score.items()}
+    return masked_head(
         layout,
-        "softmax",
-        Wq,
-        Wk,
+        [(layout.terms(**{row: 1.0}), smallest)],
         layout.pairs(copy),
-        rows=(row,),
-        keys=keys,
+        (row,),
+        keys,
+        far=4 * bound,
         margin=gap - rounding,
         temperature=2.0 ** (5 - math.log2(eps) - math.ceil(math.log2(bound))),
-        dtype=dtype,
     )
 
 
@@ -155,14 +132,13 @@ def sigmoid(
     key: str | None = None,
     slope: float = 1.0,
     scale: float = 1.0,
-    dtype: torch.dtype = torch.float64,
 ) -> Head:
     r"""Add ``scale * value * sigmoid(slope * argument)`` to a column of the `row`, exactly.
 
     A softmax over two keys with logits z and 0 *is* the sigmoid: :math:`e^z / (e^z + e^0)`. The
-    row scores z on the key token, 0 on the null token and -E on all others; other rows, which may
-    hold an argument too, score E on the null token. E is `beyond_logits`, so the others underflow
-    to 0. This is the exact form of the sigmoid block of Giannou et al. 2023, Lemma 5.
+    row scores z on the key token, 0 on the null token and -E on all others, which underflow to 0
+    (`masked_head` with a sink of 0). This is the exact form of the sigmoid block of Giannou et
+    al. 2023, Lemma 5.
 
     Parameters
     ----------
@@ -175,7 +151,6 @@ def sigmoid(
         The kind of the one token that serves as key. None: `row`, of which there is one then.
     slope, scale : float, default=1.0
         Factors of the argument and of the result.
-    dtype : torch.dtype, default=torch.float64
 
     Returns
     -------
@@ -192,22 +167,9 @@ def sigmoid(
     >>> Layer((sigmoid(layout, *columns, row="scratch"),))(X)[:, layout.at("out")].tolist()
     [1.5, 0.0]
     """
-    far = beyond_logits(dtype)
     key = row if key is None else key
-    one, null, acting, asked = map(layout.at, ("one", "null", row, key))
-    Wq = {(argument, 0): slope, (one, 1): 1.0, (one, 2): 1.0, (acting, 2): -1.0}
-    Wk = {(asked, 0): 1.0, (one, 1): -far, (asked, 1): far, (null, 1): far, (null, 2): far}
-    return make_head(
-        layout,
-        "softmax",
-        Wq,
-        Wk,
-        [(value, target)],
-        scale=scale,
-        rows=(row,),
-        keys=(key, "null"),
-        dtype=dtype,
-    )
+    scores: list[Score] = [({argument: slope}, layout.terms(**{key: 1.0}))]
+    return masked_head(layout, scores, [(value, target)], (row,), (key,), sink=0.0, scale=scale)
 
 
 def beyond_logits(dtype: torch.dtype) -> float:
@@ -228,16 +190,14 @@ def beyond_logits(dtype: torch.dtype) -> float:
 def average(
     layout: Layout,
     copy: Mapping[str, str],
-    *,
     row: str,
     keys: tuple[str, ...],
+    *,
     scale: float = 1.0,
-    dtype: torch.dtype = torch.float64,
 ) -> Head:
     r"""Average: the `row` tokens add ``scale`` times the mean of fields over the key tokens.
 
-    :math:`q = [a;\, 1 - a]` with a = 1 on the acting rows, :math:`k = [E b;\, E \nu]` with b = 1
-    on the keys: all keys score the same E, the `required_temperature`, and all others underflow.
+    A `masked_head` without scores: all keys score the same, and all others underflow.
 
     Parameters
     ----------
@@ -250,7 +210,6 @@ def average(
         Kinds of token that are averaged over; each has an indicator field.
     scale : float, default=1.0
         Factor of the result.
-    dtype : torch.dtype, default=torch.float64
 
     Returns
     -------
@@ -269,69 +228,94 @@ def average(
     >>> Layer((head,))(X)[:, layout.at("mean")].tolist()
     [3.0, 0.0, 0.0, 0.0]
     """
-    far = required_temperature(1.0, dtype)
-    Wq = {(layout.at(row), 0): 1.0, (layout.at("one"), 1): 1.0, (layout.at(row), 1): -1.0}
-    Wk = {(layout.at(kind), 0): far for kind in keys}
-    Wk[layout.at("null"), 1] = far
-    return make_head(
-        layout,
-        "softmax",
-        Wq,
-        Wk,
-        layout.pairs(copy),
-        scale=scale,
-        rows=(row,),
-        keys=keys,
-        dtype=dtype,
-    )
+    return masked_head(layout, [], layout.pairs(copy), (row,), keys, scale=scale)
+
+
+def masked_head(
+    layout: Layout,
+    scores: Iterable[Score],
+    pairs: Iterable[tuple[int, int]],
+    rows: tuple[str, ...],
+    keys: tuple[str, ...],
+    *,
+    far: float | None = None,
+    sink: float | None = None,
+    **options: Any,
+) -> Head:
+    r"""Softmax head whose acting rows attend to the key tokens alone, and all other rows to null.
+
+    Behind the given scores it has the dimensions :math:`q = [a;\, 1 - a]` and
+    :math:`k = [E (b - 1);\, E \nu]`, with a = 1 on acting rows and b = 1 on keys: what is masked
+    is E below, in a sum that leaves the scores of keys as they are.
+
+    Parameters
+    ----------
+    layout : Layout
+    scores : iterable of (mapping, mapping)
+        Dimensions of queries and keys as `make_head` takes them; scores of acting rows are below
+        E / 2.
+    pairs : iterable of (int, int)
+        As in `make_head`.
+    rows, keys : tuple of str
+        Kinds of token that act and that are attended to; each has an indicator field.
+    far : float or None, default=None
+        The mask E. None: `beyond_logits`.
+    sink : float or None, default=None
+        Logit of the null token for acting rows, which takes a share of them. None: it is masked.
+        Beside one other than 0 the mask of keys is `required_temperature`, and scores of tokens
+        that are no keys must be negative or small.
+    **options
+        As in `make_head`.
+
+    Returns
+    -------
+    head : Head
+    """
+    far = beyond_logits(layout.dtype) if far is None else far
+    mask = required_temperature(1.0, layout.dtype) if sink else far  # keeps the sink exact
+    on = layout.terms(**dict.fromkeys(rows, 1.0))
+    off = layout.terms(one=1.0, **dict.fromkeys(rows, -1.0))
+    shown = layout.terms(one=-mask, **dict.fromkeys(keys, mask))
+    if sink is not None:
+        shown |= layout.terms(null=mask + sink)
+    dimensions = [*scores, (on, shown), (off, layout.terms(null=far))]
+    return make_head(layout, dimensions, pairs, rows, keys, **options)
 
 
 def make_head(
     layout: Layout,
-    kind: Literal["softmax", "linear", "graph"],
-    Wq: Mapping[tuple[int, int], float],
-    Wk: Mapping[tuple[int, int], float],
+    scores: Iterable[Score],
     pairs: Iterable[tuple[int, int]],
-    *,
-    scale: float = 1.0,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
+    kind: Literal["softmax", "linear", "graph"] = "softmax",
+    scale: float = 1.0,
     margin: float | None = None,
     temperature: float | None = None,
     pointer: Pointer | None = None,
     transposed: bool = False,
-    dtype: torch.dtype = torch.float64,
 ) -> Head:
-    """Head from the non-zero entries of its weights; the common end of all constructors.
+    """Head from linear combinations of columns; the common end of all constructors.
 
+    A score is the sum over its dimensions (query, key) of the product of the two combinations.
     `pairs` are (source column, target column) of values with weight `scale`. A temperature of
     None is derived from the margin, or 1 for heads without one. See `Head` for the rest.
     """
     if temperature is None:
-        temperature = 1.0 if margin is None else required_temperature(margin, dtype)
-    pairs = list(pairs)
-    targets = tuple(dict.fromkeys(target for _, target in pairs))
-    Wv = {(source, targets.index(target)): scale for source, target in pairs}
-    width = 1 + max(j for _, j in [*Wq, *Wk])
-    return Head(
-        kind,
-        _projection(Wq, layout.width, width, dtype),
-        _projection(Wk, layout.width, width, dtype),
-        _projection(Wv, layout.width, len(targets), dtype),
-        targets,
-        rows,
-        keys,
-        temperature,
-        margin,
-        pointer,
-        transposed,
-    )
+        temperature = 1.0 if margin is None else required_temperature(margin, layout.dtype)
+    values: dict[int, dict[int, float]] = {}
+    for source, target in pairs:
+        values.setdefault(target, {})[source] = scale
+    queries, asked = zip(*scores, strict=True)
+    Wq, Wk, Wv = (Projection.of(layout, t) for t in (queries, asked, list(values.values())))
+    targets = tuple(values)
+    return Head(kind, Wq, Wk, Wv, targets, rows, keys, temperature, margin, pointer, transposed)
 
 
-def _projection(
-    entries: Mapping[tuple[int, int], float], d_in: int, d_out: int, dtype: torch.dtype
-) -> Projection:
-    weight = torch.zeros(d_in, d_out, dtype=dtype)
-    for index, value in entries.items():
-        weight[index] = value
-    return Projection(weight)
+def dot(
+    layout: Layout, left: str | Sequence[str], right: str | Sequence[str], scale: float = 1.0
+) -> list[Score]:
+    """Dimensions of a score: ``scale`` times the dot product of fields of the query and the key."""
+    pairs = zip(layout.columns(left), layout.columns(right), strict=True)
+    return [({i: scale}, {j: 1.0}) for i, j in pairs]

@@ -1,25 +1,21 @@
 """Primitives that match a pointer with a position: match-or-null read, write by delta."""
 
 from collections.abc import Mapping
-from typing import Literal
-
-import torch
+from typing import Any, Literal
 
 from sklearn_looped.programmed.transformer.layers import Head, Pointer
 from sklearn_looped.programmed.transformer.layout import Layout
-from sklearn_looped.programmed.transformer.primitives.heads import make_head
+from sklearn_looped.programmed.transformer.primitives.heads import dot, make_head
 
 
 def match_read(
     layout: Layout,
     pointer: str,
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     kind: Literal["softmax", "graph"] = "softmax",
-    temperature: float | None = None,
-    dtype: torch.dtype = torch.float64,
 ) -> Head:
     r"""Match-or-null read: each row adds the fields of the token that its pointer names.
 
@@ -45,9 +41,6 @@ def match_read(
         Kinds of token that hold pointers, and kinds that are pointed to.
     kind : {"softmax", "graph"}, default="softmax"
         "graph" multiplies the result by the adjacency matrix of the tokens.
-    temperature : float or None, default=None
-        None: the smallest power of two that makes the softmax one-hot in `dtype`.
-    dtype : torch.dtype, default=torch.float64
 
     Returns
     -------
@@ -67,30 +60,20 @@ def match_read(
     >>> Layer((head,))(X)[:, layout["value"]].flatten().tolist()
     [8.0, 0.0, 7.0, 8.0]
     """
-    return _match(
-        layout,
-        Pointer(layout[pointer], "query"),
-        copy,
-        kind=kind,
-        rows=rows,
-        keys=keys,
-        temperature=temperature,
-        dtype=dtype,
-    )
+    held = Pointer(layout[pointer], "query")
+    return _match(layout, held, (pointer, "position"), copy, rows, keys, kind=kind)
 
 
 def match_write(
     layout: Layout,
     pointer: str,
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     kind: Literal["softmax", "graph"] = "softmax",
     transposed: bool = False,
     scale: float = 1.0,
-    temperature: float | None = None,
-    dtype: torch.dtype = torch.float64,
 ) -> Head:
     r"""Write by delta: the row named by the pointer of the single key token adds its fields.
 
@@ -118,9 +101,6 @@ def match_write(
         Whether "graph" takes the transpose of the matrix, and so the row of the token named.
     scale : float, default=1.0
         Factor of the values.
-    temperature : float or None, default=None
-        None: the smallest power of two that makes the softmax one-hot in `dtype`.
-    dtype : torch.dtype, default=torch.float64
 
     Returns
     -------
@@ -141,55 +121,23 @@ def match_write(
     >>> Layer((head,))(X)[:, layout["value"]].flatten().tolist()
     [0.0, 0.0, 7.0, 3.0]
     """
-    return _match(
-        layout,
-        Pointer(layout[pointer], "key"),
-        copy,
-        kind=kind,
-        transposed=transposed,
-        scale=scale,
-        rows=rows,
-        keys=keys,
-        temperature=temperature,
-        dtype=dtype,
-    )
+    held, codes = Pointer(layout[pointer], "key"), ("position", pointer)
+    options = {"kind": kind, "transposed": transposed, "scale": scale}
+    return _match(layout, held, codes, copy, rows, keys, **options)
 
 
 def _match(
     layout: Layout,
-    pointer: Pointer,
+    held: Pointer,
+    codes: tuple[str, str],
     copy: Mapping[str, str],
-    *,
-    kind: Literal["softmax", "graph"],
     rows: tuple[str, ...],
     keys: tuple[str, ...],
-    temperature: float | None,
-    dtype: torch.dtype,
-    scale: float = 1.0,
-    transposed: bool = False,
+    **options: Any,
 ) -> Head:
-    n_bits = layout.size("position")
-    position = layout.index("position")
-    pointing = list(range(pointer.columns.start, pointer.columns.stop))
-    if len(pointing) != n_bits:
-        raise ValueError(f"Got a pointer of {len(pointing)} bits, but positions have {n_bits}.")
-    asking, asked = (pointing, position) if pointer.held_by == "query" else (position, pointing)
-    Wq = {(column, j): 1.0 for j, column in enumerate(asking)}
-    Wk = {(column, j): 1.0 for j, column in enumerate(asked)}
-    Wq[layout.at("one"), n_bits] = 1.0
-    Wk[layout.at("null"), n_bits] = n_bits - 1.0
-    return make_head(
-        layout,
-        kind,
-        Wq,
-        Wk,
-        layout.pairs(copy),
-        scale=scale,
-        rows=rows,
-        keys=keys,
-        margin=1.0,
-        temperature=temperature,
-        pointer=pointer,
-        transposed=transposed,
-        dtype=dtype,
-    )
+    n_bits, n_pointing = layout.size("position"), held.columns.stop - held.columns.start
+    if n_pointing != n_bits:
+        raise ValueError(f"Got a pointer of {n_pointing} bits, but positions have {n_bits}.")
+    scores = [*dot(layout, *codes), (layout.terms(one=1.0), layout.terms(null=n_bits - 1.0))]
+    pairs = layout.pairs(copy)
+    return make_head(layout, scores, pairs, rows, keys, margin=1.0, pointer=held, **options)

@@ -4,12 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import torch
-
-from sklearn_looped.programmed.transformer.certificate import required_temperature
 from sklearn_looped.programmed.transformer.layers import Head
 from sklearn_looped.programmed.transformer.layout import Layout
-from sklearn_looped.programmed.transformer.primitives.heads import make_head
+from sklearn_looped.programmed.transformer.primitives.heads import dot, make_head, masked_head
 
 AttentionKind = Literal["linear", "softmax"]
 
@@ -25,11 +22,10 @@ def linear_product(
     left: str | Sequence[str],
     right: str | Sequence[str],
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     scale: float = 1.0,
-    dtype: torch.dtype = torch.float64,
 ) -> Head:
     r"""Linear attention: each row adds ``scale`` times :math:`\sum_j (l_i^\top r_j) v_j`.
 
@@ -48,7 +44,6 @@ def linear_product(
         Kinds of token that the fields `left` and `right` are not 0 on.
     scale : float, default=1.0
         Factor of the result.
-    dtype : torch.dtype, default=torch.float64
 
     Returns
     -------
@@ -66,12 +61,8 @@ def linear_product(
     >>> Layer((head,))(X)[:, layout.at("out")].tolist()
     [150.0, 0.0, 0.0]
     """
-    left, right = ([name] if isinstance(name, str) else name for name in (left, right))
-    Wq = {(column, j): 1.0 for j, column in enumerate(layout.index(*left))}
-    Wk = {(column, j): 1.0 for j, column in enumerate(layout.index(*right))}
-    return make_head(
-        layout, "linear", Wq, Wk, layout.pairs(copy), scale=scale, rows=rows, keys=keys, dtype=dtype
-    )
+    pairs, scores = layout.pairs(copy), dot(layout, left, right)
+    return make_head(layout, scores, pairs, rows, keys, kind="linear", scale=scale)
 
 
 def softmax_product(
@@ -79,9 +70,9 @@ def softmax_product(
     left: str | Sequence[str],
     right: str | Sequence[str],
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     scale: float = 1.0,
     bound: float = 4.0,
 ) -> list[Head]:
@@ -116,27 +107,14 @@ def softmax_product(
     >>> Layer(tuple(heads))(X)[:, layout.at("out")].numpy().round(9)
     array([ 0., 30.,  0.])
     """
-    lefts, rights = (
-        layout.index(*([name] if isinstance(name, str) else name)) for name in (left, right)
-    )
-    far = required_temperature(1.0, torch.float64)
-    one, null, n = layout.at("one"), layout.at("null"), len(lefts)
-    Wk = {(column, j): 1.0 for j, column in enumerate(rights)}
-    # Dimension n: keys 0, null C, others -far. Dimension n + 1: all but the rows read null.
-    Wk |= {(one, n): -far, (null, n): far + _SINK, (null, n + 1): far}
-    Wk |= {(layout.at(kind), n): far for kind in keys}
     step = _REACH / bound
     heads = []
     for offset, weight in _STENCIL:
         for sign in (1.0, -1.0):
-            Wq = {(column, j): sign * offset * step for j, column in enumerate(lefts)}
-            Wq |= {(one, n): 1.0, (one, n + 1): 1.0}
-            Wq |= {(layout.at(kind), n + 1): -1.0 for kind in rows}
+            scores = dot(layout, left, right, sign * offset * step)
             factor = scale * sign * weight * math.exp(_SINK) / step
-            pairs = layout.pairs(copy)
-            heads.append(
-                make_head(layout, "softmax", Wq, Wk, pairs, scale=factor, rows=rows, keys=keys)
-            )
+            pairs, options = layout.pairs(copy), {"sink": _SINK, "scale": factor}
+            heads.append(masked_head(layout, scores, pairs, rows, keys, **options))
     return heads
 
 
@@ -163,16 +141,14 @@ def attention_product(
     left: str | Sequence[str],
     right: str | Sequence[str],
     copy: Mapping[str, str],
-    *,
     rows: tuple[str, ...],
     keys: tuple[str, ...],
+    *,
     scale: float = 1.0,
     bound: float = 4.0,
 ) -> list[Head]:
     """Heads of `linear_product` or of `softmax_product`, by `kind`."""
     if kind == "linear":
-        head = linear_product(layout, left, right, copy, rows=rows, keys=keys, scale=scale)
+        head = linear_product(layout, left, right, copy, rows, keys, scale=scale)
         return [head]
-    return softmax_product(
-        layout, left, right, copy, rows=rows, keys=keys, scale=scale, bound=bound
-    )
+    return softmax_product(layout, left, right, copy, rows, keys, scale=scale, bound=bound)

@@ -91,7 +91,7 @@ def at_least(inputs: Terms, k: float, outputs: Terms, on: int) -> list[Unit]:
     >>> layout = Layout(one=1, z=1, flag=1)
     >>> units = at_least(layout.terms(z=1.0), 3, layout.terms(flag=1.0), layout.at("one"))
     >>> X = layout.pack(3, one=1, z=[[2], [3], [4]])
-    >>> FeedForward(units, layout.width, ("memory",))(X)[:, layout.at("flag")].tolist()
+    >>> FeedForward(layout, units, ("memory",))(X)[:, layout.at("flag")].tolist()
     [0.0, 1.0, 1.0]
     """
     units = []
@@ -171,7 +171,7 @@ def code_sum(
     >>> layout = Layout(one=1, scratch=1, a=4, b=4, c=4)
     >>> units = code_sum(layout, {"a": 1, "b": -1}, 0, "c", "scratch")
     >>> X = layout.pack(1, one=1, scratch=1, a=sign_code(9, 4), b=sign_code(3, 4))
-    >>> X = X + FeedForward(units, layout.width, ("scratch",))(X)
+    >>> X = X + FeedForward(layout, units, ("scratch",))(X)
     >>> int(sign_value(X[0, layout["c"]]))
     6
     """
@@ -241,7 +241,7 @@ def select(
     >>> steps = [(2, 1)]  # z >= 2
     >>> units = select(layout, layout.terms(z=1.0), steps, (0, 3), "a", "b", "c", "one")
     >>> X = layout.pack(2, one=1, z=[[1], [2]], a=sign_code(6, 3), b=sign_code(5, 3))
-    >>> sign_value(FeedForward(units, layout.width, ("memory",))(X)[:, layout["c"]]).tolist()
+    >>> sign_value(FeedForward(layout, units, ("memory",))(X)[:, layout["c"]]).tolist()
     [5, 6]
     """
     smallest, largest = limits
@@ -288,6 +288,31 @@ def product(left: Terms, right: Terms, target: int, scale: float = 1.0) -> list[
         Unit({i: sign * c for i, c in left.items()}, {target: sign * scale}, right)
         for sign in (1.0, -1.0)
     ]
+
+
+def products(
+    layout: Layout,
+    left: str | Sequence[str],
+    right: str | Sequence[str],
+    target: str | Sequence[str],
+    scale: float = 1.0,
+) -> list[Unit]:
+    """Gated products of fields, entry by entry; see `product`.
+
+    A field of width 1 goes with all entries of the others: as a factor it scales them, as the
+    target it is their dot product.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.transformer.layout import Layout
+    >>> from sklearn_looped.programmed.transformer.primitives import products
+    >>> [unit.outputs for unit in products(Layout(x=2, square=1), "x", "x", "square")[::2]]
+    [{2: 1.0}, {2: 1.0}]
+    """
+    fields = [layout.columns(names) for names in (left, right, target)]
+    width = max(map(len, fields))
+    triples = zip(*(f * width if len(f) == 1 else f for f in fields), strict=True)
+    return [u for i, j, k in triples for u in product({i: 1.0}, {j: 1.0}, k, scale)]
 
 
 def gate(on: int, right: Terms, target: int) -> list[Unit]:

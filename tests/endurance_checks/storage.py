@@ -119,7 +119,7 @@ def write_on(folder: Path, full: Callable[[Path], Any], unbroken: Path) -> list[
 
 
 def full_disk(folder: Path) -> dict[str, Any]:
-    """Row of the table: no room while a run saves its state, and while weights are saved."""
+    """no room while a run saves its state, and while weights are saved."""
     torch.set_num_threads(1)
     train(folder / "unbroken")
     faults = write_on(folder / "limited", file_size_limit, folder / "unbroken")
@@ -134,7 +134,7 @@ def full_disk(folder: Path) -> dict[str, Any]:
 
 
 def read_only(folder: Path) -> dict[str, Any]:
-    """Row of the table: weights, home and cache that cannot be written to."""
+    """weights, home and cache that cannot be written to."""
     places = {name: folder / name for name in ("home", "cache")}
     for place in places.values():
         place.mkdir(parents=True)

@@ -64,7 +64,7 @@ def same_end(one: Path, other: Path) -> bool:
 
 
 def killed_training(n_kills: int, n_steps: int, folder: Path) -> dict[str, Any]:
-    """Row of the table: kills at random times, then one run to the end."""
+    """kills at random times, then one run to the end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["endurance_checks.kills", "torch._dynamo"])
     start = time.monotonic()

@@ -1,8 +1,8 @@
-"""Text of users: what a terminal may be shown, and which characters no program has."""
+"""Escape text of users before it is written to a terminal."""
 
 
 def printable(text: str) -> str:
-    r"""Escape what is not printed as a character: control codes, and what turns or hides text.
+    r"""Escape characters that are not printable, such as control codes and text direction marks.
 
     Parameters
     ----------
@@ -15,7 +15,7 @@ def printable(text: str) -> str:
 
     Examples
     --------
-    >>> from sklearn_looped.core.text import printable
+    >>> from sklearn_looped.cli.text import printable
     >>> print(printable("red: \x1b[31m, new line: \n, turned: \u202e, plain: é"))
     red: \x1b[31m, new line: \n, turned: \u202e, plain: é
     """

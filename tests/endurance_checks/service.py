@@ -14,7 +14,7 @@ MOST_GROWTH = 4.0  # MB over the last four fifths of the fits
 
 
 def threads(n_threads: int, n_calls: int) -> dict[str, Any]:
-    """Row of the table: threads that predict on one estimator at once."""
+    """threads that predict on one estimator at once."""
     X, y = load_diabetes(return_X_y=True)
     fitted = LoopedICLRegressor().fit(X[:200], y[:200])
     auto = LoopedICLRegressor(n_loops="auto").fit(X[:200], y[:200])
@@ -43,7 +43,7 @@ def resident_megabytes() -> float:
 
 
 def many_fits(n_fits: int) -> dict[str, Any]:
-    """Row of the table: memory after a fifth of the fits and after all."""
+    """memory after a fifth of the fits and after all."""
     rng = np.random.default_rng(0)
     for number in range(n_fits):
         X = rng.normal(size=(rng.integers(10, 60), rng.integers(1, 8)))

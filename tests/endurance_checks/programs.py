@@ -73,7 +73,7 @@ def outcomes(n_programs: int, seed: int = 0) -> Iterator[tuple[str, str]]:
 
 
 def mutated_programs(n_programs: int) -> dict[str, Any]:
-    """Row of the table for both assemblers."""
+    """Outcome for both assemblers."""
     counts = Counter(result for _, result in outcomes(n_programs))
     expected = ("assembled", "refused with its line", "too large for the machine")
     broken = {result: n for result, n in counts.items() if result not in expected}

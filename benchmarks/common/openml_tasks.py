@@ -1,23 +1,21 @@
-"""What the OpenML benchmarks share: tasks, careful encodings, rows kept between runs."""
+"""What the OpenML benchmarks share: tasks, their folds and careful encodings."""
 
 import argparse
-import json
 import warnings
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Any
 
-import joblib
 import numpy as np
 import openml
 import pandas as pd
-from report import read_rows
 from sklearn.compose import make_column_selector
 from sklearn.compose import make_column_transformer as columns
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-from tqdm.auto import tqdm
+
+from benchmarks.common.report import Rows
 
 NUMERIC = make_column_selector(dtype_include="number")
 NOMINAL = make_column_selector(dtype_exclude="number")
@@ -39,6 +37,7 @@ def coded(model: Any) -> Any:
     return make_pipeline(columns((numeric, NUMERIC), (codes, NOMINAL)), model)
 
 
+@lru_cache(maxsize=2)  # jobs on one task follow one another
 def load(task_id: int, cache: str | None) -> tuple[Any, str, pd.DataFrame, pd.Series]:
     """Task, name of its data set, features and target, from the server or an offline cache."""
     if cache:
@@ -55,37 +54,18 @@ def fold_rows(task: Any, fold: int, n_rows: int) -> tuple[np.ndarray, np.ndarray
     return np.random.default_rng(fold).permutation(train)[:n_rows], test
 
 
-def arguments(description: str, tasks: Sequence[int], output: Path) -> argparse.ArgumentParser:
-    """Return a parser of the options that all OpenML benchmarks have."""
-    parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--tasks", type=int, nargs="+", default=list(tasks))
-    parser.add_argument("--folds", type=int, default=3, help="official folds, from the first")
-    parser.add_argument("--rows", type=int, default=1024, help="training rows at most")
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--cache", help="offline OpenML cache, writable")
-    parser.add_argument("--output", type=Path, default=output)
-    return parser
+def folds(args: argparse.Namespace) -> list[dict[str, int]]:
+    """Return the tasks and official folds that are asked for, as keys of rows."""
+    return [{"task": task, "fold": fold} for task in args.tasks for fold in range(args.folds)]
 
 
-def _quietly(job: Callable[..., list[dict[str, Any]]], *args: Any) -> list[dict[str, Any]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # the baselines' own: convergence, kernel bounds, categories
-        return job(*args)
+def quiet(job: Callable[..., Rows]) -> Callable[..., Rows]:
+    """Leave out the baselines' own warnings: convergence, kernel bounds, categories."""
 
+    @wraps(job)
+    def quietly(*args: Any, **kwargs: Any) -> Rows:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return job(*args, **kwargs)
 
-def append_rows(
-    path: Path, job: Callable[..., list[dict[str, Any]]], todo: list[tuple[Any, ...]], n_jobs: int
-) -> list[dict[str, Any]]:
-    """Run ``job(*args)`` for all of `todo`, append its rows as they come; return all rows."""
-    rows = read_rows(path)
-    results = joblib.Parallel(n_jobs, return_as="generator_unordered")(
-        joblib.delayed(_quietly)(job, *args) for args in todo
-    )
-    with path.open("a") as file:
-        for new in tqdm(results, total=len(todo), desc=path.stem):
-            file.writelines(json.dumps(row) + "\n" for row in new)
-            file.flush()
-            rows += new
-    return rows
+    return quietly

@@ -213,7 +213,7 @@ def read_mutants(kind: str, folder: Path, numbers: range) -> Counter[Outcome]:
 
 
 def mutated_files(kind: str, n_files: int, folder: Path) -> dict[str, Any]:
-    """Row of the table for "weights" or "run states"."""
+    """Outcome for "weights" or "run states"."""
     chunks = [range(i, min(i + CHUNK, n_files)) for i in range(0, n_files, CHUNK)]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["endurance_checks.files"])

@@ -6,15 +6,11 @@ Colours are those of Okabe and Ito, which the colour-blind tell apart.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.stats import studentized_range
 
-from sklearn_looped.inspection.style import BLUE, VERMILION
+from sklearn_looped.inspection.style import BLACK, BLUE, VERMILION
 
-OTHERS = (VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black")
-STEP = 0.34  # inches from one line of text to the next
+OTHERS = (VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK)
 
 
 def _figure(width: float, height: float) -> Any:
@@ -32,58 +28,31 @@ def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, dpi=150, metadata=date)
 
 
-def critical_difference(n_models: int, n_sets: int, level: float = 0.05) -> float:
-    """Difference of mean ranks that is significant in Nemenyi's test.
+def draw_ranks(scores: pd.DataFrame, ours: str, path: Path) -> None:
+    """Draw the critical-difference diagram of scores by data set (rows) and estimator (columns).
 
-    J. Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 2006,
-    Section 3.2.2.
+    Bars join estimators between which Nemenyi's test finds no difference at 5 % (J. Demšar,
+    "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 2006, Section 3.2.2).
     """
-    q = studentized_range.ppf(1 - level, n_models, np.inf) / np.sqrt(2)
-    return float(q * np.sqrt(n_models * (n_models + 1) / (6 * n_sets)))
+    import scikit_posthocs
 
-
-def groups_alike(ranks: NDArray[np.float64], difference: float) -> list[tuple[int, int]]:
-    """First and last place of the largest groups of sorted ranks within one difference."""
-    last = np.searchsorted(ranks, ranks + difference, side="right") - 1
-    starts = np.flatnonzero(np.diff(last, prepend=-1))  # the others lie within an earlier group
-    return [(int(start), int(last[start])) for start in starts if last[start] > start]
-
-
-def draw_ranks(ranks: pd.Series, n_sets: int, ours: str, path: Path) -> None:
-    """Draw mean ranks over data sets, joined by bars where Nemenyi's test tells no difference."""
-    ranks = ranks.sort_values()
-    values = ranks.to_numpy()
-    difference = critical_difference(len(ranks), n_sets)
-    groups = groups_alike(values, difference)
-    n_left = (len(ranks) + 1) // 2
-    bottom = -(len(groups) + n_left + 0.5)
-    figure = _figure(9, STEP * (4 - bottom))
-    axes = figure.subplots()
-    axes.set(xlim=(-1.2, len(ranks) + 2.2), ylim=(bottom, 2.6))
-    axes.set_axis_off()
-
-    axes.plot([1, len(ranks)], [0, 0], color="black", linewidth=1.2)
-    for rank in range(1, len(ranks) + 1):
-        axes.plot([rank, rank], [0, 0.25], color="black", linewidth=1.2)
-        axes.text(rank, 0.4, str(rank), ha="center", va="bottom")
-    axes.errorbar(1 + difference / 2, 1.7, xerr=difference / 2, color="black", capsize=4)
-    axes.text(
-        1.15 + difference, 1.7, f"critical difference {difference:.2f} (Nemenyi, 5 %)", va="center"
+    figure = _figure(9, 4.5)
+    scikit_posthocs.critical_difference_diagram(
+        scores.rank(axis=1, ascending=False).mean(),
+        scikit_posthocs.posthoc_nemenyi_friedman(scores.to_numpy())
+        .set_axis(scores.columns, axis=0)
+        .set_axis(scores.columns, axis=1),
+        ax=figure.subplots(),
+        label_fmt_left="{label}  {rank:.2f}",
+        label_fmt_right="{rank:.2f}  {label}",
+        color_palette=dict.fromkeys(scores, BLACK) | {ours: BLUE},
+        text_h_margin=0.1,
+        crossbar_props={"color": VERMILION, "linewidth": 4},
     )
-    for line, (first, last) in enumerate(groups, 1):
-        ends = [values[first] - 0.06, values[last] + 0.06]
-        axes.plot(ends, [-line * 0.8, -line * 0.8], color=VERMILION, linewidth=4)
-    for place, (name, rank) in enumerate(ranks.items()):
-        left = place < n_left
-        depth = place if left else len(ranks) - 1 - place
-        end, y = (0.6 if left else len(ranks) + 0.4), -(len(groups) + 1 + depth)
-        own = {"color": BLUE, "zorder": 3} if name == ours else {"color": "black"}
-        axes.plot([rank, rank, end], [0, y, y], linewidth=2 if name == ours else 1, **own)
-        text = f"{name}  {rank:.2f}" if left else f"{rank:.2f}  {name}"
-        weight = "bold" if name == ours else "normal"
-        x, side = (end - 0.1, "right") if left else (end + 0.1, "left")
-        axes.text(x, y, text, ha=side, va="center", weight=weight, **own)
-    figure.suptitle(f"Mean rank by R2 over {n_sets} data sets; bars join no significant difference")
+    figure.suptitle(
+        f"Mean rank by R2 over {len(scores)} data sets; "
+        "bars join no significant difference (Nemenyi, 5 %)"
+    )
     _save(figure, path)
 
 

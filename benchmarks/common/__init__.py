@@ -1,0 +1,1 @@
+"""What the benchmarks share: rows and tables, times, pictures, options, OpenML tasks."""

@@ -1,0 +1,55 @@
+"""Options that several benchmarks have."""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from sklearn_looped.cli.arguments import picture_file
+
+
+def add_picture(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--picture``."""
+    parser.add_argument("--picture", type=picture_file, help=f"draw {what}, .png or .svg")
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cache``."""
+    parser.add_argument("--cache", help="offline OpenML cache, writable")
+
+
+def add_budget(parser: argparse.ArgumentParser, budgets: Iterable[str]) -> None:
+    """Add ``--budget``."""
+    parser.add_argument("--budget", choices=list(budgets), default="laptop")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Add ``--seed``."""
+    parser.add_argument("--seed", type=int, default=0, help="of weights and training prompts")
+
+
+def add_weights(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--weights``."""
+    parser.add_argument("--weights", default=default, help="shipped weights or a file")
+
+
+def add_prompts(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add ``--prompts``."""
+    parser.add_argument("--prompts", type=int, default=default, help="held-out prompts")
+
+
+def add_classes(parser: argparse.ArgumentParser, classes: Iterable[str]) -> None:
+    """Add ``--classes``: all of them by default."""
+    names = list(classes)
+    parser.add_argument("--classes", nargs="+", choices=names, default=names, help="of functions")
+
+
+def add_openml(parser: argparse.ArgumentParser, tasks: Iterable[int], n_folds: int = 3) -> None:
+    """Add the options of benchmarks on OpenML tasks that keep their rows."""
+    parser.add_argument("--tasks", type=int, nargs="+", default=list(tasks), metavar="ID")
+    parser.add_argument(
+        "--folds", type=int, default=n_folds, help=f"official folds, from the first ({n_folds})"
+    )
+    parser.add_argument("--rows", type=int, default=1024, help="training rows at most (1024)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--output", type=Path, help="file of rows (default: in results/)")
+    add_cache(parser)

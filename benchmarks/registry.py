@@ -1,0 +1,64 @@
+"""The benchmarks by name, and about how long each takes on one core with its default options.
+
+A name is that of a module in this package. The first line of the module's docstring is the question
+that it answers; its ``run(args)`` answers it, and its ``add_options(parser)``, if it has one, adds
+options to the command line.
+"""
+
+import ast
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+TIMES = {
+    "openml_regression": "15 minutes",
+    "openml_binary": "half an hour",
+    "openml_intervals": "an hour",
+    "openml_loops": "20 minutes",
+    "experts_ablation": "20 minutes",
+    "few_columns": "10 minutes",
+    "null_columns": "15 minutes",
+    "sklearn_classification": "1 minute",
+    "odd_tables": "15 minutes",
+    "icl_speed": "5 minutes",
+    "cv_speed": "10 minutes",
+    "on_demand": "5 minutes",
+    "loops_on_prior": "1 minute",
+    "ouro_stages": "an hour",
+    "bridge": "10 minutes",
+    "training_speed": "half an hour",
+    "training_profile": "1 minute",
+    "scaling": "half an hour",
+    "prior_speed": "1 minute",
+    "programmed_certificates": "half an hour",
+    "programmed_csgraph": "5 minutes",
+    "programmed_linalg": "10 minutes",
+    "programmed_mlp": "5 minutes",
+    "programmed_sgd_speed": "5 minutes",
+    "programmed_speed": "5 minutes",
+    "paper.algoformer": "40 minutes",
+    "paper.architecture": "2 minutes",
+    "paper.condition_number": "5 minutes",
+    "paper.cost": "1 minute",
+    "paper.curves": "1 minute",
+    "paper.function_classes": "10 minutes",
+    "paper.loops": "10 minutes",
+    "paper.openml_table": "15 minutes",
+    "paper.pages": "10 seconds",
+    "paper.out_of_distribution": "20 minutes",
+    "paper.probing": "20 minutes",
+    "paper.sample_complexity": "7 minutes",
+    "paper.unlooped": "half an hour",
+}
+
+
+def load(name: str) -> ModuleType:
+    """Import a benchmark."""
+    return import_module(f"benchmarks.{name}")
+
+
+def question(name: str) -> str:
+    """Return the question of a benchmark; read without importing it, which takes seconds."""
+    path = Path(__file__).parent.joinpath(*name.split(".")).with_suffix(".py")
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    return text.partition("\n")[0]

@@ -1,0 +1,1 @@
+"""Tables as people have them, changed without a change of meaning, and odd ones."""

@@ -1,0 +1,4 @@
+from . import csgraph as csgraph
+from . import linalg as linalg
+
+__all__: list[str]

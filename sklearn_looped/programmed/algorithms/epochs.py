@@ -1,0 +1,196 @@
+"""The host of training by epochs: visiting order, step sizes, and when to stop.
+
+The host does no step of the descent. It writes the visiting order and the step sizes of an epoch
+on the tape, where the samples stay as they were punched, and decides between epochs by the losses
+of what the block recorded. A trainer is a block that keeps to `TrainingBlock`, and a `Learner`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_looped.programmed.transformer.block import Block, Tape
+
+_SMALLEST_ADAPTIVE = 1e-6
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One model and the steps that it is to take.
+
+    Parameters
+    ----------
+    memory : object
+        The model as a run left it, in the form of the block.
+    order : ndarray of shape (n_steps,)
+        The samples to visit.
+    steps : mapping of str to float or ndarray of shape (n_steps,)
+        Fields of the tape, ``eta`` and ``decay`` and so on; those left out are 0.
+    """
+
+    memory: Any
+    order: NDArray[np.intp]
+    steps: Mapping[str, Any]
+
+
+class TrainingBlock(Block, ABC):
+    """A block of which one loop is one step of training a model on a sample."""
+
+    n_bits: int
+    side_by_side: bool  # whether several models can run on one tape
+
+    @abstractmethod
+    def punch_samples(self, samples: Any, lanes: Sequence[Lane]) -> Tape:
+        """Tape with the samples, for as many steps as the lanes have."""
+
+    @abstractmethod
+    def punch_lanes(self, tape: Tape, lanes: Sequence[Lane]) -> None:
+        """Write models and steps on the tape, over those of another epoch."""
+
+    @abstractmethod
+    def run_lanes(self, tape: Tape, lanes: Sequence[Lane], evaluation: str = "fast") -> list[Any]:
+        """Run all steps of a tape that has been punched, and read a record for each lane."""
+
+    def punch(self, samples: Any, lanes: Sequence[Lane]) -> Tape:
+        """Tape of a run: samples, models and steps.
+
+        Raises
+        ------
+        ValueError
+            If there are more tokens than positions.
+        """
+        tape = self.punch_samples(samples, lanes)
+        self.punch_lanes(tape, lanes)
+        return tape
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Step sizes, and when to stop; scikit-learn's parameters.
+
+    Parameters
+    ----------
+    learning_rate : {"constant", "optimal", "invscaling", "adaptive"}
+    eta0 : float
+        Initial step size.
+    power_t : float
+    max_iter : int
+        Cap on the epochs.
+    tol : float or None
+        None: no stop but for the caps.
+    patience : float
+        Epochs without improvement after which to stop, or to lower an adaptive step size.
+    alpha : float
+        Strength of the penalty.
+    n_loops : int or None, default=None
+        Cap on the steps.
+    """
+
+    learning_rate: str
+    eta0: float
+    power_t: float
+    max_iter: int
+    tol: float | None
+    patience: float
+    alpha: float
+    n_loops: int | None = None
+
+
+class Learner(ABC):
+    """One model in training: what the host keeps of it between epochs.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule, self.eta = schedule, schedule.eta0
+        self.n_iter = self.n_loops = 0
+        self.converged = self.done = False
+        self._best, self._waiting = np.inf, 0
+
+    @abstractmethod
+    def next_lane(self) -> Lane:
+        """Order and steps of the next epoch."""
+
+    @abstractmethod
+    def take(self, lane: Lane, record: Any) -> float | None:
+        """Keep what an epoch left; its mean objective, or None where there is none to compare."""
+
+    def step_sizes(self, t: Any) -> Any:
+        """Step sizes at the steps t = 1, 2, ..."""
+        schedule = self.schedule
+        if schedule.learning_rate == "invscaling":
+            return schedule.eta0 / t**schedule.power_t
+        if schedule.learning_rate == "optimal":  # Bottou's heuristic: weights are of this size
+            typical = np.sqrt(1 / np.sqrt(schedule.alpha))
+            return 1 / (schedule.alpha * (1 / (typical * schedule.alpha) + t - 1))
+        return np.full(np.shape(t), self.eta)
+
+    def learn(self, lane: Lane, record: Any) -> None:
+        """Take the record of an epoch and decide whether to go on.
+
+        Raises
+        ------
+        ValueError
+            If the descent diverges, with the step.
+        """
+        schedule, objective = self.schedule, self.take(lane, record)
+        self.n_iter += 1
+        self.n_loops += len(lane.order)
+        if objective is not None and schedule.tol is not None:
+            stalls = objective > self._best - schedule.tol
+            self._waiting = self._waiting + 1 if stalls else 0
+            self._best = min(self._best, objective)
+        if self._waiting >= schedule.patience:
+            if schedule.learning_rate == "adaptive" and self.eta > _SMALLEST_ADAPTIVE:
+                self.eta, self._waiting = self.eta / 5, 0
+            else:
+                self.converged = True
+        over = self.n_iter == schedule.max_iter or self.n_loops == schedule.n_loops
+        self.done = self.converged or over
+
+    def diverged(self, parameter: str, fine: NDArray[np.bool_], advice: str) -> ValueError:
+        """Error for steps of an epoch of which not all are fine."""
+        step = self.n_loops + 1 + int(np.argmin(fine))
+        return ValueError(
+            f"Got a learning rate that diverges: {parameter}={self.schedule.eta0:g} blew up at "
+            f"step {step} (epoch {self.n_iter + 1}); lower {advice}"
+        )
+
+
+def train(
+    block: TrainingBlock, samples: Any, learners: Sequence[Learner], evaluation: str = "fast"
+) -> Tape:
+    """Run the block until all learners are done, side by side where it can.
+
+    The samples are punched once, and again only where the number of learners or steps changes.
+
+    Returns
+    -------
+    tape : Tape
+        The last one that was run.
+
+    Raises
+    ------
+    ValueError
+        If a descent diverges, with the step.
+    """
+    groups = [learners] if block.side_by_side else [[learner] for learner in learners]
+    lengths: list[int] = []
+    for group in groups:
+        while active := [learner for learner in group if not learner.done]:
+            lanes = [learner.next_lane() for learner in active]
+            before, lengths = lengths, [len(lane.order) for lane in lanes]
+            if lengths != before:
+                tape = block.punch_samples(samples, lanes)
+            block.punch_lanes(tape, lanes)
+            records = block.run_lanes(tape, lanes, evaluation)
+            for learner, lane, record in zip(active, lanes, records, strict=True):
+                learner.learn(lane, record)
+    return tape

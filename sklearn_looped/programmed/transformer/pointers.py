@@ -1,0 +1,98 @@
+"""Match heads of the fast evaluation: a pointer names the row that is read or written."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array
+from torch import Tensor
+
+from sklearn_looped.programmed.transformer.layers import Head, Pointer
+from sklearn_looped.programmed.transformer.layout import Layout
+from sklearn_looped.programmed.transformer.rows import Index, as_array, as_columns
+
+Adjacency: TypeAlias = "csr_array | Tensor | None"
+# What a head adds: to a view of the state, or to a state at an index; None for nothing.
+Addition: TypeAlias = "tuple[NDArray, Any, NDArray] | None"
+Action = Callable[[NDArray], Addition]
+
+
+def compile_match(head: Head, pointer: Pointer, tokens: Layout, adjacency: Adjacency) -> Action:
+    """One-hot match as an index: read from, or write to, the row that a pointer names.
+
+    A pointer of zeros, or to no token of the right kind, names the null token, whose values are 0.
+    A graph head hands the value on to the neighbours of the row named: one column of the matrix.
+    """
+    reads = pointer.held_by == "query"
+    match = _Match(
+        pointer.columns,
+        2.0 ** np.arange(pointer.columns.stop - pointer.columns.start),
+        tokens.index(*(head.rows if reads else head.keys)),
+        set(tokens.index(*(head.keys if reads else head.rows))),
+        reads,
+        as_columns(head.Wv.inputs.tolist()),
+        as_columns([head.targets[j] for j in head.Wv.outputs.tolist()]),
+        head.Wv.values.numpy(),
+    )
+    if head.kind == "graph":
+        matrix: Any = adjacency
+        matrix = csc_array(matrix.T if head.transposed else matrix, dtype=match.scales.dtype)
+        return _one_holder(match, matrix)
+    return (_one_holder if len(match.holders) == 1 else _many_holders)(match)
+
+
+class _Match(NamedTuple):
+    """A match head: which rows hold a pointer, which it may name, what is added."""
+
+    columns: slice  # of the pointer
+    weights: NDArray  # of its bits
+    holders: list[int]
+    named: set[int]
+    reads: bool  # from the row named to the holder, or else the other way round
+    sources: Index
+    targets: Index
+    scales: NDArray
+
+
+def _one_holder(match: _Match, matrix: csc_array | None = None) -> Action:
+    """Read or write of one row; by a graph head, a write to all neighbours of the row named."""
+    columns, weights, (holder,), named, reads, sources, targets, scales = match
+    offset, consecutive = int(weights.sum()), isinstance(targets, slice)
+    if matrix is not None:
+        starts, targets = matrix.indptr.tolist(), as_array(targets)
+        rows, entries = matrix.indices[:, None], matrix.data[:, None]
+
+    def action(x: NDArray) -> Addition:
+        code = x[holder, columns]
+        if code[0] == 0 or (row := (int(code @ weights) + offset) >> 1) not in named:
+            return None
+        source, target = (row, holder) if reads else (holder, row)
+        values = x[source, sources] * scales
+        if matrix is not None:
+            column = slice(starts[row], starts[row + 1])
+            return x, (rows[column], targets), entries[column] * values
+        if consecutive:
+            return x[target, targets], None, values
+        return x, (target, targets), values
+
+    return action
+
+
+def _many_holders(match: _Match) -> Action:
+    columns, weights, _, named, reads, _, _, scales = match
+    # numpy takes no product of rows with a slice, so columns are arrays here.
+    holders, sources, targets = map(as_array, (match.holders, match.sources, match.targets))
+    offset = int(weights.sum())
+    is_named = np.zeros(2 ** len(weights), dtype=bool)
+    is_named[[row for row in named if row < len(is_named)]] = True
+
+    def action(x: NDArray) -> Addition:
+        codes = x[holders, columns]  # (holders, bits)
+        rows = ((codes @ weights).astype(np.intp) + offset) >> 1
+        found = (codes[:, 0] != 0) & is_named[rows]
+        holding, rows = holders[found, None], rows[found, None]
+        source, target = (rows, holding) if reads else (holding, rows)
+        return x, (target, targets), x[source, sources] * scales
+
+    return action

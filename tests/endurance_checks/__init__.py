@@ -1,0 +1,1 @@
+"""Checks of what the library endures; each returns its trials, outcome and broken promises."""
