@@ -281,8 +281,8 @@ class KernelMachine:
         """Predictions of queries (B, q, d) alone, (B, q, T); K (B, q, n) is `kernel` of them."""
         Z = self.intercept + Q @ self.linear
         for kernel, coef in self.parts:
-            known = K is not None and kernel is self.kernel
-            Z = Z + (K if known else kernel(Q, self.X)) @ coef
+            values = K if K is not None and kernel is self.kernel else kernel(Q, self.X)
+            Z = Z + values @ coef
         return self.scale.restored(Z)
 
     def metric(self) -> Tensor:
