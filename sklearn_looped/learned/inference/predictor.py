@@ -37,8 +37,8 @@ from sklearn_looped.learned.inference.members import (
     n_tables,
     remember,
 )
-from sklearn_looped.learned.inference.support import class_ranks
-from sklearn_looped.learned.inference.views import View, fit_views
+from sklearn_looped.learned.inference.prepare import encoded_rows, fitted_views
+from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
 
@@ -127,11 +127,11 @@ class SupportPredictor:
         -------
         SupportPredictor
         """
-        encoder, support = _encoded(rows, target, target_type)
+        encoder, support = encoded_rows(rows, target, target_type)
         checkpoint = weights(support)
         config = checkpoint.network.config
         n_members = n_members or config.n_views
-        views = _views(support, config, n_members, max_rows, rng)
+        views = fitted_views(support, config, n_members, max_rows, rng)
         n_loops = most_loops(n_loops, config)
         return cls(
             checkpoint, encoder, support, views, n_loops, n_members, max_rows, device, verbose
@@ -140,7 +140,7 @@ class SupportPredictor:
     def _from(self, support: Support, n_loops: int) -> "SupportPredictor":
         """Predict from other rows of the same table, with the same network."""
         rng = check_random_state(0)
-        views = _views(support, self.config, self.n_members, self.max_rows, rng)
+        views = fitted_views(support, self.config, self.n_members, self.max_rows, rng)
         other = replace(self, support=support, views=views, n_loops=n_loops)
         other.network = self.network
         return other
@@ -338,31 +338,3 @@ class SupportPredictor:
             yield from by_loop.replayed(*found)
         else:
             yield from by_loop.side_by_side(memories, network, X)
-
-
-def _encoded(rows: Support, target: Array, target_type: str) -> tuple[TableEncoder, Support]:
-    """Encode rows and bring them in an order of their own, repeated ones joined."""
-    encoder = TableEncoder(target_type)
-    # The encoding's target rides along as a last column while rows are sorted.
-    rows = rows._replace(Y=np.column_stack([rows.Y, target]), rows=np.arange(len(target)))
-    if rows.weights is not None:
-        rows = rows.take(np.flatnonzero(rows.weights > 0))
-    X = encoder.fit_transform(rows.X, rows.Y[:, -1], rows.weights)
-    support = rows._replace(X=X).merged()
-    if target_type == "multiclass":
-        support.Y[:, -1] = class_ranks(support.X, support.Y[:, -1])
-    support = support.in_canonical_order()
-    return encoder, support._replace(Y=support.Y[:, :-1])
-
-
-def _views(
-    support: Support,
-    config: NetworkConfig,
-    n_members: int,
-    max_rows: int,
-    rng: np.random.RandomState,
-) -> list[View]:
-    # Experts see all columns and choose those that the network reads.
-    max_columns = None if config.experts else config.n_features
-    by_class = config.classifies
-    return fit_views(support, n_members, max_columns, max_rows, rng, by_class=by_class)
