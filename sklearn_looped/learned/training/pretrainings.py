@@ -98,26 +98,26 @@ TABLES_SEEN = (
 )
 PRETRAININGS = {
     "tabular": Pretraining(
-        NetworkConfig(width=320, n_heads=10, experts=True, feed_forward=2, n_bases=8),
+        NetworkConfig(width=320, n_heads=10, n_loops=6, experts=True, feed_forward=2, n_bases=8),
         SyntheticTables(),
         Recipe(
-            n_steps=1500,
+            n_steps=4000,
             n_features=(1, 48),
-            n_loops=(3, 8),
-            late_support=(256, 1024),
+            n_support=(8, 1024),
+            n_loops=(2, 6),
+            decay=0.3,
+            late_support=(256, 2048),
             seed=1,
         ),
-        TABLES_SEEN.format(columns=48, rows=1024)
-        + "The experts do most of the work: these weights saw "
-        "48,563 tables in 0.7 hours, and on 25 OpenML regression sets they are hardly ahead of "
-        "KernelMachineRegressor. LassoCV predicts better on chatfield_4, solar_flare and quake, "
-        "nearly linear or next to noise, extra trees on red_wine and bodyfat. All scores: "
-        "[docs/benchmarks.md](../../../docs/benchmarks.md).",
+        TABLES_SEEN.format(columns=48, rows=2048)
+        + "The experts do most of the work. Linear models predict better on some tables that are "
+        "nearly linear or nearly noise, extra trees on tables whose rows repeat or have outliers. "
+        "All scores: [docs/benchmarks.md](../../../docs/benchmarks.md).",
         {
             "RidgeCV": make_pipeline(StandardScaler(), RidgeCV([10.0**k for k in range(-3, 4)])),
             "random forest": RandomForestRegressor(random_state=0),
         },
-        gate=Recipe(n_steps=150, n_loops=(8, 8), lr=2e-3, muon_lr=5e-3, loss="gate", seed=2),
+        gate=Recipe(n_steps=150, n_loops=(6, 6), lr=2e-3, muon_lr=5e-3, loss="gate", seed=2),
     ),
     "tabular-classifier": Pretraining(
         NetworkConfig(
