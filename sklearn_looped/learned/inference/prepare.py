@@ -33,6 +33,7 @@ def fitted_views(
     max_rows: int,
     rng: np.random.RandomState,
 ) -> list[View]:
+    """Fit the views of an encoded support that a network of some configuration reads."""
     # Experts see all columns and choose those that the network reads.
     max_columns = None if config.experts else config.n_features
     by_class = config.classifies
