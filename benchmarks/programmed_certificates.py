@@ -32,7 +32,7 @@ KINDS: dict[str, Callable[[np.random.Generator], Outcome]] = {
     "FLEQ": machines.fleq,
     "matmul and transpose": linalg.product,
     "inv and solve": linalg.system,
-    "eigh_power": linalg.eigenvalues,
+    "eigh": linalg.eigenvalues,
     "SGD step": training.sgd,
     "MLP": training.mlp,
     "Dijkstra": training.paths,

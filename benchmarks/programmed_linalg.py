@@ -29,7 +29,7 @@ from sklearn_looped import (
     ProgrammedPCA,
     ProgrammedRidge,
 )
-from sklearn_looped.programmed.algorithms.linalg import eigh_power, inv, matmul, solve, transpose
+from sklearn_looped.programmed.algorithms.linalg import eigh, inv, matmul, solve, transpose
 
 N = 20
 CONDITIONS = 10.0 ** np.arange(9)
@@ -113,7 +113,7 @@ def eigenvectors() -> list[dict[str, Any]]:
                 a = Q * values @ Q.T
                 a = (a + a.T) / 2
                 (_, v), numpy_time = timed_again(lambda a=a: np.linalg.eigh(a))
-                result, seconds = timed_again(lambda a=a, p=product: eigh_power(a, 1, product=p))
+                result, seconds = timed_again(lambda a=a, p=product: eigh(a, 1, product=p))
                 top = result.value.eigenvectors[:, 0]
                 found = {
                     "loops": result.n_loops,

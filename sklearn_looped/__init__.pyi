@@ -13,7 +13,9 @@ from .estimators.neural_network import ProgrammedMLPClassifier as ProgrammedMLPC
 from .estimators.neural_network import ProgrammedMLPRegressor as ProgrammedMLPRegressor
 from .estimators.sgd import ProgrammedSGDClassifier as ProgrammedSGDClassifier
 from .estimators.sgd import ProgrammedSGDRegressor as ProgrammedSGDRegressor
+from .programmed.machines.calculator import Calculator as Calculator
 from .programmed.machines.fleq import FleqMachine as FleqMachine
+from .programmed.machines.sigmoid_sum import SigmoidSum as SigmoidSum
 from .programmed.machines.subleq import SubleqMachine as SubleqMachine
 
 __version__: str

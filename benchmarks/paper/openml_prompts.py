@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from benchmarks.common.openml_tasks import load
 from benchmarks.openml_binary import N_SHOTS, PAPER, SEEDS, prompts
-from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.inference.class_reader import ClassReader, indicators
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import OwnTables
 
@@ -109,11 +109,10 @@ def correct(network: LoopedNetwork, arm: Arm, table: Table, seed: int) -> np.nda
     """Say of each row of the test split whether its label is predicted from 40 others."""
     rows = np.array([[*support, *query] for support, query in prompts(len(table[0]), seed)])
     X, y = (torch.tensor(part[rows]).float() for part in table)
-    support, sign = y[:, :N_SHOTS], torch.ones(len(y))
     if arm.scaled_by == "canonical":
-        scale = Standardiser.fit(X[:, :N_SHOTS], support)
-        X, support, sign = scale.features(X), scale.target(support), scale.target_scale[:, 0].sign()
+        labels = indicators(y[:, :N_SHOTS], 2)
+        X, _ = ClassReader.fit(X[:, :N_SHOTS], labels, config=network.config).table(X)
     else:
         X = arm.form(X)
-    logit = sign * network(X, support, network.config.n_loops)[-1, :, 0, 0]
-    return ((logit > 0) == (y[:, -1] > 0)).numpy()
+    logits = network(X, y[:, :N_SHOTS], network.config.n_loops)[-1, :, 0]
+    return (logits.argmax(1) == y[:, -1]).numpy()

@@ -116,7 +116,7 @@ def train_and_score(
         width=budget.width,
         n_heads=budget.n_heads,
         n_loops=n_loops,
-        n_quantiles=0,
+        n_classes=2,
     )
     nine = pool(tables, left_out)
     canonical = ARMS[arm].scaled_by == "canonical"

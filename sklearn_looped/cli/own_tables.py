@@ -36,15 +36,16 @@ class OwnTable(NamedTuple):
         """Whether the target contains numbers."""
         return is_regression(self.y)
 
-    def data_sets(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return encoded arrays (X, y) to train on; one-vs-rest for more than two labels."""
+    def data_sets(self, n_classes: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return encoded arrays (X, y) to train on; one-vs-rest for more than n labels."""
         if self.is_regression:
             return [(TableEncoder().fit_transform(self.X, self.y), self.y)]
         classes, codes = np.unique(self.y, return_inverse=True)
         kind = "binary" if len(classes) == 2 else "multiclass"
         X = TableEncoder(kind).fit_transform(self.X, codes.astype(float))
-        shown = [1] if len(classes) == 2 else range(len(classes))
-        return [(X, (codes == code).astype(float)) for code in shown]
+        if len(classes) <= n_classes:
+            return [(X, codes.astype(float))]
+        return [(X, (codes == code).astype(float)) for code in range(len(classes))]
 
     def score(self, weights: str | Path) -> float:
         """Return R2 or accuracy on the held-out rows after `fit` on the other rows."""

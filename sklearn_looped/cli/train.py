@@ -94,7 +94,7 @@ def _start(name: str, is_regression: bool) -> Checkpoint:
 
 def _own(tables: list[OwnTable], network: NetworkConfig) -> tuple[OwnTables, NetworkConfig, Recipe]:
     """Return prior, network and recipe for the user's own tables; all rows of each are used."""
-    data_sets = [data_set for table in tables for data_set in table.data_sets()]
+    data_sets = [data_set for table in tables for data_set in table.data_sets(network.n_classes)]
     shortest = min(len(y) for _, y in data_sets)
     widest = max(X.shape[1] for X, _ in data_sets)
     n_query = max(2, min(32, shortest // 4))

@@ -274,10 +274,16 @@ class KernelMachine:
 
     def predict(self, Q: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each."""
-        Z, K = self.intercept + Q @ self.linear, self.kernel(Q, self.X)
+        K = self.kernel(Q, self.X)
+        return self.mean(Q, K), self._std(Q, K)
+
+    def mean(self, Q: Tensor, K: Tensor | None = None) -> Tensor:
+        """Predictions of queries (B, q, d) alone, (B, q, T); K (B, q, n) is `kernel` of them."""
+        Z = self.intercept + Q @ self.linear
         for kernel, coef in self.parts:
-            Z = Z + (K if kernel is self.kernel else kernel(Q, self.X)) @ coef
-        return self.scale.restored(Z), self._std(Q, K)
+            values = K if K is not None and kernel is self.kernel else kernel(Q, self.X)
+            Z = Z + values @ coef
+        return self.scale.restored(Z)
 
     def metric(self) -> Tensor:
         """Mean squares of the mixture's own gradients at up to `N_ROWS` rows, (B, d), of mean 1."""

@@ -33,8 +33,10 @@ class Ridge:
         Mean square of the leave-one-out residuals over the targets' variance.
     left_out, left_out_std : Tensor of shape (B, n, T)
         Predictions of the rows, each left out with all its copies, and standard deviations.
-    precision : Tensor of shape (B, T, d, d)
-        Inverse of ``X' W X + penalty``.
+    vectors : Tensor of shape (B, d, d)
+        V.
+    shrunk : Tensor of shape (B, d, T)
+        Eigenvalues :math:`1 / (S^2 + \lambda)` of the inverse of ``X' W X + penalty``.
     noise : Tensor of shape (B, 1, T)
         Standard deviation of the noise.
 
@@ -53,7 +55,8 @@ class Ridge:
     relative_error: Tensor
     left_out: Tensor
     left_out_std: Tensor
-    precision: Tensor
+    vectors: Tensor
+    shrunk: Tensor
     noise: Tensor
     total: Tensor
 
@@ -89,15 +92,17 @@ class Ridge:
         relative = error.gather(2, which[..., None])[..., 0] / torch.where(
             variance > 0, variance, 1
         )
-        precision = torch.einsum("bde,bet,bfe->btdf", vectors, shrunk, vectors)
         return cls(
-            coef, centre, mean, relative.mean(1), Y - residual, noise / spare.sqrt(), precision,
-            noise, total,
+            coef, centre, mean, relative.mean(1), Y - residual, noise / spare.sqrt(), vectors,
+            shrunk, noise, total,
         )  # fmt: skip
 
     def predict(self, Q: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each."""
-        Z = Q - self.centre
         variance = 1 + 1 / self.total[:, None, None]
-        spread = torch.einsum("bqd,btde,bqe->bqt", Z, self.precision, Z)
-        return self.intercept + Z @ self.coef, self.noise * (variance + spread).sqrt()
+        spread = ((Q - self.centre) @ self.vectors).square() @ self.shrunk
+        return self.mean(Q), self.noise * (variance + spread).sqrt()
+
+    def mean(self, Q: Tensor) -> Tensor:
+        """Predictions of queries (B, q, d) alone, (B, q, T)."""
+        return self.intercept + (Q - self.centre) @ self.coef

@@ -25,7 +25,7 @@ from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.linalg import (
     affine,
-    eigh_power,
+    eigh,
     exponents,
     moments,
     scale_back,
@@ -39,7 +39,7 @@ class ProgrammedPCA(
 
     The samples are tokens. An attention average takes the means off, linear attention computes
     the covariance matrix, and looped blocks find its eigenvectors by powers and deflation, see
-    `sklearn_looped.programmed.algorithms.linalg.eigh_power`. `transform` and `inverse_transform`
+    `sklearn_looped.programmed.algorithms.linalg.eigh`. `transform` and `inverse_transform`
     are one layer of linear attention.
 
     It is :class:`~sklearn.decomposition.PCA`, signs included, to about
@@ -149,7 +149,7 @@ class ProgrammedPCA(
         if not gram.any():
             raise ValueError("Got features that are all constant, so there are no components.")
         asked = min(k + 1, d)  # one more, for the gap behind the last component
-        result = eigh_power(gram, asked, max_loops=self.max_loops)
+        result = eigh(gram, asked, max_loops=self.max_loops)
         variances = result.value.eigenvalues[::-1] / (n - 1)
         bound = result.certificate.error_bound / (n - 1)
         largest = np.maximum(variances[:k], 0)

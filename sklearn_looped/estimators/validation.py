@@ -7,6 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
     assert_all_finite,
@@ -109,16 +111,24 @@ def validate_training(
 
 
 def validate_labels(
-    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
 ) -> tuple[Any, NDArray[Any], Array | None]:
-    """Check X, labels y and sample weights of `fit`, as `validate_training` does for numbers."""
+    """Check X, labels y and sample weights of `fit`, as `validate_training` does for numbers.
+
+    Weights are multiplied by those of the classes, as `compute_sample_weight` takes them.
+    """
     X, y = _validate_rows(estimator, X, y)
     y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
     elif pd.isna(y).any():
         raise ValueError("Input y contains NaN: labels are missing. Remove those rows.")
-    return X, y, _validate_weights(X, y, sample_weight)
+    weights = _validate_weights(X, y, sample_weight)
+    if class_weight is None:
+        return X, y, weights
+    check_classification_targets(y)
+    by_class = compute_sample_weight(class_weight, y)
+    return X, y, _validate_weights(X, y, by_class if weights is None else weights * by_class)
 
 
 def _validate_rows(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, Any]:

@@ -108,7 +108,7 @@ class AttentionDisplay:
         head : int, default=None
             Attention head. None: the mean over all heads.
         target : int, default=0
-            Index of the target, or of the class in one-vs-rest for more than two classes.
+            Index of the target, or for more than ten classes of the pass.
         query : int, default=0
             Row of X that is drawn.
         n_rows : int, default=25
@@ -143,7 +143,7 @@ class AttentionDisplay:
         looped = looped.regressor_ if isinstance(looped, LoopedICLRegressorCV) else looped
         predictor = looped.predictor_
         _check_index(member=(member, len(predictor.views)))
-        _check_index(target=(target, predictor.support.Y.shape[1]))
+        _check_index(target=(target, predictor.n_tables))
         if head is not None:
             n_heads = predictor.config.n_heads * predictor.config.n_loop_blocks
             _check_index(head=(head, n_heads))
@@ -153,11 +153,11 @@ class AttentionDisplay:
         ]
         rows = predictor.views[member].rows
         support = predictor.support if rows is None else predictor.support.take(rows)
-        targets = support.Y[:, target]
         assert support.rows is not None  # `fit` numbers them
         if isinstance(looped, LoopedICLClassifier):
-            binary = support.Y.shape[1] == 1
-            targets = looped.classes_[targets.astype(int) if binary else support.Y.argmax(axis=1)]
+            targets = looped.classes_[support.Y.argmax(axis=1)]
+        else:
+            targets = support.Y[:, target]
         display = cls(weights=by_loop, support_rows=support.rows, support_target=targets)
         return display.plot(ax, query=query, n_rows=n_rows)
 

@@ -30,7 +30,7 @@ def test_the_result_is_printed_by_label(assembly, capsys):
 def test_a_trace_names_the_cells_of_every_instruction(assembly, capsys):
     program.main(["run-program", assembly("x: .word 5\n subleq #2, x"), "--trace"])
     header, step, *_ = capsys.readouterr().out.splitlines()
-    assert header.split() == ["step", "pc", "instruction", "reads", "writes", "flag"]
+    assert header.split() == ["step", "pc", "line", "instruction", "reads", "writes", "flag"]
     assert step.split()[:2] == ["1", "0"]
     assert "#2=2, x=5" in step
     assert "x=3" in step

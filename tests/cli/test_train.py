@@ -77,16 +77,14 @@ def test_tables_of_ones_own_begin_from_weights(tmp_path, tables, start, capsys):
 
 def test_labels_train_a_classifier_that_is_scored_on_held_out_rows(tmp_path, tables, capsys):
     start, path = tmp_path / "start.safetensors", tmp_path / "mine.safetensors"
-    config = NetworkConfig(n_features=4, width=16, n_heads=2, n_quantiles=0)
+    config = NetworkConfig(n_features=4, width=16, n_heads=2, n_classes=10)
     save_checkpoint(LoopedNetwork(config), start)
     train(path, "--table", tables[0], "kind", "--start", start, "--steps", 2, "--drop", "price")
     out = capsys.readouterr().out
     assert re.search(r"accuracy on 8 held-out rows [01]\.\d+, with ", out)
     assert f"use it: LoopedICLClassifier(weights={str(path)!r})" in out
     assert load_checkpoint(path).network.config.classifies
-    assert (
-        load_checkpoint(path).training["prior"].startswith("OwnTables(3 data sets")
-    )  # a label each
+    assert load_checkpoint(path).training["prior"].startswith("OwnTables(1 data sets")
 
 
 def test_a_file_that_exists_is_kept_unless_forced_and_a_finished_run_goes_on(tmp_path, capsys):

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.machines import programs
 
-FLEQ = ("BUBBLE_SORT", "LINEAR_SGD", "REVERSE", "SEARCH", "CALCULATOR")
+FLEQ = ("BUBBLE_SORT", "LINEAR_SGD", "REVERSE", "SEARCH")
 SUBLEQ = ("ADD", "FACTORIAL", "FIBONACCI", "MULTIPLY", "SORT", "SQUARE_ROOT")
 PIECES = (
     "#", "#5", "#-1", "#nan", "#1e999", "x", "x+1", "list+2", "x+99", "+", "x+" + "9" * 30, "end",
@@ -62,7 +62,7 @@ def outcomes(n_programs: int, seed: int = 0) -> Iterator[tuple[str, str]]:
     """Mutated programs of both machines and what became of them."""
     machines: list[tuple[Callable[[str], str], str]] = []
     for machine, names in (
-        (SubleqMachine(40, 90), SUBLEQ),
+        (SubleqMachine(40, 120), SUBLEQ),
         (FleqMachine(60, 90, 8), FLEQ),
     ):
         machines += [(partial(outcome, machine), getattr(programs, name)) for name in names]

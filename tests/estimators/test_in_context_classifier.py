@@ -59,15 +59,67 @@ def test_probabilities_sum_to_one_and_name_the_class(wine):
     assert np.array_equal(model.predict(queries), model.classes_[proba.argmax(1)])
 
 
-def test_two_of_three_classes_are_told_as_alone(wine):
+def test_the_names_of_many_classes_do_not_matter(wine):
     X, y, queries, _ = wine
-    together = LoopedICLClassifier().fit(X, y)
-    rest = LoopedICLClassifier().fit(X, y == 2).predict_proba(queries)[:, 1]
-    raw = np.stack(
-        [LoopedICLClassifier().fit(X, y == c).predict_proba(queries)[:, 1] for c in range(3)]
+    plain = LoopedICLClassifier(n_loops=2).fit(X, y).predict_proba(queries)
+    names = np.array([2, 0, 1])
+    renamed = LoopedICLClassifier(n_loops=2).fit(X, names[y]).predict_proba(queries)
+    np.testing.assert_allclose(renamed[:, names], plain, atol=1e-4)
+
+
+def test_fifteen_classes_take_two_passes_and_are_predicted(rng):
+    centres = 3 * rng.normal(size=(15, 4))
+    label = np.arange(450) % 15
+    X = centres[label] + rng.normal(size=(450, 4)) * 0.5
+    model = LoopedICLClassifier(n_estimators=2, n_loops=2).fit(X[:300], label[:300])
+    proba = model.predict_proba(X[300:])
+    assert proba.shape == (150, 15)
+    np.testing.assert_allclose(proba.sum(1), 1, atol=1e-12)
+    assert model.score(X[300:], label[300:]) > 0.9
+    assert next(model.attention_by_loop(X[300:303])).shape[0] == 2
+
+
+def test_a_rare_class_keeps_its_share_in_subsamples(rng):
+    X, y = rng.normal(size=(3000, 3)), np.arange(3000) >= 2994
+    model = LoopedICLClassifier(max_support=64, n_loops=1, random_state=0)
+    with pytest.warns(UserWarning, match="subsample"):
+        proba = model.fit(X, y).predict_proba(X[:500])[:, 1]
+    assert 0.002 / 3 < proba.mean() < 0.002 * 3
+    assert proba.max() < 0.2
+
+
+def test_a_member_that_sees_one_class_says_the_shares(rng):
+    X, y = rng.normal(size=(20, 2)), np.repeat([0, 1, 2], [14, 4, 2])
+    with pytest.warns(UserWarning, match="subsample"):
+        model = LoopedICLClassifier(max_support=2, n_estimators=1, n_loops=1).fit(X, y)
+    proba = model.predict_proba(rng.normal(size=(5, 2)))
+    np.testing.assert_allclose(proba.mean(0), [0.7, 0.2, 0.1], atol=0.21)
+    np.testing.assert_allclose(proba[:, 2], 0.1, atol=1e-9)
+
+
+def test_class_weights_are_sample_weights(wine):
+    X, y, queries, _ = wine
+    weighted = LoopedICLClassifier(n_loops=2, class_weight={0: 3, 1: 1, 2: 2}).fit(X, y)
+    expected = LoopedICLClassifier(n_loops=2).fit(X, y, sample_weight=np.array([3, 1, 2])[y])
+    proba = weighted.predict_proba(queries)
+    assert np.array_equal(proba, expected.predict_proba(queries))
+    assert np.array_equal(weighted.predict_log_proba(queries), np.log(proba))
+
+
+def test_balanced_classes_raise_the_probability_of_a_rare_one(rng):
+    X = rng.normal(size=(200, 2))
+    y = X[:, 0] + rng.normal(size=200) > 1.8
+    plain, balanced = (
+        LoopedICLClassifier(n_loops=1, class_weight=each).fit(X, y).predict_proba(X)[:, 1].mean()
+        for each in (None, "balanced")
     )
-    np.testing.assert_allclose(together.predict_proba(queries), (raw / raw.sum(0)).T, atol=1e-5)
-    np.testing.assert_allclose(rest, raw[2])
+    assert plain == pytest.approx(y.mean(), abs=0.05)
+    assert balanced > 2 * plain
+
+
+def test_verbose_shows_the_members(wine, capsys):
+    LoopedICLClassifier(n_estimators=2, n_loops=1, verbose=1).fit(*wine[:2])
+    assert "members: 100%" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("names", [["no", "yes"], [False, True], [-1, 1], [2.0, 7.0]])
@@ -120,12 +172,12 @@ def test_stages_end_at_the_prediction_and_auto_is_close(wine):
     X, y, queries, _ = wine
     model = LoopedICLClassifier().fit(X, y)
     stages = list(model.staged_predict_proba(queries))
-    assert len(stages) == model.n_loops_ == 8
+    assert len(stages) == model.n_loops_ == 6
     assert np.array_equal(stages[-1], model.predict_proba(queries))
     assert np.array_equal(list(model.staged_predict(queries))[-1], model.predict(queries))
     model.set_params(n_loops="auto")
     labels, n_loops = model.predict(queries, return_n_loops=True)
-    assert n_loops.mean() < 8
+    assert n_loops.mean() < 6
     assert np.abs(model.predict_proba(queries) - stages[-1]).max() < 0.1
     assert np.array_equal(labels, model.predict(queries))
     model.set_params(exit_rule="holdout").fit(X, y)
@@ -147,7 +199,7 @@ def test_grid_search_pickle_and_pipeline(cancer):
     assert search.best_score_ > 0.85
     model = make_pipeline(StandardScaler(), LoopedICLClassifier()).fit(X, y)
     data = pickle.dumps(model)
-    assert len(data) < 300_000  # the weights have 3.4 MB
+    assert len(data) < 300_000  # the weights have 4 MB
     same = pickle.loads(data).predict_proba(queries)
     assert np.array_equal(same, model.predict_proba(queries))
 

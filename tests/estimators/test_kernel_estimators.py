@@ -236,9 +236,9 @@ def test_probabilities_are_calibrated_and_sum_to_one():
 
 def test_many_classes_share_one_machine():
     X, y = load_digits(return_X_y=True)
-    model = KernelMachineClassifier().fit(X[:300], y[:300])
+    model = KernelMachineClassifier(n_loops=0).fit(X[:300], y[:300])  # pixels weigh the same
     assert model.loo_proba_.shape == (300, 10)
-    assert model.score(X[300:600], y[300:600]) > 0.85
+    assert model.score(X[300:600], y[300:600]) > 0.88
 
 
 def test_labels_of_weight_zero_do_not_count(rng):

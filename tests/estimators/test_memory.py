@@ -83,10 +83,11 @@ def test_predictions_in_parts_are_those_of_all_at_once(kind, settings, table, re
 
 
 def test_parts_hold_few_targets_and_stream_what_passes_once(nothing_kept, table, monkeypatch):
-    X, queries, _, labels = table
-    model = LoopedICLClassifier(n_estimators=1, n_loops=4).fit(X, labels)
+    X, queries, Y, _ = table
+    Y = np.hstack([Y, -(Y[:, ::-1] ** 2)])
+    model = LoopedICLRegressor("linear", n_loops=4).fit(X, Y)
     assert nothing_kept == []  # `fit` runs nothing that it would not keep
-    model.predict(queries)  # 410 kB a class
+    model.predict(queries)  # 410 kB a target
     assert nothing_kept == [(4, False)] * (len(nothing_kept))
     nothing_kept.clear()
     monkeypatch.setattr(members, "PART", 2**19)
@@ -94,7 +95,7 @@ def test_parts_hold_few_targets_and_stream_what_passes_once(nothing_kept, table,
     model.predict(queries)
     assert nothing_kept == [(1, True)] * 4
     nothing_kept.clear()
-    monkeypatch.setattr(members, "PART", 1)  # the loops of one class are too many to keep
+    monkeypatch.setattr(members, "PART", 1)  # the loops of one target are too many to keep
     monkeypatch.setattr(by_loop, "QUERIES", 10)
     model.predict(queries)
     assert nothing_kept == [(1, True)] * 4 * 2

@@ -172,9 +172,14 @@ X, Y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
             X,
             Y,
             np.r_[1e-300, np.ones(5)],
-            "sample_weight from .*e-300 to .*, but expected how often",
+            "sample_weight from .*e-300 to .*, but expected the number of times",
         ),
-        (X, Y, np.full(6, 1e300), r"sample_weight from 1e\+300 to 1e\+300, but expected how"),
+        (
+            X,
+            Y,
+            np.full(6, 1e300),
+            r"sample_weight from 1e\+300 to 1e\+300, but expected the number",
+        ),
     ],
 )
 def test_numbers_that_cannot_be_computed_with_are_refused(table, target, weights, message):

@@ -89,8 +89,8 @@ def test_network_and_gate_learn_together():
 def test_losses_of_a_gate_need_one(loss):
     with pytest.raises(ValueError, match="n_gate_units=0"):
         meta_train(NETWORK, LinearPrior(), replace(RECIPE, loss=loss))
-    classifier = replace(NETWORK, n_quantiles=0, n_gate_units=4)
-    with pytest.raises(ValueError, match="n_quantiles=0"):
+    classifier = replace(NETWORK, n_classes=2, n_gate_units=4)
+    with pytest.raises(ValueError, match="n_classes=2"):
         meta_train(classifier, LinearPrior(), replace(RECIPE, loss=loss))
 
 

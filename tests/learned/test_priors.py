@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import ExtraTreesClassifier
 
 from sklearn_looped.learned.priors import (
     PRIORS,
+    ClassTables,
     DecisionTreePrior,
     IllConditionedLinearPrior,
     LinearPrior,
@@ -11,8 +13,6 @@ from sklearn_looped.learned.priors import (
     ReLUNetworkPrior,
     SparseLinearPrior,
     SyntheticTables,
-    TwoClassTables,
-    labels,
 )
 from sklearn_looped.learned.priors.mechanisms import causal_model
 
@@ -144,20 +144,28 @@ def test_synthetic_tables_hold_missing_and_discrete_columns():
     assert discrete > 20
 
 
-def test_two_class_tables_range_from_balanced_to_rare_and_from_ordered_to_not():
-    source, shares = generator(), []
-    for _ in range(30):
-        _, y = TwoClassTables().sample(source, 8, 200, 5)
-        shares += y.mean(1).tolist()
-    assert set(y.unique().tolist()) == {0.0, 1.0}
-    assert np.mean(np.abs(np.array(shares) - 0.5) < 0.2) > 0.4
-    assert min(shares) < 0.15
-    assert max(shares) > 0.85
-    values = torch.randn(500, 200, generator=source)
-    for cut, low, high in ((labels._above_a_quantile, 0.9, 1), (labels._some_parts, 1.5, 4)):
-        label = cut(source, values).gather(1, values.argsort(1))
-        changes = (label[:, 1:] != label[:, :-1]).sum(1).float().mean()
-        assert low <= changes <= high
+def test_tables_of_classes_have_two_to_ten_from_balanced_to_rare():
+    X, y = ClassTables().sample(generator(), 240, 200, 5)
+    counts = [row.unique(return_counts=True)[1] for row in y]
+    sizes = np.array([len(each) for each in counts])
+    assert sizes.max() == 10
+    assert 0.2 < np.mean(sizes == 2) < 0.6
+    rarest = np.array([each.min() / 200 for each in counts])
+    assert (rarest < 0.03).mean() > 0.1
+    assert (rarest * sizes > 0.8).mean() > 0.05
+    assert set(y.unique().tolist()) <= set(range(10))
+    assert not X.isinf().any()
+
+
+def test_labels_can_be_learned_in_many_tables_and_not_in_all():
+    X, y = ClassTables().sample(generator(1), 48, 240, 6)
+    gains = []
+    for table, label in zip(X.nan_to_num().numpy(), y.numpy(), strict=True):
+        model = ExtraTreesClassifier(20, random_state=0).fit(table[:180], label[:180])
+        frequent = np.bincount(label[180:].astype(int)).max() / 60
+        gains.append(model.score(table[180:], label[180:]) - frequent)
+    assert np.quantile(gains, 0.2) < 0.05
+    assert np.quantile(gains, 0.8) > 0.2
 
 
 def test_signal_is_the_target_without_its_noise():

@@ -1,5 +1,4 @@
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -59,23 +58,6 @@ def test_bubble_sort(seed):
     assert scalars(result.block("list", 4)) == sorted(values)
 
 
-@pytest.mark.parametrize(("x", "y"), [(7.5, 2.0), (0.13, 9.9), (4.0, 0.1), (10.0, 3.0)])
-def test_calculator(x, y):
-    data = programs.calculator_data(0.1, 10, 12)
-    expected = [x + y, x - y, x * y, x / y, math.sqrt(x)]
-    for operation, value in enumerate(expected):
-        result = run_both(programs.CALCULATOR, 12, x=x, y=y, operation=operation, **data)
-        assert result["z"].values[0] == pytest.approx(value, rel=1e-14)
-
-
-def test_calculator_starts_from_sigmoid_sums_good_enough_for_newton():
-    data = programs.calculator_data(0.1, 10, 12)
-    x = np.geomspace(0.1, 10, 999)
-    hidden = 1 / (1 + np.exp(-(np.outer(x, data["slopes"]) + data["offsets"])))
-    assert np.abs(hidden @ data["inverse"] * x - 1).max() < 0.05
-    assert np.abs(hidden @ data["rsqrt"] * np.sqrt(x) - 1).max() < 0.05
-
-
 def test_linear_sgd_is_stochastic_gradient_descent():
     rng = np.random.default_rng(0)
     X, n_epochs, rate = rng.normal(size=(12, 3)), 3, 0.05
@@ -124,17 +106,13 @@ def test_all_evaluations_give_the_same_bits(seed, dtype):
             assert torch.equal(dense.view(integer), other.view(integer))
 
 
-@pytest.mark.parametrize(
-    "flag", [-1.7e308, -1e100, -5e-324, 0.0, 2.0**-1022, 1e-155, 1e-9, 0.7, 1e100, 1.7e308]
-)
+FLAGS = [-1.7e308, -1e100, -5e-324, 0.0, 5e-324, 1e-310, 2.0**-1022, 1e-155, 1e-31, 2.0**-100]
+
+
+@pytest.mark.parametrize("flag", [*FLAGS, 1e-30, 1e-16, 1e-9, 0.7, 1e100, 1.7e308])
 def test_branches_compare_real_flags_with_zero(flag):
     text = "f: .word 0\n x: .word 1\n branch f, end\n move #2, x"
     assert run_both(text, f=flag)["x"].values[0] == (1 if flag <= 0 else 2)
-
-
-def test_flags_too_close_to_zero_raise():
-    with pytest.raises(ValueError, match="branch flag too close to 0"):
-        FleqMachine(4, 4).run("f: .word 1e-310\n branch f, end\n clear: move #0, f")
 
 
 def test_results_overwrite_exactly():
@@ -147,8 +125,6 @@ def test_weights_do_not_depend_on_the_program():
     before = machine.transformer.fingerprint()
     machine.run(programs.REVERSE)
     machine.run(programs.BUBBLE_SORT)
-    data = programs.calculator_data(0.1, 10, 12)
-    machine.run(assemble_fleq(programs.CALCULATOR).with_data(operation=3, **data))
     assert machine.transformer.fingerprint() == before
 
 
@@ -161,10 +137,11 @@ def test_trace_lists_reads_writes_and_flag():
     machine = FleqMachine(len(program.cells), len(program.instructions))
     trace = machine.run(program, trace=True).trace
     assert trace["instruction"].tolist() == [
-        "load 0, 2, 3, 1",
-        "increment 0, 0, 3, 2",
-        "store 3, 0, 4, 3",
+        "load p, x+1",
+        "increment p, p",
+        "store #1, p, #0, end",
     ]
+    assert trace["line"].tolist() == [3, 4, 5]
     assert trace["reads"][0] == {0: Cell((0.0,), 1), 1: Cell((7.0,))}
     assert trace["writes"].tolist() == [
         {2: Cell((7.0,))},
@@ -183,7 +160,7 @@ def test_no_halt_warns_and_breakpoints_stop():
     assert (stop.pc, stop.halted, stop["x"].values[0]) == (1, False, 1)
 
 
-@pytest.mark.parametrize("text", [programs.BUBBLE_SORT, programs.REVERSE, programs.CALCULATOR])
+@pytest.mark.parametrize("text", [programs.BUBBLE_SORT, programs.REVERSE])
 def test_disassembled_text_assembles_to_the_same_tape(text):
     program = assemble_fleq(text)
     machine = FleqMachine(len(program.cells), len(program.instructions), 2)
@@ -266,8 +243,11 @@ def test_pointers_go_as_far_as_the_place_behind_the_memory():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("p: .pointer p+3\n increment p, p", "pointer to address 4 .* expected 0 to 3; .* 3 bits"),
-        ("p: .pointer p+3\n store p, p", "store to address 3 .* expected 0 to 2; .* 3 bits"),
+        (
+            "p: .pointer p+3\n increment p, p",
+            "Got 4 at .* a pointer to this address, expected 0 to 3",
+        ),
+        ("p: .pointer p+3\n store p, p", "Got 3 at .* a store to this address, expected 0 to 2"),
         ("p: .word 1\n store p, p", "store by way of a cell without a pointer"),
         ("p: .word 1\n increment p, p", "pointer by way of a cell without a pointer"),
     ],
@@ -277,9 +257,12 @@ def test_pointers_out_of_range_raise(text, message, trace):
         FleqMachine(3, 2).run(text, trace=trace)
 
 
-def test_flags_too_close_to_zero_raise_at_the_last_instruction_too():
-    with pytest.raises(ValueError, match="branch flag"):
-        FleqMachine(4, 2).run("f: .word 1e-310\n x: .word 1\n move x, x, f, end")
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+@pytest.mark.parametrize("flag", [0.0, 2.0**-149, 2.0**-126, 2.0**-40, 1.0, 2.0**127])
+def test_single_precision_flags_down_to_the_smallest(flag, evaluation):
+    machine = FleqMachine(4, 4, dtype="float32")
+    text = f"f: .word {flag!r}\n x: .word 1\n branch f, end\n move f, x"
+    assert machine.run(text, evaluation=evaluation)["x"].values == (flag if flag > 0 else 1.0,)
 
 
 @pytest.mark.parametrize(("dtype", "largest"), [("float64", 1.7e308), ("float32", 3e38)])
@@ -292,3 +275,20 @@ def test_operands_at_the_end_of_the_range(dtype, largest):
     for code in ("add x, x, z", "subtract x, y, z", "multiply x, x, z"):
         with pytest.raises(ValueError, match=f"beyond the range of {dtype}"):
             machine.run(data + code)
+
+
+def test_sieve_finds_the_primes():
+    result = run_both(programs.sieve(12), n=12)
+    marks = scalars(result.block("prime", 13))
+    assert [i for i, mark in enumerate(marks) if mark] == [2, 3, 5, 7, 11]
+
+
+def test_the_interpreter_of_another_language_reverses_a_string():
+    text = programs.brainfuck(">,[>,]<[.<]", [ord(c) for c in "loop"], 6, 4)
+    program = assemble_fleq(text)
+    _, memory = next(step for step in interpret_fleq(program) if step[0] == program.halt)
+    outputs = memory[program.labels["outputs"] :]
+    assert "".join(chr(int(cell.values[0])) for cell in outputs[:4]) == "pool"
+    assert scalars(run_both(programs.brainfuck("++[>+++<-]>.")).block("outputs", 1)) == [6.0]
+    with pytest.raises(ValueError, match="brackets do not match"):
+        programs.brainfuck("][")

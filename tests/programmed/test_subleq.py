@@ -1,5 +1,6 @@
 import itertools
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from subleq_runs import KINDS, fitting, run_both
 
 from sklearn_looped import SubleqMachine
 from sklearn_looped.programmed.machines import programs
+from sklearn_looped.programmed.machines.faults import MachineFaultError
 from sklearn_looped.programmed.machines.interpreter import interpret_subleq
 from sklearn_looped.programmed.machines.paper_subleq import EPSILON, PaperSubleqMachine
 from sklearn_looped.programmed.machines.subleq import assemble_subleq
@@ -178,18 +180,33 @@ def test_fingerprints_cover_weights_and_temperatures():
 
 def test_bits_wrap_around_as_twos_complement():
     assert run_both("x: .word -7\n subleq #2, x", n_bits=8)["x"] == -9
-    machine = SubleqMachine(4, 4, n_bits=4)
+    machine = SubleqMachine(4, 4, n_bits=4, overflow="wrap")
     assert machine.run("x: .word -7\n subleq #2, x")["x"] == 7
 
 
-def test_integer_cells_out_of_range_raise():
-    machine = SubleqMachine(4, 4, n_bits=4, cells="integer")
-    assert machine.run("x: .word -7\n subleq #1, x")["x"] == -8
-    assert machine.run("x: .word 6\n subleq #-1, x")["x"] == 7
-    with pytest.raises(ValueError, match=r"result of 8, .* n_bits=4 hold integers from -8 to 7"):
-        machine.run("x: .word 7\n subleq #-1, x")
-    with pytest.raises(ValueError, match=r"result of -9, .* n_bits=4 hold integers from -8 to 7"):
-        machine.run("x: .word -7\n subleq #2, x")
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+@pytest.mark.parametrize("cells", ["bits", "integer"])
+def test_overflow_traps_for_all_operands(cells, evaluation):
+    machine = SubleqMachine(4, 2, n_bits=3, cells=cells)
+    for a, b in itertools.product(range(-4, 4), repeat=2):
+        program = assemble_subleq(f"a: .word {a}\n b: .word {b}\n subleq a, b")
+        result = machine.run(program, evaluation=evaluation, on_fault="return")
+        if -4 <= b - a <= 3:
+            assert (result.fault, result["b"], result.halted) == (None, b - a, True)
+        else:
+            assert (result.fault.value, result.fault.pc, result.fault.step) == (b - a, 0, 1)
+            assert (result["a"], result["b"], result.pc, result.halted) == (a, b, 0, False)
+            with pytest.raises(MachineFaultError, match=r"subleq a, b, line 3.*from -4 to 3"):
+                machine.run(program, state=result.state, evaluation=evaluation)
+
+
+def test_a_fault_keeps_the_memory_before_its_instruction_and_the_trace():
+    text = "x: .word 5\n loop: subleq #-1, x\n subleq #0, #0, loop"
+    result = SubleqMachine(6, 4, n_bits=4).run(text, trace=True, on_fault="return")
+    assert (result["x"], result.fault.step, result.n_loops) == (7, 5, 5)
+    assert result.trace["step"].tolist() == [1, 2, 3, 4]
+    error = MachineFaultError(result.fault)
+    assert pickle.loads(pickle.dumps(error)).fault == result.fault
 
 
 def test_no_halt_warns_with_the_count_and_keeps_the_state():
@@ -222,7 +239,7 @@ def test_trace_lists_every_instruction():
     assert trace["pc"].tolist() == [0, 2]
     assert trace["flag"].tolist() == [True, True]  # -2 and 0
     first = trace.iloc[0]
-    assert first["instruction"] == "subleq 0, 1, 2"
+    assert (first["instruction"], first["line"]) == ("subleq x, y, done", 3)
     assert (first["reads"], first["writes"], first["flag"]) == ({0: 5, 1: 3}, {1: -2}, True)
 
 
@@ -281,6 +298,8 @@ def test_disassembled_text_assembles_to_the_same_tape():
         ({"temperature": math.inf}, "temperature=inf, expected above 0"),
         ({"cells": "words"}, "cells='words'"),
         ({"dtype": "float16"}, "dtype='float16'"),
+        ({"overflow": "ignore"}, "overflow='ignore'"),
+        ({"overflow": "wrap", "cells": "integer"}, "use cells='bits'"),
         ({"temperature": 256.0}, r"margin is 256, .* takes 745\.25"),
         ({"n_bits": 22, "dtype": "float32"}, "float32 is exact only to 16777216"),
         ({"n_bits": 24, "dtype": "float32", "cells": "integer"}, "only to 16777216"),

@@ -46,6 +46,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     max_support: int
     device: str
     random_state: int | np.random.RandomState | None
+    verbose: int
 
     predictor_: SupportPredictor
 
@@ -107,6 +108,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
             max_rows=self.max_support,
             device=self.device,
             rng=check_random_state(self.random_state),
+            verbose=self.verbose,
         )
         self.weights_digest_ = self.predictor_.checkpoint.digest
 
@@ -163,8 +165,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         Yields
         ------
         weights : ndarray of shape (n_targets, n_heads, n_samples, n_support)
-            Attention weights; over the support they sum to one. A classifier of more than two
-            classes has a target a class.
+            Attention weights; over the support they sum to one. A classifier has a target a pass.
         """
         table = self._validated(X)
         n_loops = most_loops(self.n_loops, self.predictor_.config)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.preprocessing import label_binarize
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_looped.core.device import choose_device
@@ -28,9 +28,11 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     weights again and again over support and queries, as in `LoopedICLRegressor`, and reads the
     log odds of a class off the query's last state [1]_.
 
-    The network predicts one of two classes. More are predicted one-vs-rest, and the probabilities
-    are divided by their sum, as `sklearn.multiclass.OneVsRestClassifier` does; all classes run in
-    one pass.
+    Closed-form experts, ridge regression and two kernel machines, are fitted to the indicators of
+    all classes and calibrated by leave-one-out; their probabilities come with each row. The
+    network predicts the logarithm of their mixture plus a correction, for up to ten classes in
+    one pass. More take two passes, from a hundred on three: each pass tells ten groups of classes
+    apart, and the probabilities of the classes are those that agree with all passes.
 
     Parameters
     ----------
@@ -53,11 +55,19 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         Members of the ensemble, whose probabilities are averaged; what each sees, and what
         None stands for, is said in `LoopedICLRegressor`.
     max_support : int, default=1024
-        Rows a member attends to; of more, each draws a random subsample, with a warning.
+        Rows a member attends to; of more, each draws a stratified subsample, with a warning. Rare
+        classes have more rows in it than their share, which count less: probabilities are those
+        of all rows.
+    class_weight : dict, "balanced" or None, default=None
+        How often the rows of each class count, beside `sample_weight`: a weight a label, or
+        "balanced" for the inverse of the class's frequency. Probabilities are then those of a
+        population with such frequencies.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
-        Draws the subsamples of rows and columns. Without such, the result does not depend on it.
+        Draws the subsamples of rows. Without such, the result does not depend on it.
+    verbose : int, default=0
+        Above 0: `fit` shows a bar over the members of the ensemble.
 
     Attributes
     ----------
@@ -113,6 +123,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **InContextEstimator._parameter_constraints,
         "weights": [str, os.PathLike],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -124,8 +136,10 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         exit_quantile: float = 0.95,
         n_estimators: int | None = None,
         max_support: int = 1024,
+        class_weight: dict[Any, float] | str | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
     ) -> None:
         self.weights = weights
         self.n_loops = n_loops
@@ -135,6 +149,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         self.max_support = max_support
         self.device = device
         self.random_state = random_state
+        self.class_weight = class_weight
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     @whole_or_not_at_all
@@ -163,7 +179,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         choose_device(self.device)
         checkpoint = load_weights(self.weights, classifies=True)
-        table, y, weights = validate_labels(self, X, y, sample_weight)
+        table, y, weights = validate_labels(self, X, y, sample_weight, self.class_weight)
         check_classification_targets(y)
         kept = slice(None) if weights is None else weights > 0
         self.classes_ = np.unique(y[kept])
@@ -178,16 +194,14 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
             "Leave rows out or join rare classes; for numbers take LoopedICLRegressor.",
         )
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
-        indicators = label_binarize(codes, classes=np.arange(len(self.classes_))).astype(float)
+        indicators = np.eye(len(self.classes_))[codes]
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
         rows = Support(table, indicators, weights)
         self._keep(rows, codes.astype(float), kind, lambda _: checkpoint)
 
     def _decode(self, output: Array) -> Array:
-        """From the probability of each class against the rest, (T, q, 1), to (q, n_classes)."""
+        """From the probability of each class, (C, q, 1), to (q, C)."""
         proba: Array = output[..., 0].T
-        if proba.shape[1] == 1:
-            return np.column_stack([1 - proba[:, 0], proba[:, 0]])
         return proba / proba.sum(axis=1, keepdims=True)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -204,6 +218,21 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
             In the order of `classes_`.
         """
         return self._decode(self._run(X)[0])
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict the logarithm of the probability of each class for each query.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        return np.log(self.predict_proba(X))
 
     @overload
     def predict(

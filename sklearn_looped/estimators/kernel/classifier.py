@@ -3,18 +3,16 @@
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_looped.core.calibration import Calibration
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
 from sklearn_looped.estimators.validation import validate_labels
 from sklearn_looped.learned.inference.encoding import Array
-
-FLOORS = 10 ** np.arange(-2, -0.4, 0.5)  # scores below count as much
-EXPONENTS = 2 ** np.arange(-2, 4.1, 0.5)
 
 
 class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
@@ -115,8 +113,8 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
         indicators = np.eye(len(self.classes_))[codes]
         scores, _ = self._fit_machine(table, indicators, weights, codes.astype(float), kind)
-        self._total, self._frequencies = counts.sum(), counts @ indicators / counts.sum()
-        self._floor, self._exponent = _calibrated(scores, indicators, counts)
+        parts = (torch.tensor(part)[None] for part in (scores, indicators, counts))
+        self._calibration = Calibration.fit(*parts)
         self.loo_proba_ = self._probabilities(scores)
         self.loo_predictions_ = self.classes_[self.loo_proba_.argmax(axis=1)]
         self.loo_score_ = float(np.average(self.loo_predictions_ == y, weights=counts))
@@ -124,9 +122,7 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
 
     def _probabilities(self, scores: Array) -> Array:
         """Turn scores (q, C) into probabilities."""
-        proba = softmax(self._exponent * np.log(scores.clip(self._floor)), axis=1)
-        mixed: Array = (self._total * proba + self._frequencies) / (self._total + 1)
-        return mixed
+        return self._calibration.probabilities(torch.tensor(scores)[None])[0].numpy()
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict the probability of each class for each query.
@@ -157,15 +153,3 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
         """
         proba = self.predict_proba(X)
         return self.classes_[proba.argmax(axis=1)]
-
-
-def _calibrated(scores: Array, indicators: Array, weights: Array) -> tuple[float, float]:
-    """Floor and exponent that the log loss of scores (n, C) is least with."""
-
-    def loss(floor: float, exponent: float) -> float:
-        logits = exponent * np.log(scores.clip(floor))
-        right = (logits * indicators).sum(axis=1)
-        return float(np.average(logsumexp(logits, axis=1) - right, weights=weights))
-
-    pairs = ((float(floor), float(exponent)) for floor in FLOORS for exponent in EXPONENTS)
-    return min(pairs, key=lambda pair: loss(*pair))

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_looped.learned.model.memory import SupportMemory
-from sklearn_looped.learned.model.network import LoopedNetwork, Step
-from sklearn_looped.learned.model.opinions import Opinions
+from sklearn_looped.learned.model.network import AnyOpinions, LoopedNetwork, Step
+
+BY_ROW = ("prediction", "std", "proba")  # parts of opinions that have a row each
 
 
 class SupportBatch(NamedTuple):
@@ -31,7 +32,7 @@ class SupportBatch(NamedTuple):
     cells: Tensor
     y: Tensor
     weights: Tensor | None
-    opinions: Opinions | None
+    opinions: AnyOpinions | None
 
     def remember(self, network: LoopedNetwork, n_loops: int, stream: bool = False) -> SupportMemory:
         """Run the supports through the network, or let them pass with one pass of queries."""
@@ -67,10 +68,21 @@ class QueryBatch(NamedTuple):
     cells : Tensor of shape (B, q, d)
     opinions : Opinions or None
         The experts' predictions for the queries; None for a network without experts.
+    base : Tensor of shape (q, C) or None
+        Of a classifier, the probabilities of all classes that its passes start from.
     """
 
     cells: Tensor
-    opinions: Opinions | None
+    opinions: AnyOpinions | None
+    base: Tensor | None = None
+
+    def rows(self, index: Tensor) -> "QueryBatch":
+        """Keep some of the queries, by a mask (q,)."""
+        return QueryBatch(
+            self.cells[:, index],
+            None if self.opinions is None else self.opinions.rows(index),
+            None if self.base is None else self.base[index],
+        )
 
     def answer(
         self, network: LoopedNetwork, memory: SupportMemory, attention: bool = False
@@ -96,13 +108,10 @@ def _padded(parts: Iterable[Tensor]) -> Tensor:
     )
 
 
-def _joined_opinions(parts: Iterable[Opinions | None]) -> Opinions | None:
+def _joined_opinions(parts: Iterable[AnyOpinions | None]) -> AnyOpinions | None:
     known = [part for part in parts if part is not None]
     if not known:
         return None
-    return Opinions(
-        _padded(part.prediction for part in known),
-        _padded(part.std for part in known),
-        torch.cat([part.error for part in known]),
-        torch.cat([part.gate for part in known]),
-    )
+    kind = type(known[0])
+    columns = zip(kind._fields, zip(*known, strict=True), strict=True)
+    return kind(*(_padded(each) if name in BY_ROW else torch.cat(each) for name, each in columns))

@@ -5,20 +5,24 @@ Shapes: L loops, T targets, q queries, d columns.
 """
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_looped.learned.inference import members
+from sklearn_looped.learned.inference.batch import QueryBatch
 from sklearn_looped.learned.inference.encoding import Array, Support
-from sklearn_looped.learned.inference.members import Member, Memories, average, members_of
+from sklearn_looped.learned.inference.members import AnyMember, Memories, average, members_of
 from sklearn_looped.learned.inference.views import View
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import SupportMemory, memory_of_target
-from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.model.network import LoopedNetwork, Step
 
 QUERIES = 4096  # queries that pass together, summed over targets
 ANSWERS = 2**24  # numbers of a call's output, over all loops
@@ -31,7 +35,7 @@ class Outcome(NamedTuple):
     ----------
     output : ndarray of shape (T, q, n_outputs)
         For regression in units of y, the mean first, then the quantiles in rising order; for
-        classification the probability of the label 1.
+        classification the probability of each class, which is a target.
     leaving : ndarray of shape (q,) or None
         The gate's probability that a query leaves after this loop; None without a gate.
     """
@@ -44,24 +48,46 @@ class Outcome(NamedTuple):
 ByLoop = Generator[Outcome, NDArray[np.bool_] | None, None]
 
 
+@dataclass
+class _Run:
+    """The queries of one member on their way through the loop."""
+
+    member: AnyMember
+    queries: QueryBatch
+    steps: Generator[Step, Tensor | None, None]
+
+    @classmethod
+    def start(
+        cls, member: AnyMember, queries: QueryBatch, network: LoopedNetwork, kept: SupportMemory
+    ) -> "_Run":
+        return cls(member, queries, queries.answer(network, kept))
+
+    def step(self, staying: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Answers after one more loop of the queries that stay, and the gate's logits."""
+        step = self.steps.send(staying)
+        if staying is not None:
+            self.queries = self.queries.rows(staying)
+        return self.member.decode(step.output, self.queries), step.exit
+
+
 def side_by_side(memories: Memories, network: LoopedNetwork, X: Array) -> ByLoop:
     """Run queries (q, d) through all members that are kept, loop by loop."""
     assert memories.members is not None
-    runs = [
-        [(part, part.queries(X).answer(network, kept)) for part, kept in view]
+    parts = [
+        [_Run.start(part, part.queries(X), network, kept) for part, kept in view]
         for view in memories.members
     ]
-    classifies = network.config.classifies
-    importance = [torch.cat([part.importance() for part, _ in view]) for view in runs]
+    importance = [torch.cat([run.member.importance() for run in view]) for view in parts]
     staying: Tensor | None = None
+    classifies = network.config.classifies
     for _ in range(memories.n_loops):
         outputs, exits = [], []
-        for view in runs:
-            steps = [(part, run.send(staying)) for part, run in view]
-            outputs.append(torch.cat([part.decode(s.output, classifies) for part, s in steps]))
-            exits += [s.exit.sigmoid() for _, s in steps if s.exit is not None]
+        for view in parts:
+            found = [run.step(staying) for run in view]
+            outputs.append(torch.cat([output for output, _ in found]))
+            exits += [end.sigmoid() for _, end in found if end is not None]
         leaving = torch.cat(exits).mean(0).cpu().numpy() if exits else None
-        kept = yield Outcome(average(outputs, importance).numpy(), leaving)
+        kept = yield Outcome(average(outputs, importance, classifies=classifies).numpy(), leaving)
         staying = None if kept is None else torch.from_numpy(kept)
 
 
@@ -75,9 +101,14 @@ def replayed(output: Array, leaving: Array | None) -> ByLoop:
             inside = inside[staying]
 
 
-def queries_at_once(network: LoopedNetwork, n_targets: int, n_loops: int) -> int:
+def queries_at_once(config: NetworkConfig, n_targets: int, n_loops: int) -> int:
     """Count the queries whose answers after every loop are held at a time."""
-    return max(1, ANSWERS // (n_loops * n_targets * (1 + network.config.n_quantiles)))
+    return max(1, ANSWERS // (n_loops * n_targets * _n_answers(config)))
+
+
+def _n_answers(config: NetworkConfig) -> int:
+    """Numbers a target: one probability of a classifier's."""
+    return 1 if config.classifies else config.n_outputs
 
 
 def one_by_one(
@@ -93,7 +124,7 @@ def one_by_one(
         The gate's mean probability that a query leaves.
     """
     config, n_targets = network.config, support.Y.shape[1]
-    output = np.zeros((n_loops, n_targets, len(X), 1 + config.n_quantiles))
+    output = np.zeros((n_loops, n_targets, len(X), _n_answers(config)))
     leaving = None if network.gate is None else np.zeros((n_loops, len(X)))
     total = np.zeros(n_targets)
     for view in views:
@@ -103,17 +134,21 @@ def one_by_one(
             part = slice(start, start := start + len(importance))
             total[part] += importance
             for rows, memory in _passes(member, network, n_loops, len(X)):
-                for loop, step in enumerate(member.queries(X[rows]).answer(network, memory)):
-                    found = member.decode(step.output, config.classifies).numpy()
+                queries = member.queries(X[rows])
+                for loop, step in enumerate(queries.answer(network, memory)):
+                    found = member.decode(step.output, queries).numpy()
+                    # Probabilities are averaged by their logarithms.
+                    found = np.log(found) if config.classifies else found
                     output[loop, part, rows] += found * importance[:, None, None]
                     if leaving is not None and step.exit is not None:
                         exits = step.exit.sigmoid().cpu().numpy()
                         leaving[loop, rows] += exits.sum(axis=0) / (len(views) * n_targets)
-    return output / total[:, None, None], leaving
+    output /= total[:, None, None]
+    return softmax(output, axis=1) if config.classifies else output, leaving
 
 
 def _passes(
-    member: Member, network: LoopedNetwork, n_loops: int, n_queries: int
+    member: AnyMember, network: LoopedNetwork, n_loops: int, n_queries: int
 ) -> Iterator[tuple[slice, SupportMemory]]:
     """Yield queries that pass together, with the memory that they pass.
 

@@ -4,6 +4,7 @@ Shapes: B tables, n rows, s support rows, q queries, d columns, E experts.
 """
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ DIGITS = 12  # decimals of a cell: beyond is rounding, and would order what is e
 LEAST_ERROR = 1e-4  # of a standard deviation: below, an expert is as good as exact
 STEPS = "manhattan"  # the kernel of the machine for steps; the other machine has the rest
 FEWEST_ROWS = 3  # a left-out row must leave two behind
+Models: TypeAlias = tuple[Ridge | KernelMachine, ...]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Experts:
         Mean of the machines' metrics, of mean 1: how much each column matters.
     """
 
-    models: tuple[Ridge | KernelMachine, ...]
+    models: Models
     support: Opinions
     columns: Tensor
     metric: Tensor
@@ -58,28 +60,13 @@ class Experts:
             columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
             gate = torch.ones_like(columns).to(y)
             return cls((), _silence(y)._replace(gate=gate), columns, torch.ones_like(X[:, 0]))
-        # Machines learn from every other row: sorted, so that the order is the rows' own.
-        cells = _cells(X)
-        order = _sorted_rows(cells, y)
-        Z = cells.gather(1, order[..., None].expand_as(X))
-        Y = y.double().gather(1, order)[..., None]
-        w = None if weights is None else weights.double().gather(1, order)
-        smooth = tuple(kind for kind in search.kinds if kind != STEPS)
-        machines = [
-            KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
-        ]
-        models: tuple[Ridge | KernelMachine, ...] = (Ridge.fit(Z, Y, w), *machines)
+        models, metric, place = fit_models(X, y[..., None], y, weights, search)
         error = torch.stack([model.relative_error for model in models], 1).sqrt()
-        place = order.argsort(1)[..., None]
         parts = [
             (model.left_out.gather(1, place), model.left_out_std.gather(1, place))
             for model in models
         ]
-        metric = torch.stack([machine.metric() for machine in machines]).mean(0)
-        rounded = (metric / TIE).round()  # of equal columns the first comes first
-        columns = torch.argsort(rounded, dim=1, descending=True, stable=True)[:, :max_columns]
-        read = metric.gather(1, columns)
-        gate = (read / read.mean(1, keepdim=True)).sqrt()
+        columns, gate = columns_to_read(metric, max_columns)
         error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
         return cls(models, _joined(parts, error, gate), columns, metric)
 
@@ -87,7 +74,7 @@ class Experts:
         """Opinions of queries (B, q, d)."""
         if not self.models:
             return _silence(X[..., 0])._replace(gate=self.support.gate)
-        Z = _cells(X)
+        Z = cells(X)
         parts = [model.predict(Z) for model in self.models]
         return _joined(parts, self.support.error, self.support.gate)
 
@@ -104,16 +91,52 @@ class Experts:
         return X.gather(2, self.columns[:, None].expand(-1, X.shape[1], -1))
 
 
-def _sorted_rows(cells: Tensor, y: Tensor) -> Tensor:
-    """Order of rows by the target, and of equal targets by a mixture of the cells, (B, n)."""
-    factors = torch.arange(1, cells.shape[2] + 1, dtype=cells.dtype, device=cells.device).cos()
-    order = torch.argsort(cells @ factors, dim=1, stable=True)
-    return order.gather(1, torch.argsort(y.gather(1, order), dim=1, stable=True))
+def _sorted_rows(Z: Tensor, key: Tensor) -> Tensor:
+    """Order of rows by a key, and of equal keys by a mixture of the cells, (B, n)."""
+    factors = torch.arange(1, Z.shape[2] + 1, dtype=Z.dtype, device=Z.device).cos()
+    order = torch.argsort(Z @ factors, dim=1, stable=True)
+    return order.gather(1, torch.argsort(key.gather(1, order), dim=1, stable=True))
 
 
-def _cells(X: Tensor) -> Tensor:
+def cells(X: Tensor) -> Tensor:
     """Cells as the experts read them: missing ones are the column's mean; equal ones are equal."""
     return X.double().nan_to_num(0.0).clamp(-CLIP, CLIP).round(decimals=DIGITS)
+
+
+def fit_models(
+    X: Tensor, Y: Tensor, key: Tensor, weights: Tensor | None, search: Search
+) -> tuple[Models, Tensor, Tensor]:
+    """Fit ridge regression and both machines to targets Y (B, s, T).
+
+    Machines learn from every other row: sorted by a key (B, s), so that the order is their own.
+
+    Returns
+    -------
+    models : tuple of Ridge and KernelMachine
+    metric : Tensor of shape (B, d)
+        The machines' mean metric.
+    place : Tensor of shape (B, s, 1)
+        Of each row among the models' rows.
+    """
+    read = cells(X)
+    order = _sorted_rows(read, key)
+    Z = read.gather(1, order[..., None].expand_as(X))
+    Y = Y.double().gather(1, order[..., None].expand_as(Y))
+    w = None if weights is None else weights.double().gather(1, order)
+    smooth = tuple(kind for kind in search.kinds if kind != STEPS)
+    machines = [
+        KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
+    ]
+    metric = torch.stack([machine.metric() for machine in machines]).mean(0)
+    return (Ridge.fit(Z, Y, w), *machines), metric, order.argsort(1)[..., None]
+
+
+def columns_to_read(metric: Tensor, max_columns: int) -> tuple[Tensor, Tensor]:
+    """Columns of most weight in a metric (B, d), first ones first, and their gates, (B, d')."""
+    rounded = (metric / TIE).round()  # of equal columns the first comes first
+    columns = torch.argsort(rounded, dim=1, descending=True, stable=True)[:, :max_columns]
+    read = metric.gather(1, columns)
+    return columns, (read / read.mean(1, keepdim=True)).sqrt()
 
 
 def _joined(parts: list[tuple[Tensor, Tensor]], error: Tensor, gate: Tensor) -> Opinions:

@@ -156,11 +156,11 @@ def spread_of(support: Support) -> Array:
 def losses(output: Array, queries: Support, spread: Array, classifies: bool) -> Array:
     """Loss of each held-out query, (q,), given the output (T, q, n_outputs).
 
-    Log loss of classes, summed; mean squared error of numbers in units of their spread (T,).
+    Log loss of the class; mean squared error of numbers in units of their spread (T,).
     """
     if classifies:
-        proba = output[..., 0].T.clip(TINY, 1 - TINY)
-        return -np.log(np.where(queries.Y == 1, proba, 1 - proba)).sum(axis=1)
+        proba = output[..., 0].T.clip(TINY)
+        return -(np.log(proba) * queries.Y).sum(axis=1)
     error = (output[..., 0] - queries.Y.T) / np.where(spread > 0, spread, 1)[:, None]
     return np.mean(error**2, axis=0)
 

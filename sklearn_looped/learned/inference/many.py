@@ -8,7 +8,7 @@ from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.constant import repeated
 from sklearn_looped.learned.inference.encoding import Array
-from sklearn_looped.learned.inference.members import Member, average
+from sklearn_looped.learned.inference.members import AnyMember, average, fit_member
 from sklearn_looped.learned.inference.predictor import SupportPredictor
 
 ROWS = 16_384  # rows of a batch, support and queries, that bound its memory
@@ -18,7 +18,7 @@ class _Pass(NamedTuple):
     """What one member of one predictor adds to a batch, a table a target."""
 
     predictor: int
-    member: Member
+    member: AnyMember
     queries: QueryBatch
 
     def n_rows(self) -> int:
@@ -51,18 +51,20 @@ def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> lis
             continue
         results.append(None)
         for view in predictor.views:
-            member = Member.fit(view, predictor.support, predictor.config)
+            member = fit_member(view, predictor.support, predictor.config)
             queries = member.queries(X)
             passes.append(_Pass(index, member.without_experts(), queries))
     outputs: list[list[tuple[Tensor, Tensor]]] = [[] for _ in predictors]
     for batch in _batches(sorted(passes, key=_Pass.size)):
         for each, output in zip(batch, _run(predictors[0], batch), strict=True):
-            decoded = each.member.decode(output, predictors[0].config.classifies)
+            decoded = each.member.decode(output, each.queries)
             outputs[each.predictor].append((decoded, each.member.importance()))
-    return [
-        average(*map(list, zip(*members, strict=True))).numpy() if known is None else known
-        for known, members in zip(results, outputs, strict=True)
-    ]
+    classifies = bool(predictors) and predictors[0].config.classifies
+    for index, members in enumerate(outputs):
+        if members:
+            answers, importance = map(list, zip(*members, strict=True))
+            results[index] = average(answers, importance, classifies=classifies).numpy()
+    return [result for result in results if result is not None]
 
 
 def _batches(passes: list[_Pass]) -> list[list[_Pass]]:

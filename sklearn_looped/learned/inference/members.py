@@ -3,16 +3,19 @@
 Shapes: T targets, s support rows, q queries, d columns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
+from sklearn_looped.learned.inference.class_codes import n_passes
+from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMember
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.reader import Reader
@@ -28,7 +31,6 @@ from sklearn_looped.learned.model.memory import (
 )
 from sklearn_looped.learned.model.network import LoopedNetwork
 
-SHARPNESS = 4  # with which members of less error count more
 PART = 2**27  # bytes of keys and values, and of experts, held at a time
 
 
@@ -92,26 +94,32 @@ class Member:
         metric = self.reader.experts.metric
         return torch.empty_like(metric).scatter_(1, self.reader.scale.order, metric)
 
-    def decode(self, output: Tensor, classifies: bool) -> Tensor:
-        """Bring output (T, q, n_outputs) to units of y, or to probabilities of label 1.
-
-        In float64 on the CPU. Quantiles are sorted. A logit is that of the label whose canonical
-        code is higher; where only one label is seen, it is certain.
-        """
+    def decode(self, output: Tensor, queries: QueryBatch) -> Tensor:
+        """Bring output (T, q, n_outputs) to units of y, in float64 on the CPU, quantiles sorted."""
         output, scale = output.cpu().double(), self.reader.scale
-        if classifies:
-            sign, only = (
-                part[..., None] for part in (scale.target_scale.sign(), scale.target_mean)
-            )
-            return torch.where(sign == 0, only, torch.sigmoid(output * sign))
         output = output * scale.target_scale[..., None] + scale.target_mean[..., None]
         return torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
 
 
+AnyMember: TypeAlias = Member | ClassMember
+
+
+def fit_member(view: View, support: Support, config: NetworkConfig) -> AnyMember:
+    """Fit the member of a view for all targets or classes."""
+    kind = ClassMember if config.classifies else Member
+    return kind.fit(view, support, config)
+
+
 def members_of(
     view: View, support: Support, config: NetworkConfig, n_loops: int
-) -> Iterator[Member]:
-    """Yield one view's members, each for as many targets as memory is meant for."""
+) -> Iterator[AnyMember]:
+    """Yield one view's members, each for as many targets as memory is meant for.
+
+    Of a classifier it is one for all classes.
+    """
+    if config.classifies:
+        yield fit_member(view, support, config)
+        return
     n_rows = len(support.X) if view.rows is None else len(view.rows)
     each = memory_of_target(config, n_rows, n_loops)
     each += FITTING * memory_of_reader(config, n_rows, len(view.columns))
@@ -120,11 +128,18 @@ def members_of(
         yield Member.fit(view, support, config, part)
 
 
-def average(outputs: list[Tensor], importance: list[Tensor]) -> Tensor:
-    """Average members' outputs (T, q, n_outputs) by their importance (T,)."""
+def average(outputs: list[Tensor], importance: list[Tensor], *, classifies: bool) -> Tensor:
+    """Average members' outputs (T, q, n_outputs) by their importance (T,).
+
+    Probabilities, of a class a target, are averaged by their logarithms: the arithmetic mean of
+    calibrated ones would be less sure than it should.
+    """
     weights = torch.stack(importance)
     weights = weights / weights.sum(0)
-    return torch.einsum("mt,mtqo->tqo", weights, torch.stack(outputs))
+    stacked = torch.stack(outputs)
+    if not classifies:
+        return torch.einsum("mt,mtqo->tqo", weights, stacked)
+    return torch.einsum("mt,mtqo->tqo", weights, stacked.log()).softmax(0)
 
 
 class Memories(NamedTuple):
@@ -133,12 +148,12 @@ class Memories(NamedTuple):
     Attributes
     ----------
     n_loops : int
-    members : list of list of (Member, SupportMemory), or None
+    members : list of list of (AnyMember, SupportMemory), or None
         Of each view one for a few targets after another. None: nothing, it is too much.
     """
 
     n_loops: int
-    members: list[list[tuple[Member, SupportMemory]]] | None
+    members: list[list[tuple[AnyMember, SupportMemory]]] | None
 
     def first(self, n_loops: int) -> "Memories":
         """Return the memories of the first loops only."""
@@ -148,6 +163,12 @@ class Memories(NamedTuple):
         return Memories(n_loops, first)
 
 
+def n_tables(config: NetworkConfig, support: Support) -> int:
+    """Tables that a view takes: one a target, or a pass of a classifier."""
+    n_targets = support.Y.shape[1]
+    return n_passes(n_targets, config.n_classes) if config.classifies else n_targets
+
+
 @in_own_modes
 def remember(
     views: list[View],
@@ -155,10 +176,11 @@ def remember(
     network: LoopedNetwork,
     n_loops: int,
     known: Memories | None = None,
+    verbose: int = 0,
 ) -> Memories:
     """Run the support through the network, once a view; keep what it takes if it is little.
 
-    The members of `known`, for other loops, are taken over.
+    The members of `known`, for other loops, are taken over. With `verbose` a bar shows progress.
 
     Raises
     ------
@@ -170,10 +192,12 @@ def remember(
     check_support(config, *map(max, zip(*sizes, strict=True)))
     read = [memory_of_reader(config, *size) for size in sizes]
     run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
-    if support.Y.shape[1] * (sum(read) + sum(run)) > KEPT:
+    if n_tables(config, support) * (sum(read) + sum(run)) > KEPT:
         return Memories(n_loops, None)
     if known is None or known.members is None:
-        members = [members_of(view, support, config, n_loops) for view in views]
+        shown = tqdm(views, desc="members", disable=not verbose)
+        members: Iterable[Iterable[AnyMember]]
+        members = (members_of(view, support, config, n_loops) for view in shown)
     else:
         members = [(part for part, _ in view) for view in known.members]
     kept = [[(part, part.support.remember(network, n_loops)) for part in view] for view in members]

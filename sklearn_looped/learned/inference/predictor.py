@@ -31,9 +31,14 @@ from sklearn_looped.learned.inference.halting import (
     spread_of,
     thriftiest_loop,
 )
-from sklearn_looped.learned.inference.members import Memories, members_of, remember
-from sklearn_looped.learned.inference.support import class_ranks
-from sklearn_looped.learned.inference.views import View, fit_views
+from sklearn_looped.learned.inference.members import (
+    Memories,
+    members_of,
+    n_tables,
+    remember,
+)
+from sklearn_looped.learned.inference.prepare import encoded_rows, fitted_views
+from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
 
@@ -47,8 +52,8 @@ class SupportPredictor:
 
     It is what the in-context estimators keep of `fit`, as ``predictor_``. Tables that it is given
     are validated; outputs are, for each target, in units of y the mean and then the quantiles in
-    rising order, or the probability of the label 1. Pickles leave out the network, which
-    `Checkpoint` brings back, and the memory; both are made again when they are first asked for.
+    rising order, or the probability of each class, which is a target. Pickles leave out the
+    network, which `Checkpoint` brings back, and the memory; both are made again when asked for.
 
     Parameters
     ----------
@@ -66,6 +71,8 @@ class SupportPredictor:
         As `fit_views` takes them.
     device : str
         As `sklearn_looped.core.device.choose_device` takes it.
+    verbose : int
+        Above 0: a bar shows the members while the support runs.
     """
 
     checkpoint: Checkpoint
@@ -76,6 +83,7 @@ class SupportPredictor:
     n_members: int
     max_rows: int
     device: str
+    verbose: int = 0
 
     @classmethod
     def fit(
@@ -90,6 +98,7 @@ class SupportPredictor:
         max_rows: int,
         device: str,
         rng: np.random.RandomState,
+        verbose: int = 0,
     ) -> "SupportPredictor":
         """Encode rows and fit the views; the support runs when `memories` are first asked for.
 
@@ -111,23 +120,27 @@ class SupportPredictor:
             Of more rows, each member sees a random subsample.
         device : str
         rng : RandomState
+        verbose : int
+            Above 0: a bar shows the members while the support runs.
 
         Returns
         -------
         SupportPredictor
         """
-        encoder, support = _encoded(rows, target, target_type)
+        encoder, support = encoded_rows(rows, target, target_type)
         checkpoint = weights(support)
         config = checkpoint.network.config
         n_members = n_members or config.n_views
-        views = _views(support, config, n_members, max_rows, rng)
+        views = fitted_views(support, config, n_members, max_rows, rng)
         n_loops = most_loops(n_loops, config)
-        return cls(checkpoint, encoder, support, views, n_loops, n_members, max_rows, device)
+        return cls(
+            checkpoint, encoder, support, views, n_loops, n_members, max_rows, device, verbose
+        )
 
     def _from(self, support: Support, n_loops: int) -> "SupportPredictor":
         """Predict from other rows of the same table, with the same network."""
         rng = check_random_state(0)
-        views = _views(support, self.config, self.n_members, self.max_rows, rng)
+        views = fitted_views(support, self.config, self.n_members, self.max_rows, rng)
         other = replace(self, support=support, views=views, n_loops=n_loops)
         other.network = self.network
         return other
@@ -140,6 +153,11 @@ class SupportPredictor:
     def config(self) -> NetworkConfig:
         """Configuration of the network."""
         return self.checkpoint.network.config
+
+    @property
+    def n_tables(self) -> int:
+        """Tables that a view takes: one a target, or a pass of a classifier."""
+        return n_tables(self.config, self.support)
 
     @cached_property
     def network(self) -> LoopedNetwork:
@@ -160,7 +178,8 @@ class SupportPredictor:
         MemoryError
             If a single pass would need more memory than there is.
         """
-        return remember(self.views, self.support, self.network, self.n_loops)
+        parts = self.views, self.support, self.network, self.n_loops
+        return remember(*parts, verbose=self.verbose)
 
     @cached_property
     def spread(self) -> Array:
@@ -299,10 +318,10 @@ class SupportPredictor:
 
     def _runs(self, X: Array, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the encoded queries, its run by loop and its size."""
-        memories, n_targets = self._memories_for(n_loops), self.support.Y.shape[1]
-        size = max(1, CHUNK // n_targets)
+        memories = self._memories_for(n_loops)
+        size = max(1, CHUNK // self.n_tables)
         if memories.members is None:
-            size = by_loop.queries_at_once(self.network, n_targets, n_loops)
+            size = by_loop.queries_at_once(self.config, self.support.Y.shape[1], n_loops)
         for rows in gen_batches(len(X), size):
             yield self._run(X[rows], memories), rows.stop - rows.start
 
@@ -319,30 +338,3 @@ class SupportPredictor:
             yield from by_loop.replayed(*found)
         else:
             yield from by_loop.side_by_side(memories, network, X)
-
-
-def _encoded(rows: Support, target: Array, target_type: str) -> tuple[TableEncoder, Support]:
-    """Encode rows and bring them in an order of their own, repeated ones joined."""
-    encoder = TableEncoder(target_type)
-    # The encoding's target rides along as a last column while rows are sorted.
-    rows = rows._replace(Y=np.column_stack([rows.Y, target]), rows=np.arange(len(target)))
-    if rows.weights is not None:
-        rows = rows.take(np.flatnonzero(rows.weights > 0))
-    X = encoder.fit_transform(rows.X, rows.Y[:, -1], rows.weights)
-    support = rows._replace(X=X).merged()
-    if target_type == "multiclass":
-        support.Y[:, -1] = class_ranks(support.X, support.Y[:, -1])
-    support = support.in_canonical_order()
-    return encoder, support._replace(Y=support.Y[:, :-1])
-
-
-def _views(
-    support: Support,
-    config: NetworkConfig,
-    n_members: int,
-    max_rows: int,
-    rng: np.random.RandomState,
-) -> list[View]:
-    # Experts see all columns and choose those that the network reads.
-    max_columns = None if config.experts else config.n_features
-    return fit_views(support, n_members, max_columns, max_rows, rng)

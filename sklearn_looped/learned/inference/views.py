@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_looped.learned.inference.encoding import Array, Support
 
 VIEWS = ("standard", "normal", "whitened", "whitened normal")  # what members see, in turn
+RARE = 4  # a class has at least an even share over this of a subsample
 DIGITS = 12  # decimals of a correlation: uncorrelated columns are their own components
 LARGEST_SHARE = 0.5  # of the rows: that many components are whitened at most
 ROUNDING_NOISE = 1e-7  # share of the variance that the last principal components may hold
@@ -89,16 +90,24 @@ class View:
         Support rows it sees; None: all.
     transformers : list of transformer
         Fitted on its part of the support, applied one after another.
+    number : int
+        Its place in the ensemble.
+    weights : ndarray or None
+        How often the rows count that it sees; None: as in the support.
     """
 
     columns: NDArray[np.intp]
     rows: NDArray[np.intp] | None
     transformers: list[TransformerMixin]
+    number: int = 0
+    weights: Array | None = None
 
     def support(self, support: Support) -> Support:
         """Return its part of the encoded support."""
         if self.rows is not None:
             support = support.take(self.rows)
+        if self.weights is not None:
+            support = support._replace(weights=self.weights)
         return support._replace(X=self.query(support.X))
 
     def query(self, X: Array) -> Array:
@@ -115,6 +124,7 @@ def fit_views(
     max_columns: int | None,
     max_rows: int,
     rng: np.random.RandomState,
+    by_class: bool = False,
 ) -> list[View]:
     """Choose and fit what each ensemble member sees.
 
@@ -122,8 +132,9 @@ def fit_views(
     and the whitened principal components of either. Constant columns go.
     Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
     target and a share of the rest, dealt so that members see different ones; of more than
-    `max_rows` rows a random subsample each, and one row more of each class that it lacks. Members
-    that would see the same as another are left out.
+    `max_rows` rows a random subsample each. With `by_class` the targets are indicators of classes,
+    and the subsample is stratified (`_draw_by_class`). Members that would see the same as another
+    are left out.
 
     Parameters
     ----------
@@ -133,6 +144,7 @@ def fit_views(
     max_columns : int or None
         None: every member sees all columns.
     rng : RandomState
+    by_class : bool, default=False
 
     Returns
     -------
@@ -145,25 +157,48 @@ def fit_views(
     dealer = _ColumnDealer(support, columns, max_columns, rng)
     views = []
     for index in range(n_views):
-        rows = None
-        if n_rows > max_rows:
-            rows = _drawn_rows(support.Y, max_rows, rng)
+        rows = weights = None
+        if n_rows > max_rows and by_class:
+            rows, weights = _draw_by_class(support, max_rows, rng)
+        elif n_rows > max_rows:
+            rows = np.sort(rng.choice(n_rows, max_rows, replace=False))
         part = support if rows is None else support.take(rows)
+        if weights is not None:
+            part = part._replace(weights=weights)
         chosen = dealer.deal()
         chosen = chosen[_varying_columns(part.X[:, chosen])]
         transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
-        views.append(View(chosen, rows, transformers))
+        views.append(View(chosen, rows, transformers, index, weights))
     return views
 
 
-def _drawn_rows(Y: Array, n_rows: int, rng: np.random.RandomState) -> NDArray[np.intp]:
-    """Draw rows, and of each target (n,) that is constant among them one row where it differs."""
-    rows = rng.choice(len(Y), n_rows, replace=False)
-    for target in Y.T:
-        others = np.flatnonzero(target != target[rows[0]])
-        if len(others) and not np.isin(others, rows).any():
-            rows = np.append(rows, rng.choice(others))
-    return np.sort(rows)
+def _draw_by_class(
+    support: Support, max_rows: int, rng: np.random.RandomState
+) -> tuple[NDArray[np.intp], Array]:
+    """Rows of a stratified subsample, and weights that give classes their shares of all rows.
+
+    Each class has its share of the rows, but where it has as many at least 1 / `RARE` of an even
+    share: of a rare class more rows are seen than its share, and each counts less.
+    """
+    n_rows, n_classes = support.Y.shape
+    code = support.Y.argmax(axis=1)
+    counts = np.bincount(code, minlength=n_classes)
+    least = np.minimum(counts, max(1, max_rows // (RARE * n_classes)))
+    sizes = np.maximum(counts * max_rows // n_rows, least)
+    while sizes.sum() > max_rows:
+        sizes[sizes.argmax()] -= 1
+    while sizes.sum() < max_rows:
+        sizes[(counts - sizes).argmax()] += 1
+    drawn = [
+        rng.choice(np.flatnonzero(code == each), size, replace=False)
+        for each, size in enumerate(sizes)
+    ]
+    rows = np.sort(np.concatenate(drawn))
+    weights = np.ones(n_rows) if support.weights is None else support.weights
+    everywhere = np.bincount(code, weights, n_classes)
+    here = np.bincount(code[rows], weights[rows], n_classes)
+    factor = max_rows / n_rows * everywhere / np.where(here > 0, here, 1)
+    return rows, weights[rows] * factor[code[rows]]
 
 
 def _varying_columns(X: Array) -> NDArray[np.intp]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS, check_flags, check_whole
-from sklearn_looped.learned.model.readout import DistributionLoss, LogLoss
+from sklearn_looped.learned.model.readout import ClassLoss, DistributionLoss
 
 if TYPE_CHECKING:
     from sklearn_looped.learned.model.network import LoopedNetwork
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 LIMITS = {
     "n_features": (1, 4096), "width": (2, 4096), "n_heads": (1, 256), "n_loop_blocks": (1, 128),
     "n_pre_blocks": (0, 128), "n_post_blocks": (0, 128), "n_loops": (1, MAX_LOOPS),
-    "n_quantiles": (0, 10_000), "n_gate_units": (0, 4096), "n_views": (1, MAX_VIEWS),
-    "feed_forward": (1, 64), "n_bases": (0, 256),
+    "n_quantiles": (1, 10_000), "n_classes": (0, 100), "n_gate_units": (0, 4096),
+    "n_views": (1, MAX_VIEWS), "feed_forward": (1, 64), "n_bases": (0, 256),
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ class NetworkConfig:
     n_loops : int, default=8
         Loops of a prediction unless another number is given.
     n_quantiles : int, default=31
-        Quantiles the readout predicts beside the mean; 0: it predicts the log odds of two labels.
+        Quantiles the readout of a regressor predicts beside the mean.
     injection : bool, default=True
         Whether the prompt is added to the normalised state before every pass. False: weight tying.
     n_gate_units : int, default=0
@@ -55,6 +55,8 @@ class NetworkConfig:
         Hidden units of a block's feed-forward layer, as a multiple of the width.
     n_bases : int, default=0
         Radial basis functions of each cell in the read-in, beside the cell itself.
+    n_classes : int, default=0
+        Classes that a classifier tells apart in one pass. 0: a regressor.
     """
 
     n_features: int = 32
@@ -72,6 +74,7 @@ class NetworkConfig:
     experts: bool = False
     feed_forward: int = 4
     n_bases: int = 0
+    n_classes: int = 0
 
     def __post_init__(self) -> None:
         check_whole(self, LIMITS)
@@ -83,13 +86,18 @@ class NetworkConfig:
 
     @property
     def classifies(self) -> bool:
-        """Whether the network predicts the log odds of two labels, not a number."""
-        return self.n_quantiles == 0
+        """Whether the network predicts classes, not a number."""
+        return self.n_classes > 0
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers of the readout: a logit a class, or the mean and the quantiles."""
+        return self.n_classes or 1 + self.n_quantiles
 
     @property
     def loss(self) -> type[nn.Module]:
         """Loss of the readout."""
-        return LogLoss if self.classifies else DistributionLoss
+        return ClassLoss if self.classifies else DistributionLoss
 
     def build(self) -> "LoopedNetwork":
         """Network with random weights, from torch's global generator."""

@@ -6,7 +6,7 @@ D width.
 
 import math
 from collections.abc import Generator, Iterable, Iterator
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,11 +15,17 @@ from torch import Tensor, nn
 from sklearn_looped.core.loop import Block as LoopBody
 from sklearn_looped.core.loop import run_loop
 from sklearn_looped.learned.model.blocks import Block, KeysValues
+from sklearn_looped.learned.model.class_opinions import (
+    ClassOpinions,
+    class_opinion_features,
+    n_class_features,
+)
 from sklearn_looped.learned.model.config import NetworkConfig as NetworkConfig
 from sklearn_looped.learned.model.memory import LoopMemory, SupportMemory
 from sklearn_looped.learned.model.opinions import N_OPINION_FEATURES, Opinions, opinion_features
-from sklearn_looped.learned.model.readout import ExitGate, ExpertReadout, Readout
+from sklearn_looped.learned.model.readout import ClassReadout, ExitGate, ExpertReadout, Readout
 
+AnyOpinions: TypeAlias = Opinions | ClassOpinions
 CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
 
 
@@ -28,8 +34,8 @@ class Step(NamedTuple):
 
     Attributes
     ----------
-    output : Tensor of shape (B, q, 1 + n_quantiles)
-        The readout.
+    output : Tensor of shape (B, q, n_outputs)
+        The readout: mean and quantiles, or the logits of classes.
     exit : Tensor of shape (B, q) or None
         The gate's logit that the loop ends here; None: the network has no gate.
     attention : Tensor of shape (B, h, q, s) or None
@@ -99,9 +105,10 @@ class LoopedNetwork(nn.Module):
         self.config = config
         n_channels = 3 + config.experts + config.n_bases
         self.embed_features = nn.Linear(n_channels * config.n_features, config.width, bias=False)
-        self.embed_target = nn.Linear(2, config.width)
+        self.embed_target = nn.Linear(config.n_classes or 2, config.width)
+        n_opinions = n_class_features(config.n_classes) if config.classifies else N_OPINION_FEATURES
         self.embed_opinions = (
-            nn.Linear(N_OPINION_FEATURES, config.width, bias=False) if config.experts else None
+            nn.Linear(n_opinions, config.width, bias=False) if config.experts else None
         )
         self.state_norm = nn.LayerNorm(config.width, bias=False)
         self.pre, self.loop, self.post = (
@@ -110,8 +117,9 @@ class LoopedNetwork(nn.Module):
             )
             for n_blocks in (config.n_pre_blocks, config.n_loop_blocks, config.n_post_blocks)
         )
-        readout = ExpertReadout if config.experts else Readout
-        self.readout = readout(config.width, config.n_quantiles)
+        of_experts = ClassReadout if config.classifies else ExpertReadout
+        readout = of_experts if config.experts else Readout
+        self.readout = readout(config.width, config.n_outputs)
         self.gate = ExitGate(config.width, config.n_gate_units) if config.n_gate_units else None
 
     def matrices(self) -> list[nn.Parameter]:
@@ -119,7 +127,7 @@ class LoopedNetwork(nn.Module):
         blocks = nn.ModuleList([self.pre, self.loop, self.post])
         return [p for p in blocks.parameters() if p.ndim == 2]
 
-    def _read_in(self, X: Tensor, opinions: Opinions | None) -> Tensor:
+    def _read_in(self, X: Tensor, opinions: AnyOpinions | None) -> Tensor:
         """Embed rows, (B, n, d) -> (B, n, D); NaN marks a missing cell."""
         n_features, d = self.config.n_features, X.shape[-1]
         missing = X.isnan()
@@ -136,19 +144,28 @@ class LoopedNetwork(nn.Module):
         padded = F.pad(stacked * math.sqrt(n_features / d), (0, n_features - d))
         return self.embed_features(padded.flatten(-2))
 
-    def _prompt(self, X: Tensor, y: Tensor, opinions: Opinions | None) -> Tensor:
+    def _prompt(self, X: Tensor, y: Tensor, opinions: AnyOpinions | None) -> Tensor:
         """Tokens (B, n, D) of a table: the target is added on the first s rows."""
         rows = self._read_in(X, opinions)
         if opinions is not None and self.embed_opinions is not None:
-            rows = rows + self.embed_opinions(opinion_features(opinions, y))
+            if isinstance(opinions, ClassOpinions):
+                features = class_opinion_features(opinions, y)
+            else:
+                features = opinion_features(opinions, y)
+            rows = rows + self.embed_opinions(features)
         if not y.shape[1]:
             return rows
-        y = y.clamp(-CLIP, CLIP)
-        target = self.embed_target(torch.stack([y, torch.tanh(y)], -1))  # (B, s, D)
-        return rows + F.pad(target, (0, 0, 0, X.shape[1] - y.shape[1]))
+        return rows + F.pad(self._embed(y), (0, 0, 0, X.shape[1] - y.shape[1]))
 
-    def _read_out(self, state: Tensor, opinions: Opinions | None) -> Tensor:
-        """Predictions (B, q, 1 + n_quantiles) from the queries' last state."""
+    def _embed(self, y: Tensor) -> Tensor:
+        """Embed targets, or codes of classes, (B, s) -> (B, s, D)."""
+        if self.config.classifies:
+            return self.embed_target(F.one_hot(y.long(), self.config.n_classes).to(y))
+        y = y.clamp(-CLIP, CLIP)
+        return self.embed_target(torch.stack([y, torch.tanh(y)], -1))
+
+    def _read_out(self, state: Tensor, opinions: AnyOpinions | None) -> Tensor:
+        """Predictions (B, q, n_outputs) from the queries' last state."""
         if opinions is None:
             return self.readout(state)
         return self.readout(state, opinions)
@@ -170,7 +187,7 @@ class LoopedNetwork(nn.Module):
         n_loops: int,
         window: int = 1,
         n_grad_loops: int | None = None,
-        opinions: Opinions | None = None,
+        opinions: AnyOpinions | None = None,
     ) -> Tensor:
         """Predict the queries of a batch of tables, as meta-training does.
 
@@ -179,7 +196,7 @@ class LoopedNetwork(nn.Module):
         X : Tensor of shape (B, n, d)
             Features in canonical form, the support first.
         y : Tensor of shape (B, s)
-            Targets of the support in canonical form.
+            Targets of the support in canonical form, or codes of classes.
         n_loops : int
             b of Yang et al., Eq. 1.
         window : int, default=1
@@ -192,7 +209,7 @@ class LoopedNetwork(nn.Module):
 
         Returns
         -------
-        Tensor of shape (min(window, n_loops), B, q, 1 + n_quantiles)
+        Tensor of shape (min(window, n_loops), B, q, n_outputs)
         """
         n_support = y.shape[1]
         prompt, _ = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support)
@@ -208,7 +225,7 @@ class LoopedNetwork(nn.Module):
         return torch.stack(outputs)
 
     def trajectory(
-        self, X: Tensor, y: Tensor, n_loops: int, opinions: Opinions | None = None
+        self, X: Tensor, y: Tensor, n_loops: int, opinions: AnyOpinions | None = None
     ) -> Step:
         """Predict the queries of a batch of tables after every loop, with the gate's logits.
 
@@ -230,7 +247,7 @@ class LoopedNetwork(nn.Module):
         y: Tensor,
         n_loops: int,
         weights: Tensor | None = None,
-        opinions: Opinions | None = None,
+        opinions: AnyOpinions | None = None,
     ) -> SupportMemory:
         """Run the support alone and keep its keys and values at every loop.
 
@@ -246,7 +263,7 @@ class LoopedNetwork(nn.Module):
         y: Tensor,
         n_loops: int,
         weights: Tensor | None = None,
-        opinions: Opinions | None = None,
+        opinions: AnyOpinions | None = None,
     ) -> SupportMemory:
         """As `encode_support`, for one pass of queries that keeps no loop but the last.
 
@@ -272,7 +289,7 @@ class LoopedNetwork(nn.Module):
         self,
         X: Tensor,
         memory: SupportMemory,
-        opinions: Opinions | None = None,
+        opinions: AnyOpinions | None = None,
         attention: bool = False,
     ) -> Generator[Step, Tensor | None, None]:
         """Predict queries (B, q, d) of a remembered support after every loop.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor, nn
 
+from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
 
@@ -70,27 +71,26 @@ def tail_scales(known: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 class Readout(nn.Module):
     """Norm and a two-layer network from a state to a prediction.
 
-    The prediction is the mean and quantiles of the target, or, without quantiles, one logit: the
-    log odds of the label that is coded higher.
+    The prediction is the mean and then quantiles of the target, or the logits of classes.
 
     Parameters
     ----------
     width : int
         D, the size of a token.
-    n_quantiles : int
-        Quantiles predicted beside the mean, at `quantile_levels`; 0 for a classifier.
+    n_outputs : int
+        Numbers predicted.
     """
 
-    def __init__(self, width: int, n_quantiles: int) -> None:
+    def __init__(self, width: int, n_outputs: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, bias=False)
         self.hidden = nn.Linear(width, width // 2)
-        self.output = nn.Linear(width // 2, 1 + n_quantiles)
+        self.output = nn.Linear(width // 2, n_outputs)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, state: Tensor) -> Tensor:
-        """Map states (..., D) to (..., 1 + n_quantiles): mean or logit, then the quantiles."""
+        """Map states (..., D) to (..., n_outputs)."""
         return self.output(F.relu(self.hidden(self.norm(state))))
 
 
@@ -109,13 +109,13 @@ class ExpertReadout(nn.Module):
     ----------
     width : int
         D, the size of a token.
-    n_quantiles : int
-        Quantiles predicted beside the mean, at `quantile_levels`.
+    n_outputs : int
+        Numbers predicted: the mean, and quantiles at `quantile_levels`.
     """
 
-    def __init__(self, width: int, n_quantiles: int) -> None:
+    def __init__(self, width: int, n_outputs: int) -> None:
         super().__init__()
-        self.correction = Readout(width, n_quantiles + N_EXPERTS)
+        self.correction = Readout(width, n_outputs + N_EXPERTS)
         self.sharpness = nn.Parameter(torch.tensor(8.0))  # a
 
     def forward(self, state: Tensor, opinions: Opinions) -> Tensor:
@@ -125,6 +125,34 @@ class ExpertReadout(nn.Module):
         trust = torch.softmax(preference - self.sharpness * opinions.error.log()[:, None], -1)
         expected = (trust * opinions.prediction).sum(-1, keepdim=True)
         return expected + opinions.unit()[:, None, None] * correction
+
+
+class ClassReadout(nn.Module):
+    r"""From a query's state and the experts' probabilities to logits: theirs plus a correction.
+
+    .. math:: \ell_c = \sum_e b_e e^{g_e} \log p_{ec} + \delta_c,
+
+    where expert e gives class c the probability :math:`p_{ec}` and has the exponent :math:`b_e` in
+    the experts' pool, and the network says :math:`\delta` and g, at first zero. Codes that are no
+    class of the table have the logit minus infinity.
+
+    Parameters
+    ----------
+    width : int
+        D, the size of a token.
+    n_outputs : int
+        C, the codes of classes.
+    """
+
+    def __init__(self, width: int, n_outputs: int) -> None:
+        super().__init__()
+        self.correction = Readout(width, n_outputs + N_EXPERTS)
+
+    def forward(self, state: Tensor, opinions: ClassOpinions) -> Tensor:
+        """Map states (B, q, D) and opinions of q rows to logits (B, q, C)."""
+        raw = self.correction(state).to(opinions.error.dtype)
+        correction, preference = raw[..., :-N_EXPERTS], raw[..., -N_EXPERTS:]
+        return opinions.pool(preference.clamp(-2, 2).exp()) + correction
 
 
 class ExitGate(nn.Module):
@@ -161,6 +189,7 @@ class ExitGate(nn.Module):
 
 
 FAR = 4.0  # units of the target
+UNKNOWN = -1  # the code of a class that the support lacks
 
 
 class Target(NamedTuple):
@@ -220,18 +249,19 @@ class DistributionLoss(nn.Module):
         return squared + 2 * pinball / target.unit
 
 
-class LogLoss(nn.Module):
-    """Log loss of a logit; of two labels in canonical form the higher one is above zero.
+class ClassLoss(nn.Module):
+    """Log loss of logits; queries whose class the support lacks, of code -1, do not count.
 
     Examples
     --------
     >>> import torch
-    >>> from sklearn_looped.learned.model.readout import LogLoss, Target
-    >>> LogLoss()(torch.zeros(1, 5, 1), Target.of(torch.tensor([[-1.0, -1.0, 1.0, 1.0, 1.0]])))
+    >>> from sklearn_looped.learned.model.readout import ClassLoss, Target
+    >>> ClassLoss()(torch.zeros(1, 3, 2), Target.of(torch.tensor([[0.0, 1.0, -1.0]])))
     tensor(0.6931)
     """
 
     def forward(self, output: Tensor, target: Target) -> Tensor:
-        """Score outputs (..., B, q, 1)."""
-        label = (target.y > 0).to(output).expand_as(output[..., 0])
-        return F.binary_cross_entropy_with_logits(output[..., 0], label)
+        """Score logits (..., B, q, C) against codes y (B, q)."""
+        codes = target.y.long().expand(output.shape[:-1]).flatten()
+        total = F.cross_entropy(output.flatten(0, -2), codes, ignore_index=UNKNOWN, reduction="sum")
+        return total / (codes != UNKNOWN).sum().clamp(min=1)

@@ -11,12 +11,13 @@ from sklearn_looped.learned.priors.functions import (
     ReLUNetworkPrior,
     SparseLinearPrior,
 )
-from sklearn_looped.learned.priors.labels import TwoClassTables
+from sklearn_looped.learned.priors.labels import ClassTables
 from sklearn_looped.learned.priors.own import OwnTables
 from sklearn_looped.learned.priors.tables import SyntheticTables
 
 __all__ = [
     "PRIORS",
+    "ClassTables",
     "DecisionTreePrior",
     "FixedColumns",
     "IllConditionedLinearPrior",
@@ -27,7 +28,6 @@ __all__ = [
     "ReLUNetworkPrior",
     "SparseLinearPrior",
     "SyntheticTables",
-    "TwoClassTables",
 ]
 
 

@@ -6,14 +6,18 @@ from statistics import fmean
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone, is_classifier
-from sklearn.dummy import DummyRegressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from torch import Tensor
 
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.inference.reader import Reader
+from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.model.readout import UNKNOWN
 from sklearn_looped.learned.priors import Prior
+from sklearn_looped.learned.training.class_prompts import codes_of, read_classes
 
+LEAST = 1e-6  # probability
 HELD_OUT = 2**31  # a seed that no recipe uses: held-out tables never occur in training
 Sizes = tuple[tuple[int, int], ...]  # support rows and columns of tables
 SIZES: Sizes = ((32, 4), (64, 8), (128, 8), (256, 12), (256, 20))
@@ -35,9 +39,11 @@ def r2_clipped(target: Tensor, prediction: Tensor) -> Tensor:
     return (1 - residual / total.clamp(min=1e-12)).clamp(-1, 1)
 
 
-def accuracy(target: Tensor, logit: Tensor) -> Tensor:
-    """Share of each table's queries whose label, the sign of the target, is predicted."""
-    return ((target > 0) == (logit > 0)).double().mean(1)
+def log_loss(target: Tensor, logits: Tensor) -> Tensor:
+    """Log loss of each table's queries, logits (B, q, C), whose class the support has."""
+    met = target != UNKNOWN
+    right = torch.log_softmax(logits, -1).gather(2, target.long().clamp(min=0)[..., None])[..., 0]
+    return -torch.where(met, right, 0).sum(1) / met.sum(1).clamp(min=1)
 
 
 def squared_error(target: Tensor, prediction: Tensor) -> Tensor:
@@ -45,10 +51,11 @@ def squared_error(target: Tensor, prediction: Tensor) -> Tensor:
     return (target - prediction).square().mean(1) / target.square().mean()
 
 
-Score = Callable[[Tensor, Tensor], Tensor]  # targets and predictions (B, q) -> (B,)
+# Targets and predictions (B, q), or codes (B, q) and logits (B, q, C), to scores (B,).
+Score = Callable[[Tensor, Tensor], Tensor]
 SCORES: dict[str, Score] = {
     "R2, clipped to [-1, 1]": r2_clipped,
-    "accuracy": accuracy,
+    "log loss": log_loss,
     "squared error over E[y^2]": squared_error,
 }
 
@@ -75,18 +82,30 @@ def score_by_loop(
     """
     scores: list[list[float]] = [[] for _ in range(n_loops)]
     for X, y, n_support in held_out_tables(prior, n_tables, sizes=sizes):
-        support = X[:, :n_support], y[:, :n_support]
-        reader = Reader.fit(*support, config=network.config)
-        cells, opinions = reader.table(X)
-        scale, target = reader.scale, reader.scale.target(y)
-        outputs = network(cells, target[:, :n_support], n_loops, window=n_loops, opinions=opinions)
+        run = _classify if network.config.classifies else _regress
+        target, outputs = run(network, X, y, n_support, n_loops)
         for loop, output in enumerate(outputs):
-            if network.config.classifies:
-                scores[loop] += score(target[:, n_support:], output[..., 0]).tolist()
-            else:
-                answer = scale.undo_target(output[..., 0])
-                scores[loop] += score(y[:, n_support:], answer).tolist()
+            scores[loop] += score(target, output).tolist()
     return [fmean(each) for each in scores]
+
+
+Answers = tuple[Tensor, Tensor]  # targets of the queries, (B, q), and answers after every loop
+
+
+def _regress(network: LoopedNetwork, X: Tensor, y: Tensor, s: int, n_loops: int) -> Answers:
+    reader = Reader.fit(X[:, :s], y[:, :s], config=network.config)
+    cells, opinions = reader.table(X)
+    known = reader.scale.target(y[:, :s])
+    outputs = network(cells, known, n_loops, window=n_loops, opinions=opinions)
+    return y[:, s:], torch.stack([reader.scale.undo_target(each[..., 0]) for each in outputs])
+
+
+def _classify(network: LoopedNetwork, X: Tensor, y: Tensor, s: int, n_loops: int) -> Answers:
+    codes = codes_of(y, network.config.n_classes)
+    prompt, target = read_classes(X, codes, s, network.config)
+    known, cells = prompt.pop("y"), prompt.pop("X")
+    opinions = ClassOpinions(**prompt) if prompt else None
+    return target.y, network(cells, known, n_loops, window=n_loops, opinions=opinions)
 
 
 def score_baseline(
@@ -96,19 +115,24 @@ def score_baseline(
     sizes: Sizes = SIZES,
     score: Score = r2_clipped,
 ) -> float:
-    """Mean score of a scikit-learn estimator on the same tables; a classifier's accuracy."""
+    """Mean score of a scikit-learn estimator on the same tables; of a classifier's probabilities.
+
+    Probabilities are at least 1e-6.
+    """
     scores = []
     for X, y, n_support in held_out_tables(prior, n_tables, sizes=sizes):
         tables, targets = X.nan_to_num().numpy(), y.numpy()
-        predictions = []
         for table, target in zip(tables, targets, strict=True):
-            one_value = bool((target[:n_support] == target[0]).all())  # classifiers refuse such
-            model = DummyRegressor() if one_value else clone(baseline)
-            model.fit(table[:n_support], target[:n_support])
-            predictions.append(model.predict(table[n_support:]))
-        prediction = torch.tensor(np.array(predictions), dtype=y.dtype)
-        if is_classifier(baseline):
-            scores += (prediction == y[:, n_support:]).double().mean(1).tolist()
-        else:
-            scores += score(y[:, n_support:], prediction).tolist()
+            known, asked = target[:n_support], torch.tensor(target[n_support:])[None]
+            one_value = bool((known == known[0]).all())  # classifiers refuse such
+            dummy = DummyClassifier() if is_classifier(baseline) else DummyRegressor()
+            model = (dummy if one_value else clone(baseline)).fit(table[:n_support], known)
+            if is_classifier(baseline):
+                asked = asked.where(torch.isin(asked, torch.tensor(known)), UNKNOWN)
+                answer = np.full((len(table) - n_support, int(target.max()) + 1), LEAST)
+                answer[:, model.classes_.astype(int)] = model.predict_proba(table[n_support:])
+                answer = np.log(answer.clip(LEAST))
+            else:
+                answer = model.predict(table[n_support:])
+            scores += score(asked, torch.tensor(answer)[None]).tolist()
     return fmean(scores)

@@ -238,7 +238,11 @@ def meta_train(
         state.load(trainer)
         done, columns = len(state.losses), _expert_columns(network)
         if done < recipe.n_steps:
-            prompts = PromptStream(prior, recipe, done, network.centre, columns, processes)
+            config = network if isinstance(network, NetworkConfig) else None
+            prompts = PromptStream(
+                prior, recipe, done, network.centre, columns, processes,
+                classifier=config if config is not None and config.classifies else None,
+            )  # fmt: skip
             trainer.partial_fit(prompts)
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard

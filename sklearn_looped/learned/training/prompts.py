@@ -11,11 +11,13 @@ from sklearn_looped.core.kernel_machine import LENGTHS, Search
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.inference.experts import STEPS, Experts, silenced
 from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import CLIP
 from sklearn_looped.learned.model.opinions import N_EXPERTS
 from sklearn_looped.learned.model.readout import Target
 from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
 from sklearn_looped.learned.priors.mechanisms import integer
+from sklearn_looped.learned.training.class_prompts import codes_of, read_classes
 from sklearn_looped.learned.training.recipe import Recipe
 
 LEAST_UNIT = 1e-3  # error of the experts below which a table's errors count no more
@@ -29,7 +31,9 @@ class PromptStream(IterableDataset):
     Yields ``({"X": (B, s + q, d), "y": (B, s), "n_loops": (B,), ...}, target)``: this process's
     share of a step's tables in canonical form, with means taken off if `centre`, the target
     clipped. With `expert_columns` the parts of the experts' `Opinions` too, and no more columns
-    than that. Every table of a step takes the same number of loops.
+    than that. Every table of a step takes the same number of loops. For a network that is a
+    `classifier`, y and target hold codes of classes, which are drawn at random unless a column
+    means the same in every table.
     """
 
     def __init__(
@@ -40,10 +44,11 @@ class PromptStream(IterableDataset):
         centre: bool = True,
         expert_columns: int = 0,
         processes: Processes | None = None,
+        classifier: NetworkConfig | None = None,
     ) -> None:
         self.prior, self.recipe, self.start = prior, recipe, start
         self.centre, self.expert_columns = centre, expert_columns
-        self.processes = processes or Processes()
+        self.processes, self.classifier = processes or Processes(), classifier
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Target]]:
         for step in range(self.start, self.recipe.n_steps):
@@ -56,10 +61,14 @@ class PromptStream(IterableDataset):
         n_features, n_support, n_loops = recipe.draw_sizes(step, generator)
         size = (recipe.n_tables(n_support), n_support + recipe.n_query, n_features)
         if isinstance(self.prior, KnowsSignal):
-            X, y, signal = map(share, self.prior.sample_with_signal(generator, *size))
+            X, y, signal = self.prior.sample_with_signal(generator, *size)
         else:
-            X, y = map(share, self.prior.sample(generator, *size))
+            X, y = self.prior.sample(generator, *size)
             signal = y
+        if self.classifier is not None:
+            prompt, target = self._classes(X, y, n_support, generator)
+            return prompt | {"n_loops": torch.full((len(prompt["y"]),), n_loops)}, target
+        X, y, signal = map(share, (X, y, signal))
         support = X[:, :n_support], y[:, :n_support]
         if isinstance(self.prior, FixedColumns):
             scale = Standardiser.identity(*support)
@@ -74,8 +83,7 @@ class PromptStream(IterableDataset):
             experts = Experts.fit(
                 X[:, :n_support], prompt["y"], max_columns=self.expert_columns, search=search
             )
-            silent = torch.rand(size[0], N_EXPERTS, generator=generator) < SILENCE
-            silent |= torch.rand(size[0], 1, generator=generator) < ALL_SILENT
+            silent = _draw_silence(size[0], generator)
             opinions = silenced(experts.of_all(X), share(silent))
             X = experts.read(X)
             prompt |= {name: part.float() for name, part in opinions._asdict().items()}
@@ -83,6 +91,24 @@ class PromptStream(IterableDataset):
                 unit=opinions.unit().clamp(min=LEAST_UNIT).sqrt()[:, None].float()
             )
         return {"X": X, **prompt}, target
+
+    def _classes(
+        self, X: Tensor, y: Tensor, n_support: int, generator: Generator
+    ) -> tuple[dict[str, Tensor], Target]:
+        """Prompt of this process's share of tables with labels y."""
+        config = self.classifier
+        assert config is not None
+        fixed = isinstance(self.prior, FixedColumns)
+        codes = y.long() if fixed else codes_of(y, config.n_classes, generator)
+        search = _draw_search(generator)
+        X, codes, silent = map(self.processes.share, (X, codes, _draw_silence(len(X), generator)))
+        return read_classes(X, codes, n_support, config, search, silent, fixed)
+
+
+def _draw_silence(n_tables: int, generator: Generator) -> Tensor:
+    """Draw which experts are left out of which tables, (B, E)."""
+    silent = torch.rand(n_tables, N_EXPERTS, generator=generator) < SILENCE
+    return silent | (torch.rand(n_tables, 1, generator=generator) < ALL_SILENT)
 
 
 def _draw_search(generator: Generator) -> Search:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sklearn_looped.core.device import training_dtype
 from sklearn_looped.core.processes import Processes
+from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.network import Step
 from sklearn_looped.learned.model.opinions import Opinions
 from sklearn_looped.learned.model.readout import Target
@@ -54,8 +55,8 @@ class Trainer(NeuralNet):
         autocast = dtype is not torch.float32 and own is torch.float32
         rest: dict[str, Any] = {}
         if "error" in x:
-            parts = (x[name].to(device) for name in Opinions._fields)
-            rest["opinions"] = Opinions(*parts)
+            kind = ClassOpinions if "proba" in x else Opinions
+            rest["opinions"] = kind(*(x[name].to(device) for name in kind._fields))
         with torch.autocast(device.type, dtype, enabled=autocast):
             if recipe.loss != "window":
                 steps = self.module_.trajectory(X, y, n_loops, **rest)

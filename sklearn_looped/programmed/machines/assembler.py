@@ -46,6 +46,8 @@ class Program:
         Addresses of named cells, constants included.
     code_labels : mapping of str to int
         Numbers of named instructions.
+    statements : tuple of Statement
+        Lines of text that the instructions but for the last were made of, macros expanded.
 
     Examples
     --------
@@ -61,11 +63,28 @@ class Program:
     cells: tuple[Any, ...]
     labels: Mapping[str, int]
     code_labels: Mapping[str, int]
+    statements: tuple[Statement, ...] = ()
 
     @property
     def halt(self) -> int:
         """Number of the end-of-file instruction."""
         return len(self.instructions) - 1
+
+    def text(self, number: int) -> str:
+        """Text of an instruction, with the program's own names where it has them."""
+        if number >= len(self.statements):
+            return str(self.instructions[number])
+        statement = self.statements[number]
+        return f"{statement.operation} {', '.join(statement.operands)}"
+
+    def line(self, number: int) -> int | None:
+        """Line of the text that an instruction was made of, None where there is none."""
+        return self.statements[number].line if number < len(self.statements) else None
+
+    def describe(self, number: int) -> str:
+        """Text and line of an instruction."""
+        line = self.line(number)
+        return self.text(number) + ("" if line is None else f", line {line}")
 
     def with_data(self, **values: Any) -> "Program":
         """Return the program with other initial cells: label=value or label=[values].

@@ -1,5 +1,8 @@
 """FLEQ machine: function blocks, and a branch if a flag is less than or equal to zero."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -8,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.checks import DTYPES, check_dtype, check_sizes
 from sklearn_looped.programmed.machines.fleq_assembler import (
     OPERATIONS,
     Cell,
@@ -16,23 +20,21 @@ from sklearn_looped.programmed.machines.fleq_assembler import (
     assemble_fleq,
     write_fleq,
 )
-from sklearn_looped.programmed.machines.fleq_layers import (
-    REALS,
-    fleq_fields,
-    fleq_layers,
-    smallest_flag,
+from sklearn_looped.programmed.machines.fleq_layers import fleq_fields, fleq_layers, real_fields
+from sklearn_looped.programmed.machines.function_layers import opcode
+from sklearn_looped.programmed.machines.functions import (
+    FleqFunction,
+    check_functions,
+    cost,
+    domain_of,
+    operands_of,
 )
-from sklearn_looped.programmed.machines.machine import (
-    DTYPES,
-    SCRATCH,
-    Machine,
-    check_dtype,
-    check_sizes,
-)
+from sklearn_looped.programmed.machines.machine import SCRATCH, Machine
 from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code, sign_value
 
 # Address operands of an instruction and the fields that hold them.
 ADDRESSES = {"a": "ia", "b": "ib", "c": "ic", "flag": "iflag"}
+RESERVED = dict.fromkeys(("branch", "jump", "halt"), "")  # names of macros
 
 
 class FleqMachine(Machine):
@@ -53,25 +55,35 @@ class FleqMachine(Machine):
         Length D of a cell's vector. Scalars lie in entry 0, the others are 0.
     dtype : {"float64", "float32"}, default="float64"
         Data type of weights and state.
+    functions : mapping of str to function or None, default=None
+        Instructions of one's own, by name: ``name a, c`` for a `SigmoidSum`, a
+        `~sklearn_looped.programmed.machines.sigmoid_sum.ReluSum` or a
+        `~sklearn_looped.programmed.machines.functions.Composition`, which take the first entry of
+        a, and a `~sklearn_looped.programmed.machines.functions.Transposition`;
+        ``name a, b, c`` for a `~sklearn_looped.programmed.machines.functions.MatrixProduct`.
 
     Attributes
     ----------
     transformer : LoopedTransformer
         The fixed weights.
     certificate : Certificate
-        Why addresses and branches are exact. Flags that are positive but below the smallest
-        normal number, 2**-1022 in float64 and 2**-126 in float32, raise.
+        Why addresses and branches are exact, and layers, heads, width and error of the functions.
+    operations : dict of str to str
+        Names of all instructions and their operands.
 
     Raises
     ------
     ValueError
-        If a size is below 1 or the dtype is unknown.
+        If a size is below 1, the dtype is unknown, or a function has a name that is taken, an
+        interval beyond the range of the dtype, or more entries than a cell.
 
     Notes
     -----
     A pointer may point to any cell of the machine and to the place behind the last, which reads
     as an empty cell; so does a cell without a pointer. Counting further, counting up no pointer,
-    and storing to no cell raise.
+    and storing to no cell are faults, as are results beyond the range of the dtype. The host
+    looks for these; an operand outside of a function's interval and ``trap`` are found by the
+    network, whose program counter stays where it is and which writes nothing any more.
 
     References
     ----------
@@ -93,14 +105,28 @@ class FleqMachine(Machine):
         n_entries: int = 1,
         *,
         dtype: Literal["float64", "float32"] = "float64",
+        functions: Mapping[str, FleqFunction] | None = None,
     ) -> None:
         check_sizes(n_memory=n_memory, n_instructions=n_instructions, n_entries=n_entries)
         check_dtype(dtype)
+        self.functions = dict(functions or {})
+        check_functions(self.functions, {**OPERATIONS, **RESERVED}, n_entries, DTYPES[dtype])
+        self.operations = {**OPERATIONS, **{k: operands_of(f) for k, f in self.functions.items()}}
         tokens = Layout(scratch=1, null=1, memory=n_memory, program=n_instructions)
-        fields = fleq_fields(n_code_bits(tokens.width), n_entries).astype(DTYPES[dtype])
+        n_code = n_code_bits(tokens.width)
+        self._powers = 2.0 ** np.arange(n_code)
+        fields = fleq_fields(n_code, n_entries, self.functions).astype(DTYPES[dtype])
         # Codes and indicators are integers of size 1; the other fields hold real numbers.
-        bounds = {name: 1.0 for name in fields.names if name not in (*REALS, "positive")}
-        super().__init__(tokens, fields, fleq_layers(fields), bounds)
+        reals = real_fields(self.functions)
+        bounds = {name: 1.0 for name in fields.names if name not in reals}
+        super().__init__(tokens, fields, fleq_layers(fields, self.functions), bounds)
+        unit = torch.finfo(self.dtype).eps / 2
+        costs = {name: cost(function, unit) for name, function in self.functions.items()}
+        largest = max((each.error_bound for each in costs.values()), default=0.0)
+        self.certificate = replace(self.certificate, error_bound=largest, functions=costs)
+        if self.functions:  # the text may name them
+            assemble = partial(assemble_fleq, operations=self.operations)
+            self.assemble = assemble
 
     assemble = staticmethod(assemble_fleq)
     pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
@@ -125,6 +151,7 @@ class FleqMachine(Machine):
         tape = self._blank_tape(program)
         fields, n_code = self.fields, self.fields.size("pc")
         first, first_cell = self.tokens["program"].start, self.tokens["memory"].start
+        codes = torch.as_tensor(sign_code(np.arange(self.tokens.width + 1), n_code))
 
         def code(address: int, size: int, offset: int, where: str) -> Tensor:
             if not 0 <= address < size:
@@ -132,7 +159,7 @@ class FleqMachine(Machine):
                     f"Got address {address} in {where}, expected 0 to {size - 1}; positions have "
                     f"{n_code} bits."
                 )
-            return torch.as_tensor(sign_code(address + offset, n_code))
+            return codes[address + offset]
 
         for address, cell in enumerate(map(as_cell, program.cells)):
             row = tape[first_cell + address]
@@ -143,7 +170,12 @@ class FleqMachine(Machine):
                 row[fields["pointer"]] = code(cell.pointer, room, first_cell, where)
         for number, instruction in enumerate(program.instructions):
             row, where = tape[first + number], f"instruction {number}"
-            row[fields[f"i{instruction.operation}"]] = 1
+            if instruction.operation not in self.operations:
+                raise ValueError(
+                    f"Got operation {instruction.operation!r} in {where}, which this machine does "
+                    "not have; give it in functions."
+                )
+            row[fields[f"i{opcode(instruction.operation, self.functions)}"]] = 1
             for operand, field in ADDRESSES.items():
                 address = getattr(instruction, operand)
                 row[fields[field]] = code(address, len(program.cells), first_cell, where)
@@ -182,47 +214,50 @@ class FleqMachine(Machine):
         first = self.tokens["memory"].start
         return [int(sign_value(c)) - first if c.any() else None for c in codes.numpy()]
 
-    def _check(self, state: Tensor) -> None:
-        if not (np.abs(self._read(state, SCRATCH, "pc")) == 1).all():
-            raise ValueError(
-                "Got a branch flag too close to 0 to be compared: a positive one is at least "
-                f"{smallest_flag(self.dtype):.3g} in {self.certificate.dtype}; scale the data up."
-            )
+    def _is_sound(self, state: Tensor) -> bool:
+        if self._read(state, SCRATCH, "fault")[0] > 0:
+            return False
         if not np.isfinite(self._read(state, SCRATCH, "result")).all():
-            raise ValueError(
-                f"Got a number beyond the range of {self.certificate.dtype} at instruction "
-                f"{self.pc(state)}; scale the data down."
-            )
-        self._check_pointers(state)
+            return False
+        return self._pointer_fault(state) is None
 
-    def _check_pointers(self, state: Tensor) -> None:
-        """Raise if the pending write goes to no cell, or writes a pointer to no place."""
-        n_memory, n_code = self.tokens.size("memory"), self.fields.size("pc")
-        for field, what, largest in (
-            ("wp", "a store", n_memory - 1),
-            ("rp", "a pointer", n_memory),
-        ):
+    def _fault(self, program: Program, pc: int, state: Tensor) -> tuple[str, Any]:
+        instruction: Instruction = program.instructions[pc]
+        if self._read(state, SCRATCH, "fault")[0] > 0:
+            row = self.tokens["memory"].start + instruction.a
+            operand = float(self._read(state, row, "value")[0])
+            if instruction.operation == "trap":
+                return "the program traps", operand
+            low, high = domain_of(self.functions[instruction.operation])
+            return f"{instruction.operation} takes numbers from {low:g} to {high:g}", operand
+        if not np.isfinite(self._read(state, SCRATCH, "result")).all():
+            return f"the result is beyond the range of {self.certificate.dtype}", None
+        reason, value = self._pointer_fault(state) or ("", None)
+        return reason, value
+
+    def _pointer_fault(self, state: Tensor) -> tuple[str, Any] | None:
+        """Whether the pending write goes to no cell, or writes a pointer to no place."""
+        n_memory, first = self.tokens.size("memory"), self.tokens["memory"].start
+        for field, what, largest in (("wp", "store", n_memory - 1), ("rp", "pointer", n_memory)):
             code = self._read(state, SCRATCH, field)
             if field == "rp" and not code.any():
                 continue  # a result without a pointer
             if not code[0]:  # no code: nothing to store to, or nothing to count up
-                raise ValueError(
-                    f"Got {what} by way of a cell without a pointer, before instruction "
-                    f"{self.pc(state)}; declare the cell with .pointer."
+                return (
+                    f"a {what} by way of a cell without a pointer; declare it with .pointer",
+                    None,
                 )
-            address = int(sign_value(code)) - self.tokens["memory"].start
+            address = (int(code @ self._powers + self._powers.sum()) >> 1) - first
             if not 0 <= address <= largest:
-                raise ValueError(
-                    f"Got {what} to address {address} before instruction {self.pc(state)}, "
-                    f"expected 0 to {largest}; positions have {n_code} bits."
-                )
+                return f"a {what} to this address, expected 0 to {largest}", address
+        return None
 
     def _describe(
         self, program: Program, before: tuple[int, list], after: tuple[int, list]
     ) -> dict[str, Any]:
         (pc, cells), (_, results) = before, after
         instruction: Instruction = program.instructions[pc]
-        operands = OPERATIONS[instruction.operation].replace("c", "")
+        operands = self.operations[instruction.operation].replace("c", "")
         read = {getattr(instruction, name) for name in operands}
         written = instruction.c
         source = cells[instruction.a].pointer
@@ -231,8 +266,6 @@ class FleqMachine(Machine):
         if instruction.operation == "store":
             written = cells[instruction.b].pointer
         return {
-            "pc": pc,
-            "instruction": str(instruction),
             "reads": {address: cells[address] for address in sorted(read)},
             "writes": {written: results[written]},
             "flag": cells[instruction.flag].values[0] <= 0,
@@ -262,12 +295,15 @@ class FleqMachine(Machine):
         i0: add m0, m0, m0, #1, end
         """
         rows = state[self.tokens["program"]]
-        opcodes = torch.stack([rows[:, self.fields.at(f"i{name}")] for name in OPERATIONS], 1)
+        columns = [f"i{opcode(name, self.functions)}" for name in self.operations]
+        opcodes = torch.stack([rows[:, self.fields.at(column)] for column in columns], 1)
         rows, opcodes = rows[opcodes.any(1)], opcodes[opcodes.any(1)]
         operands = [self._addresses(rows[:, self.fields[field]]) for field in ADDRESSES.values()]
         targets = sign_value(rows[:, self.fields["itarget"]]) - self.tokens["program"].start
-        names = [list(OPERATIONS)[i] for i in opcodes.argmax(1).tolist()]
+        names = [list(self.operations)[i] for i in opcodes.argmax(1).tolist()]
         instructions = zip(names, *operands, targets.tolist(), strict=True)
         return write_fleq(
-            [Instruction(*fields) for fields in instructions], self.cells(self.settle(state))
+            [Instruction(*fields) for fields in instructions],
+            self.cells(self.settle(state)),
+            self.operations,
         )

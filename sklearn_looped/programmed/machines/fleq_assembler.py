@@ -19,6 +19,7 @@ OPERATIONS = {
     "load": "ac",
     "store": "ab",
     "increment": "ac",
+    "trap": "a",
 }
 
 MACROS = """
@@ -52,7 +53,7 @@ class Instruction(NamedTuple):
     target: int
 
     def __str__(self) -> str:
-        operands = [getattr(self, name) for name in OPERATIONS[self.operation]]
+        operands = [getattr(self, name) for name in OPERATIONS.get(self.operation, "abc")]
         return f"{self.operation} {', '.join(map(str, [*operands, self.flag, self.target]))}"
 
 
@@ -63,7 +64,7 @@ def as_cell(value: Any) -> Cell:
     return Cell(tuple(np.atleast_1d(np.asarray(value, dtype=float)).tolist()))
 
 
-def assemble_fleq(text: str) -> Program:
+def assemble_fleq(text: str, operations: dict[str, str] = OPERATIONS) -> Program:
     r"""Assemble FLEQ text.
 
     Operations, each with two optional operands ``flag, target`` behind: go to the target if the
@@ -79,6 +80,7 @@ def assemble_fleq(text: str) -> Program:
     ``load p, c``           c <- the cell that p points to; empty where p has no pointer
     ``store a, p``          the cell that p points to <- a
     ``increment p, c``      c <- p, pointing to the next cell
+    ``trap a``              halts with a fault that names the value of a
     ======================= =========================================================
 
     Results of arithmetic have no pointer. Data: ``.word 1, 2`` scalars, ``.vector 1 2 3``
@@ -89,6 +91,9 @@ def assemble_fleq(text: str) -> Program:
     Parameters
     ----------
     text : str
+    operations : dict of str to str, default=OPERATIONS
+        Operands of each operation; those of a `FleqMachine` with functions of its own are its
+        `operations`.
 
     Returns
     -------
@@ -111,10 +116,10 @@ def assemble_fleq(text: str) -> Program:
     one, zero = assembly.cell("#1", 0), assembly.cell("#0", 0)
     instructions = []
     for number, (_, operation, operands, line) in enumerate(assembly.code):
-        if operation not in OPERATIONS:
-            known = ", ".join(OPERATIONS)
+        if operation not in operations:
+            known = ", ".join(operations)
             raise ValueError(f"Line {line}: got unknown opcode {operation!r}, expected: {known}.")
-        names = OPERATIONS[operation]
+        names = operations[operation]
         if len(operands) - len(names) not in (0, 2):
             raise ValueError(
                 f"Line {line}: {operation} takes {len(names)} operands, or {len(names) + 2} with "
@@ -128,7 +133,13 @@ def assemble_fleq(text: str) -> Program:
         instructions.append(Instruction(operation, **addresses, target=target))
     last = Instruction("move", zero, one, zero, zero, len(instructions))
     cells = [_resolve(cell, assembly) for cell in assembly.cells]
-    return Program((*instructions, last), tuple(cells), assembly.labels, assembly.code_labels)
+    return Program(
+        (*instructions, last),
+        tuple(cells),
+        assembly.labels,
+        assembly.code_labels,
+        tuple(assembly.code),
+    )
 
 
 class _Pointer(NamedTuple):
@@ -161,7 +172,11 @@ def _resolve(cell: Cell | _Pointer, assembly: Assembly) -> Cell:
     return Cell(cell.values, assembly.cell(cell.label, cell.line))
 
 
-def write_fleq(instructions: Sequence[Instruction], cells: Sequence[Cell]) -> str:
+def write_fleq(
+    instructions: Sequence[Instruction],
+    cells: Sequence[Cell],
+    operations: dict[str, str] = OPERATIONS,
+) -> str:
     """Text of a program whose last instruction is the end of file; `assemble_fleq` reads it."""
     names = {i: f"m{i}" for i in range(len(cells))}
     names |= {instructions[-1].a: "#0", instructions[-1].b: "#1"}
@@ -178,7 +193,7 @@ def write_fleq(instructions: Sequence[Instruction], cells: Sequence[Cell]) -> st
         lines.append(f"{names[i]}: {data}")
     targets = [f"i{i}" for i in range(len(instructions) - 1)] + [END]
     for label, instruction in zip(targets, instructions[:-1], strict=False):
-        operands = [names[getattr(instruction, x)] for x in OPERATIONS[instruction.operation]]
+        operands = [names[getattr(instruction, x)] for x in operations[instruction.operation]]
         operands += [names[instruction.flag], targets[instruction.target]]
         lines.append(f"{label}: {instruction.operation} {', '.join(operands)}")
     return "\n".join(lines)

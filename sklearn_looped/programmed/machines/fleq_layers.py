@@ -1,12 +1,22 @@
-"""The three layers of the FLEQ machine."""
+"""The layers of the FLEQ machine: three, and more for compositions of functions."""
 
 import torch
 
 from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS
+from sklearn_looped.programmed.machines.function_layers import (
+    Functions,
+    amplify,
+    continue_functions,
+    function_heads,
+    function_registers,
+    gain,
+    n_function_layers,
+    opcode,
+    route_functions,
+)
 from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
-    add,
     clear,
     code_sum,
     gate,
@@ -23,40 +33,58 @@ POINTERS = ("pointer", "pa", "pb", "source", "count", "destination", "rp", "wp",
 REALS = ("value", "va", "vb", "vf", "u", "v", "w", "z", "result", "old")
 
 
-def fleq_fields(n_code: int, n_entries: int) -> Layout:
+# Registers of one entry: the flag and the fault, and what is subnormal of them.
+SIGNS = ("positive", "faint", "fault", "faint_fault")
+
+
+def fleq_fields(n_code: int, n_entries: int, functions: Functions) -> Layout:
     """Fields of a token.
 
     Cells: value, pointer. Instructions: i*. Registers of the scratchpad: the instruction r*,
     operands va, vb, vf with pointers pa, pb; operands of the products u * v, u * w and of the
     sigmoid z; addresses to load from, to count up and to write to; the pending write result,
-    rp, wp and what it overwrites, old, oldp.
+    rp, wp and what it overwrites, old, oldp. Registers of functions: see `function_registers`.
     """
+    opcodes = [opcode(name, functions) for name in (*OPERATIONS, *functions)]
     return Layout(
         one=1,
         scratch=1,
         null=1,
-        positive=1,
-        **dict.fromkeys([f"i{name}" for name in OPERATIONS], 1),
-        **dict.fromkeys(OPERATIONS, 1),
+        **dict.fromkeys(SIGNS, 1),
+        **dict.fromkeys([f"i{name}" for name in opcodes], 1),
+        **dict.fromkeys(opcodes, 1),
         **dict.fromkeys(("position", *CODES, *POINTERS), n_code),
         **dict.fromkeys(REALS, n_entries),
+        **function_registers(functions, n_entries),
     )
 
 
-def fleq_layers(fields: Layout) -> list[Layer]:
-    """Write back and fetch; read and route; apply and branch."""
+def real_fields(functions: Functions) -> set[str]:
+    """Fields that hold real numbers; all others hold -1, 0 and 1."""
+    return {*REALS, *SIGNS, *function_registers(functions, 1)}
+
+
+def fleq_layers(fields: Layout, functions: Functions) -> list[Layer]:
+    """Write back and fetch; read and route; apply and branch, the last of one or more layers."""
+    applying: list[tuple[tuple[Head, ...], list[Unit]]] = [
+        (function_heads(fields, functions, s), continue_functions(fields, functions, s + 1))
+        for s in range(n_function_layers(functions))
+    ]
+    applying[0] = (_load(fields) + applying[0][0], applying[0][1])
+    applying[-1][1].extend(_apply(fields, functions))
     return make_layers(
         fields,
         ON,
-        (_write_and_fetch(fields), _advance(fields)),
-        (_read(fields), _route(fields)),
-        (_load(fields), _apply(fields)),
+        (_write_and_fetch(fields, functions), _advance(fields)),
+        (_read(fields), _route(fields) + route_functions(fields, functions)),
+        *applying,
     )
 
 
-def _write_and_fetch(fields: Layout) -> tuple[Head, ...]:
+def _write_and_fetch(fields: Layout, functions: Functions) -> tuple[Head, ...]:
     """Overwrite exactly: first the old contents are taken away, then the result is added."""
-    fetch = {f"i{name}": name for name in OPERATIONS}
+    opcodes = [opcode(name, functions) for name in (*OPERATIONS, *functions)]
+    fetch = {f"i{name}": name for name in opcodes}
     fetch |= {"ia": "ra", "ib": "rb", "ic": "rc", "iflag": "rflag", "itarget": "rtarget"}
 
     def write(copy: dict[str, str], scale: float) -> Head:
@@ -88,18 +116,17 @@ def _read_cell(fields: Layout, at: str, copy: dict[str, str]) -> Head:
     return match_read(fields, at, copy, ON, ("memory",))
 
 
-def smallest_flag(dtype: torch.dtype) -> float:
-    """Smallest normal number; flags from it on are told from 0."""
-    return torch.finfo(dtype).tiny
-
-
 def _route(fields: Layout) -> list[Unit]:
     """Gate the operands to the function of the opcode, each by itself.
 
     A gate of two operands could overflow where its opcode is off, and 0 times infinity is nan.
     """
-    at = fields.at
-    units = [Unit({at("vf"): 1.0}, {at("positive"): 1.0})]
+    at, small = fields.at, 1 / gain(fields.dtype)
+    units = [
+        Unit({at("vf"): 1.0}, {at("positive"): 1.0, at("faint"): 1.0}),
+        Unit({at("vf"): 1.0, at("scratch"): -small}, {at("faint"): -1.0}),
+        Unit({at("trap"): 1.0}, {at("fault"): 1.0}),
+    ]
 
     def send(operations: tuple[str, ...], source: str, target: str, sign: float = 1.0) -> None:
         for operation in operations:
@@ -134,21 +161,25 @@ def _load(fields: Layout) -> tuple[Head, ...]:
             sigmoid(fields, at("z", i), at("sigmoid"), at("result", i), row=ON[0])
             for i in range(fields.size("z"))
         ),
+        amplify(fields),
     )
 
 
-def _apply(fields: Layout) -> list[Unit]:
-    r"""Products, pointer increment, branch.
+def _apply(fields: Layout, functions: Functions) -> list[Unit]:
+    r"""Products, pointer increment, branch, fault.
 
-    With h = relu(flag) / `smallest_flag` and code bits b in {-1, +1},
+    With h = relu(flag) / (the smallest normal number), amplified where the flag is subnormal, and
+    code bits b in {-1, +1},
 
     .. math:: [f \le 0 \wedge b = 1] = \mathrm{relu}(1 - h - (1 - b) / 2), \qquad
         [f > 0 \wedge b = 1] = \mathrm{relu}((1 + b) / 2) - \mathrm{relu}(1 - h - (1 - b) / 2).
 
     h is formed inside the units, whose relu turns minus infinity into 0, so no flag is too large.
+    A fault counts as a flag of its own: the program counter stays and nothing is written.
     """
     at, on = fields.at, fields.at("scratch")
-    steep = 1 / smallest_flag(fields.dtype)
+    steep = 1 / torch.finfo(fields.dtype).tiny
+    sound = {at("fault"): -steep}
     units = []
     for i in range(fields.size("u")):
         units += product({at("u", i): 1.0}, {at("v", i): 1.0}, at("result"))
@@ -157,13 +188,22 @@ def _apply(fields: Layout) -> list[Unit]:
     units += clear(fields, "pc")
     for i, bit in enumerate(fields.index("pc")):
         target, following = at("rtarget", i), at("next", i)
-        not_positive = {on: 0.5, at("positive"): -steep}
+        not_positive = {**sound, on: 0.5, at("positive"): -steep}
         units += [
             Unit({**not_positive, target: 0.5}, {bit: 2.0}),
-            Unit({on: 0.5, following: 0.5}, {bit: 2.0}),
+            Unit({**sound, on: 0.5, following: 0.5}, {bit: 2.0}),
             Unit({**not_positive, following: 0.5}, {bit: -2.0}),
+            Unit({on: 0.5, bit: 0.5}, {bit: 2.0}),
+            Unit({**sound, on: 0.5, bit: 0.5}, {bit: -2.0}),
             Unit({on: 1.0}, {bit: -1.0}),
         ]
-    units += add(fields, {"destination": "wp"})
-    spent = ("source", "count", "destination", "next", "rtarget", "positive", "u", "v", "w", "z")
-    return units + clear(fields, *spent, *OPERATIONS)
+    units += [
+        Unit({**sound, source: sign}, {target: sign})
+        for source, target in fields.pairs({"destination": "wp"})
+        for sign in (1.0, -1.0)
+    ]
+    spent = ("source", "count", "destination", "next", "rtarget", "u", "v", "w", "z")
+    signs = ("positive", "faint", "faint_fault")  # a fault stays
+    opcodes = [opcode(name, functions) for name in (*OPERATIONS, *functions)]
+    registers = function_registers(functions, 1)
+    return units + clear(fields, *spent, *signs, *opcodes, *registers)

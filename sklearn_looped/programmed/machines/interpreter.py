@@ -1,10 +1,11 @@
 """Plain-Python twins of the machines: what the transformers must compute, for tests."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
+from sklearn_looped.programmed.machines.functions import FleqFunction, apply_function, domain_of
 
 
 def interpret_subleq(
@@ -45,7 +46,9 @@ def interpret_subleq(
         yield pc, memory
 
 
-def interpret_fleq(program: Program, n_entries: int = 1) -> Iterator[tuple[int, list[Cell]]]:
+def interpret_fleq(
+    program: Program, n_entries: int = 1, functions: Mapping[str, FleqFunction] | None = None
+) -> Iterator[tuple[int, list[Cell]]]:
     r"""Run a FLEQ program in Python floats; sums of products run first to last.
 
     Parameters
@@ -53,13 +56,16 @@ def interpret_fleq(program: Program, n_entries: int = 1) -> Iterator[tuple[int, 
     program : Program
     n_entries : int, default=1
         Length of a cell's vector.
+    functions : mapping of str to function or None, default=None
+        Those of the machine.
 
     Yields
     ------
     pc : int
         Number of the next instruction.
     memory : list of Cell
-        The same list every time; it goes on for ever, as the machine does at its end.
+        The same list every time; it goes on for ever, as the machine does at its end. At a trap
+        and outside of a function's domain pc and memory stay as they are.
 
     Examples
     --------
@@ -69,6 +75,7 @@ def interpret_fleq(program: Program, n_entries: int = 1) -> Iterator[tuple[int, 
     >>> pc, memory[0]
     (1, Cell(values=(10.0,), pointer=None))
     """
+    functions = functions or {}
     padding = (0.0,) * n_entries
     memory = [
         Cell((*cell.values, *padding)[:n_entries], cell.pointer)
@@ -77,12 +84,26 @@ def interpret_fleq(program: Program, n_entries: int = 1) -> Iterator[tuple[int, 
     pc = 0
     while True:
         operation, a, b, c, flag, target = program.instructions[pc]
+        if operation == "trap" or not _defined(functions.get(operation), memory[a]):
+            yield pc, memory
+            continue
         jump = memory[flag].values[0] <= 0
         written = memory[b].pointer if operation == "store" else c
         if written is not None:
-            memory[written] = _apply(operation, memory[a], memory[b], memory)
+            if operation in functions:
+                values = apply_function(functions[operation], memory[a].values, memory[b].values)
+                memory[written] = Cell((*values, *padding)[:n_entries])
+            else:
+                memory[written] = _apply(operation, memory[a], memory[b], memory)
         pc = target if jump else pc + 1
         yield pc, memory
+
+
+def _defined(function: FleqFunction | None, x: Cell) -> bool:
+    if function is None:
+        return True
+    low, high = domain_of(function)
+    return low <= x.values[0] <= high
 
 
 def _apply(operation: str, x: Cell, y: Cell, memory: list[Cell]) -> Cell:

@@ -2,10 +2,8 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,83 +15,16 @@ from torch import Tensor
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
+from sklearn_looped.programmed.machines.run_result import RunResult
 from sklearn_looped.programmed.transformer.block import Block
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
 from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign_value
 
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
 TAPES = 6  # that a run holds at a time, about
 SCRATCH = 0  # row of the scratchpad, which holds the program counter
-TRACE_COLUMNS = ["step", "pc", "instruction", "reads", "writes", "flag"]
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raise unless all sizes of a machine are integers of at least 1."""
-    for name, value in sizes.items():
-        if not isinstance(value, Integral) or value < 1:
-            raise ValueError(f"Got {name}={value}, expected an integer of at least 1.")
-
-
-def check_dtype(dtype: str) -> None:
-    """Raise unless a machine's data type is one of the two."""
-    if dtype not in DTYPES:
-        raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
-
-
-@dataclass(frozen=True)
-class RunResult:
-    r"""Where a run stopped.
-
-    Parameters
-    ----------
-    cells : list
-        The memory, one entry a cell.
-    pc : int
-        Number of the next instruction.
-    halted : bool
-        Whether the program reached its end.
-    n_loops : int
-        Loops made, one an instruction.
-    state : Tensor of shape (n_tokens, width)
-        The state of the transformer, to continue from.
-    labels : mapping of str to int
-        Addresses of the program's cells.
-    trace : DataFrame or None
-        One row an instruction with the columns step, pc, instruction, reads, writes, flag.
-
-    Examples
-    --------
-    >>> from sklearn_looped import SubleqMachine
-    >>> machine = SubleqMachine(n_memory=8, n_instructions=12)
-    >>> result = machine.run("x: .word 5, 6\n subleq x, x+1", trace=True)
-    >>> result.block("x", 2), result.halted, result.trace["writes"].tolist()
-    ([5, 1], True, [{1: 1}])
-    """
-
-    cells: list[Any]
-    pc: int
-    halted: bool
-    n_loops: int
-    state: Tensor
-    labels: Mapping[str, int]
-    trace: pd.DataFrame | None = None
-
-    def __getitem__(self, label: str) -> Any:
-        """Contents of the named cell."""
-        return self.block(label, 1)[0]
-
-    def block(self, label: str, n_cells: int) -> list[Any]:
-        """Contents of `n_cells` cells from a label on."""
-        if label not in self.labels:
-            known = ", ".join(self.labels)
-            raise ValueError(f"Got label {label!r} of no cell, expected one of {known}.")
-        start = self.labels[label]
-        if not 0 < n_cells <= len(self.cells) - start:
-            raise ValueError(
-                f"Got n_cells={n_cells} behind {label!r}, expected 1 to {len(self.cells) - start}."
-            )
-        return self.cells[start : start + n_cells]
+TRACE_COLUMNS = ["step", "pc", "line", "instruction", "reads", "writes", "flag"]
 
 
 class Machine(ABC):
@@ -207,8 +138,25 @@ class Machine(ABC):
         """Trace entries of one instruction, from (pc, cells) before and after it."""
 
     @abstractmethod
-    def _check(self, state: Tensor) -> None:
-        """Raise if a state of the loop left the exact range; the host only looks at it."""
+    def _is_sound(self, state: Tensor) -> bool:
+        """Whether the last instruction met no fault; the host only looks at the state."""
+
+    @abstractmethod
+    def _fault(self, program: Program, pc: int, state: Tensor) -> tuple[str, Any]:
+        """Reason and value of the fault that instruction `pc` met."""
+
+    def _rewound(self, state: Tensor, pc: NDArray) -> Tensor:
+        """State whose next instruction is `pc` and whose scratchpad is empty but for it.
+
+        A write is made by the loop behind its instruction, so the memory is as it was before.
+        """
+        state = state.clone()
+        kept = self.fields.index("one", "scratch")
+        scratch = torch.zeros_like(state[SCRATCH])
+        scratch[kept] = state[SCRATCH, kept]
+        scratch[self.fields["pc"]] = torch.as_tensor(pc)
+        state[SCRATCH] = scratch
+        return state
 
     def pc(self, state: Tensor) -> int:
         """Return the number of the next instruction.
@@ -235,8 +183,9 @@ class Machine(ABC):
         evaluation: str = "fast",
         breakpoints: Sequence[str | int] = (),
         trace: bool = False,
+        on_fault: Literal["raise", "return"] = "raise",
     ) -> RunResult:
-        """Loop until the program halts, meets a breakpoint or exceeds the cap.
+        """Loop until the program halts, meets a breakpoint or a fault, or exceeds the cap.
 
         The host writes the tape, compares the program counter with the places to stop, looks
         whether the state is still exact, and reads the memory at the end (at every step of a
@@ -257,6 +206,10 @@ class Machine(ABC):
             Labels or numbers of instructions to stop at, before they are executed.
         trace : bool, default=False
             Record every instruction; slower.
+        on_fault : {"raise", "return"}, default="raise"
+            What to do where an instruction has no result: a value outside of a function's domain,
+            an overflow, a pointer to no cell. "return": the result holds the fault, and all
+            else as it was before the instruction.
 
         Returns
         -------
@@ -264,9 +217,11 @@ class Machine(ABC):
 
         Raises
         ------
+        MachineFaultError
+            At a fault, unless it is to be returned; a ValueError that holds the fault.
         ValueError
-            If the program does not fit the machine, a parameter or the state is not one of this
-            machine's, or a value leaves its exact range.
+            If the program does not fit the machine, or a parameter or the state is not one of this
+            machine's.
         MemoryError
             If the tape of a machine of this size needs more memory than there is.
 
@@ -277,28 +232,23 @@ class Machine(ABC):
         """
         program = self.assemble(program) if isinstance(program, str) else program
         tape = self.load(program)
-        self._check_run(tape if state is None else state, max_loops, evaluation)
+        self._check_run(tape if state is None else state, max_loops, evaluation, on_fault)
         stops = self._stops(program, breakpoints)
 
         def until(current: Tensor) -> bool:
             return self._read(current, SCRATCH, "pc").tobytes() in stops
 
-        rows: list[dict[str, Any]] = []
-        n_loops = 0
+        rows: list[dict[str, Any]] | None = [] if trace else None
         stopped = until(tape) if state is None else self.pc(state) == program.halt
         state = tape if state is None else state
+        n_loops, fault = 0, None
         if not stopped:
-            before = (self.pc(state), self.cells(self.settle(state))) if trace else None
             loop = self.transformer.run(state, max_loops, evaluation=evaluation, until=until)
-            for state in loop:
-                n_loops += 1
-                self._check(state)
-                if before is not None:
-                    after = (self.pc(state), self.cells(self.settle(state)))
-                    rows.append({"step": n_loops, **self._describe(program, before, after)})
-                    before = after
+            state, n_loops, fault = self._follow(program, state, loop, rows)
+        if fault is not None and on_fault == "raise":
+            raise MachineFaultError(fault)
         state = self.settle(state)
-        if not until(state):
+        if fault is None and not until(state):
             warnings.warn(
                 f"The program has not halted after n_loops={n_loops} loops; raise max_loops, or "
                 "continue from result.state.",
@@ -308,18 +258,46 @@ class Machine(ABC):
         return RunResult(
             cells=self.cells(state),
             pc=self.pc(state),
-            halted=self.pc(state) == program.halt,
+            halted=fault is None and self.pc(state) == program.halt,
             n_loops=n_loops,
             state=state,
             labels=program.labels,
-            trace=pd.DataFrame(rows, columns=TRACE_COLUMNS) if trace else None,
+            trace=None if rows is None else pd.DataFrame(rows, columns=TRACE_COLUMNS),
+            fault=fault,
         )
 
-    def _check_run(self, state: Tensor, max_loops: int, evaluation: str) -> None:
+    def _follow(
+        self,
+        program: Program,
+        state: Tensor,
+        loop: Iterable[Tensor],
+        rows: list[dict[str, Any]] | None,
+    ) -> tuple[Tensor, int, Fault | None]:
+        """Last state of a loop, the number of states, the fault; adds to the rows of a trace."""
+        n_loops, at = 0, self._read(state, SCRATCH, "pc").copy()
+        before = None if rows is None else (self.pc(state), self.cells(self.settle(state)))
+        for n_loops, current in enumerate(loop, 1):
+            if not self._is_sound(current):
+                state = self._rewound(current, at)
+                pc = self.pc(state)
+                reason, value = self._fault(program, pc, current)
+                return state, n_loops, Fault(reason, value, program.describe(pc), pc, n_loops)
+            state, at = current, self._read(current, SCRATCH, "pc").copy()
+            if rows is not None and before is not None:
+                pc, after = before[0], (self.pc(state), self.cells(self.settle(state)))
+                row = {"step": n_loops, "pc": pc, "line": program.line(pc)}
+                entries = self._describe(program, before, after)
+                rows.append({**row, "instruction": program.text(pc), **entries})
+                before = after
+        return state, n_loops, None
+
+    def _check_run(self, state: Tensor, max_loops: int, evaluation: str, on_fault: str) -> None:
         if max_loops < 1:
             raise ValueError(f"Got max_loops={max_loops!r}, expected at least 1.")
         if evaluation not in EVALUATIONS:
             raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
+        if on_fault not in ("raise", "return"):
+            raise ValueError(f"Got on_fault={on_fault!r}, expected 'raise' or 'return'.")
         shape = (self.tokens.width, self.fields.width)
         if state.shape != shape or state.dtype != self.dtype:
             raise ValueError(

@@ -41,7 +41,7 @@ class PaperSubleqMachine(SubleqMachine):
     Parameters
     ----------
     n_memory, n_instructions, n_bits, dtype, temperature
-        As in `SubleqMachine`; cells are two's complement codes.
+        As in `SubleqMachine`; cells are two's complement codes, which wrap around.
 
     References
     ----------
@@ -68,7 +68,7 @@ class PaperSubleqMachine(SubleqMachine):
         temperature: float | None = None,
     ) -> None:
         options: dict[str, Any] = {"n_bits": n_bits, "dtype": dtype, "temperature": temperature}
-        super().__init__(n_memory, n_instructions, **options)
+        super().__init__(n_memory, n_instructions, **options, overflow="wrap")
 
     def _body(self, n_code: int, dtype: torch.dtype) -> tuple[Layout, list[Layer]]:
         fields = paper_fields(n_code, self.n_bits).astype(dtype)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from sklearn_looped.programmed.machines.assembler import Program
-from sklearn_looped.programmed.machines.machine import DTYPES, Machine, check_dtype, check_sizes
+from sklearn_looped.programmed.machines.checks import DTYPES, check_dtype, check_sizes
+from sklearn_looped.programmed.machines.machine import SCRATCH, Machine
 from sklearn_looped.programmed.machines.subleq_assembler import (
     Instruction,
     assemble_subleq,
@@ -36,13 +37,15 @@ class SubleqMachine(Machine):
     n_bits : int, default=16
         Bits of a cell; values lie in [-2**(n_bits-1), 2**(n_bits-1) - 1].
     cells : {"bits", "integer"}, default="bits"
-        Two's complement codes that wrap around, or one number a cell: a narrower state, and a
-        result out of range raises.
+        Two's complement codes, or one number a cell, which makes a narrower state.
     dtype : {"float64", "float32"}, default="float64"
         Data type of weights and state.
     temperature : float or None, default=None
         Factor of the attention scores, above 0. None: the smallest power of two that makes
         every read exact in `dtype`.
+    overflow : {"trap", "wrap"}, default="trap"
+        What a result beyond the cells does: stop the machine with a fault, or wrap around as two's
+        complement does. The network marks it either way; ``cells="integer"`` cannot wrap.
 
     Attributes
     ----------
@@ -79,10 +82,11 @@ class SubleqMachine(Machine):
         cells: Literal["bits", "integer"] = "bits",
         dtype: Literal["float64", "float32"] = "float64",
         temperature: float | None = None,
+        overflow: Literal["trap", "wrap"] = "trap",
     ) -> None:
         check_sizes(n_memory=n_memory, n_instructions=n_instructions)
-        _check_options(n_bits, cells, dtype, temperature)
-        self.n_bits, self._bits = n_bits, cells == "bits"
+        _check_options(n_bits, cells, dtype, temperature, overflow)
+        self.n_bits, self._bits, self.overflow = n_bits, cells == "bits", overflow
         others = dict.fromkeys(self._others, 1)
         tokens = Layout(**others, memory=n_memory, program=n_instructions)
         fields, layers = self._body(n_code_bits(tokens.width), DTYPES[dtype])
@@ -171,13 +175,24 @@ class SubleqMachine(Machine):
         -------
         cells : list of int
         """
-        self._check(state)
+        self._check_range(state)
         values = self._read(state, self.tokens["memory"], "value")
         if self._bits:
             return sign_value(values, signed=True).tolist()
         return [int(value) for value in values[:, 0]]
 
-    def _check(self, state: Tensor) -> None:
+    def _is_sound(self, state: Tensor) -> bool:
+        return self.overflow == "wrap" or not self._read(state, SCRATCH, "overflow")[0]
+
+    def _fault(self, program: Program, pc: int, state: Tensor) -> tuple[str, Any]:
+        values = self.cells(state)  # the result is not written yet
+        a, b, _ = program.instructions[pc]
+        low, high = self._range
+        advice = "declare more bits" + (", or overflow='wrap'" if self._bits else "")
+        reason = f"cells of n_bits={self.n_bits} hold integers from {low} to {high}; {advice}"
+        return reason, values[b] - values[a]
+
+    def _check_range(self, state: Tensor) -> None:
         if self._bits:
             return
         values = self._read(state, self.tokens["memory"], "value")
@@ -185,17 +200,16 @@ class SubleqMachine(Machine):
         if (bad := (values < low) | (values > high)).any():
             raise ValueError(
                 f"Got a result of {values[bad][0]:.0f}, but cells of n_bits={self.n_bits} hold "
-                f"integers from {low} to {high}; declare more bits, or cells='bits' to wrap around."
+                f"integers from {low} to {high}; declare more bits, or overflow='wrap' with "
+                "cells='bits'."
             )
 
     def _describe(
         self, program: Program, before: tuple[int, list], after: tuple[int, list]
     ) -> dict[str, Any]:
         (pc, cells), (_, results) = before, after
-        a, b, c = program.instructions[pc]
+        a, b, _ = program.instructions[pc]
         return {
-            "pc": pc,
-            "instruction": f"subleq {a}, {b}, {c}",
             "reads": {a: cells[a], b: cells[b]},
             "writes": {b: results[b]},
             "flag": results[b] <= 0,
@@ -235,11 +249,17 @@ class SubleqMachine(Machine):
         return write_subleq(list(instructions), self.cells(self.settle(state)))
 
 
-def _check_options(n_bits: int, cells: str, dtype: str, temperature: float | None) -> None:
+def _check_options(
+    n_bits: int, cells: str, dtype: str, temperature: float | None, overflow: str
+) -> None:
     if not (isinstance(n_bits, Integral) and 2 <= n_bits <= 62):
         raise ValueError(f"Got n_bits={n_bits}, expected an integer from 2 to 62.")
     if cells not in ("bits", "integer"):
         raise ValueError(f"Got cells={cells!r}, expected 'bits' or 'integer'.")
+    if overflow not in ("trap", "wrap"):
+        raise ValueError(f"Got overflow={overflow!r}, expected 'trap' or 'wrap'.")
+    if cells == "integer" and overflow == "wrap":
+        raise ValueError("Got overflow='wrap' with cells='integer'; use cells='bits'.")
     check_dtype(dtype)
     largest = integer_limit(DTYPES[dtype])  # keeps temperature * score finite by far
     if temperature is not None and not 0 < temperature <= largest:

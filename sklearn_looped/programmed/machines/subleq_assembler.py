@@ -79,7 +79,11 @@ def assemble_subleq(text: str) -> Program:
     # The paper's end of file: -1 - 0 <= 0 jumps to itself for ever.
     last = Instruction(assembly.cell("#0", 0), assembly.cell("#-1", 0), len(instructions))
     return Program(
-        (*instructions, last), tuple(assembly.cells), assembly.labels, assembly.code_labels
+        (*instructions, last),
+        tuple(assembly.cells),
+        assembly.labels,
+        assembly.code_labels,
+        tuple(assembly.code),
     )
 
 

@@ -1,9 +1,10 @@
 """The two layers of the SUBLEQ machine."""
 
-from sklearn_looped.programmed.transformer.layers import Head, Layer, Unit, make_layers
+from sklearn_looped.programmed.transformer.layers import Head, Layer, Terms, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
+    at_least,
     clear,
     code_sum,
     match_read,
@@ -15,12 +16,13 @@ ON = ("scratch",)  # the row all programs run on
 
 
 def subleq_fields(n_code: int, n_value: int) -> Layout:
-    """Fields of a token; instruction operands i*, registers r*, operands v*, pending write wp."""
+    """Fields: instruction operands i*, registers r*, operands v*, pending write wp, overflow."""
     codes = ("position", "ia", "ib", "ic", "pc", "ra", "rb", "rc", "inc", "wp")
     return Layout(
         one=1,
         scratch=1,
         null=1,
+        overflow=1,
         **dict.fromkeys(codes, n_code),
         **dict.fromkeys(("value", "va", "vb", "delta"), n_value),
     )
@@ -34,7 +36,9 @@ def subleq_layers(fields: Layout, n_bits: int, bits: bool) -> list[Layer]:
         return match_read(fields, pointer, copy, ON, (kind,))
 
     fetch = read("pc", {"ia": "ra", "ib": "rb", "ic": "rc"}, "program")
-    prepare = code_sum(fields, {"pc": 1}, 1, "inc", "scratch") + clear(fields, "wp", "delta")
+    prepare = code_sum(fields, {"pc": 1}, 1, "inc", "scratch") + clear(
+        fields, "wp", "delta", "overflow"
+    )
     operands = read("ra", {"value": "va"}, "memory"), read("rb", {"value": "vb"}, "memory")
     execute = [
         *(_subtract_bits(fields, n_bits) if bits else _subtract_integers(fields, n_bits)),
@@ -54,12 +58,17 @@ def _subtract_bits(fields: Layout, n_bits: int) -> list[Unit]:
     z |= {fields.at("va", j): -(2.0**j) / 2 for j in range(n_bits)}
     # The leading bit of two's complement counts -2^(N-1): unsigned values give the same b - a.
     z[fields.at("scratch")] = 2.0**n_bits
+    difference = {fields.at("vb", j): 2.0**j / 2 for j in range(n_bits)}
+    difference |= {fields.at("va", j): -(2.0**j) / 2 for j in range(n_bits)}
+    for name in ("va", "vb"):  # the leading bit is negative
+        difference[fields.at(name, n_bits - 1)] *= -1
     half = 2 ** (n_bits - 1)
     steps = [(half, 1), (2 * half + 1, -1), (3 * half, 1)]
     return [
         *code_sum(fields, {"vb": 1, "va": -1}, 0, "delta", "scratch"),
         *add(fields, {"vb": "delta"}, -1.0),
         *select(fields, z, steps, (1, 4 * half - 1), "rc", "inc", "pc", "scratch"),
+        *_mark_overflow(fields, difference, n_bits),
     ]
 
 
@@ -70,4 +79,12 @@ def _subtract_integers(fields: Layout, n_bits: int) -> list[Unit]:
     return [
         *add(fields, {"va": "delta"}, -1.0),
         *select(fields, z, [(0, 1)], limits, "rc", "inc", "pc", "scratch"),
+        *_mark_overflow(fields, fields.terms(va=-1.0, vb=1.0), n_bits),
     ]
+
+
+def _mark_overflow(fields: Layout, difference: Terms, n_bits: int) -> list[Unit]:
+    """Overflow <- 1 where b - a lies outside of [-2^(N-1), 2^(N-1) - 1]."""
+    mark, on, half = fields.terms(overflow=1.0), fields.at("scratch"), 2 ** (n_bits - 1)
+    opposite = {i: -value for i, value in difference.items()}
+    return [*at_least(difference, half, mark, on), *at_least(opposite, half + 1, mark, on)]

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 
@@ -64,6 +65,29 @@ def integer_limit(dtype: torch.dtype) -> int:
     return round(2 / torch.finfo(dtype).eps)
 
 
+class FunctionCost(NamedTuple):
+    """What a function of one's own takes in a machine, and how exact it is.
+
+    Parameters
+    ----------
+    n_layers, n_heads : int
+        Layers behind the one that reads the operands, and heads in them.
+    width : int
+        Columns for its registers.
+    error_bound : float
+        Bound of the absolute error, rounding included.
+    relative : bool, default=False
+        Whether the bound is to be multiplied by the sum of the absolute terms, as for a matrix
+        product.
+    """
+
+    n_layers: int
+    n_heads: int
+    width: int
+    error_bound: float
+    relative: bool = False
+
+
 @dataclass(frozen=True)
 class Certificate:
     """The numbers that make a looped transformer exact.
@@ -84,6 +108,8 @@ class Certificate:
     error_bound : float, default=0.0
         Bound on the error that a loop leaves, of an approximated product or of a read that is not
         one-hot; 0 where every state is exact.
+    functions : mapping of str to FunctionCost
+        Instructions of a machine that compute a function of one's own.
 
     Examples
     --------
@@ -100,6 +126,7 @@ class Certificate:
     largest_integer: int
     integer_limit: int
     error_bound: float = 0.0
+    functions: Mapping[str, FunctionCost] = field(default_factory=dict)
 
     def check(self) -> "Certificate":
         """Return the certificate, or raise what cannot be exact.

@@ -1,21 +1,37 @@
 """Linear algebra by looped transformers of fixed weights, with numpy's names and shapes."""
 
+from sklearn_looped.programmed.algorithms.linalg.krylov import (
+    ArnoldiResult,
+    LanczosResult,
+    QRResult,
+    arnoldi,
+    lanczos,
+    qr,
+)
 from sklearn_looped.programmed.algorithms.linalg.moments import Moments, moments
 from sklearn_looped.programmed.algorithms.linalg.multiply import affine, matmul, transpose
 from sklearn_looped.programmed.algorithms.linalg.newton import inv, solve
-from sklearn_looped.programmed.algorithms.linalg.power import EighResult, eigh_power
+from sklearn_looped.programmed.algorithms.linalg.power import EighResult, eigh
 from sklearn_looped.programmed.algorithms.linalg.result import Result, exponents, scale_back
+from sklearn_looped.programmed.algorithms.linalg.seidel import gauss_seidel
 
 __all__ = [
+    "ArnoldiResult",
     "EighResult",
+    "LanczosResult",
     "Moments",
+    "QRResult",
     "Result",
     "affine",
-    "eigh_power",
+    "arnoldi",
+    "eigh",
     "exponents",
+    "gauss_seidel",
     "inv",
+    "lanczos",
     "matmul",
     "moments",
+    "qr",
     "scale_back",
     "solve",
     "transpose",

@@ -42,7 +42,7 @@ class EighResult(NamedTuple):
     eigenvectors: Array
 
 
-def eigh_power(
+def eigh(
     a: ArrayLike,
     n_components: int | None = None,
     *,
@@ -106,8 +106,8 @@ def eigh_power(
 
     Examples
     --------
-    >>> from sklearn_looped.programmed.algorithms.linalg import eigh_power
-    >>> result = eigh_power([[2.0, 1.0], [1.0, 2.0]])
+    >>> from sklearn_looped.programmed.algorithms.linalg import eigh
+    >>> result = eigh([[2.0, 1.0], [1.0, 2.0]])
     >>> result.value.eigenvalues.round(12), abs(result.value.eigenvectors).round(6)
     (array([1., 3.]), array([[0.707107, 0.707107],
            [0.707107, 0.707107]]))

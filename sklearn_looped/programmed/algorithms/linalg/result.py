@@ -34,7 +34,7 @@ class Result(NamedTuple, Generic[Value]):
         The relative error that was asked for; 0 for routines of a single loop.
     certificate : Certificate
         ``certificate.error_bound`` bounds the absolute error of every entry of the value (of the
-        eigenvalues, for `eigh_power`) against exact arithmetic.
+        eigenvalues, for `eigh`) against exact arithmetic.
     """
 
     value: Value

@@ -13,14 +13,19 @@ Examples
 42
 """
 
+from sklearn_looped.programmed.machines.programs.calculator import CALCULATOR
 from sklearn_looped.programmed.machines.programs.fleq import (
     BUBBLE_SORT,
-    CALCULATOR,
     LINEAR_SGD,
     REVERSE,
     SEARCH,
-    calculator_data,
     linear_sgd,
+)
+from sklearn_looped.programmed.machines.programs.showpieces import (
+    BRAINFUCK,
+    SIEVE,
+    brainfuck,
+    sieve,
 )
 from sklearn_looped.programmed.machines.programs.subleq import (
     ADD,
@@ -33,6 +38,7 @@ from sklearn_looped.programmed.machines.programs.subleq import (
 
 __all__ = [
     "ADD",
+    "BRAINFUCK",
     "BUBBLE_SORT",
     "CALCULATOR",
     "FACTORIAL",
@@ -41,8 +47,10 @@ __all__ = [
     "MULTIPLY",
     "REVERSE",
     "SEARCH",
+    "SIEVE",
     "SORT",
     "SQUARE_ROOT",
-    "calculator_data",
+    "brainfuck",
     "linear_sgd",
+    "sieve",
 ]

@@ -59,30 +59,43 @@ last:    subleq #-1, x, end     ; x was < 0: the last odd number did not fit
 
 SORT = """
 ; Bubble sort of four cells, in three passes. Memory is addressed by number only, so a pass is
-; unrolled. Two cells are subtracted only where the difference does not overflow.
-.macro order p, q               ; afterwards p <= q, and gap is 0 as before
+; unrolled. No step leaves the range of the cells: values of unlike sign are not subtracted, and
+; a value is negated as -1 - x.
+.macro reset x                  ; x <- -1
+         subleq x, x
+         subleq #1, x
+.end
+.macro order p, q               ; afterwards p <= q, and s and t are -1 as before
          subleq #0, p, p_low
          subleq #0, q, swap     ; q <= 0 < p
          jump compare
 p_low:   subleq #0, q, low
          jump sorted            ; p <= 0 < q
-low:     subleq #-1, p, p_below
-         subleq #1, p, swap     ; p was 0, and is again: q <= p
-p_below: subleq #1, p
-compare: add p, gap
-         subleq q, gap, sorted  ; nothing to do when p - q <= 0
-swap:    clear gap
-         subleq q, gap
-         subleq p, #0
-         subleq p, p
-         subleq gap, p          ; p <- q
-         subleq q, q
-         subleq #0, q           ; q <- p
-         subleq #0, #0
-sorted:  clear gap
+low:     subleq #-1, q, q_below
+         subleq #1, q           ; q was 0, and is again
+         jump sorted            ; p <= 0 = q
+q_below: subleq #1, q
+compare: subleq q, s
+         subleq s, t            ; t <- q
+         subleq p, t, after     ; q - p <= 0
+         reset s
+         reset t
+         jump sorted
+after:   reset s
+         reset t
+swap:    subleq q, s            ; s <- -1 - q, t <- -1 - p
+         subleq p, t
+         reset p
+         subleq s, p            ; p <- q
+         reset q
+         subleq t, q            ; q <- p
+         reset s
+         reset t
+sorted:  subleq #0, #0
 .end
 list:    .word 4, 1, 3, 2
-gap:     .word 0
+s:       .word -1
+t:       .word -1
 passes:  .word -2               ; counts up to 1
 pass:    order list, list+1
          order list+1, list+2

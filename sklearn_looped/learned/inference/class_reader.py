@@ -1,0 +1,91 @@
+"""From tables with classes to what the network reads.
+
+Shapes: B tables, n rows, s support rows, q queries, d columns, C classes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
+from sklearn_looped.learned.inference.class_experts import ClassExperts
+from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.model.class_opinions import ClassOpinions
+from sklearn_looped.learned.model.config import NetworkConfig
+
+Read = tuple[Tensor, ClassOpinions | None]
+
+
+@dataclass(frozen=True)
+class ClassReader:
+    """Canonical form of B tables, and the experts' opinions for a network that reads them.
+
+    Signs and order of the columns follow their correlation with the indicator of the most
+    frequent class, the first one of several.
+
+    Attributes
+    ----------
+    scale : Standardiser
+    experts : ClassExperts or None
+    """
+
+    scale: Standardiser
+    experts: ClassExperts | None
+
+    @classmethod
+    def fit(
+        cls,
+        X: Tensor,
+        Y: Tensor,
+        weights: Tensor | None = None,
+        *,
+        config: NetworkConfig,
+        search: Search = DEFAULT_SEARCH,
+        fixed_columns: bool = False,
+    ) -> "ClassReader":
+        """Fit to supports X (B, s, d), NaN where a cell is missing, and indicators Y (B, s, C).
+
+        With `fixed_columns` tables are left as they are.
+        """
+        counts = Y.sum(1) if weights is None else (weights[..., None] * Y).sum(1)
+        frequent = counts.argmax(1)[:, None, None].expand(-1, Y.shape[1], 1)
+        indicator = Y.gather(2, frequent)[..., 0].to(X)
+        if fixed_columns:
+            scale = Standardiser.identity(X, indicator)
+        else:
+            scale = Standardiser.fit(X, indicator, weights, centre=config.centre)
+        if not config.experts:
+            return cls(scale, None)
+        cells = scale.features(X)
+        return cls(scale, ClassExperts.fit(cells, Y, weights, config.n_features, search))
+
+    def support(self, X: Tensor) -> Read:
+        """Return cells (B, s, d') and opinions of the support, in float32."""
+        return self._read(X, lambda _: self._experts.support)
+
+    def queries(self, X: Tensor) -> Read:
+        """Return cells (B, q, d') and opinions of queries, in float32."""
+        return self._read(X, lambda cells: self._experts.of_queries(cells))
+
+    def table(self, X: Tensor) -> Read:
+        """Cells (B, n, d') and opinions of the support, which comes first, and of queries."""
+        return self._read(X, lambda cells: self._experts.of_all(cells))
+
+    @property
+    def _experts(self) -> ClassExperts:
+        assert self.experts is not None
+        return self.experts
+
+    def _read(self, X: Tensor, opinions: Any) -> Read:
+        cells = self.scale.features(X)
+        if self.experts is None:
+            return cells.float(), None
+        found = ClassOpinions(*(part.float() for part in opinions(cells)))
+        return self.experts.read(cells).float(), found
+
+
+def indicators(codes: Tensor, n_classes: int) -> Tensor:
+    """Return indicators (B, n, C) of codes (B, n), in float64."""
+    return F.one_hot(codes.long(), n_classes).double()

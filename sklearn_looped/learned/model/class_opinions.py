@@ -1,0 +1,104 @@
+"""Opinions on classes: the probabilities that closed-form experts give rows, with their errors.
+
+Shapes: B tables, n rows, s support rows, d columns, E experts, C codes of classes.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sklearn_looped.core.calibration import pooled
+from sklearn_looped.learned.model.opinions import N_EXPERTS
+
+LEAST_LOG = -8.0  # of the logarithms of probabilities that the network reads
+
+
+class ClassOpinions(NamedTuple):
+    """Probabilities of the codes of a table's classes by each expert.
+
+    Attributes
+    ----------
+    proba : Tensor of shape (B, n, E, C)
+        Of support rows those of the experts that did not see them. Zero for codes that are no
+        class of the table. An expert that is not available gives the classes' frequencies.
+    error : Tensor of shape (B, E + 1)
+        Root of the leave-one-out log loss over that of the frequencies, at most 1: of each expert
+        and, last, of their pool.
+    exponents : Tensor of shape (B, E)
+        Of the experts' probabilities in their pool (`core.calibration.pool_exponents`).
+    gate : Tensor of shape (B, d)
+        Roots of the columns' weights in the kernel machines' metric, of those that are read.
+    frequencies : Tensor of shape (B, C)
+        Of the classes over the support; zero for codes that are no class of the table.
+    """
+
+    proba: Tensor
+    error: Tensor
+    exponents: Tensor
+    gate: Tensor
+    frequencies: Tensor
+
+    def rows(self, index: Tensor | slice) -> "ClassOpinions":
+        """Opinions of some rows, by mask, number or slice."""
+        return self._replace(proba=self.proba[:, index])
+
+    def to(self, device: torch.device) -> "ClassOpinions":
+        """Bring all parts to a device."""
+        return ClassOpinions(*(part.to(device) for part in self))
+
+    def grouped(self, codes: Tensor, n_codes: int) -> "ClassOpinions":
+        """Opinions of one table (B = 1, C classes) on groups of classes, for P passes.
+
+        `codes` (P, C) says the group of each class, of `n_codes`; the result is P tables.
+        """
+        members = F.one_hot(codes, n_codes).to(self.proba)  # (P, C, n_codes)
+        n_passes = len(codes)
+        return ClassOpinions(
+            torch.einsum("nec,pcg->pneg", self.proba[0], members),
+            self.error.expand(n_passes, -1),
+            self.exponents.expand(n_passes, -1),
+            self.gate.expand(n_passes, -1),
+            torch.einsum("c,pcg->pg", self.frequencies[0], members),
+        )
+
+    def unit(self) -> Tensor:
+        """Error of the pool, (B,)."""
+        return self.error[:, -1]
+
+    def pool(self, factor: Tensor | float = 1.0) -> Tensor:
+        """Logits (B, n, C) of the experts' pool; `factor` (B, n, E) multiplies the exponents.
+
+        Codes that are no class of the table have the logit minus infinity.
+        """
+        logits = pooled(self.proba, factor * self.exponents[:, None])
+        return logits.masked_fill((self.frequencies == 0)[:, None], -torch.inf)
+
+
+def n_class_features(n_classes: int) -> int:
+    """Count the numbers that a token carries."""
+    return 3 * (N_EXPERTS + 1) * n_classes + 2 * N_EXPERTS + 1 + n_classes
+
+
+def class_opinion_features(opinions: ClassOpinions, codes: Tensor) -> Tensor:
+    """Numbers (B, n, n_class_features(C)) that tokens carry; codes (B, s), s first rows.
+
+    Of each expert and of their pool the probabilities, their logarithms and the error; the
+    exponents of the pool and the frequencies; and on support rows what each leaves over of the
+    label's indicator.
+    """
+    pool = torch.softmax(opinions.pool(), -1)
+    proba = torch.cat([opinions.proba, pool[:, :, None]], 2)
+    n_rows, n_support = proba.shape[1], codes.shape[1]
+    label = F.one_hot(codes.long(), proba.shape[-1]).to(proba)  # (B, s, C)
+    left_over = label[:, :, None] - proba[:, :n_support]
+    logs = proba.log().clamp(min=LEAST_LOG) / 2
+    of_table = [opinions.error.log(), opinions.exponents, opinions.frequencies]
+    features = [
+        proba.flatten(2),
+        logs.flatten(2),
+        F.pad(left_over.flatten(2), (0, 0, 0, n_rows - n_support)),
+        *(each[:, None].expand(-1, n_rows, -1) for each in of_table),
+    ]
+    return torch.cat(features, -1)

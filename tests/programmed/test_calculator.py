@@ -1,0 +1,131 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from sklearn_looped import Calculator
+from sklearn_looped.programmed.machines.calculator import calculator_functions
+from sklearn_looped.programmed.machines.faults import MachineFaultError
+from sklearn_looped.programmed.machines.interpreter import interpret_fleq
+from sklearn_looped.programmed.machines.programs.calculator import OPERATIONS
+
+REFERENCE = {
+    "add": lambda x, y: x + y,
+    "subtract": lambda x, y: x - y,
+    "multiply": lambda x, y: x * y,
+    "divide": lambda x, y: x / y,
+    "power": math.pow,
+    **{
+        name: (lambda f: lambda x, _: f(x))(getattr(math, name))
+        for name in ("sqrt", "log", "exp", "tanh", "sin", "cos")
+    },
+}
+LARGEST, SMALLEST = 1.7976931348623157e308, 5e-324
+SPECIAL = [0.0, 1.0, -1.0, 0.5, -3.0, math.pi, SMALLEST, -SMALLEST, 2.0**-1022, LARGEST, -LARGEST]
+
+
+@pytest.fixture(scope="module")
+def calculator():
+    return Calculator()
+
+
+def expected(operation, x, y):
+    """Value where it is finite, or None."""
+    try:
+        value = REFERENCE[operation](x, y)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def interpreted(calculator, operation, x, y):
+    """Result of the plain interpreter, None at a fault."""
+    number = float(OPERATIONS.index(operation))
+    program = calculator.program.with_data(x=x, y=y, operation=number)
+    last = None
+    for pc, memory in itertools.islice(interpret_fleq(program, 1, calculator_functions()), 1000):
+        z = memory[program.labels["z"]].values[0]
+        if (pc == last and pc != program.halt) or not math.isfinite(z):
+            return None
+        if pc == program.halt:
+            return z
+        last = pc
+    raise AssertionError("no end")
+
+
+def operands(operation, rng):
+    sizes = np.ldexp(rng.uniform(1, 2, size=(12, 2)), rng.integers(-1074, 1023, size=(12, 2)))
+    anywhere = sizes * rng.choice([-1.0, 1.0], size=(12, 2))
+    usual = rng.uniform(-20, 20, size=(12, 2))
+    wide = rng.uniform(-750, 750, size=(6, 2))
+    whole = np.stack([rng.normal(size=8), rng.integers(-60, 60, size=8)], axis=1)
+    special = itertools.product(SPECIAL, SPECIAL[:7] if operation == "power" else SPECIAL[1:3])
+    return [*anywhere.tolist(), *usual.tolist(), *wide.tolist(), *whole.tolist(), *special]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_values_over_the_whole_range(calculator, operation):
+    rng = np.random.default_rng(OPERATIONS.index(operation))
+    bound, n_values = calculator.error_bounds[operation], 0
+    for x, y in operands(operation, rng):
+        want, got = expected(operation, x, y), interpreted(calculator, operation, x, y)
+        if want is None:
+            assert got is None, (x, y)
+        elif got is None:  # it is as close to the largest number as that
+            assert abs(want) * (1 + bound) > LARGEST, (x, y)
+        else:
+            assert abs(got - want) <= (bound + 1e-15) * abs(want) + 4 * SMALLEST, (x, y)
+            n_values += 1
+    assert n_values > 20
+    assert bound <= 1e-9
+
+
+@pytest.mark.parametrize("x", [6381956970095103 * 2.0**797, 1e22, LARGEST, 1e300, 710.0, 11.0])
+def test_angles_next_to_multiples_of_a_right_angle(calculator, x):
+    """The first is the double next to such a multiple; its cosine is -4.7e-19."""
+    for operation in ("sin", "cos"):
+        want = expected(operation, x, 0.0)
+        got = interpreted(calculator, operation, x, 0.0)
+        assert abs(got - want) <= calculator.error_bounds[operation] * abs(want)
+
+
+@pytest.mark.parametrize(
+    ("operation", "x", "y"), [("divide", 5.0, -2.0), ("exp", -2.5, 0.0), ("tanh", 0.1, 0.0)]
+)
+def test_the_machine_equals_the_interpreter(calculator, operation, x, y):
+    got = calculator(operation, x, y)
+    assert got == pytest.approx(interpreted(calculator, operation, x, y), rel=1e-12)
+    assert got == pytest.approx(expected(operation, x, y), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("operation", "x", "y", "value"),
+    [
+        ("sqrt", -4.0, 0.0, -4.0),
+        ("divide", 5.0, 0.0, 0.0),
+        ("log", 0.0, 0.0, 0.0),
+        ("exp", 710.0, 0.0, 710.0),
+        ("power", -2.0, 0.5, -2.0),
+    ],
+)
+def test_what_is_not_defined_is_a_fault_that_names_the_value(calculator, operation, x, y, value):
+    result = calculator.run(operation, x, y, on_fault="return")
+    assert (result.fault.value, result.halted) == (value, False)
+    assert result.fault.instruction.startswith("trap ")
+
+
+def test_bad_input_and_overflow(calculator):
+    with pytest.raises(MachineFaultError, match="beyond the range of float64"):
+        calculator("multiply", 1e200, -1e200)
+    with pytest.raises(ValueError, match="operation 'root', expected one of add"):
+        calculator("root", 1.0)
+    with pytest.raises(ValueError, match="expected finite numbers"):
+        calculator("add", math.nan, 1.0)
+
+
+def test_one_network_of_three_layers(calculator):
+    assert len(calculator.machine.transformer.layers) == 3
+    costs = calculator.machine.certificate.functions
+    assert set(costs) == set(calculator_functions())
+    assert max(each.n_heads for each in costs.values()) <= 8
