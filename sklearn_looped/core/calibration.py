@@ -40,9 +40,9 @@ class Calibration(NamedTuple):
     >>> from sklearn_looped.core.calibration import Calibration
     >>> labels = torch.eye(2, dtype=torch.float64).repeat(1, 50, 1)
     >>> noise = torch.randn(1, 100, 2, dtype=torch.float64, generator=torch.manual_seed(0))
-    >>> calibration = Calibration.fit(labels + 0.3 * noise, labels, torch.ones(1, 100).double())
+    >>> calibration = Calibration.fit(labels + noise, labels, torch.ones(1, 100).double())
     >>> calibration.probabilities(torch.tensor([[[0.9, 0.1]]]).double()).round(decimals=2)
-    tensor([[[0.9300, 0.0700]]], dtype=torch.float64)
+    tensor([[[0.7500, 0.2500]]], dtype=torch.float64)
     """
 
     floor: Tensor

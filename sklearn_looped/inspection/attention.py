@@ -64,7 +64,7 @@ class AttentionDisplay:
     >>> model = LoopedICLRegressor(n_estimators=1).fit(X[:100], y[:100])
     >>> display = AttentionDisplay.from_estimator(model, X[100:102])
     >>> display.weights.shape
-    (8, 2, 100)
+    (6, 2, 100)
     """
 
     def __init__(

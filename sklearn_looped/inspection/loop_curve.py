@@ -81,7 +81,7 @@ class LoopCurveDisplay:
     >>> model = LoopedICLRegressor(n_estimators=1)
     >>> display = LoopCurveDisplay.from_estimator(model, X[:150], y[:150], cv=3)
     >>> display.scores.shape
-    (8, 3)
+    (6, 3)
     """
 
     def __init__(

@@ -190,5 +190,6 @@ def test_members_with_less_error_count_more(path, rng):
     assert ratio > 1.2
     torch.testing.assert_close(plain.importance() / whitened.importance(), ratio**4)
     zero, one = torch.zeros(1, 3, 2).double(), torch.ones(1, 3, 2).double()
-    mean = average([zero, one], [plain.importance(), whitened.importance()])
+    shares = [plain.importance(), whitened.importance()]
+    mean = average([zero, one], shares, classifies=False)
     torch.testing.assert_close(mean, (one / (1 + ratio**4)))

@@ -66,9 +66,9 @@ def test_cross_validation_tries_up_to_twice_the_trained_loops_and_knows_weights(
     X = rng.normal(size=(40, 3))
     y, weights = X[:, 0] + 0.1 * rng.normal(size=40), rng.integers(1, 3, 40)
     model = LoopedICLRegressorCV(cv=2, n_estimators=1).fit(X, y, weights)
-    assert model.candidates_.tolist() == list(range(1, 17))
+    assert model.candidates_.tolist() == list(range(1, 13))
     half = np.arange(20)
-    first = LoopedICLRegressor(n_loops=16, n_estimators=1).fit(X[20:], y[20:], weights[20:])
+    first = LoopedICLRegressor(n_loops=12, n_estimators=1).fit(X[20:], y[20:], weights[20:])
     expected = [
         1 - np.average((y[half] - p) ** 2, weights=weights[half])
         / np.average((y[half] - np.average(y[half], weights=weights[half])) ** 2,

@@ -27,7 +27,7 @@ def test_n_loops_is_a_dial_that_needs_no_refit(split):
 
 def test_staged_predict_ends_at_predict(split, fitted):
     stages = list(fitted.staged_predict(split[2]))
-    assert len(stages) == fitted.n_loops_ == 8
+    assert len(stages) == fitted.n_loops_ == 6
     assert np.array_equal(stages[-1], fitted.predict(split[2]))
     third = LoopedICLRegressor(n_loops=3).fit(*split[:2]).predict(split[2])
     assert relative(stages[2], third) < 1e-6
@@ -38,7 +38,7 @@ def test_auto_is_close_to_all_loops_and_independent_of_the_batch(split, fitted):
     auto, n_loops = fitted.set_params(n_loops="auto").predict(split[2], return_n_loops=True)
     assert np.abs(auto - full).max() < 0.25 * full.std()
     assert n_loops.min() >= 3  # two small changes need three loops
-    assert n_loops.mean() < 8
+    assert n_loops.mean() < 6
     alone = np.concatenate([fitted.predict(query[None]) for query in split[2]])
     assert relative(alone, auto) < 1e-5
 
@@ -50,7 +50,7 @@ def test_a_query_that_leaves_keeps_the_prediction_of_its_last_loop(split, fitted
     assert relative(auto, stages[n_loops - 1, np.arange(len(auto))]) < 1e-5
     small = np.abs(np.diff(stages, axis=0)) <= 0.06 * split[1].std()
     for query, loop in enumerate(n_loops):
-        assert loop == 8 or small[loop - 3 : loop - 1, query].all()
+        assert loop == 6 or small[loop - 3 : loop - 1, query].all()
         assert not any(small[i : i + 2, query].all() for i in range(loop - 3))
 
 
@@ -64,7 +64,7 @@ def test_the_gate_takes_more_loops_for_a_higher_quantile(split, fitted):
         assert relative(prediction, stages[n_loops - 1, np.arange(60)]) < 1e-5
         taken.append(n_loops.mean())
     assert taken == sorted(taken)
-    assert 2 <= taken[0] < taken[2] <= 8
+    assert 2 <= taken[0] < taken[2] <= 6
 
 
 def test_holdout_takes_one_loop_for_all_queries(split, fitted):

@@ -90,6 +90,7 @@ def test_parts_hold_few_targets_and_stream_what_passes_once(nothing_kept, table,
     model.predict(queries)  # 410 kB a target
     assert nothing_kept == [(4, False)] * (len(nothing_kept))
     nothing_kept.clear()
+    monkeypatch.setattr(by_loop, "ANSWERS", 2**24)
     monkeypatch.setattr(members, "PART", 2**19)
     monkeypatch.setattr(by_loop, "QUERIES", 8192)
     model.predict(queries)

@@ -73,7 +73,7 @@ def test_every_member_sees_a_row_of_a_rare_class(rng):
     with pytest.warns(UserWarning, match="Got 600 rows, more than max_support=60"):
         model = LoopedICLClassifier(max_support=60, random_state=0).fit(X, y)
     support = model.predictor_.support
-    assert all(0 < support.Y[view.rows, 0].sum() <= 3 for view in model.predictor_.views)
+    assert all(0 < support.Y[view.rows, 1].sum() <= 3 for view in model.predictor_.views)
     assert model.predict_proba(rng.normal(size=(50, 2)))[:, 1].mean() < 0.1
 
 

@@ -56,7 +56,7 @@ def test_a_subsample_and_joined_rows_keep_their_numbers(diabetes):
     with pytest.warns(UserWarning, match="more than max_support"):
         model = LoopedICLRegressor(n_estimators=1, max_support=12, random_state=0).fit(X, y)
     display = AttentionDisplay.from_estimator(model, X[:1])
-    assert display.weights.shape == (8, 1, 12)
+    assert display.weights.shape == (6, 1, 12)
     np.testing.assert_array_equal(display.support_target, y[display.support_rows])
 
 

@@ -41,7 +41,7 @@ def test_the_line_is_the_mean_score_of_every_stage_over_folds(small):
     expected = np.column_stack(columns)
     np.testing.assert_array_equal(display.scores, expected)
     loops, line = drawn(display)
-    np.testing.assert_array_equal(loops, np.arange(1, 9))
+    np.testing.assert_array_equal(loops, np.arange(1, 7))
     np.testing.assert_array_equal(line, expected.mean(axis=1))
     low, high = ends(display.fill_between_)
     np.testing.assert_allclose(
@@ -50,7 +50,7 @@ def test_the_line_is_the_mean_score_of_every_stage_over_folds(small):
     np.testing.assert_allclose(
         high, np.minimum(expected.mean(1) + expected.std(1), expected.max(1)), rtol=1e-9
     )
-    assert display.n_loops_line_.get_xdata()[0] == 8
+    assert display.n_loops_line_.get_xdata()[0] == 6
     assert display.ax_.get_ylabel() == "R2"
 
 
