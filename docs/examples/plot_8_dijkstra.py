@@ -31,11 +31,10 @@ print(f"{run.n_loops} loops for {len(places)} nodes; equal to scipy: "
 # at every state. The field ``distance`` of a node is its distance so far; ``shut`` is 0 from when
 # it is reached until it is settled.
 
-transformer = run.block.transformer(len(places))
-states = list(transformer.run(run.tape, run.n_loops, adjacency=run.adjacency))
-fields = run.block.fields
-so_far = np.array([state[2:, fields.at("distance")].numpy() for state in states])
-shut = np.array([state[2:, fields.at("shut")].numpy() for state in (run.tape, *states)])
+options = {"evaluation": "dense", "adjacency": run.adjacency}
+states = [*run.block.states(run.tape, run.n_loops, **options)]
+so_far = np.array([state.read("node", "distance")[:, 0] for state in states])
+shut = np.array([state.read("node", "shut")[:, 0] for state in (run.tape, *states)])
 so_far[so_far > 1] = np.nan  # not reached yet: lengths on the tape are at most 1
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
