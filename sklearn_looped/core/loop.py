@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-Block = Callable[[Tensor], Tensor]
+Body = Callable[[Tensor], Tensor]
 
 
 def add_prompt(state: Tensor, prompt: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ def add_prompt(state: Tensor, prompt: Tensor) -> Tensor:
 
 
 def run_loop(
-    block: Block,
+    block: Body,
     prompt: Tensor,
     n_loops: int,
     *,

@@ -61,3 +61,19 @@ def number(contents: Any, entry: int) -> Any:
     if not isinstance(contents, Cell):
         return contents
     return contents.values[entry] if entry < len(contents.values) else 0.0
+
+
+def write_contents(ax: Any, memory: NDArray[Any], written: NDArray[Any], norm: Any) -> None:
+    """Write the first contents of every cell, and in bold what each step wrote.
+
+    `memory` is of shape (n_steps + 1, n_cells), `written` (n_steps,), `norm` that of the colours.
+    """
+    places = [(0, address) for address in range(memory.shape[1])]
+    places += list(enumerate(written.tolist(), 1))
+    for step, address in places:
+        value = memory[step, address]
+        colour = "white" if norm(float(value)) < 0.5 else "black"
+        ax.text(
+            step, address, written_out(value), ha="center", va="center", color=colour,
+            fontsize="small", weight="bold" if step else "normal",
+        )  # fmt: skip

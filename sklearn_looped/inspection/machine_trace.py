@@ -25,7 +25,7 @@ from sklearn_looped.inspection.machine_numbers import (
     thin,
     ticks_between,
     width_of,
-    written_out,
+    write_contents,
 )
 from sklearn_looped.inspection.style import BLUE, COLOUR_MAP, VERMILION, label_ticks
 from sklearn_looped.programmed.machines.assembler import Program
@@ -287,7 +287,7 @@ class MachineTraceDisplay:
         self.colorbar_.minorticks_off()
         steps = range(1, len(self.counter) + 1)
         if fits(self.memory, self.ax_):
-            self._write_out(norm)
+            write_contents(self.ax_, self.memory, self.written, norm)
         else:
             self.ax_.plot(
                 steps, self.written, ".", color=VERMILION, label="written",
@@ -297,18 +297,6 @@ class MachineTraceDisplay:
         label_ticks(self.ax_.yaxis, self.cell_names)
         self.ax_.set(xlabel="Step (0: before the first)", ylabel="Memory cell")
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
-
-    def _write_out(self, norm: Any) -> None:
-        """Write the initial contents of every cell and what each step wrote."""
-        places = [(0, address) for address in range(self.memory.shape[1])]
-        places += list(enumerate(self.written.tolist(), 1))
-        for step, address in places:
-            value = self.memory[step, address]
-            colour = "white" if norm(float(value)) < 0.5 else "black"
-            self.ax_.text(
-                step, address, written_out(value), ha="center", va="center", color=colour,
-                fontsize="small", weight="bold" if step else "normal",
-            )  # fmt: skip
 
     def plot_attention(
         self, *, step: int = 1, layer: int = 0, ax: Sequence[Any] | None = None

@@ -166,12 +166,12 @@ def shrunken_means(codes: NDArray[np.intp], Y: Array, weights: Array, n_levels: 
     within = (weights[:, None] * (deviations - levels[codes]) ** 2).sum(axis=0)
     between = (size[:, None] * levels**2).sum(axis=0)
     n_rows, n_met = size.sum(), int(met.sum())
-    if n_met < 2 or n_rows <= n_met:  # no level repeats: nothing can be told from noise
+    if n_met < 2 or n_rows <= n_met:  # no level repeats: no effect can be separated from noise
         return np.tile(mean, (n_levels + 1, 1))
     noise = within / (n_rows - n_met)
     spread = (between - (n_met - 1) * noise) / (n_rows - (size**2).sum() / n_rows)
     spread = spread.clip(min=0)
     total = size[:, None] * spread + noise
     shrinkage = size[:, None] * spread / np.where(total > 0, total, 1)
-    # Rounded, so that no level is told from another by the order of a sum.
+    # Rounded, so that the order of a sum makes no difference between levels.
     return (np.vstack([shrinkage * levels, np.zeros_like(mean)]).round(DIGITS) + mean).round(DIGITS)

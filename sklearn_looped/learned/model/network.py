@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sklearn_looped.core.loop import Block as LoopBody
-from sklearn_looped.core.loop import run_loop
+from sklearn_looped.core.loop import Body, run_loop
 from sklearn_looped.learned.model.blocks import Block, KeysValues
 from sklearn_looped.learned.model.class_opinions import (
     ClassOpinions,
@@ -175,7 +174,7 @@ class LoopedNetwork(nn.Module):
         return self.state_norm(state) + prompt
 
     def _loop(
-        self, block: LoopBody, prompt: Tensor, n_loops: int, **options: Any
+        self, block: Body, prompt: Tensor, n_loops: int, **options: Any
     ) -> Generator[Tensor, Tensor | None, None]:
         inject = self._inject if self.config.injection else None
         return run_loop(block, prompt, n_loops, inject=inject, **options)

@@ -25,7 +25,7 @@ from sklearn_looped.programmed.transformer.primitives import (
 
 # Scores of a sample closer than e^-709 tells, 4e-14, are ties.
 _TEMPERATURE = 2.0**54
-_STEEP = 2.0**1023  # any weight that is told from 0, times this, is at least 1
+_STEEP = 2.0**1023  # any weight above 0 that float64 holds, times this, is at least 1
 _LARGEST_RATIO = 200  # exponent of the largest length in units of the middle one
 
 

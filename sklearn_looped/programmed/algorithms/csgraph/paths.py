@@ -321,7 +321,7 @@ def _scale(graph: csr_array, n_bits: int) -> int:
     if (~zero & (lengths < _SHORTEST)).any():
         raise ValueError(
             f"Got weights as small as {graph.data[~zero].min():g} beside {longest:g}, but those "
-            f"below {np.ldexp(_SHORTEST, exponent):g} are not told from none here; write 0 for "
+            f"below {np.ldexp(_SHORTEST, exponent):g} cannot be distinguished from 0; write 0 for "
             "them in a sparse array."
         )
     graph.data = np.where(zero, -1.0, lengths)

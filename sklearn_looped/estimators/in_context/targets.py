@@ -1,0 +1,107 @@
+"""Targets of in-context regression: compressed far out for the network, and restored.
+
+Shapes: n rows, T targets, q queries.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_looped.core.warning import warn_user
+from sklearn_looped.estimators.in_context.base import InContextEstimator
+from sklearn_looped.estimators.validation import check_bounds, check_levels
+from sklearn_looped.learned.inference.conformal import check_conformal, corrected_levels
+from sklearn_looped.learned.inference.encoding import Array
+from sklearn_looped.learned.inference.tails import FAR_OUT, Tails
+from sklearn_looped.learned.model.readout import interpolate_quantiles
+
+
+def tails_of(Y: Array, weights: Array | None) -> Tails:
+    """Tails of targets (n, T), with a warning where some are far out."""
+    kept = slice(None) if weights is None else weights > 0
+    tails = Tails.fit(Y[kept], None if weights is None else weights[kept])
+    if not tails.is_idle():
+        n_rows = int((np.abs(Y - tails.median) > tails.limit).any(axis=1).sum())
+        warn_user(
+            f"Targets of {n_rows} rows lie more than {FAR_OUT:g} interquartile ranges from the "
+            "median and are compressed. Check them; if they are right, predict np.log of the "
+            "target or the like (TransformedTargetRegressor)."
+        )
+    return tails
+
+
+class TargetsInContext(InContextEstimator):
+    """Base of in-context regressors: from the network's answers to means and quantiles of y."""
+
+    _tails: Tails
+    _one_target: bool
+    _dtype: type[np.floating[Any]]
+
+    def _restored(self, values: Array) -> Array:
+        """Undo the compression of targets far out, (T, q) or (T, q, m)."""
+        return self._tails.restore(values.T).T
+
+    def _shaped(self, values: Array) -> NDArray[Any]:
+        """From (T, q, ...) to (q, ...) for one target and (q, T, ...) for several."""
+        values = values.astype(self._dtype)
+        return values[0] if self._one_target else np.moveaxis(values, 0, 1)
+
+    def _decode(self, output: Array) -> NDArray[Any]:
+        return self._shaped(self._restored(output[..., 0]))
+
+    def predict_quantiles(
+        self,
+        X: ArrayLike,
+        quantiles: ArrayLike = (0.1, 0.5, 0.9),
+        conformal: bool = False,
+        bounds: tuple[float | None, float | None] | None = None,
+    ) -> NDArray[Any]:
+        """Predict quantiles of the target for each query.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
+        quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
+            Levels in (0, 1). Beyond the outermost that the network predicts (1/62 and 61/62 for
+            the shipped weights) a normal tail through these and the median goes on.
+        conformal : bool, default=False
+            Whether to correct the levels on the support (Chernozhukov et al. 2021): each fifth is
+            predicted from the others, and the level that a share of its targets lies below takes
+            that share's place. Costs five more fits at every call.
+        bounds : tuple (low, high), default=None
+            What the target can be: quantiles beyond get the bound. (0, None) for counts, (0, 1)
+            for shares. None: no bound.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_quantiles) or (n_samples, n_outputs, n_quantiles)
+
+        Raises
+        ------
+        ValueError
+            If a level lies outside (0, 1); if `bounds` are none that the targets of `fit` keep; or,
+            with `conformal`, if there are fewer than 20 support rows or too few for a level.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_looped import LoopedICLRegressor
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> LoopedICLRegressor().fit(X, y).predict_quantiles(X[:2]).shape
+        (2, 3)
+        """
+        wanted = check_levels(quantiles)
+        check_is_fitted(self, "n_loops_")
+        support = self.predictor_.support
+        low, high = check_bounds(bounds, self._restored(support.Y.T))
+        if conformal:
+            check_conformal(wanted, support)
+        output, _ = self._run(X)
+        levels = [wanted] * len(output)
+        if conformal:
+            levels = corrected_levels(self.predictor_, self._exit(), wanted)
+        found = np.stack([*map(interpolate_quantiles, output[..., 1:], levels)])
+        return self._shaped(self._restored(found).clip(low, high))
