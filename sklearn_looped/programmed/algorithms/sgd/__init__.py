@@ -4,10 +4,9 @@ from sklearn_looped.programmed.algorithms.epochs import Lane
 from sklearn_looped.programmed.algorithms.sgd.block import Samples, SGDBlock, n_tokens
 from sklearn_looped.programmed.algorithms.sgd.layers import Loss
 from sklearn_looped.programmed.algorithms.sgd.products import ProductKind
-from sklearn_looped.programmed.algorithms.sgd.training import PATIENCE, SGDLearner, SGDRules
+from sklearn_looped.programmed.algorithms.sgd.training import SGDLearner, SGDRules, Validation
 
 __all__ = [
-    "PATIENCE",
     "Lane",
     "Loss",
     "ProductKind",
@@ -15,5 +14,6 @@ __all__ = [
     "SGDLearner",
     "SGDRules",
     "Samples",
+    "Validation",
     "n_tokens",
 ]
