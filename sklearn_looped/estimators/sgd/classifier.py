@@ -161,7 +161,9 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
 
     _parameter_constraints: ClassVar[dict] = {
         **ProgrammedSGD._parameter_constraints,
-        "loss": [StrOptions({"hinge", "log_loss", "squared_error", "huber", "epsilon_insensitive"})],
+        "loss": [
+            StrOptions({"hinge", "log_loss", "squared_error", "huber", "epsilon_insensitive"})
+        ],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
@@ -298,7 +300,7 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         by_class = compute_class_weight(self.class_weight, **own)
         others = by_class[0] if len(self.classes_) == 2 else 1.0
         steps = [np.where(y == i, by_class[i], others) for i in self._positives()]
-        return np.concatenate(steps) * np.tile(1.0 if weights is None else weights, self._n_models)
+        return np.concatenate([step if weights is None else step * weights for step in steps])
 
     def _draw(
         self, X: NDArray, y: NDArray, weights: NDArray

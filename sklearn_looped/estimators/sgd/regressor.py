@@ -205,7 +205,9 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
         self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Take one step for each row, from where the calls before ended.
 
         `predict` then starts from there too: `n_loops` counts the steps over these rows.

@@ -78,7 +78,7 @@ def evaluated(evaluation: str, device: str) -> Iterator[None]:
 
 
 def chosen_evaluation() -> tuple[str, str]:
-    """Evaluation and device of `evaluated`; "fast" on the CPU outside of it."""
+    """Return evaluation and device of `evaluated`; "fast" on the CPU outside of it."""
     return _CHOSEN.get()
 
 

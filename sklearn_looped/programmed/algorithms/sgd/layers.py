@@ -41,9 +41,7 @@ def sgd_stages(
     ]
 
 
-def sgd_fields(
-    d: int, n_bits: int, loss: Loss, l1: bool, average: bool, n_models: int
-) -> Layout:
+def sgd_fields(d: int, n_bits: int, loss: Loss, l1: bool, average: bool, n_models: int) -> Layout:
     """Fields of a token: indicators, data, tape with its record, model with registers, query."""
     indicators = {"one": 1, "model": 1, "null": 1, "unit": 1, "query": 1, "position": n_bits}
     data = {"x": d, "bias": 1, "y": 1}
@@ -160,7 +158,7 @@ def _update(fields: Layout) -> Stage:
         products=[
             scaled_copy("in_decay", {"w": "w"}, -1.0),
             scaled_copy("derivative", {"step_x": "w", "step_bias": "b"}, -1.0),
-        ]
+        ],
     )
 
 
