@@ -72,11 +72,20 @@ class Repeats:
     correlation: Tensor
 
     @classmethod
-    def fit(cls, X: Array, y: Tensor, left_out: Tensor, weights: Tensor | None) -> "Repeats":
-        """Fit to rows X (s, d), targets y, predictions without the row itself, weights (T, s)."""
-        _, firsts, groups = np.unique(
-            _contents(X), return_index=True, return_inverse=True
-        )
+    def fit(
+        cls,
+        X: Array,
+        y: Tensor,
+        left_out: Tensor,
+        weights: Tensor | None,
+        *,
+        jointly: bool = False,
+    ) -> "Repeats":
+        """Fit to rows X (s, d), targets y, predictions without the row itself, weights (T, s).
+
+        `jointly`: with one correlation for all targets, as indicators of classes need.
+        """
+        _, firsts, groups = np.unique(_contents(X), return_index=True, return_inverse=True)
         group = torch.from_numpy(groups.reshape(-1))
         w = torch.ones_like(y[0]) if weights is None else weights[0]
         count = w.new_zeros(len(firsts)).index_add_(0, group, w)
@@ -88,11 +97,12 @@ class Repeats:
         residual = y - left_out
         theirs = (total[:, group] - y) / torch.where(known, others, 1) - left_out
         evidence = w * others.clamp(max=1)
-        typical = (w * residual.square()).sum(1) / w.sum()
         agreement = (evidence * residual * theirs).sum(1)
-        correlation = agreement / (
-            (evidence * residual.square()).sum(1) + PRIOR_ROWS * typical
-        ).clamp(min=torch.finfo(y.dtype).tiny)
+        typical = (w * residual.square()).sum(1) / w.sum()
+        size = (evidence * residual.square()).sum(1) + PRIOR_ROWS * typical
+        if jointly:
+            agreement, size = (part.sum().expand(len(y)) for part in (agreement, size))
+        correlation = agreement / size.clamp(min=torch.finfo(y.dtype).tiny)
         numbers = {row: number for number, row in enumerate(_contents(X[firsts]).tolist())}
         return cls(numbers, total / count, count, correlation.clamp(0, 1))
 
