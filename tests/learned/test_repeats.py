@@ -59,7 +59,7 @@ def test_quantiles_of_repeated_rows_are_narrower_and_in_order(copies):
 
 
 def test_labels_of_equal_rows_are_repeated_as_far_as_they_agree(copies):
-    X, y, numbers, _ = copies
+    X, _, numbers, _ = copies
     rng = np.random.default_rng(1)
     labels = rng.choice(["a", "b", "c"], N_ROWS)
     agreeing = LoopedICLClassifier().fit(X[numbers], labels[numbers])
