@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import Evaluated
 from sklearn_looped.programmed.algorithms.epochs import Learner, TrainingBlock, train
-from sklearn_looped.programmed.transformer.evaluation import evaluated
 from sklearn_looped.programmed.transformer.layout import n_code_bits
 
 MIN_BITS = 10  # of a position: small problems share one declared size
@@ -77,7 +77,7 @@ class Run:
         return np.array(sorted(e for e in ends if e == last or (e < last and e % epoch == 0)))
 
 
-class ProgrammedTraining(DocumentationLink, BaseEstimator, ABC):
+class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
     """Base of the estimators that run a `TrainingBlock`."""
 
     _declaration: tuple[Any, ...]
@@ -85,8 +85,7 @@ class ProgrammedTraining(DocumentationLink, BaseEstimator, ABC):
 
     _parameter_constraints: ClassVar[dict] = {
         "n_loops": [Interval(Integral, 1, None, closed="left"), None],
-        "evaluation": [StrOptions({"fast", "dense"})],
-        "device": [str],
+        **Evaluated.evaluation_constraints,
     }
 
     @property
@@ -98,7 +97,7 @@ class ProgrammedTraining(DocumentationLink, BaseEstimator, ABC):
     def stages_(self) -> NDArray[np.intp]:
         """Numbers of loops behind the stages of `staged_predict`, up to `n_loops`."""
         check_is_fitted(self)
-        with evaluated(self.evaluation, self.device):
+        with self._evaluated():
             return self._run.stages(self.block_, self.n_loops)
 
     @abstractmethod
@@ -129,7 +128,7 @@ class ProgrammedTraining(DocumentationLink, BaseEstimator, ABC):
 
     def _answer_after(self, queries: NDArray, n_loops: int | None) -> dict[str, NDArray]:
         dense = self.evaluation == "dense"
-        with evaluated(self.evaluation, self.device):
+        with self._evaluated():
             return self._run.answer(self.block_, queries, n_loops, dense=dense)
 
     def _validate_queries(self, X: Any) -> NDArray:
@@ -150,7 +149,7 @@ def train_together(
     block: TrainingBlock = estimators[0].block_
     fresh = [[copy.deepcopy(learner) for learner in group] for group in groups]
     learners = [learner for group in groups for learner in group]
-    with evaluated(estimators[0].evaluation, estimators[0].device):
+    with estimators[0]._evaluated():
         tape = train(block, samples, learners)
     for estimator, start, group in zip(estimators, fresh, groups, strict=True):
         estimator._run = Run(samples, start, group)

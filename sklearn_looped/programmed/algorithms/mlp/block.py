@@ -73,9 +73,9 @@ class MLPBlock(TrainingBlock):
     :math:`w_k`, its bias and a one-hot code :math:`e_k` of its place in its layer. A *data* token
     is a sample (x, y) with a pointer to the next one, a linked list, and with the numbers of its
     step: step size :math:`\eta` and decay :math:`\gamma = \eta\alpha`, both 0 except at the end
-    of a batch. The *register* token holds the pointer and the sample of the moment. Linear attention
-    between two layers of units is a product with their weight matrix, its transpose, or an outer
-    product:
+    of a batch. The *register* token holds the pointer and the sample of the moment. Linear
+    attention between two layers of units is a product with their weight matrix, its transpose, or
+    an outer product:
 
     - forward, :math:`z_k = b_k + \sum_j (w_k^\top e_j)\, a_j`;
     - backward, :math:`\sum_k (e_j^\top w_k)\, \delta_k`;
