@@ -28,14 +28,16 @@ from sklearn_looped import (
     ProgrammedSGDRegressor,
 )
 
+PLAIN_SGD = {"batch_size": 1, "momentum": 0, "learning_rate_init": 0.1}
+PLAIN_SGD |= {"tol": 0.02, "n_iter_no_change": 1}
 ESTIMATORS = [
     LoopedICLRegressor(),
     LoopedICLClassifier(),
     LoopedICLRegressorCV(n_loops=[1, 3], cv=2),
     KernelMachineRegressor(n_loops=1),
     KernelMachineClassifier(n_loops=1),
-    ProgrammedMLPRegressor((4,), batch_size=8, learning_rate_init=0.05, tol=0.02),
-    ProgrammedMLPClassifier((4,), batch_size=8, learning_rate_init=0.05, tol=0.02),
+    ProgrammedMLPRegressor((3,), "logistic", **PLAIN_SGD),
+    ProgrammedMLPClassifier((3,), "logistic", **PLAIN_SGD),
     ProgrammedSGDRegressor(),
     ProgrammedSGDClassifier(),
     ProgrammedSGDClassifier(loss="log_loss"),
