@@ -6,8 +6,8 @@ unit in the last place (three draws of the directions): its steps amplify roundi
 program can be closer to it than it is to itself. Such cases are marked, not left out; a difference
 above the bound in any other is a defect. Differences are those of all fitted arrays, relative to
 their largest entry above one; another number of epochs or another label counts as one.
-``python -m benchmarks parity`` prints three tables: drawn cases, the growth of a difference by epoch
-on the breast-cancer table, and the defaults on scikit-learn's tables. It writes
+``python -m benchmarks parity`` prints three tables: drawn cases, the growth of a difference by
+epoch on the breast-cancer table, and the defaults on scikit-learn's tables. It writes
 benchmarks/results/parity.json, parity_growth.json and parity_defaults.json.
 """
 

@@ -29,6 +29,7 @@ TIMES = {
     "training_speed": "half an hour",
     "training_profile": "1 minute",
     "scaling": "half an hour",
+    "sgd_in_context": "5 minutes",
     "prior_speed": "1 minute",
     "calculator": "10 minutes",
     "parity": "10 minutes",
