@@ -100,7 +100,12 @@ class NetworkConfig:
         return ClassLoss if self.classifies else DistributionLoss
 
     def build(self) -> "LoopedNetwork":
-        """Network with random weights, from torch's global generator."""
+        """Build the network, with random weights from torch's global generator.
+
+        Returns
+        -------
+        network : LoopedNetwork
+        """
         from sklearn_looped.learned.model.network import LoopedNetwork  # which reads this file
 
         return LoopedNetwork(self)

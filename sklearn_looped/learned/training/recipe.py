@@ -104,6 +104,15 @@ class Recipe:
     def draw_sizes(self, step: int, generator: Generator) -> tuple[int, int, int]:
         """Draw the columns, support rows and loops of a step.
 
+        Parameters
+        ----------
+        step : int
+        generator : Generator
+
+        Returns
+        -------
+        n_features, n_support, n_loops : int
+
         Examples
         --------
         >>> import torch
@@ -130,6 +139,14 @@ class Recipe:
     def n_tables(self, n_support: int) -> int:
         """Tables of a step in which each has that many support rows.
 
+        Parameters
+        ----------
+        n_support : int
+
+        Returns
+        -------
+        n_tables : int
+
         Examples
         --------
         >>> from sklearn_looped.learned.training.recipe import Recipe
@@ -140,6 +157,14 @@ class Recipe:
 
     def learning_rate(self, step: int) -> float:
         """Learning rate at a step as a share of the peak: rise, plateau, fall to zero.
+
+        Parameters
+        ----------
+        step : int
+
+        Returns
+        -------
+        share : float
 
         Examples
         --------

@@ -43,7 +43,19 @@ class Result(NamedTuple, Generic[Value]):
     certificate: Certificate
 
     def warn_if_above_tol(self, scale: float, advice: str) -> None:
-        """Give a ConvergenceWarning if the certificate does not promise `tol` times `scale`."""
+        """Warn if the certificate does not promise the tolerance.
+
+        Parameters
+        ----------
+        scale : float
+            Size of the result: `tol` is relative to it.
+        advice : str
+            What the user can do about it.
+
+        Warns
+        -----
+        ConvergenceWarning
+        """
         bound = self.certificate.error_bound
         if bound > self.tol * scale:
             relative = bound / max(scale, SMALLEST)

@@ -35,22 +35,3 @@ from sklearn_looped.programmed.machines.programs.subleq import (
     SORT,
     SQUARE_ROOT,
 )
-
-__all__ = [
-    "ADD",
-    "BRAINFUCK",
-    "BUBBLE_SORT",
-    "CALCULATOR",
-    "FACTORIAL",
-    "FIBONACCI",
-    "LINEAR_SGD",
-    "MULTIPLY",
-    "REVERSE",
-    "SEARCH",
-    "SIEVE",
-    "SORT",
-    "SQUARE_ROOT",
-    "brainfuck",
-    "linear_sgd",
-    "sieve",
-]
