@@ -22,7 +22,7 @@ from sklearn_looped.programmed.algorithms.kernel_machine import (
     predict_kernel_machine,
     target_scale,
 )
-from sklearn_looped.programmed.algorithms.linalg import Result
+from sklearn_looped.programmed.algorithms.linalg.result import Result, warn_if_above_tol
 
 
 class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEstimator):
@@ -210,7 +210,8 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
         self.n_loops_ = self._machine.n_loops
         self.certificate_ = self._machine.certificate
         result = Result(self.dual_coef_, self.n_loops_, self.tol, self.certificate_)
-        result.warn_if_above_tol(
+        warn_if_above_tol(
+            result,
             target_scale(targets),
             "Raise n_loops if it is set, or else penalty, or take fewer rounds or raise tol.",
         )
