@@ -17,8 +17,8 @@ def public_names():
     for module, name in sorted(set(names_in_reference())):
         value = getattr(importlib.import_module(module), name)
         yield f"{module}.{name}", value
-        for method, function in inspect.getmembers(value, inspect.isfunction):
-            is_ours = function.__module__.startswith("sklearn_looped.")
+        for method, function in inspect.getmembers(value, inspect.isroutine):
+            is_ours = str(getattr(function, "__module__", "")).startswith("sklearn_looped.")
             if is_ours and inspect.isclass(value) and not method.startswith("_"):
                 yield f"{module}.{name}.{method}", function
 
@@ -35,6 +35,6 @@ def test_docstrings_have_the_sections_of_numpydoc():
         checks = CHECKS - {"PR01"} if getattr(value, "_is_protocol", False) else CHECKS
         faults += [(name, *error) for error in errors if error[0] in checks]
         has_raises = "\nRaises\n------\n" in inspect.cleandoc(value.__doc__ or "")
-        if inspect.isfunction(value) and raises_itself(value) and not has_raises:
+        if inspect.isroutine(value) and raises_itself(value) and not has_raises:
             faults.append((name, "no section Raises, but it raises"))
     assert not faults

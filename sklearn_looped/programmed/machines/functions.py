@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sklearn_looped.programmed.machines.sigmoid_sum import LARGEST_BOUND, ReluSum, SigmoidSum
+from sklearn_looped.programmed.machines.sigmoid_sum import ReluSum, SigmoidSum
+from sklearn_looped.programmed.machines.unit_sum import LARGEST_BOUND
 from sklearn_looped.programmed.transformer.certificate import FunctionCost
 
 Sum = SigmoidSum | ReluSum
