@@ -59,7 +59,10 @@ def compile_block(
     """
     compiler = _Compiler(tokens, changing_columns(layers, tokens), tape.numpy(), adjacency)
     compiled = [
-        ([compiler.head(h) for h in layer.heads], compiler.net(layer.feed_forward))
+        (
+            [compiler.head(h) for h in layer.heads if tokens.index(*h.rows)],
+            compiler.net(layer.feed_forward),
+        )
         for layer in layers
     ]
 
@@ -143,9 +146,9 @@ class _Compiler:
         return lambda x: (x, everywhere, head(torch.from_numpy(x), matrix).numpy())
 
     def net(self, net: FeedForward | None) -> Callable[[NDArray], None]:
-        if net is None:
+        rows = [] if net is None else self.tokens.index(*net.rows)
+        if net is None or not rows:
             return lambda _: None
-        rows = self.tokens.index(*net.rows)
         index, gate = as_index(rows), None if net.G is None else project_rows(net.G, len(rows))
         first, second = project_rows(net.W1, len(rows)), project_rows(net.W2, len(rows))
         scattered = isinstance(index, np.ndarray)
