@@ -9,12 +9,15 @@ bits of the dense evaluation, on any BLAS and with any number of threads.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from sklearn_looped.programmed.transformer.layout import Layout
+
+if TYPE_CHECKING:
+    from sklearn_looped.programmed.transformer.codes import Code
 
 Terms = Mapping[int, float]
 SCORES = 2**23  # that a head holds at a time: 64 MB in float64
@@ -62,10 +65,11 @@ class Projection:
 
 
 class Pointer(NamedTuple):
-    """Where a match head's pointer lies: in its query rows (a read) or its key row (a write)."""
+    """Where a match head's pointer lies, in its query rows (read) or key row (write), and how."""
 
     columns: slice
     held_by: Literal["query", "key"]
+    code: "Code"
 
 
 @dataclass(frozen=True, eq=False)

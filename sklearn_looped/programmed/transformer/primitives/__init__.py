@@ -25,6 +25,7 @@ from sklearn_looped.programmed.transformer.primitives.products import (
     product_error,
     softmax_product,
 )
+from sklearn_looped.programmed.transformer.primitives.relu_only import gated, turn
 from sklearn_looped.programmed.transformer.primitives.units import (
     add,
     at_least,
@@ -50,6 +51,7 @@ __all__ = [
     "code_sum",
     "dot",
     "gate",
+    "gated",
     "greater",
     "linear_product",
     "make_head",
@@ -62,4 +64,5 @@ __all__ = [
     "select",
     "sigmoid",
     "softmax_product",
+    "turn",
 ]
