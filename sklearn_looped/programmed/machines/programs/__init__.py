@@ -34,6 +34,7 @@ from sklearn_looped.programmed.machines.programs.subleq import (
     MULTIPLY,
     SORT,
     SQUARE_ROOT,
+    TRIANGLES,
 )
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "SIEVE",
     "SORT",
     "SQUARE_ROOT",
+    "TRIANGLES",
     "brainfuck",
     "linear_sgd",
     "sieve",
