@@ -118,7 +118,7 @@ class CircleCode:
     >>> code.width, code.decode(code.encode([7, 4095])).tolist()
     (2, [7, 4095])
     >>> CircleCode.largest(torch.float64), CircleCode.largest(torch.float32)
-    (94280874, 4068)
+    (94285467, 4069)
     """
 
     width = 2

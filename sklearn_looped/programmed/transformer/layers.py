@@ -48,9 +48,10 @@ class Projection:
     def of(cls, layout: Layout, terms: Sequence[Terms]) -> Self:
         """Projection whose outputs are the given linear combinations of a token's columns."""
         weight = torch.zeros(layout.width, len(terms), dtype=layout.dtype)
-        for j, combination in enumerate(terms):
-            for i, value in combination.items():
-                weight[i, j] = value
+        inputs = [i for combination in terms for i in combination]
+        outputs = [j for j, combination in enumerate(terms) for _ in combination]
+        values = [value for combination in terms for value in combination.values()]
+        weight[inputs, outputs] = torch.tensor(values, dtype=layout.dtype)
         return cls(weight)
 
     def __call__(self, X: Tensor) -> Tensor:

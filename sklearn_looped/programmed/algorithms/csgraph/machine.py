@@ -92,7 +92,7 @@ class GraphMachine:
     >>> machine.connected_components(graph)
     (2, array([1, 1, 1, 0], dtype=int32))
     >>> machine.fingerprint() == before, len(machine.block.layers), machine.block.fields.width
-    (True, 7, 63)
+    (True, 7, 72)
     """
 
     def __init__(self, max_nodes: int = 4096) -> None:
