@@ -31,6 +31,7 @@ TIMES = {
     "scaling": "half an hour",
     "prior_speed": "1 minute",
     "calculator": "10 minutes",
+    "constant_width": "20 minutes",
     "programmed_certificates": "half an hour",
     "programmed_csgraph": "5 minutes",
     "programmed_linalg": "10 minutes",

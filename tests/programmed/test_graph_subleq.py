@@ -35,8 +35,8 @@ def test_single_precision_has_room_for_small_cells():
     steps_agree(GraphSubleqMachine(*room, n_bits=8, dtype="float32"), program)
     with pytest.raises(ValueError, match="float32 is exact only to"):
         GraphSubleqMachine(*room, n_bits=16, dtype="float32")
-    with pytest.raises(ValueError, match="float32 separates at most 4069"):
-        GraphSubleqMachine(4, 5000, n_bits=4, dtype="float32")
+    with pytest.raises(ValueError, match="float32 separates at most 5485"):
+        GraphSubleqMachine(4, 6000, n_bits=4, dtype="float32")
 
 
 @pytest.mark.parametrize("evaluation", ["fast", "dense"])

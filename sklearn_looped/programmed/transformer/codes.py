@@ -86,13 +86,17 @@ class CircleCode:
 
     Two numbers, however many rows there are (De Luca & Fountoulakis 2024). The score of a pointer
     with its own token is 1, with its neighbours :math:`\cos\delta`, and the null token's lies half
-    way. So the margin is
+    way. With the unit roundoff u the margin is
 
-    .. math:: \tfrac12 (1 - \cos\delta) - 10 u \approx (\pi / n)^2 - 10 u
+    .. math:: \tfrac12 (1 - \cos\delta) - (5.5 + 3 \sin\delta) u
+        \approx (\pi / n)^2 - 5.5 u,
 
-    with the unit roundoff u: a coordinate is rounded by u, a pointer that `turn` moved on by 5u, a
-    score by 3u. It is positive, and the dtype holds out, up to :math:`n \approx \pi/\sqrt{10u}`
-    rows; see `largest`.
+    so a dtype holds out up to :math:`n \approx \pi/\sqrt{5.5u}` rows; see `largest`. Of the 5.5,
+    a pointer that `turn` moved on by one step has 2.6: numbers below 1 are rounded by u/2, and x is
+    c x - s y with x, c, product and difference rounded, that is by 1.86 u in each coordinate at
+    45 degrees; the key has 0.7, the two products of a score 1, their sum and the null's score 1/2
+    each. Turning makes the terms in s, at most 2.7 u s. Errors along the circle do not count: they
+    change a score in the second order.
 
     Parameters
     ----------
@@ -118,16 +122,15 @@ class CircleCode:
     >>> code.width, code.decode(code.encode([7, 4095])).tolist()
     (2, [7, 4095])
     >>> CircleCode.largest(torch.float64), CircleCode.largest(torch.float32)
-    (94285467, 4069)
+    (127134496, 5485)
     """
 
     width = 2
 
     def __init__(self, n_codes: int, dtype: torch.dtype = torch.float64) -> None:
         self.n_codes, self.step = n_codes, 2 * math.pi / n_codes
-        gap = 2 * math.sin(self.step / 2) ** 2  # 1 - cos(step), without cancellation
-        self.null = 1 - gap / 2
-        self.margin = gap / 2 - 5 * torch.finfo(dtype).eps
+        self.null = 1 - math.sin(self.step / 2) ** 2  # half way between 1 and cos(step)
+        self.margin = _circle_margin(n_codes, dtype)
         if not self.margin > 0:
             raise ValueError(
                 f"Got {n_codes} positions on the circle, but {dtype} separates at most "
@@ -137,12 +140,14 @@ class CircleCode:
     @staticmethod
     def largest(dtype: torch.dtype) -> int:
         """Largest number of rows that a dtype separates."""
-        return math.floor(math.pi / math.asin(math.sqrt(5 * torch.finfo(dtype).eps)))
+        n_codes = math.floor(math.pi / math.asin(math.sqrt(2.75 * torch.finfo(dtype).eps)))
+        while not _circle_margin(n_codes, dtype) > 0:
+            n_codes -= 1
+        return n_codes
 
     def encode(self, rows: ArrayLike) -> NDArray[np.float64]:
         """Codes of rows."""
-        angles = self.step * np.asarray(rows)
-        return np.stack([np.cos(angles), np.sin(angles)], -1)
+        return circle_points(rows, self.n_codes)
 
     def decode(self, codes: NDArray) -> NDArray[np.intp]:
         """Rows that codes name; -1 where there is no pointer."""
@@ -158,6 +163,17 @@ class CircleCode:
             return round(math.atan2(y, x) / self.step) % self.n_codes if x or y else -1
 
         return row
+
+
+def circle_points(rows: ArrayLike, n_codes: int) -> NDArray[np.float64]:
+    """Points of rows on a circle of `n_codes`, rounded once, of shape (n, 2)."""
+    angles = 8 * np.arctan(np.longdouble(1)) * np.asarray(rows) / n_codes
+    return np.stack([np.cos(angles), np.sin(angles)], -1).astype(np.float64)
+
+
+def _circle_margin(n_codes: int, dtype: torch.dtype) -> float:
+    half, roundoff = math.pi / n_codes, torch.finfo(dtype).eps / 2
+    return math.sin(half) ** 2 - (5.5 + 3 * math.sin(2 * half)) * roundoff
 
 
 def code_of(fields: Layout) -> Code:
