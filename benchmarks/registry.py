@@ -33,6 +33,7 @@ TIMES = {
     "prior_speed": "1 minute",
     "calculator": "10 minutes",
     "parity": "10 minutes",
+    "constant_width": "20 minutes",
     "programmed_certificates": "half an hour",
     "programmed_csgraph": "5 minutes",
     "programmed_linalg": "10 minutes",

@@ -25,7 +25,7 @@ from sklearn_looped.programmed.transformer.layers import (
     Pointer,
     Projection,
 )
-from sklearn_looped.programmed.transformer.layout import Layout, sign_code
+from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.pointers import Action, Adjacency, compile_match
 from sklearn_looped.programmed.transformer.rows import (
     as_array,
@@ -239,13 +239,13 @@ class _Compiler:
         if head.kind == "graph" and (reads or len(self.tokens.index(*head.keys)) > 1):
             return False  # not the write of one token
         kinds, projection = (head.keys, head.Wk) if reads else (head.rows, head.Wq)
-        rows, n_bits = self.tokens.index(*kinds), pointer.columns.stop - pointer.columns.start
-        positions = set(projection.inputs[projection.outputs < n_bits].tolist())
+        rows, width = self.tokens.index(*kinds), pointer.code.width
+        positions = set(projection.inputs[projection.outputs < width].tolist())
         changing = set().union(*(self.changing[kind] for kind in kinds))
         state = torch.from_numpy(self.tape)
-        codes = torch.as_tensor(sign_code(rows, n_bits), dtype=state.dtype)
+        codes = torch.as_tensor(pointer.code.encode(rows), dtype=state.dtype)
         return (
             head.temperature * head.margin >= logit_threshold(state.dtype)
             and changing.isdisjoint(positions)
-            and torch.equal(projection(state[rows])[:, :n_bits], codes)
+            and torch.equal(projection(state[rows])[:, :width], codes)
         )

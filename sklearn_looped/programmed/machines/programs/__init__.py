@@ -34,4 +34,5 @@ from sklearn_looped.programmed.machines.programs.subleq import (
     MULTIPLY,
     SORT,
     SQUARE_ROOT,
+    TRIANGLES,
 )
