@@ -21,6 +21,14 @@ from sklearn_looped.programmed.machines.programs.fleq import (
     SEARCH,
     linear_sgd,
 )
+from sklearn_looped.programmed.machines.programs.matrices import (
+    BACKPROPAGATION,
+    INVERSE,
+    POWER_ITERATION,
+    PRODUCT,
+    TRANSPOSE,
+    backpropagation,
+)
 from sklearn_looped.programmed.machines.programs.showpieces import (
     BRAINFUCK,
     SIEVE,
@@ -38,18 +46,24 @@ from sklearn_looped.programmed.machines.programs.subleq import (
 
 __all__ = [
     "ADD",
+    "BACKPROPAGATION",
     "BRAINFUCK",
     "BUBBLE_SORT",
     "CALCULATOR",
     "FACTORIAL",
     "FIBONACCI",
+    "INVERSE",
     "LINEAR_SGD",
     "MULTIPLY",
+    "POWER_ITERATION",
+    "PRODUCT",
     "REVERSE",
     "SEARCH",
     "SIEVE",
     "SORT",
     "SQUARE_ROOT",
+    "TRANSPOSE",
+    "backpropagation",
     "brainfuck",
     "linear_sgd",
     "sieve",
