@@ -10,6 +10,7 @@ benchmarks/results/calculator.json.
 import argparse
 import math
 from collections import deque
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,12 +85,13 @@ def measure(
         interpret(calculator, operation, x[i : i + CHUNK], y[i : i + CHUNK])
         for i in tqdm(parts, desc=operation, disable=None)
     ])  # fmt: skip
-    want = np.array([reference(operation, *pair) for pair in zip(x.tolist(), y.tolist())])
+    want = np.array(list(map(partial(reference, operation), x.tolist(), y.tolist())))
     both = ~np.isnan(want) & ~np.isnan(got)
     errors = np.maximum(0.0, np.abs(got - want)[both] - 4 * SMALLEST)
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = np.where(errors == 0, 0.0, errors / np.abs(want[both]))
     bound = calculator.error_bounds[operation]
+    wrong = (errors > bound + ROUNDING).sum() + (np.isnan(want) & ~np.isnan(got)).sum()
     apart = 0.0
     for i in np.flatnonzero(both)[:n_network]:
         network = calculator(operation, float(x[i]), float(y[i]))
@@ -98,7 +100,7 @@ def measure(
         "function": operation, "values": n_values, "largest error": errors.max(),
         "bound": bound, "faults": int(np.isnan(got).sum()),
         "false faults": int((np.isnan(got) & (np.abs(want) < LARGEST)).sum()),
-        "silently wrong": int((errors > bound + ROUNDING).sum() + (np.isnan(want) & ~np.isnan(got)).sum()),
+        "silently wrong": int(wrong),
         "network values": n_network, "network - interpreter": apart,
     }  # fmt: skip
 

@@ -31,6 +31,8 @@ TIMES = {
     "scaling": "half an hour",
     "prior_speed": "1 minute",
     "calculator": "10 minutes",
+    "ledger": "10 seconds",
+    "universal": "1 minute",
     "programmed_certificates": "half an hour",
     "programmed_csgraph": "5 minutes",
     "programmed_linalg": "10 minutes",

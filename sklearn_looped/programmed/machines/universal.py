@@ -1,17 +1,17 @@
 """One frozen network that is instructed by its tape: calculator, linear algebra, learning."""
 
-from numbers import Integral
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils import check_array, check_X_y
+from numpy.typing import ArrayLike
+from sklearn.utils import check_X_y
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.machines.calculator import calculator_functions
+from sklearn_looped.programmed.machines.checks import as_matrix, as_square, check_sizes
 from sklearn_looped.programmed.machines.fleq import FleqMachine
 from sklearn_looped.programmed.machines.fleq_assembler import Cell
-from sklearn_looped.programmed.machines.functions import MatrixProduct, Transposition
+from sklearn_looped.programmed.machines.functions import FleqFunction, MatrixProduct, Transposition
 from sklearn_looped.programmed.machines.programs import (
     INVERSE,
     POWER_ITERATION,
@@ -21,44 +21,13 @@ from sklearn_looped.programmed.machines.programs import (
     linear_sgd,
 )
 from sklearn_looped.programmed.machines.run_result import RunResult
+from sklearn_looped.programmed.machines.universal_result import (
+    Eigenpair,
+    TwoLayers,
+    UniversalResult,
+)
 
-Value = TypeVar("Value")
 MAX_LOOPS = 10_000_000  # the programs count their rounds themselves
-
-
-class UniversalResult(NamedTuple, Generic[Value]):
-    """What a program computed, and its run.
-
-    Parameters
-    ----------
-    value : ndarray or tuple
-        The answer.
-    run : RunResult
-        The run: loops, memory and trace.
-    """
-
-    value: Value
-    run: RunResult
-
-
-class Eigenpair(NamedTuple):
-    """The eigenvalue of largest absolute value, and its eigenvector of shape (n,), of length 1."""
-
-    eigenvalue: float
-    eigenvector: Array
-
-
-class TwoLayers(NamedTuple):
-    """Weights of a network of two layers, shaped as ``coefs_`` and ``intercepts_`` of scikit-learn.
-
-    Parameters
-    ----------
-    coefs : sequence of two ndarrays of shape (n_in, n_hidden) and (n_hidden, n_out)
-    intercepts : sequence of two ndarrays of shape (n_hidden,) and (n_out,)
-    """
-
-    coefs: list[Array]
-    intercepts: list[Array]
 
 
 class UniversalMachine(FleqMachine):
@@ -66,14 +35,13 @@ class UniversalMachine(FleqMachine):
 
     A `FleqMachine` whose instructions are fixed: those of every such machine, the sums of sigmoids
     of the `Calculator`, and the product and the transpose of d x d matrices. A cell is a matrix; a
-    vector is its first column, a number its first entry. The methods load one of the programs of
-    `sklearn_looped.programmed.machines.programs` and run it; ``run`` takes any other, and
+    vector is its first column, a number its first entry. Each method runs one of the programs of
+    `sklearn_looped.programmed.machines.programs`; ``run`` takes any other, and
     ``Calculator(machine)`` calculates. The weights depend on the sizes declared alone:
-    ``transformer.fingerprint()`` is the same whatever has run (Giannou et al. 2023 have one
-    network of 13 layers).
+    ``transformer.fingerprint()`` is the same whatever has run.
 
     The host pads matrices with zeros and writes them to the tape. Loops over rounds, samples and
-    epochs, scales, step sizes and the ends of iterations are instructions.
+    epochs, and the ends of iterations, are instructions.
 
     Parameters
     ----------
@@ -85,10 +53,8 @@ class UniversalMachine(FleqMachine):
 
     Attributes
     ----------
-    transformer : LoopedTransformer
-        The fixed weights.
-    certificate : Certificate
-        Why addresses and branches are exact, and layers, heads, width and error of the functions.
+    transformer, certificate, operations
+        As of `FleqMachine`.
 
     Raises
     ------
@@ -118,34 +84,28 @@ class UniversalMachine(FleqMachine):
     """
 
     def __init__(self, size: int = 4, n_memory: int = 256, n_instructions: int = 640) -> None:
-        if not isinstance(size, Integral) or size < 1:
-            raise ValueError(f"Got size={size}, expected an integer of at least 1.")
-        self.size = int(size)
+        check_sizes(size=size)
+        self.size = size
         matrices = {
-            "matmul": MatrixProduct(self.size, self.size, self.size),
-            "transpose": Transposition(self.size, self.size),
+            "matmul": MatrixProduct(size, size, size),
+            "transpose": Transposition(size, size),
         }
         functions = {**calculator_functions(), **matrices}
-        super().__init__(n_memory, n_instructions, self.size**2, functions=functions)
+        super().__init__(n_memory, n_instructions, size**2, functions=functions)
 
     def cell(self, matrix: ArrayLike) -> Cell:
         """Cell of a number, a vector or a matrix, padded with zeros.
 
         Parameters
         ----------
-        matrix : array-like of at most two dimensions
+        matrix : array-like of at most two dimensions, each at most `size`
 
         Returns
         -------
         cell : Cell
-
-        Raises
-        ------
-        ValueError
-            If it has more rows or columns than the machine's `size`.
         """
-        matrix = np.asarray(matrix, dtype=float)
-        columns = matrix.reshape(-1, 1) if matrix.ndim < 2 else matrix
+        columns = np.asarray(matrix, dtype=float)
+        columns = columns.reshape(-1, 1) if columns.ndim < 2 else columns
         rows_left, columns_left = (self.size - n for n in columns.shape)
         if rows_left < 0 or columns_left < 0:
             raise ValueError(
@@ -156,13 +116,12 @@ class UniversalMachine(FleqMachine):
         return Cell(tuple(padded.ravel().tolist()))
 
     def matrix(self, cell: Cell, shape: tuple[int, ...]) -> Array:
-        """Number, vector or matrix of that shape in a cell; the inverse of `cell`.
+        """Return the number, vector or matrix of that shape in a cell, as `cell` packed it.
 
         Parameters
         ----------
         cell : Cell
-        shape : tuple of int
-            At most two numbers.
+        shape : tuple of at most two ints
 
         Returns
         -------
@@ -191,11 +150,11 @@ class UniversalMachine(FleqMachine):
         ValueError
             If a matrix is not finite, too large, or the shapes do not fit.
         """
-        a, b = _matrix(a, "a"), _matrix(b, "b", vector=True)
-        if a.shape[1] != len(b):
-            raise ValueError(f"Got shapes {a.shape} and {b.shape}, whose inner sizes differ.")
-        run = self._run(PRODUCT, options, a=self.cell(a), b=self.cell(b))
-        return UniversalResult(self.matrix(run["c"], (len(a), *b.shape[1:])), run)
+        left, right = as_matrix(a, "a"), as_matrix(b, "b", vector=True)
+        if left.shape[1] != len(right):
+            raise ValueError(f"Got shapes {left.shape}, {right.shape}, whose inner sizes differ.")
+        run = self._run(PRODUCT, options, a=self.cell(left), b=self.cell(right))
+        return UniversalResult(self.matrix(run["c"], (len(left), *right.shape[1:])), run)
 
     def transpose(self, a: ArrayLike, **options: Any) -> UniversalResult[Array]:
         """Transpose of a matrix, as :func:`numpy.transpose`, by `programs.TRANSPOSE`.
@@ -216,9 +175,9 @@ class UniversalMachine(FleqMachine):
         ValueError
             If the matrix is not finite or too large.
         """
-        a = _matrix(a, "a")
-        run = self._run(TRANSPOSE, options, a=self.cell(a))
-        return UniversalResult(self.matrix(run["c"], a.shape[::-1]), run)
+        matrix = as_matrix(a, "a")
+        run = self._run(TRANSPOSE, options, a=self.cell(matrix))
+        return UniversalResult(self.matrix(run["c"], matrix.shape[::-1]), run)
 
     def inv(self, a: ArrayLike, *, max_rounds: int = 128, **options: Any) -> UniversalResult[Array]:
         r"""Inverse of a matrix, as :func:`numpy.linalg.inv`, by `programs.INVERSE`.
@@ -242,14 +201,12 @@ class UniversalMachine(FleqMachine):
         Raises
         ------
         ValueError
-            If the matrix is not finite, not square or too large; a `MachineFaultError` if it is
-            singular.
+            If the matrix is not finite, not square, too large or, as a fault, singular.
         """
-        a = _square(a)
-        run = self._run(
-            INVERSE, options, a=self.cell(a), unit=self.cell(np.eye(len(a))), rounds=max_rounds
-        )
-        return UniversalResult(self.matrix(run["x"], a.shape), run)
+        matrix = as_square(a)
+        data = {"unit": self.cell(np.eye(len(matrix))), "rounds": max_rounds}
+        run = self._run(INVERSE, options, a=self.cell(matrix), **data)
+        return UniversalResult(self.matrix(run["x"], matrix.shape), run)
 
     def power_iteration(
         self, a: ArrayLike, *, tol: float = 1e-12, max_rounds: int = 10_000, **options: Any
@@ -264,8 +221,7 @@ class UniversalMachine(FleqMachine):
         a : array-like of shape (n, n)
         tol : float, default=1e-12
         max_rounds : int, default=10_000
-            Cap on the rounds. A matrix without a single such eigenvalue, which reaches it, is a
-            fault.
+            Cap on the rounds. A matrix without a single such eigenvalue reaches it: a fault.
         **options
             Further parameters of `run`.
 
@@ -277,14 +233,15 @@ class UniversalMachine(FleqMachine):
         Raises
         ------
         ValueError
-            If the matrix is not finite, not square or too large; a `MachineFaultError` if there is
-            no such eigenvalue.
+            If the matrix is not finite, not square, too large or, as a fault, has no such
+            eigenvalue.
         """
-        a = _square(a)
-        start = self.cell(1 / np.arange(1.0, len(a) + 1))
+        matrix = as_square(a)
+        n = len(matrix)
+        start = self.cell(1 / np.arange(1.0, n + 1))
         data = {"v": start, "rounds": max_rounds, "tolerance": tol**2}
-        run = self._run(POWER_ITERATION, options, a=self.cell(a), **data)
-        pair = Eigenpair(run["value"].values[0], self.matrix(run["v"], (len(a),)))
+        run = self._run(POWER_ITERATION, options, a=self.cell(matrix), **data)
+        pair = Eigenpair(run["value"].values[0], self.matrix(run["v"], (n,)))
         return UniversalResult(pair, run)
 
     def linear_sgd(
@@ -292,9 +249,8 @@ class UniversalMachine(FleqMachine):
     ) -> UniversalResult[Array]:
         """Linear regression by stochastic gradient descent, by `programs.linear_sgd`.
 
-        As `sklearn.linear_model.SGDRegressor` with ``penalty=None``,
-        ``learning_rate="constant"``, ``shuffle=False`` and ``fit_intercept=False``: the samples
-        come in order, a column of ones is an intercept.
+        As `sklearn.linear_model.SGDRegressor` with ``penalty=None``, ``shuffle=False``,
+        ``learning_rate="constant"`` and ``fit_intercept=False``; a column of ones is an intercept.
 
         Parameters
         ----------
@@ -317,11 +273,11 @@ class UniversalMachine(FleqMachine):
         ValueError
             If the data are not finite, or more than the machine has room for.
         """
-        X, y = check_X_y(X, y, dtype=np.float64, y_numeric=True)
-        data = {"rate": rate, "epochs": epochs, "n": len(X)}
-        samples = {"samples": list(X), "targets": y.tolist()}
-        run = self._run(linear_sgd(len(X)), options, **data, **samples)
-        return UniversalResult(np.array(run["w"].values[: X.shape[1]]), run)
+        samples, targets = check_X_y(X, y, dtype=np.float64, y_numeric=True)
+        n, n_features = samples.shape
+        data = {"rate": rate, "epochs": epochs, "n": n, "samples": list(samples)}
+        run = self._run(linear_sgd(n), options, **data, targets=targets.tolist())
+        return UniversalResult(np.array(run["w"].values[:n_features]), run)
 
     def backpropagation(
         self,
@@ -360,11 +316,12 @@ class UniversalMachine(FleqMachine):
         ValueError
             If the data are not finite, the shapes do not fit, or there is no room for them.
         """
-        X, y = check_X_y(X, y, dtype=np.float64, multi_output=True, y_numeric=True)
-        targets = y.reshape(len(y), -1)
-        coefs = [_matrix(w, "coefs") for w in network.coefs]
+        samples, targets = check_X_y(X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        n, n_in = samples.shape
+        targets = targets.reshape(n, -1)
+        coefs = [as_matrix(w, "coefs") for w in network.coefs]
         shapes = [w.shape for w in coefs] + [np.shape(b) for b in network.intercepts]
-        n_in, n_hidden, n_out = X.shape[1], coefs[0].shape[1], targets.shape[1]
+        n_hidden, n_out = coefs[0].shape[1], targets.shape[1]
         if shapes != [(n_in, n_hidden), (n_hidden, n_out), (n_hidden,), (n_out,)]:
             raise ValueError(
                 f"Got a network of shapes {shapes} for {n_in} inputs and {n_out} outputs."
@@ -374,11 +331,14 @@ class UniversalMachine(FleqMachine):
             "W2": coefs[1].T, "b2": network.intercepts[1],
         }  # fmt: skip
         data: dict[str, Any] = {name: self.cell(value) for name, value in cells.items()}
-        data |= {"rate": rate, "epochs": epochs, "n": len(X)}
-        data |= {"samples": list(map(self.cell, X)), "targets": list(map(self.cell, targets))}
-        run = self._run(backpropagation(len(X)), options, **data)
+        data |= {"rate": rate, "epochs": epochs, "n": n}
+        data |= {"samples": list(map(self.cell, samples)), "targets": list(map(self.cell, targets))}
+        run = self._run(backpropagation(n), options, **data)
         value = TwoLayers(
-            [self.matrix(run[name], w.T.shape).T for name, w in zip(("W1", "W2"), coefs)],
+            [
+                self.matrix(run["W1"], coefs[0].T.shape).T,
+                self.matrix(run["W2"], coefs[1].T.shape).T,
+            ],
             [self.matrix(run["b1"], (n_hidden,)), self.matrix(run["b2"], (n_out,))],
         )
         return UniversalResult(value, run)
@@ -387,16 +347,3 @@ class UniversalMachine(FleqMachine):
         cells = {k: [value] if isinstance(value, Cell) else value for k, value in data.items()}
         program = self.assemble(text).with_data(**cells)
         return self.run(program, **{"max_loops": MAX_LOOPS, **options})
-
-
-def _matrix(a: ArrayLike, name: str, vector: bool = False) -> Array:
-    """Finite matrix, or vector where one may be."""
-    vector = vector and np.ndim(a) == 1
-    return check_array(a, dtype=np.float64, ensure_2d=not vector, input_name=name)
-
-
-def _square(a: ArrayLike) -> NDArray[np.float64]:
-    a = _matrix(a, "a")
-    if a.shape[0] != a.shape[1]:
-        raise ValueError(f"Got a matrix of shape {a.shape}, expected a square one.")
-    return a
