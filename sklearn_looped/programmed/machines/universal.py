@@ -86,11 +86,11 @@ class UniversalMachine(FleqMachine):
     def __init__(self, size: int = 4, n_memory: int = 256, n_instructions: int = 640) -> None:
         check_sizes(size=size)
         self.size = size
-        matrices = {
+        functions: dict[str, FleqFunction] = {
+            **calculator_functions(),
             "matmul": MatrixProduct(size, size, size),
             "transpose": Transposition(size, size),
         }
-        functions = {**calculator_functions(), **matrices}
         super().__init__(n_memory, n_instructions, size**2, functions=functions)
 
     def cell(self, matrix: ArrayLike) -> Cell:
