@@ -34,6 +34,8 @@ TIMES = {
     "calculator": "10 minutes",
     "parity": "10 minutes",
     "constant_width": "20 minutes",
+    "ledger": "10 seconds",
+    "universal": "1 minute",
     "programmed_certificates": "half an hour",
     "programmed_csgraph": "5 minutes",
     "programmed_linalg": "10 minutes",

@@ -21,6 +21,14 @@ from sklearn_looped.programmed.machines.programs.fleq import (
     SEARCH,
     linear_sgd,
 )
+from sklearn_looped.programmed.machines.programs.matrices import (
+    BACKPROPAGATION,
+    INVERSE,
+    POWER_ITERATION,
+    PRODUCT,
+    TRANSPOSE,
+    backpropagation,
+)
 from sklearn_looped.programmed.machines.programs.showpieces import (
     BRAINFUCK,
     SIEVE,
