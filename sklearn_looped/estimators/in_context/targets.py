@@ -91,8 +91,9 @@ class TargetsInContext(InContextEstimator):
         Raises
         ------
         ValueError
-            If the weights predict no quantiles; if a level lies outside (0, 1); if `bounds` are none that the targets of `fit` keep; or,
-            with `conformal`, if there are fewer than 20 support rows or too few for a level.
+            If the weights predict no quantiles; if a level lies outside (0, 1); if `bounds` are
+            none that the targets of `fit` keep; or, with `conformal`, if there are fewer than 20
+            support rows or too few for a level.
 
         Examples
         --------

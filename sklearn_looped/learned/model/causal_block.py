@@ -48,7 +48,7 @@ class CausalBlock(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def _heads(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, scaled, keys and values (B, h, n, c) of tokens (B, n, D)."""
+        """Return queries, scaled, keys and values (B, h, n, c) of tokens (B, n, D)."""
         parts = self.to_heads(self.attention_norm(rows)).chunk(3, -1)
         queries, keys, values = (p.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for p in parts)
         return queries * queries.shape[-1] ** -0.5, keys, values

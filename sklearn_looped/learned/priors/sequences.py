@@ -221,12 +221,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Relations:
-    """Questions of several hops over relations that are drawn once: who is the r2 of the r1 of e?
+    """Questions of several hops over relations that are drawn once.
 
-    Each relation is a random permutation of the entities. A sequence is ``... e r1 r2 a``, padded
-    on the left; the answer alone is predicted. The number of hops is drawn uniformly. All
-    questions of one hop are seen in training, and of the others all but a share, which are kept
-    for testing: to answer those, facts must be combined.
+    Who is the r2 of the r1 of e? Each relation is a random permutation of the entities. A sequence
+    is ``... e r1 r2 a``, padded on the left; the answer alone is predicted. The number of hops is
+    drawn uniformly. All questions of one hop are seen in training, and of the others all but a
+    share, which are kept for testing: to answer those, facts must be combined.
 
     Parameters
     ----------
