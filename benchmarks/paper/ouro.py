@@ -88,7 +88,7 @@ class Budget:
 BUDGETS = {
     "laptop": {
         "facts": Budget(Facts(n_people=500, n_values=32), 16, 1000, 128),
-        "Mano": Budget(ModularArithmetic(modulus=5, n_operations=3), 64, 600, 96),
+        "Mano": Budget(ModularArithmetic(modulus=5, n_operations=3), 64, 800, 96),
         "hops": Budget(Relations(n_entities=16, n_relations=4), 64, 600, 96),
     },
     "night": {

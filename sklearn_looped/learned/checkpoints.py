@@ -15,7 +15,7 @@ import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
@@ -94,7 +94,7 @@ def _with_weights(config: NetworkConfig, tensors: dict[str, Tensor]) -> LoopedNe
     if config.n_blocks > len(tensors):
         raise ValueError(f"{config.n_blocks} blocks, but {len(tensors)} tensors")
     with torch.device("meta"):  # a CausalNetwork answers the calls of estimators too
-        network = cast(LoopedNetwork, config.build())
+        network = config.build()
     # Copies, because tensors that safetensors maps from a file change with the file.
     network.load_state_dict({name: t.clone() for name, t in tensors.items()}, assign=True)
     return network.requires_grad_(False).eval()

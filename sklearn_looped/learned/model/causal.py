@@ -4,9 +4,9 @@ Shapes: B prompts, n rows of which the first s are known and q = n - s are queri
 D width. A row is two tokens, x and y.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -270,7 +270,8 @@ class CausalNetwork(nn.Module):
         def block(state: Tensor) -> Tensor:
             past = next(loops).loop
             rows = state + self.positions[_n_tokens(past[0])]
-            for each, keys_values in zip(self.loop, past, strict=True):
+            blocks = cast(Iterable[CausalBlock], self.loop)
+            for each, keys_values in zip(blocks, past, strict=True):
                 rows, _ = each.alone(rows, keys_values)
             return self.norm(rows)
 

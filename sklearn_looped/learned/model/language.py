@@ -3,8 +3,9 @@
 Shapes: B sequences, n tokens, V different tokens, D width, L loops.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -245,7 +246,8 @@ class LoopedLanguageModel(nn.Module):
         def block(state: Tensor) -> Tensor:
             past = cache.at(len(kept))
             kept.append([])
-            for each, keys_values in zip(self.loop, past, strict=True):
+            blocks = cast(Iterable[CausalBlock], self.loop)
+            for each, keys_values in zip(blocks, past, strict=True):
                 state, own = each.alone(state, keys_values)
                 kept[-1].append(own)
             return state

@@ -95,10 +95,10 @@ def _stream(
     if isinstance(network, CausalConfig):
         return PrefixStream(prior, recipe, start, processes, device)
     tables = cast(TableTrainable, network)
-    classifies = isinstance(network, NetworkConfig) and network.classifies
+    config = network if isinstance(network, NetworkConfig) else None
     return PromptStream(
         prior, recipe, start, tables.centre, _expert_columns(tables), processes,
-        classifier=network if classifies else None,
+        classifier=config if config is not None and config.classifies else None,
     )  # fmt: skip
 
 
