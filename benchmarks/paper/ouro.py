@@ -87,9 +87,9 @@ class Budget:
 
 BUDGETS = {
     "laptop": {
-        "facts": Budget(Facts(n_people=500, n_values=32), 16, 1000, 128),
-        "Mano": Budget(ModularArithmetic(modulus=5, n_operations=3), 64, 800, 96),
-        "hops": Budget(Relations(n_entities=16, n_relations=4), 64, 600, 96),
+        "facts": Budget(Facts(n_people=500, n_values=32), 16, 600, 128),
+        "Mano": Budget(ModularArithmetic(modulus=5, n_operations=3), 64, 600, 96),
+        "hops": Budget(Relations(n_entities=16, n_relations=4), 64, 400, 96),
     },
     "night": {
         "facts": Budget(Facts(n_people=5000), 48, 20_000, 256),
@@ -273,7 +273,7 @@ def show(name: str, rows: Rows) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_budget(parser, BUDGETS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--languages", nargs="+", default=["Mano", "hops", "facts"])
+    parser.add_argument("--languages", nargs="+", default=["hops", "facts", "Mano"])
 
 
 def run(args: argparse.Namespace) -> None:
