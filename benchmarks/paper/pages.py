@@ -189,6 +189,11 @@ def cpu_minutes(name: str) -> str:
     return f"{sum(seconds) / 60:.0f}"
 
 
+def has(name: str, **where: Any) -> bool:
+    """Whether an experiment has rows with these values."""
+    return bool(chosen(name, **where))
+
+
 def by_seed(name: str, pattern: str, **where: Any) -> str:
     """Give the verdicts of a claim over training seeds."""
     return seeds.verdict_of_seeds(rows(name), pattern, **where)
@@ -220,7 +225,7 @@ def page(name: str) -> str:
     )
     fillers = (
         command, value, score, verdict, margin, table, by_loop, with_intervals, accuracy_table,
-        accuracy, cpu_minutes, scores, cost_table, by_seed, margin_by_seed, mean_of_seeds,
+        accuracy, cpu_minutes, scores, cost_table, has, by_seed, margin_by_seed, mean_of_seeds,
         means_table,
     )  # fmt: skip
     environment.globals |= {filler.__name__: filler for filler in fillers}

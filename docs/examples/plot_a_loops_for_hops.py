@@ -56,12 +56,14 @@ model = meta_train(config, language, stage_one).network
 
 # %%
 # Stage II: the model stays as it is, and the gate learns which loops were worth their while: those
-# by which the log loss fell by more than `gamma`, told with sharpness `k`.
+# by which the log loss fell by more than `gamma`, told with sharpness `k`. A loop is seen to have
+# been worth nothing after it, so that leaving comes a loop late. (Ouro has gamma = 0.005: there a
+# hundredth of a nat is worth a loop.)
 
 path = Path(tempfile.mkdtemp()) / "stage-one.safetensors"
 save_checkpoint(model, path)
 stage_two = replace(
-    stage_one, n_steps=200, loss="gate", gamma=0.005, k=50.0, optimizer="adam", lr=1e-2
+    stage_one, n_steps=200, loss="gate", gamma=0.1, k=50.0, optimizer="adam", lr=1e-2
 )
 model = meta_train(config, language, stage_two, start=load_checkpoint(path)).network
 print(f"{time.process_time() - start:.0f} s of processor time")
