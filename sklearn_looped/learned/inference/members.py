@@ -19,6 +19,7 @@ from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMembe
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.reader import Reader
+from sklearn_looped.learned.inference.repeats import Repeats
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import (
@@ -45,11 +46,14 @@ class Member:
         Fitted on what the view shows.
     support : SupportBatch
         The T tables.
+    repeats : Repeats or None
+        Its rows that others equal; None for a network without experts.
     """
 
     view: View
     reader: Reader
     support: SupportBatch
+    repeats: Repeats | None
 
     @classmethod
     def fit(
@@ -64,14 +68,20 @@ class Member:
             weights = torch.tensor(shown.weights).expand(len(y), -1)
         reader = Reader.fit(X, y, weights, config=config)
         cells, opinions = reader.support(X)
+        repeats = None
+        if opinions is not None:
+            left_out = reader.scale.undo_target(opinions.best().double())
+            repeats = Repeats.fit(view.rows_of(support).X, y, left_out, weights)
         weights = None if weights is None else weights.float()
         target = reader.scale.target(y).float()
-        return cls(view, reader, SupportBatch(cells, target, weights, opinions))
+        return cls(view, reader, SupportBatch(cells, target, weights, opinions), repeats)
 
     def queries(self, X: Array) -> QueryBatch:
         """Bring queries (q, d) to what the network reads: T tables of cells, and opinions."""
         table = torch.tensor(self.view.query(X)).expand(len(self.support.y), -1, -1)
-        return QueryBatch(*self.reader.queries(table))
+        cells, opinions = self.reader.queries(table)
+        met = None if self.repeats is None else self.repeats.of_queries(X)
+        return QueryBatch(cells, opinions, met=met)
 
     def without_experts(self) -> "Member":
         """Return the member that has read all its queries: experts take much memory."""
@@ -98,7 +108,8 @@ class Member:
         """Bring output (T, q, n_outputs) to units of y, in float64 on the CPU, quantiles sorted."""
         output, scale = output.cpu().double(), self.reader.scale
         output = output * scale.target_scale[..., None] + scale.target_mean[..., None]
-        return torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
+        output = torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
+        return output if queries.met is None else queries.met.correct(output)
 
 
 AnyMember: TypeAlias = Member | ClassMember
