@@ -1,13 +1,14 @@
 """Does Yang et al. 2024 hold on its own architecture? Looped and unlooped GPT-2 decoders.
 
-``python -m benchmarks paper.decoder [--budget laptop|night|paper] [--seeds 0 1 2]`` meta-trains the
-causal decoders of the paper with its recipe (loss over all prefixes and the last T of b loops,
-Adam, curriculum on d, k and b), scores them on the same held-out prompts by number of examples, by
-loop and off the training distribution, appends the rows of a figure to
+``python -m benchmarks paper.decoder [--budget minute|laptop|night|paper] [--seeds 0 1 2]``
+meta-trains the causal decoders of the paper with its recipe (loss over all prefixes and the last T
+of b loops, Adam, curriculum on d, k and b), scores them on the same held-out prompts by number of
+examples, by loop and off the training distribution, appends the rows of a figure to
 benchmarks/results/paper_decoder.jsonl as soon as its networks are trained, and prints them with
 what they say of the paper's claims. A run that was killed goes on where it stopped (its state lies
-in runs/). `laptop` takes minutes a network, `night` hours; `paper` has the paper's sizes and
-500,000 steps and wants a GPU, on which prompts are drawn, blocks compiled and products in bfloat16.
+in runs/). A network takes a fraction of a minute at `minute` (2 columns), minutes at `laptop`,
+hours at `night`; `paper` has the paper's sizes and 500,000 steps and wants a GPU, on which prompts
+are drawn, blocks compiled and products in bfloat16.
 """
 
 import argparse

@@ -47,10 +47,14 @@ class Budget:
         }[name]
 
 
+MINUTE = Budget(
+    n_features=(1, 2), few=(8, 8), width=32, n_heads=4, n_layers=4, loops={"linear": (4, 3)},
+    grid=((3, 4, 8), (3,)), n_steps=600, every=(200, 200, 100), lr=1e-3,
+)  # fmt: skip
 LAPTOP = Budget(
-    n_features=(2, 5), few=(8, 20), many=(8, 20), width=64, n_heads=4, n_layers=8,
+    n_features=(1, 5), few=(8, 20), many=(8, 20), width=64, n_heads=4, n_layers=8,
     loops={"linear": (8, 6), "sparse": (8, 6), "trees": (12, 6), "ReLU": (8, 5)},
-    grid=((6, 12, 20), (6,)), n_steps=600, n_prompts=32, every=(60, 40, 30), lr=1e-3,
+    grid=((6, 12, 20), (6,)), n_steps=4000, n_prompts=32, every=(500, 250, 150), lr=1e-3,
     sparsity=2, depth=2, n_hidden=10, held_out=640,
 )  # fmt: skip
 NIGHT = Budget(
@@ -60,8 +64,9 @@ NIGHT = Budget(
     sparsity=3, depth=3, n_hidden=40,
 )  # fmt: skip
 BUDGETS = {
+    "minute": MINUTE,
     "laptop": LAPTOP,
-    "laptop, d=10": replace(LAPTOP, n_features=(2, 10), few=(8, 40), every=(30, 15, 30)),
+    "laptop, d=10": replace(LAPTOP, n_features=(1, 10), few=(8, 40), every=(300, 150, 150)),
     "night": NIGHT,
     "night, d=20": replace(NIGHT, n_features=(5, 20), few=(10, 40)),
     "paper": Budget(),
