@@ -129,6 +129,7 @@ def test_only_counted_tokens_are_scored_and_beta_weighs_the_entropy(model):
         [torch.nn.functional.cross_entropy(each[:, -1], tokens[:, -1]) for each in steps.output]
     )
     torch.testing.assert_close(TokenLoss()(steps.output, target), by_loop.mean())
+    torch.testing.assert_close(model(tokens[:, :-1], 3, window=2), steps.output[1:])
     other = target._replace(tokens=torch.where(target.counted == 0, 0, target.tokens))
     for loss in (OuroLoss(TokenLoss().of_each, 0.1), GateLoss(TokenLoss().of_each, 0.005, 50.0)):
         assert loss(steps, target) == loss(steps, other)

@@ -191,6 +191,24 @@ class LoopedLanguageModel(nn.Module):
             )
         return self.embedding(tokens) + self.positions[start:end]
 
+    def _passed(self, state: Tensor) -> tuple[Tensor, list[KeysValues]]:
+        """One pass of the loop over whole sequences, and what it leaves for later tokens."""
+        kept = []
+        for each in self.loop:
+            state, keys_values = each(state)
+            kept.append(keys_values)
+        return state, kept
+
+    def forward(
+        self, tokens: Tensor, n_loops: int, window: int = 1, n_grad_loops: int | None = None
+    ) -> Tensor:
+        """Predict the token behind every token after the last loops, (min(window, L), B, n, V)."""
+        states = run_loop(
+            lambda state: self._passed(state)[0], self._embed(tokens), n_loops,
+            window=window, n_grad_loops=n_grad_loops,
+        )  # fmt: skip
+        return torch.stack([self._read_out(state).output for state in states])
+
     def trajectory(self, tokens: Tensor, n_loops: int) -> Step:
         """Predict the token behind every token, after every loop.
 
@@ -215,10 +233,8 @@ class LoopedLanguageModel(nn.Module):
         kept: list[list[KeysValues]] = []
 
         def block(state: Tensor) -> Tensor:
-            kept.append([])
-            for each in self.loop:
-                state, keys_values = each(state)
-                kept[-1].append(keys_values)
+            state, left = self._passed(state)
+            kept.append(left)
             return state
 
         states = torch.stack(list(run_loop(block, self._embed(tokens), n_loops)))

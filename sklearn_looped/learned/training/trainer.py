@@ -56,28 +56,24 @@ class Trainer(NeuralNet):
         return self
 
     def infer(self, x: dict[str, Tensor], **_: Any) -> Tensor | Step:
-        """Predict the queries of a prompt after the loops that the loss is taken over."""
+        """Predict what a prompt asks for, after the loops that the loss is taken over."""
         device, recipe = torch.device(self.device), self.recipe
         own, dtype = next(self.module_.parameters()).dtype, training_dtype(device)
         autocast = dtype is not torch.float32 and own is torch.float32
         n_loops = int(x["n_loops"][0])
-        if "X" not in x:  # a language model's tokens
-            with torch.autocast(device.type, dtype, enabled=autocast):
-                steps = self.module_.trajectory(x["y"].to(device), n_loops)
-            if recipe.loss == "window":
-                return steps.output[-recipe.window :].float()
-            return Step(steps.output.float(), steps.exit.float())
-        X, y = x["X"].to(device, own), x["y"].to(device, own)
+        inputs = [x["y"].to(device)]  # a language model's tokens
+        if "X" in x:
+            inputs = [x["X"].to(device, own), inputs[0].to(own)]
         rest: dict[str, Any] = {}
         if "error" in x:
             kind = ClassOpinions if "proba" in x else Opinions
             rest["opinions"] = kind(*(x[name].to(device) for name in kind._fields))
         with torch.autocast(device.type, dtype, enabled=autocast):
             if recipe.loss != "window":
-                steps = self.module_.trajectory(X, y, n_loops, **rest)
+                steps = self.module_.trajectory(*inputs, n_loops, **rest)
                 return Step(steps.output.float(), steps.exit.float())
             window = recipe.window, recipe.n_grad_loops
-            return self.module_(X, y, n_loops, *window, **rest).to(own)
+            return self.module_(*inputs, n_loops, *window, **rest).to(own)
 
     def get_loss(self, y_pred: Any, y_true: Target, *_: Any, **__: Any) -> Tensor:
         """Score predictions against their target."""
