@@ -2,13 +2,13 @@
 
 ``python -m benchmarks paper.decoder [--budget minute|laptop|night|paper] [--seeds 0 1 2]``
 meta-trains the causal decoders of the paper with its recipe (loss over all prefixes and the last T
-of b loops, Adam, curriculum on d, k and b), scores them on the same held-out prompts by number of
-examples, by loop and off the training distribution, appends the rows of a figure to
-benchmarks/results/paper_decoder.jsonl as soon as its networks are trained, and prints them with
-what they say of the paper's claims. A run that was killed goes on where it stopped (its state lies
-in runs/). A network takes a fraction of a minute at `minute` (2 columns), minutes at `laptop`,
-hours at `night`; `paper` has the paper's sizes and 500,000 steps and wants a GPU, on which prompts
-are drawn, blocks compiled and products in bfloat16.
+of b loops, curriculum on d, k and b; Adam, or Muon in short runs), scores them on the same held-out
+prompts by number of examples, by loop and off the training distribution, appends the rows of a
+figure to benchmarks/results/paper_decoder.jsonl as soon as its networks are trained, and prints
+them with what they say of the paper's claims. A run that was killed goes on where it stopped (its
+state lies in runs/). A network takes a fraction of a minute at `minute` (2 columns), minutes at
+`laptop`, hours at `night`; `paper` has the paper's sizes and 500,000 steps and wants a GPU, on
+which prompts are drawn, blocks compiled and products in bfloat16.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def run_of(budget: Budget, name: str, seed: int, kind: str = LOOPED, **changes: 
     recipe = Curriculum(
         budget.n_steps, n_features=budget.n_features, n_support=rows,
         n_loops=(T if changes.get("schedule", True) else b, b), window=T, n_grad_loops=T,
-        lr=budget.lr, n_prompts=budget.n_prompts, every=budget.every, seed=seed,
+        n_prompts=budget.n_prompts, every=budget.every, seed=seed, **budget.moved,
     )  # fmt: skip
     return Run(config, task, recipe, changes.get("n_loops", 2 * b) if kind == LOOPED else 1)
 

@@ -41,6 +41,7 @@ from sklearn_looped.learned.training.recipe import Recipe
 
 LOOPED, WEIGHTS, COMPUTATION = "looped", "equal weights", "equal computation"
 QUANTILES = (0.3, 0.5, 0.7, 0.9)
+GAMMAS = (0.005, 0.1)  # least improvement that is worth a loop, in nats; the first is Ouro's
 CLOSE = 1.1  # "no better": by at most 10 %
 
 
@@ -131,16 +132,18 @@ def train(
     return run.network, details | cost
 
 
-def stage_two(budget: Budget, model: LoopedLanguageModel, seed: int, folder: Path) -> Any:
-    """Train the gate alone on the frozen model, with Ouro's gamma and k."""
+def stage_two(
+    budget: Budget, model: LoopedLanguageModel, gamma: float, seed: int, folder: Path
+) -> LoopedLanguageModel:
+    """Train the gate alone on the frozen model, with Ouro's k."""
     save_checkpoint(model, folder / "stage-one.safetensors")
     start = load_checkpoint(folder / "stage-one.safetensors")
     recipe = replace(
         budget.recipe(model.config, seed), n_steps=max(1, budget.n_steps // 4), loss="gate",
-        gamma=0.005, k=50.0, optimizer="adam", lr=1e-2,
+        gamma=gamma, k=50.0, optimizer="adam", lr=1e-2,
     )  # fmt: skip
-    run = meta_train(model.config, budget.language, recipe, start=start, folder=folder / "gate")
-    return run.network
+    place = folder / f"gate-{gamma}"
+    return meta_train(model.config, budget.language, recipe, start=start, folder=place).network
 
 
 def exit_rows(gates: dict[str, LoopedLanguageModel], drawn: Sequences) -> Rows:
@@ -248,9 +251,12 @@ def run_language(name: str, budget: Budget, seed: int, folder: Path) -> Rows:
     rows += claims(budget, models, drawn)
     if isinstance(budget.language, Facts):
         return rows
-    gated = stage_two(budget, models[LOOPED], seed, folder)
-    rows += exit_rows({"stage I": models[LOOPED], "stage II": gated}, drawn)
-    return rows + sharing_rows(models[LOOPED], drawn) + exit_claim(gated, drawn)
+    gates = {"stage I": models[LOOPED]}
+    for gamma in GAMMAS:
+        gate = f"stage II, gamma = {gamma:g}"
+        gates[gate] = stage_two(budget, models[LOOPED], gamma, seed, folder)
+    rows += exit_rows(gates, drawn) + sharing_rows(models[LOOPED], drawn)
+    return rows + exit_claim(gates[gate], drawn)
 
 
 def show(name: str, rows: Rows) -> None:
