@@ -173,7 +173,7 @@ def sharing_rows(model: LoopedLanguageModel, drawn: Sequences) -> Rows:
         step, _ = model.extend(last, cache, n_loops)
         right = (step.output[-1, :, 0].argmax(-1) == answer).double().numpy()
         rows.append({"kind": "sharing", "sharing": sharing, **interval(right)})
-        rows[-1]["bytes a token"] = cache.n_bytes / question.numel()
+        rows[-1]["bytes a token"] = cache.n_bytes // question.numel()
     return rows
 
 

@@ -48,8 +48,9 @@ def spread(values: Iterable[float]) -> str:
     values = list(values)
     if not values:
         return MISSING
-    ends = f" [{min(values):.3g}, {max(values):.3g}]" if len(values) > 1 else ""
-    return f"{np.mean(values):.3g}{ends}"
+    if min(values) == max(values):
+        return f"{values[0]:,}" if isinstance(values[0], int) else f"{values[0]:.3g}"
+    return f"{np.mean(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
 
 
 def means_by(rows: Rows, column: str, at: list[Any], **where: Any) -> pd.DataFrame:
