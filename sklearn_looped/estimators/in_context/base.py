@@ -21,6 +21,7 @@ from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.halting import Exit, most_loops
 from sklearn_looped.learned.inference.many import predict_tables
 from sklearn_looped.learned.inference.predictor import SupportPredictor
+from sklearn_looped.learned.model.config import NetworkConfig
 
 LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
@@ -229,6 +230,11 @@ def predict_many(
 def load_weights(name_or_path: str | os.PathLike[str], *, classifies: bool) -> Checkpoint:
     """Load weights; refuse a regressor's in a classifier and the other way round."""
     checkpoint = load_checkpoint(name_or_path)
+    if not isinstance(checkpoint.network.config, NetworkConfig):
+        raise CheckpointError(
+            f"The weights {checkpoint.name!r} are those of a language model. Use weights that read "
+            "tables, such as 'tabular'."
+        )
     if checkpoint.network.config.classifies != classifies:
         asked, found = ("classifier", "regressor") if classifies else ("regressor", "classifier")
         raise CheckpointError(

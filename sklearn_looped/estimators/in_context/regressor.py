@@ -284,6 +284,8 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         novelty : ndarray of shape (n_samples,)
             Only if `return_novelty`.
         """
+        if return_std:
+            self._check_quantiles()
         output, n_loops = self._run(X)
         results = [self._decode(output)]
         if return_std:
