@@ -89,7 +89,7 @@ def _edges(column: Array) -> Array:
 
 
 def _bin_of(points: Array, edges: Array) -> NDArray[np.intp]:
-    """Number of the bin of each point."""
+    """Return the number of the bin of each point."""
     return (np.searchsorted(edges, points) - 1).clip(0, len(edges) - 2)
 
 

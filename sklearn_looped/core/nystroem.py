@@ -210,7 +210,7 @@ class LargeKernelMachine:
         return self.ridge.predict(self._warped(Q))
 
     def metric(self, X: Tensor, weights: Tensor) -> Tensor:
-        """Mean squares of the slopes at some of the rows (n, d) of weights (n,): (d,), of mean 1."""
+        """Mean squares of the slopes at some of the rows (n, d), (d,), of mean 1."""
         points = evenly_spaced(len(X), N_POINTS)
         slopes = self.ridge.gradients(self._warped(X[points]))
         if self.warp is not None:

@@ -77,7 +77,7 @@ class Partition:
         )
 
     def of(self, Q: Tensor) -> Tensor:
-        """Number of the part that each query belongs to, (q, d) -> (q,)."""
+        """Return the number of the part that each query belongs to, (q, d) -> (q,)."""
         number = torch.zeros(len(Q), dtype=torch.long)
         waiting = [(self._root, torch.arange(len(Q)))]
         while waiting:

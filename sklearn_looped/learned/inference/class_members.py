@@ -5,7 +5,6 @@ Shapes: P passes, C classes, G codes of the network, s support rows, q queries, 
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 

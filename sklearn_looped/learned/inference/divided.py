@@ -99,7 +99,7 @@ class DividedPredictor(SupportPredictor):
         return self.n_loops
 
     def _divided(self, X: Queries) -> tuple[Queries, list[tuple[int, NDArray[np.intp]]]]:
-        """Queries with what the overview predicts, and the numbers of those of each part."""
+        """Add what the overview predicts; return the numbers of the queries of each part too."""
         if X.known is None:
             X = replace(X, known=self.overview.predict(X.X))
         part = self.partition.of(self.overview.scaled(X.X)).numpy()
