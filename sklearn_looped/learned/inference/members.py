@@ -19,6 +19,7 @@ from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMembe
 from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.reader import Reader
+from sklearn_looped.learned.inference.repeats import Repeats
 from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
@@ -46,6 +47,8 @@ class Member:
         Fitted on what the view shows.
     support : SupportBatch
         The T tables.
+    repeats : Repeats or None
+        Its rows that others equal; None for a network without experts.
     targets : slice
         Which of the support's targets they are.
     """
@@ -53,6 +56,7 @@ class Member:
     view: View
     reader: Reader
     support: SupportBatch
+    repeats: Repeats | None
     targets: slice
 
     @classmethod
@@ -69,15 +73,22 @@ class Member:
         known = None if shown.known is None else torch.tensor(shown.known.T)
         reader = Reader.fit(X, y, weights, config=config, known=known)
         cells, opinions = reader.support(X)
+        repeats = None
+        if opinions is not None:
+            left_out = reader.scale.undo_target(opinions.best().double())
+            repeats = Repeats.fit(view.rows_of(support).X, y, left_out, weights)
         weights = None if weights is None else weights.float()
         target = reader.scale.target(y).float()
-        return cls(view, reader, SupportBatch(cells, target, weights, opinions), targets)
+        batch = SupportBatch(cells, target, weights, opinions)
+        return cls(view, reader, batch, repeats, targets)
 
     def queries(self, rows: Queries) -> QueryBatch:
         """Bring queries to what the network reads: T tables of cells, and opinions."""
         table = torch.tensor(self.view.query(rows.X)).expand(len(self.support.y), -1, -1)
         known = None if rows.known is None else torch.tensor(rows.known[:, self.targets].T)
-        return QueryBatch(*self.reader.queries(table, known))
+        cells, opinions = self.reader.queries(table, known)
+        met = None if self.repeats is None else self.repeats.of_queries(rows.X)
+        return QueryBatch(cells, opinions, met=met)
 
     def without_experts(self) -> "Member":
         """Return the member that has read all its queries: experts take much memory."""
@@ -104,7 +115,8 @@ class Member:
         """Bring output (T, q, n_outputs) to units of y, in float64 on the CPU, quantiles sorted."""
         output, scale = output.cpu().double(), self.reader.scale
         output = output * scale.target_scale[..., None] + scale.target_mean[..., None]
-        return torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
+        output = torch.cat([output[..., :1], output[..., 1:].sort(-1).values], -1)
+        return output if queries.met is None else queries.met.correct(output)
 
 
 AnyMember: TypeAlias = Member | ClassMember

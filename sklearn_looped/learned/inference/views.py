@@ -104,11 +104,14 @@ class View:
 
     def support(self, support: Support) -> Support:
         """Return its part of the encoded support."""
-        if self.rows is not None:
-            support = support.take(self.rows)
+        support = self.rows_of(support)
         if self.weights is not None:
             support = support._replace(weights=self.weights)
         return support._replace(X=self.query(support.X))
+
+    def rows_of(self, support: Support) -> Support:
+        """Return its rows of the encoded support, with all columns."""
+        return support if self.rows is None else support.take(self.rows)
 
     def query(self, X: Array) -> Array:
         """Return its part of encoded queries, (q, d) -> (q, d')."""
