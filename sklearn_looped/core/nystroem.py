@@ -17,7 +17,8 @@ from sklearn_looped.core.metric import metric_of
 
 N_LANDMARKS = 1024
 N_CHOSEN_ON = 8192  # rows, evenly spaced, that the penalty is chosen on
-N_POINTS = 4096  # rows, evenly spaced, at which slopes are taken
+N_POINTS = 4096  # rows at most, evenly spaced, at which slopes are taken
+N_SLOPES = 2**25  # numbers: of many columns and targets slopes are taken at fewer rows
 N_WARPS = 2  # rounds of the warp: a third changes little
 BLOCK = 4096  # rows at a time
 JITTER = 1e-8  # on the landmarks' kernel, whose diagonal is about one
@@ -211,7 +212,7 @@ class LargeKernelMachine:
 
     def metric(self, X: Tensor, weights: Tensor) -> Tensor:
         """Mean squares of the slopes at some of the rows (n, d), (d,), of mean 1."""
-        points = evenly_spaced(len(X), N_POINTS)
+        points = _points(X, self.left_out)
         slopes = self.ridge.gradients(self._warped(X[points]))
         if self.warp is not None:
             slopes = slopes * self.warp.slopes(X[points])[..., None]
@@ -225,7 +226,7 @@ class LargeKernelMachine:
 
     def _steeper(self, X: Tensor, Y: Tensor, weights: Tensor) -> ColumnWarp:
         """Warp of the columns by cross-fitted slopes, in the columns' own units."""
-        points = evenly_spaced(len(X), N_POINTS)
+        points = _points(X, Y)
         P, warped, slopes = X[points], self._warped(X), []
         for half in (slice(0, None, 2), slice(1, None, 2)):
             part = warped[half], Y[half], weights[half]
@@ -236,6 +237,11 @@ class LargeKernelMachine:
         if self.warp is not None:
             squares = squares * self.warp.slopes(P).square()
         return ColumnWarp.fit(X, P, squares, weights[points])
+
+
+def _points(X: Tensor, Y: Tensor) -> Tensor:
+    """Rows at which slopes are taken."""
+    return evenly_spaced(len(X), max(1, min(N_POINTS, N_SLOPES // (X.shape[1] * Y.shape[1]))))
 
 
 def _ridge(X: Tensor, Y: Tensor, weights: Tensor, kind: str) -> NystroemRidge:

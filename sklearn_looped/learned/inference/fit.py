@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from sklearn_looped.learned.checkpoints import Checkpoint
-from sklearn_looped.learned.inference.divided import PART, DividedPredictor
+from sklearn_looped.learned.inference import divided
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.halting import most_loops
 from sklearn_looped.learned.inference.predictor import SupportPredictor
@@ -47,8 +47,8 @@ def fit_predictor(
     n_members : int or None
         None: as many as the weights are made for.
     max_rows : int or "auto"
-        Of more rows, each member sees a random subsample. "auto": more than `PART` are divided, if
-        the weights were trained with experts, and subsampled otherwise.
+        Of more rows, each member sees a random subsample. "auto": more than `divided.PART` are
+        divided, if the weights were trained with experts, and subsampled otherwise.
     device : str
     rng : RandomState
     n_jobs : int or None
@@ -64,7 +64,7 @@ def fit_predictor(
     checkpoint = weights(support)
     config = checkpoint.network.config
     n_members = n_members or config.n_views
-    limit = PART if isinstance(max_rows, str) else max_rows
+    limit = divided.PART if isinstance(max_rows, str) else max_rows
     n_loops = most_loops(n_loops, config)
 
     def predictor(views: list[View]) -> SupportPredictor:
@@ -73,5 +73,5 @@ def fit_predictor(
         )
 
     if max_rows == "auto" and len(support.X) > limit and config.experts:
-        return DividedPredictor.of(predictor([]), n_jobs)
+        return divided.DividedPredictor.of(predictor([]), n_jobs)
     return predictor(fitted_views(support, config, n_members, limit, rng))
