@@ -12,6 +12,7 @@ from types import ModuleType
 
 TIMES = {
     "openml_regression": "15 minutes",
+    "rows": "2 hours",
     "openml_binary": "half an hour",
     "openml_intervals": "an hour",
     "openml_loops": "20 minutes",
