@@ -22,6 +22,7 @@ TIMES = {
     "sklearn_classification": "1 minute",
     "odd_tables": "15 minutes",
     "icl_speed": "5 minutes",
+    "peers_speed": "an hour",
     "cv_speed": "10 minutes",
     "on_demand": "5 minutes",
     "loops_on_prior": "1 minute",
