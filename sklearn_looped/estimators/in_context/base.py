@@ -22,8 +22,8 @@ from sklearn_looped.learned.inference.fit import fit_predictor
 from sklearn_looped.learned.inference.halting import Exit, most_loops
 from sklearn_looped.learned.inference.many import predict_tables
 from sklearn_looped.learned.inference.predictor import SupportPredictor
-from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.inference.views import varying_columns
+from sklearn_looped.learned.model.config import NetworkConfig
 
 LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
 
