@@ -25,7 +25,7 @@ from sklearn_looped.programmed.algorithms.kernel_machine import (
     predict_kernel_machine,
     target_scale,
 )
-from sklearn_looped.programmed.algorithms.linalg import Result
+from sklearn_looped.programmed.algorithms.linalg.result import Result, warn_if_above_tol
 
 
 class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator):
@@ -226,7 +226,8 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
         self.intercept_, self.n_loops_ = last.intercept, last.n_loops
         self.certificate_ = last.certificate
         result = Result(self.dual_coef_, self.n_loops_, self.tol, self.certificate_)
-        result.warn_if_above_tol(
+        warn_if_above_tol(
+            result,
             target_scale(targets),
             "Raise n_loops if it is set, or else penalty, or take fewer rounds or raise tol.",
         )

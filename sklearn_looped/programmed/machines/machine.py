@@ -9,18 +9,21 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
 from sklearn_looped.programmed.machines.run_result import RunResult
 from sklearn_looped.programmed.transformer.block import Block
+from sklearn_looped.programmed.transformer.codes import code_of
 from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer, check_evaluation
 from sklearn_looped.programmed.transformer.layers import Layer
-from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign_value
+from sklearn_looped.programmed.transformer.layout import Layout
 
 TAPES = 6  # that a run holds at a time, about
 SCRATCH = 0  # row of the scratchpad, which holds the program counter
@@ -59,6 +62,8 @@ class Machine(ABC):
         bounds: Mapping[str, float],
     ) -> None:
         self.tokens, self.fields, self.dtype = tokens, fields, fields.dtype
+        self.code = code_of(fields)
+        self.adjacency: csr_array | None = None
         self.block = Block(fields, layers, bounds)
         self.transformer, self.certificate = self.block.transformer(tokens), self.block.certificate
 
@@ -169,7 +174,11 @@ class Machine(ABC):
         -------
         pc : int
         """
-        return int(sign_value(self._read(state, SCRATCH, "pc"))) - self.tokens["program"].start
+        code = self._read(state, SCRATCH, "pc")
+        [row] = self.code.decode(code[None])
+        if not np.array_equal(self.code.encode([row])[0].astype(code.dtype), code):
+            raise ValueError(f"Got a program counter that is no code: {code.tolist()}.")
+        return int(row) - self.tokens["program"].start
 
     def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
         return state.numpy()[rows, self.fields[field]]
@@ -247,7 +256,7 @@ class Machine(ABC):
         state = tape if state is None else state
         n_loops, fault = 0, None
         if not stopped:
-            where = {"evaluation": evaluation, "device": device}
+            where = {"evaluation": evaluation, "device": device, "adjacency": self.adjacency}
             loop = self.transformer.run(state, max_loops, until=until, **where)
             state, n_loops, fault = self._follow(program, state, loop, rows)
         if fault is not None and on_fault == "raise":
@@ -338,12 +347,12 @@ class Machine(ABC):
         for point in breakpoints:
             number = program.code_labels.get(point) if isinstance(point, str) else point
             if number is None or not 0 <= number <= program.halt:
-                known = ", ".join(program.code_labels)
+                known = known_names(str(point), program.code_labels)
                 raise ValueError(
-                    f"Got breakpoint {point!r}, expected a number from 0 to {program.halt} or one "
-                    f"of the labels {known}."
+                    f"Got breakpoint {point!r}, expected a number from 0 to {program.halt} or the "
+                    f"label of an instruction{known}"
                 )
             stops.append(number)
         positions = np.array(stops) + self.tokens["program"].start
-        codes = torch.as_tensor(sign_code(positions, self.fields.size("pc")), dtype=self.dtype)
+        codes = torch.as_tensor(self.code.encode(positions), dtype=self.dtype)
         return {code.numpy().tobytes() for code in codes}

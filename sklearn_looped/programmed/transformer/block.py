@@ -12,9 +12,10 @@ from torch import Tensor
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.transformer.certificate import Certificate, certify
+from sklearn_looped.programmed.transformer.codes import code_of
 from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer, chosen_evaluation
 from sklearn_looped.programmed.transformer.layers import Layer
-from sklearn_looped.programmed.transformer.layout import Layout, sign_code
+from sklearn_looped.programmed.transformer.layout import Layout
 
 
 class Tape(NamedTuple):
@@ -123,8 +124,8 @@ class Block:
         """
         fields = self.fields
         n_named = max(tokens.index(*named), default=0) + 1
-        if named and n_named > 2 ** (n_bits := fields.size("position")):
-            raise ValueError(f"Got {n_named} tokens, but {n_bits} bits name fewer.")
+        if named and n_named > (n_codes := code_of(fields).n_codes):
+            raise ValueError(f"Got {n_named} tokens, but a pointer names at most {n_codes}.")
         tape = Tape(fields, tokens, torch.zeros(tokens.width, fields.width, dtype=fields.dtype))
         if "one" in fields:
             tape.state[:, fields["one"]] = 1.0
@@ -132,8 +133,7 @@ class Block:
             if kind in fields:
                 tape.write(kind, **{kind: 1.0})
             if kind in named:
-                codes = sign_code(tokens.index(kind), fields.size("position"))
-                tape.write(kind, position=codes)
+                tape.write(kind, position=code_of(fields).encode(tokens.index(kind)))
             tape.write(kind, **values.get(kind, {}))
         return tape
 

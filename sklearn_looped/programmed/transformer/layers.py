@@ -10,12 +10,15 @@ bits of the dense evaluation, on any BLAS and with any number of threads.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from sklearn_looped.programmed.transformer.layout import Layout
+
+if TYPE_CHECKING:
+    from sklearn_looped.programmed.transformer.codes import Code
 
 Terms = Mapping[int, float]
 SCORES = 2**23  # that a head holds at a time: 64 MB in float64
@@ -46,9 +49,10 @@ class Projection:
     def of(cls, layout: Layout, terms: Sequence[Terms]) -> Self:
         """Projection whose outputs are the given linear combinations of a token's columns."""
         weight = torch.zeros(layout.width, len(terms), dtype=layout.dtype)
-        for j, combination in enumerate(terms):
-            for i, value in combination.items():
-                weight[i, j] = value
+        inputs = [i for combination in terms for i in combination]
+        outputs = [j for j, combination in enumerate(terms) for _ in combination]
+        values = [value for combination in terms for value in combination.values()]
+        weight[inputs, outputs] = torch.tensor(values, dtype=layout.dtype)
         return cls(weight)
 
     def to(self, device: torch.device) -> Self:
@@ -67,10 +71,11 @@ class Projection:
 
 
 class Pointer(NamedTuple):
-    """Where a match head's pointer lies: in its query rows (a read) or its key row (a write)."""
+    """Where a match head's pointer lies, in its query rows (read) or key row (write), and how."""
 
     columns: slice
     held_by: Literal["query", "key"]
+    code: "Code"
 
 
 @dataclass(frozen=True, eq=False)

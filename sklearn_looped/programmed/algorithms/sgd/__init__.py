@@ -5,15 +5,3 @@ from sklearn_looped.programmed.algorithms.sgd.block import Samples, SGDBlock, n_
 from sklearn_looped.programmed.algorithms.sgd.layers import Loss
 from sklearn_looped.programmed.algorithms.sgd.products import ProductKind
 from sklearn_looped.programmed.algorithms.sgd.training import SGDLearner, SGDRules, Validation
-
-__all__ = [
-    "Lane",
-    "Loss",
-    "ProductKind",
-    "SGDBlock",
-    "SGDLearner",
-    "SGDRules",
-    "Samples",
-    "Validation",
-    "n_tokens",
-]
