@@ -273,7 +273,7 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         X, y = validate_data(fitted, X, y, dtype=np.float64, reset=first)
         if not np.isin(y, fitted.classes_).all():
             raise ValueError(f"Got labels that are not among the classes {fitted.classes_}.")
-        labels = np.searchsorted(fitted.classes_, y)
+        labels: NDArray = np.searchsorted(fitted.classes_, y)
         take_over(self, fitted._partial_fit(X, labels, sample_weight))
         return self
 
