@@ -67,7 +67,7 @@ def attempt(fit: Callable[[np.ndarray], Sequence[Any]], X: np.ndarray) -> Sequen
             raise
 
 
-def run(case: Case, rng: np.random.Generator) -> Outcome | None:
+def compare(case: Case, rng: np.random.Generator) -> Outcome | None:
     """Fit both, and scikit-learn's again on data of which each entry moved by one ulp.
 
     None where the descent diverges: ours raises, and scikit-learn's does too or leaves weights
