@@ -177,7 +177,8 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
         labels : ndarray of shape (n_queries,)
             Predicted labels.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def staged_predict_proba(self, X: ArrayLike) -> Iterator[NDArray]:
         """Probabilities after each epoch, up to `n_loops`, each of one more pass over the queries.
