@@ -13,25 +13,19 @@ Examples
 42
 """
 
-from sklearn_looped.programmed.machines.programs.calculator import CALCULATOR
-from sklearn_looped.programmed.machines.programs.fleq import (
-    BUBBLE_SORT,
-    LINEAR_SGD,
-    REVERSE,
-    SEARCH,
-    linear_sgd,
-)
-from sklearn_looped.programmed.machines.programs.showpieces import (
-    BRAINFUCK,
-    SIEVE,
-    brainfuck,
-    sieve,
-)
-from sklearn_looped.programmed.machines.programs.subleq import (
-    ADD,
-    FACTORIAL,
-    FIBONACCI,
-    MULTIPLY,
-    SORT,
-    SQUARE_ROOT,
-)
+from sklearn_looped.programmed.machines.programs.calculator import CALCULATOR as CALCULATOR
+from sklearn_looped.programmed.machines.programs.fleq import BUBBLE_SORT as BUBBLE_SORT
+from sklearn_looped.programmed.machines.programs.fleq import LINEAR_SGD as LINEAR_SGD
+from sklearn_looped.programmed.machines.programs.fleq import REVERSE as REVERSE
+from sklearn_looped.programmed.machines.programs.fleq import SEARCH as SEARCH
+from sklearn_looped.programmed.machines.programs.fleq import linear_sgd as linear_sgd
+from sklearn_looped.programmed.machines.programs.showpieces import BRAINFUCK as BRAINFUCK
+from sklearn_looped.programmed.machines.programs.showpieces import SIEVE as SIEVE
+from sklearn_looped.programmed.machines.programs.showpieces import brainfuck as brainfuck
+from sklearn_looped.programmed.machines.programs.showpieces import sieve as sieve
+from sklearn_looped.programmed.machines.programs.subleq import ADD as ADD
+from sklearn_looped.programmed.machines.programs.subleq import FACTORIAL as FACTORIAL
+from sklearn_looped.programmed.machines.programs.subleq import FIBONACCI as FIBONACCI
+from sklearn_looped.programmed.machines.programs.subleq import MULTIPLY as MULTIPLY
+from sklearn_looped.programmed.machines.programs.subleq import SORT as SORT
+from sklearn_looped.programmed.machines.programs.subleq import SQUARE_ROOT as SQUARE_ROOT
