@@ -1,7 +1,7 @@
 """The configuration of the looped network: its fields, their limits, and the papers' presets."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import nn
 
@@ -59,6 +59,9 @@ class NetworkConfig:
         Classes that a classifier tells apart in one pass. 0: a regressor.
     """
 
+    limits: ClassVar = LIMITS
+    tokens_per_row: ClassVar[int] = 1
+
     n_features: int = 32
     width: int = 256
     n_heads: int = 8
@@ -77,12 +80,17 @@ class NetworkConfig:
     n_classes: int = 0
 
     def __post_init__(self) -> None:
-        check_whole(self, LIMITS)
+        check_whole(self, self.limits)
         check_flags(self, ("injection", "centre", "experts"))
         if self.width % self.n_heads:
             raise ValueError(
                 f"Got width={self.width}, but expected a multiple of n_heads={self.n_heads}."
             )
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks that have weights of their own."""
+        return self.n_pre_blocks + self.n_loop_blocks + self.n_post_blocks
 
     @property
     def classifies(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.machines.faults import Fault
 
 
@@ -75,8 +76,7 @@ class RunResult:
             If there is no such label, or there are fewer cells behind it.
         """
         if label not in self.labels:
-            known = ", ".join(self.labels)
-            raise ValueError(f"Got label {label!r} of no cell, expected one of {known}.")
+            raise ValueError(f"Got label {label!r} of no cell{known_names(label, self.labels)}")
         start = self.labels[label]
         if not 0 < n_cells <= len(self.cells) - start:
             raise ValueError(

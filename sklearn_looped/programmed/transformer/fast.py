@@ -25,7 +25,7 @@ from sklearn_looped.programmed.transformer.layers import (
     Pointer,
     Projection,
 )
-from sklearn_looped.programmed.transformer.layout import Layout, sign_code
+from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.pointers import Action, Adjacency, compile_match
 from sklearn_looped.programmed.transformer.rows import (
     as_array,
@@ -59,7 +59,10 @@ def compile_block(
     """
     compiler = _Compiler(tokens, changing_columns(layers, tokens), tape.numpy(), adjacency)
     compiled = [
-        ([compiler.head(h) for h in layer.heads], compiler.net(layer.feed_forward))
+        (
+            [compiler.head(h) for h in layer.heads if tokens.index(*h.rows)],
+            compiler.net(layer.feed_forward),
+        )
         for layer in layers
     ]
 
@@ -143,9 +146,9 @@ class _Compiler:
         return lambda x: (x, everywhere, head(torch.from_numpy(x), matrix).numpy())
 
     def net(self, net: FeedForward | None) -> Callable[[NDArray], None]:
-        if net is None:
+        rows = [] if net is None else self.tokens.index(*net.rows)
+        if net is None or not rows:
             return lambda _: None
-        rows = self.tokens.index(*net.rows)
         index, gate = as_index(rows), None if net.G is None else project_rows(net.G, len(rows))
         first, second = project_rows(net.W1, len(rows)), project_rows(net.W2, len(rows))
         scattered = isinstance(index, np.ndarray)
@@ -236,13 +239,13 @@ class _Compiler:
         if head.kind == "graph" and (reads or len(self.tokens.index(*head.keys)) > 1):
             return False  # not the write of one token
         kinds, projection = (head.keys, head.Wk) if reads else (head.rows, head.Wq)
-        rows, n_bits = self.tokens.index(*kinds), pointer.columns.stop - pointer.columns.start
-        positions = set(projection.inputs[projection.outputs < n_bits].tolist())
+        rows, width = self.tokens.index(*kinds), pointer.code.width
+        positions = set(projection.inputs[projection.outputs < width].tolist())
         changing = set().union(*(self.changing[kind] for kind in kinds))
         state = torch.from_numpy(self.tape)
-        codes = torch.as_tensor(sign_code(rows, n_bits), dtype=state.dtype)
+        codes = torch.as_tensor(pointer.code.encode(rows), dtype=state.dtype)
         return (
             head.temperature * head.margin >= logit_threshold(state.dtype)
             and changing.isdisjoint(positions)
-            and torch.equal(projection(state[rows])[:, :n_bits], codes)
+            and torch.equal(projection(state[rows])[:, :width], codes)
         )

@@ -19,6 +19,12 @@ from sklearn_looped.programmed.machines.programs.fleq import LINEAR_SGD as LINEA
 from sklearn_looped.programmed.machines.programs.fleq import REVERSE as REVERSE
 from sklearn_looped.programmed.machines.programs.fleq import SEARCH as SEARCH
 from sklearn_looped.programmed.machines.programs.fleq import linear_sgd as linear_sgd
+from sklearn_looped.programmed.machines.programs.matrices import BACKPROPAGATION as BACKPROPAGATION
+from sklearn_looped.programmed.machines.programs.matrices import INVERSE as INVERSE
+from sklearn_looped.programmed.machines.programs.matrices import POWER_ITERATION as POWER_ITERATION
+from sklearn_looped.programmed.machines.programs.matrices import PRODUCT as PRODUCT
+from sklearn_looped.programmed.machines.programs.matrices import TRANSPOSE as TRANSPOSE
+from sklearn_looped.programmed.machines.programs.matrices import backpropagation as backpropagation
 from sklearn_looped.programmed.machines.programs.showpieces import BRAINFUCK as BRAINFUCK
 from sklearn_looped.programmed.machines.programs.showpieces import SIEVE as SIEVE
 from sklearn_looped.programmed.machines.programs.showpieces import brainfuck as brainfuck
@@ -29,3 +35,4 @@ from sklearn_looped.programmed.machines.programs.subleq import FIBONACCI as FIBO
 from sklearn_looped.programmed.machines.programs.subleq import MULTIPLY as MULTIPLY
 from sklearn_looped.programmed.machines.programs.subleq import SORT as SORT
 from sklearn_looped.programmed.machines.programs.subleq import SQUARE_ROOT as SQUARE_ROOT
+from sklearn_looped.programmed.machines.programs.subleq import TRIANGLES as TRIANGLES

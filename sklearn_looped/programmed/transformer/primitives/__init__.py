@@ -25,6 +25,7 @@ from sklearn_looped.programmed.transformer.primitives.products import (
     product_error,
     softmax_product,
 )
+from sklearn_looped.programmed.transformer.primitives.relu_only import gated, turn
 from sklearn_looped.programmed.transformer.primitives.units import (
     add,
     at_least,
