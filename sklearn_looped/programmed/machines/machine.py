@@ -173,6 +173,11 @@ class Machine(ABC):
         Returns
         -------
         pc : int
+
+        Raises
+        ------
+        ValueError
+            If the program counter of the state is no code.
         """
         code = self._read(state, SCRATCH, "pc")
         [row] = self.code.decode(code[None])
