@@ -98,10 +98,6 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     np.True_
     """
 
-    def __init__(self, *, n_loops: int = 3, max_rows: int = 4096) -> None:
-        self.n_loops = n_loops
-        self.max_rows = max_rows
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
