@@ -4,6 +4,9 @@ from numbers import Integral
 
 import numpy as np
 import torch
+
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.transformer.layout import Layout
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
@@ -38,3 +41,16 @@ def as_square(a: ArrayLike) -> Array:
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"Got a matrix of shape {matrix.shape}, expected a square one.")
     return matrix
+
+
+def check_program(program: Program, tokens: Layout) -> None:
+    """Raise unless there is a token for every instruction and every cell."""
+    for what, got, room in (
+        ("instructions", len(program.instructions), tokens.size("program")),
+        ("cells", len(program.cells), tokens.size("memory")),
+    ):
+        if got > room:
+            raise ValueError(
+                f"Got a program of {got} {what}, but the machine has {room}; declare a larger "
+                "machine."
+            )

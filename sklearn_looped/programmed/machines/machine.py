@@ -17,6 +17,7 @@ from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.checks import check_program
 from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
 from sklearn_looped.programmed.machines.run_result import RunResult
 from sklearn_looped.programmed.transformer.block import Block
@@ -325,7 +326,7 @@ class Machine(ABC):
     def _blank_tape(self, program: Program) -> Tensor:
         """Return a tape with indicators, positions and program counter, once the sizes fit."""
         fields, tokens = self.fields, self.tokens
-        self._check_program(program)
+        check_program(program, tokens)
         check_memory(
             TAPES * 8 * tokens.width * fields.width,
             f"The tape of {tokens.width:,} tokens",
@@ -334,17 +335,6 @@ class Machine(ABC):
         tape = self.block.load(tokens, named=("memory", "program")).state
         tape[SCRATCH, fields["pc"]] = tape[tokens["program"].start, fields["position"]]
         return tape
-
-    def _check_program(self, program: Program) -> None:
-        for what, got, room in (
-            ("instructions", len(program.instructions), self.tokens.size("program")),
-            ("cells", len(program.cells), self.tokens.size("memory")),
-        ):
-            if got > room:
-                raise ValueError(
-                    f"Got a program of {got} {what}, but the machine has {room}; declare a larger "
-                    "machine."
-                )
 
     def _stops(self, program: Program, breakpoints: Sequence[str | int]) -> set[bytes]:
         """Codes of the instructions to stop at, as bytes of the program counter."""
