@@ -20,6 +20,7 @@ from sklearn_looped.programmed.machines.programs.fleq import (
     REVERSE,
     SEARCH,
     linear_sgd,
+    reverse,
 )
 from sklearn_looped.programmed.machines.programs.showpieces import (
     BRAINFUCK,
@@ -35,6 +36,11 @@ from sklearn_looped.programmed.machines.programs.subleq import (
     SORT,
     SQUARE_ROOT,
     TRIANGLES,
+)
+from sklearn_looped.programmed.machines.programs.wide import (
+    WIDE_ADD,
+    WIDE_DIVIDE,
+    WIDE_MULTIPLY,
 )
 
 __all__ = [
@@ -52,7 +58,11 @@ __all__ = [
     "SORT",
     "SQUARE_ROOT",
     "TRIANGLES",
+    "WIDE_ADD",
+    "WIDE_DIVIDE",
+    "WIDE_MULTIPLY",
     "brainfuck",
     "linear_sgd",
+    "reverse",
     "sieve",
 ]
