@@ -77,7 +77,10 @@ def _follow(machine: Any, program: Program, layout: str, graph: Any) -> Outcome:
             marked = state[0, machine.fields.at("overflow")] != 0
             return Outcome.REFUSED if marked else Outcome.WRONG
         pc, cells = next(steps)
-        if (machine.pc(state), machine.cells(state)) != (pc, cells if layout == "paper" else before):
+        if (machine.pc(state), machine.cells(state)) != (
+            pc,
+            cells if layout == "paper" else before,
+        ):
             return Outcome.WRONG
     return Outcome.RIGHT
 

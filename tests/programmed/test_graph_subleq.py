@@ -70,7 +70,10 @@ def test_dense_and_fast_read_the_graph_alike():
     program = machine.assemble("x: .word 3\n y: .word 4\n z: .word 1\n edge x, y\n edge x, z")
     options = {"adjacency": machine.adjacency}
     dense, fast = (
-        [s.clone() for s in machine.transformer.run(machine.load(program), 5, **options, evaluation=e)]
+        [
+            s.clone()
+            for s in machine.transformer.run(machine.load(program), 5, **options, evaluation=e)
+        ]
         for e in ("dense", "fast")
     )
     assert all(torch.equal(a, b) for a, b in zip(dense, fast, strict=True))

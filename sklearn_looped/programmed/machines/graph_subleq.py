@@ -6,7 +6,6 @@ transformers of constant width Turing complete, up to the numbers that a dtype h
 instruction reads the graph: ``edge a, b`` puts the weight of the edge between two nodes in a cell.
 """
 
-import math
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -187,9 +186,7 @@ def graph_subleq_fields(code: CircleCode) -> Layout:
     return Layout(**ones, **dict.fromkeys((*codes, "from", "to"), code.width)).with_code(code)
 
 
-def graph_subleq_layers(
-    fields: Layout, code: CircleCode, n_bits: int, far: float
-) -> list[Layer]:
+def graph_subleq_layers(fields: Layout, code: CircleCode, n_bits: int, far: float) -> list[Layer]:
     """Six layers: fetch; read; find nodes; spread edges; subtract and compare; branch."""
     terms = fields.terms
     write = match_write(fields, "wp", {"delta": "value"}, CELLS, ON)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import block_diag, csr_array
 
+from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.algorithms.csgraph.machine_layers import (
     CLOSED,
     GAP,
@@ -25,7 +26,6 @@ from sklearn_looped.programmed.algorithms.csgraph.validation import (
     check_nodes,
     drop_weights,
 )
-from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.transformer.block import Block, Tape
 from sklearn_looped.programmed.transformer.codes import CircleCode
 from sklearn_looped.programmed.transformer.layout import Layout
@@ -192,7 +192,9 @@ class GraphMachine:
         names = program.split() if isinstance(program, str) else list(program)
         for name in names:
             if name not in self.instructions:
-                raise ValueError(f"Got unknown instruction {name!r}{known_names(name, self.instructions)}")
+                raise ValueError(
+                    f"Got unknown instruction {name!r}{known_names(name, self.instructions)}"
+                )
         if not 0 < len(names) < N_INSTRUCTIONS:
             raise ValueError(
                 f"Got a program of {len(names)} instructions, expected 1 to {N_INSTRUCTIONS - 1}."
