@@ -18,6 +18,7 @@ from .programmed.machines.calculator import Calculator as Calculator
 from .programmed.machines.fleq import FleqMachine as FleqMachine
 from .programmed.machines.sigmoid_sum import SigmoidSum as SigmoidSum
 from .programmed.machines.subleq import SubleqMachine as SubleqMachine
+from .programmed.machines.universal import UniversalMachine as UniversalMachine
 
 __version__: str
 __all__: list[str]

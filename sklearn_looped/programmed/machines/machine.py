@@ -21,7 +21,7 @@ from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
 from sklearn_looped.programmed.machines.run_result import RunResult
 from sklearn_looped.programmed.transformer.block import Block
 from sklearn_looped.programmed.transformer.codes import code_of
-from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
+from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer, check_evaluation
 from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout
 
@@ -190,6 +190,7 @@ class Machine(ABC):
         *,
         state: Tensor | None = None,
         evaluation: str = "fast",
+        device: str = "cpu",
         breakpoints: Sequence[str | int] = (),
         trace: bool = False,
         on_fault: Literal["raise", "return"] = "raise",
@@ -211,6 +212,8 @@ class Machine(ABC):
             at, breakpoint or not. None: the program's own tape.
         evaluation : {"dense", "fast"}, default="fast"
             How layers are evaluated; both give the same bits, see `LoopedTransformer.run`.
+        device : str, default="cpu"
+            Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
         breakpoints : sequence of str or int, default=()
             Labels or numbers of instructions to stop at, before they are executed.
         trace : bool, default=False
@@ -241,7 +244,8 @@ class Machine(ABC):
         """
         program = self.assemble(program) if isinstance(program, str) else program
         tape = self.load(program)
-        self._check_run(tape if state is None else state, max_loops, evaluation, on_fault)
+        check_evaluation(evaluation, device)
+        self._check_run(tape if state is None else state, max_loops, on_fault)
         stops = self._stops(program, breakpoints)
 
         def until(current: Tensor) -> bool:
@@ -252,8 +256,8 @@ class Machine(ABC):
         state = tape if state is None else state
         n_loops, fault = 0, None
         if not stopped:
-            options = {"until": until, "adjacency": self.adjacency}
-            loop = self.transformer.run(state, max_loops, evaluation=evaluation, **options)
+            where = {"evaluation": evaluation, "device": device, "adjacency": self.adjacency}
+            loop = self.transformer.run(state, max_loops, until=until, **where)
             state, n_loops, fault = self._follow(program, state, loop, rows)
         if fault is not None and on_fault == "raise":
             raise MachineFaultError(fault)
@@ -301,11 +305,9 @@ class Machine(ABC):
                 before = after
         return state, n_loops, None
 
-    def _check_run(self, state: Tensor, max_loops: int, evaluation: str, on_fault: str) -> None:
+    def _check_run(self, state: Tensor, max_loops: int, on_fault: str) -> None:
         if max_loops < 1:
             raise ValueError(f"Got max_loops={max_loops!r}, expected at least 1.")
-        if evaluation not in EVALUATIONS:
-            raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
         if on_fault not in ("raise", "return"):
             raise ValueError(f"Got on_fault={on_fault!r}, expected 'raise' or 'return'.")
         shape = (self.tokens.width, self.fields.width)

@@ -59,7 +59,22 @@ class RunResult:
         return self.block(label, 1)[0]
 
     def block(self, label: str, n_cells: int) -> list[Any]:
-        """Contents of `n_cells` cells from a label on."""
+        """Contents of some cells from a label on.
+
+        Parameters
+        ----------
+        label : str
+        n_cells : int
+
+        Returns
+        -------
+        cells : list
+
+        Raises
+        ------
+        ValueError
+            If there is no such label, or there are fewer cells behind it.
+        """
         if label not in self.labels:
             raise ValueError(f"Got label {label!r} of no cell{known_names(label, self.labels)}")
         start = self.labels[label]

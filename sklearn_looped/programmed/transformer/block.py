@@ -13,7 +13,7 @@ from torch import Tensor
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.transformer.certificate import Certificate, certify
 from sklearn_looped.programmed.transformer.codes import code_of
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer, chosen_evaluation
 from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout
 
@@ -123,8 +123,9 @@ class Block:
             If there are more tokens than positions.
         """
         fields = self.fields
-        if named and tokens.width > (n_codes := code_of(fields).n_codes):
-            raise ValueError(f"Got {tokens.width} tokens, but a pointer names at most {n_codes}.")
+        n_named = max(tokens.index(*named), default=0) + 1
+        if named and n_named > (n_codes := code_of(fields).n_codes):
+            raise ValueError(f"Got {n_named} tokens, but a pointer names at most {n_codes}.")
         tape = Tape(fields, tokens, torch.zeros(tokens.width, fields.width, dtype=fields.dtype))
         if "one" in fields:
             tape.state[:, fields["one"]] = 1.0
@@ -142,7 +143,7 @@ class Block:
         n_loops: int,
         *,
         until: Callable[[Tape], bool] | None = None,
-        evaluation: str = "fast",
+        evaluation: str | None = None,
         **options: Any,
     ) -> Iterator[Tape]:
         """Run the loop on a tape, which it does not change, and yield every state of it.
@@ -154,8 +155,9 @@ class Block:
             Cap on the number of loops.
         until : callable, default=None
             Stop rule: called with each state, ends the loop when it returns True.
-        evaluation : {"dense", "fast"}, default="fast"
-            See `LoopedTransformer.run`: the states of a fast one are the same memory.
+        evaluation : {"dense", "fast"} or None, default=None
+            See `LoopedTransformer.run`: the states of a fast one are the same memory. None: that of
+            `evaluated`, with its device.
         **options
             ``adjacency``, as in `LoopedTransformer.run`.
 
@@ -178,9 +180,11 @@ class Block:
         n_loops: int,
         *,
         until: Callable[[Tape], bool] | None = None,
-        evaluation: str = "fast",
+        evaluation: str | None = None,
         **options: Any,
     ) -> Iterator[Tensor]:
+        if evaluation is None:
+            evaluation, options["device"] = chosen_evaluation()
         stop = None if until is None else lambda state: until(tape._replace(state=state))
         run = self.transformer(tape.tokens).run
         return run(tape.state, n_loops, until=stop, evaluation=evaluation, **options)

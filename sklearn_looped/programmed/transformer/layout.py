@@ -22,7 +22,7 @@ class Layout:
     Parameters
     ----------
     **widths : int
-        Width of each field, in order; at least 1.
+        Width of each field, or number of tokens of each kind, in order.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Layout:
     Raises
     ------
     ValueError
-        If a width is below 1.
+        If a width is negative.
 
     Examples
     --------
@@ -56,8 +56,8 @@ class Layout:
 
     def __init__(self, **widths: int) -> None:
         for name, width in widths.items():
-            if width < 1:
-                raise ValueError(f"Got width {width} of field {name!r}, but a field is at least 1.")
+            if width < 0:
+                raise ValueError(f"Got width {width} of field {name!r}, expected 0 or more.")
         ends = np.cumsum([*widths.values()]).tolist()
         self._slices = {
             name: slice(end - width, end)

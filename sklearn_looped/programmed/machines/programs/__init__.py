@@ -22,6 +22,14 @@ from sklearn_looped.programmed.machines.programs.fleq import (
     linear_sgd,
     reverse,
 )
+from sklearn_looped.programmed.machines.programs.matrices import (
+    BACKPROPAGATION,
+    INVERSE,
+    POWER_ITERATION,
+    PRODUCT,
+    TRANSPOSE,
+    backpropagation,
+)
 from sklearn_looped.programmed.machines.programs.showpieces import (
     BRAINFUCK,
     SIEVE,
@@ -42,27 +50,3 @@ from sklearn_looped.programmed.machines.programs.wide import (
     WIDE_DIVIDE,
     WIDE_MULTIPLY,
 )
-
-__all__ = [
-    "ADD",
-    "BRAINFUCK",
-    "BUBBLE_SORT",
-    "CALCULATOR",
-    "FACTORIAL",
-    "FIBONACCI",
-    "LINEAR_SGD",
-    "MULTIPLY",
-    "REVERSE",
-    "SEARCH",
-    "SIEVE",
-    "SORT",
-    "SQUARE_ROOT",
-    "TRIANGLES",
-    "WIDE_ADD",
-    "WIDE_DIVIDE",
-    "WIDE_MULTIPLY",
-    "brainfuck",
-    "linear_sgd",
-    "reverse",
-    "sieve",
-]
