@@ -256,8 +256,9 @@ class Machine(ABC):
         state = tape if state is None else state
         n_loops, fault = 0, None
         if not stopped:
-            where = {"evaluation": evaluation, "device": device, "adjacency": self.adjacency}
-            loop = self.transformer.run(state, max_loops, until=until, **where)
+            options: dict[str, Any] = {"until": until, "evaluation": evaluation, "device": device}
+            options["adjacency"] = self.adjacency
+            loop = self.transformer.run(state, max_loops, **options)
             state, n_loops, fault = self._follow(program, state, loop, rows)
         if fault is not None and on_fault == "raise":
             raise MachineFaultError(fault)
