@@ -87,3 +87,27 @@ def test_integers_of_32_bits_on_the_machine():
     words = {"x": list((99_999).to_bytes(4, "little")), "y": list((77_777).to_bytes(4, "little"))}
     product = run_both(programs.WIDE_MULTIPLY, **words).block("product", 4)
     assert int.from_bytes(bytes(product), "little") == 99_999 * 77_777 % 2**32
+
+
+@pytest.mark.parametrize(
+    ("text", "inputs", "outputs"),
+    [
+        (",[.,]", [3, 1, 2], [3, 1, 2, 0]),
+        ("+++++[>+++[>++<-]<-]>>.", [], [30, 0, 0, 0]),
+        (",>,<[>[>+>+<<-]>>[<<+>>-]<<<-]>>.", [2, 7], [14, 0, 0, 0]),
+        ("[.]+.> a comment [[-]]<[>+<-]>.", [], [1, 1, 0, 0]),
+    ],
+)
+def test_another_language_without_pointers(text, inputs, outputs):
+    options = {"n_tape": 5, "n_outputs": 4}
+    program = assemble_subleq(programs.subleq_brainfuck(text, inputs, **options))
+    memory = next(memory for pc, memory in interpret_subleq(program) if pc == program.halt)
+    start = program.labels["outputs"]
+    assert memory[start : start + 4] == outputs
+
+
+def test_another_language_on_the_machine():
+    text = programs.subleq_brainfuck("++[>+<-]>.", n_tape=2, n_outputs=1)
+    assert run_both(text).block("outputs", 1) == [2]
+    with pytest.raises(ValueError, match="brackets do not match"):
+        programs.subleq_brainfuck("[[]")

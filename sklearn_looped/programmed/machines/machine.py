@@ -338,8 +338,7 @@ class Machine(ABC):
         ):
             if got > room:
                 raise ValueError(
-                    f"Got a program of {got} {what}, but the machine has {room}; declare a larger "
-                    "machine."
+                    f"Got {got} {what}, but the machine has {room}; declare a larger one."
                 )
 
     def _stops(self, program: Program, breakpoints: Sequence[str | int]) -> set[bytes]:

@@ -13,6 +13,7 @@ Examples
 42
 """
 
+from sklearn_looped.programmed.machines.programs.brainfuck_subleq import subleq_brainfuck
 from sklearn_looped.programmed.machines.programs.calculator import CALCULATOR
 from sklearn_looped.programmed.machines.programs.fleq import (
     BUBBLE_SORT,
