@@ -22,6 +22,7 @@ from sklearn_looped.cli.arguments import (
     picture_file,
     positive,
 )
+from sklearn_looped.cli.languages import LANGUAGES
 
 PURPOSE = "cross-validate the looped transformer beside linear models, a forest and boosting"
 PICTURE = "draw the error by loop to a .png or .svg file (needs matplotlib)"
@@ -176,13 +177,14 @@ def add_run_program(commands: Any) -> None:
         "assemble a program, run it inside a looped transformer and print its memory",
         "  printf 'x: .word 20\\ny: .word 22\\n add x, y\\n' > add.asm\n"
         "  python -m sklearn_looped run-program add.asm --trace\n"
+        "  python -m sklearn_looped run-program add.asm --step\n"
         "  python -m sklearn_looped run-program add.asm --picture trace.png\n"
-        "  python -m sklearn_looped run-program descent.asm --machine fleq",
+        "  python -m sklearn_looped run-program descent.asm --machine fleq\n\n" + LANGUAGES,
     )
     parser.add_argument("program", type=file_to_read, metavar="FILE", help="assembly file")
     parser.add_argument(
         "--machine", choices=("subleq", "fleq"), default="subleq",
-        help="subleq: integers, one instruction; fleq: vectors, ten functions (default subleq)",
+        help="subleq: integers, one instruction; fleq: vectors and functions (default subleq)",
     )  # fmt: skip
     parser.add_argument(
         "--bits", type=positive, default=16, metavar="N", help="bits of a subleq cell (default 16)"
@@ -192,6 +194,9 @@ def add_run_program(commands: Any) -> None:
         help="stop after this number of instructions (default 100000)",
     )  # fmt: skip
     parser.add_argument("--trace", action="store_true", help="print every instruction")
+    parser.add_argument(
+        "--step", action="store_true", help="stop before every instruction and print the state"
+    )
     parser.add_argument(
         "--picture", type=picture_file, metavar="FILE",
         help="draw memory and program counter by step to a .png or .svg file (needs matplotlib)",

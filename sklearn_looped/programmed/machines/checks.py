@@ -4,13 +4,12 @@ from numbers import Integral
 
 import numpy as np
 import torch
-
-from sklearn_looped.programmed.machines.assembler import Program
-from sklearn_looped.programmed.transformer.layout import Layout
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.transformer.layout import Layout
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 

@@ -181,10 +181,10 @@ class Machine(ABC):
             If the program counter of the state is no code.
         """
         code = self._read(state, SCRATCH, "pc")
-        [row] = self.code.decode(code[None])
-        if not np.array_equal(self.code.encode([row])[0].astype(code.dtype), code):
+        row = self.code.decoder()(code)
+        if not np.array_equal(self.code.encode(row).astype(code.dtype), code):
             raise ValueError(f"Got a program counter that is no code: {code.tolist()}.")
-        return int(row) - self.tokens["program"].start
+        return row - self.tokens["program"].start
 
     def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
         return state.numpy()[rows, self.fields[field]]
@@ -345,8 +345,7 @@ class Machine(ABC):
             if number is None or not 0 <= number <= program.halt:
                 known = known_names(str(point), program.code_labels)
                 raise ValueError(
-                    f"Got breakpoint {point!r}, expected a number from 0 to {program.halt} or the "
-                    f"label of an instruction{known}"
+                    f"Got breakpoint {point!r}, expected 0 to {program.halt} or a label{known}"
                 )
             stops.append(number)
         positions = np.array(stops) + self.tokens["program"].start
