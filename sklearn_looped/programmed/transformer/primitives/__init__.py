@@ -22,6 +22,7 @@ from sklearn_looped.programmed.transformer.primitives.products import (
     AttentionKind,
     attention_product,
     linear_product,
+    linearised_softmax,
     product_error,
     softmax_product,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "gate",
     "greater",
     "linear_product",
+    "linearised_softmax",
     "make_head",
     "masked_head",
     "match_read",
