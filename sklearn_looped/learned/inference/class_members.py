@@ -5,7 +5,6 @@ Shapes: P passes, C classes, G codes of the network, s support rows, q queries, 
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,9 +15,10 @@ from sklearn_looped.learned.inference.class_codes import (
     codebook,
 )
 from sklearn_looped.learned.inference.class_reader import ClassReader
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.repeats import Repeats
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
@@ -69,10 +69,12 @@ class ClassMember:
         shown = view.support(support)
         order = class_order(shown.X, shown.Y, shown.weights)
         order = order[shown.Y.sum(axis=0)[order] > 0]
-        shares = np.average(support.Y, axis=0, weights=support.weights)
-        X, Y = torch.tensor(shown.X)[None], torch.tensor(shown.Y[:, order])[None]
+        shares = support.shares()
+        shown = shown.of_targets(order)
+        X, Y = torch.tensor(shown.X)[None], torch.tensor(shown.Y)[None]
         weights = None if shown.weights is None else torch.tensor(shown.weights)[None]
-        reader = ClassReader.fit(X, Y, weights, config=config)
+        known = None if shown.known is None else torch.tensor(shown.known)[None]
+        reader = ClassReader.fit(X, Y, weights, config=config, known=known)
         codes = torch.tensor(codebook(len(order), config.n_classes, view.number))
         cells, opinions = reader.support(X)
         error, repeats = 1.0, None
@@ -93,16 +95,17 @@ class ClassMember:
             config.n_classes, float(len(shown.X) if weights is None else weights.sum()), repeats,
         )  # fmt: skip
 
-    def queries(self, X: Array) -> QueryBatch:
-        """Bring queries (q, d) to what the network reads: P tables of cells, and opinions."""
-        table = torch.tensor(self.view.query(X))[None]
-        cells, opinions = self.reader.queries(table)
+    def queries(self, rows: Queries) -> QueryBatch:
+        """Bring queries to what the network reads: P tables of cells, and opinions."""
+        table = torch.tensor(self.view.query(rows.X))[None]
+        known = None if rows.known is None else torch.tensor(rows.known)[None][..., self.classes]
+        cells, opinions = self.reader.queries(table, known)
         cells = cells.expand(len(self.codes), -1, -1)
         shares = self.shares[self.classes]
         if opinions is None:
-            return QueryBatch(cells, None, (shares / shares.sum()).expand(len(X), -1))
+            return QueryBatch(cells, None, (shares / shares.sum()).expand(len(rows), -1))
         base = torch.softmax(opinions.pool()[0].double(), -1)
-        met = None if self.repeats is None else self.repeats.of_queries(X)
+        met = None if self.repeats is None else self.repeats.of_queries(rows.X)
         return QueryBatch(cells, opinions.grouped(self.codes, self.n_codes), base, met)
 
     def without_experts(self) -> "ClassMember":
