@@ -3,7 +3,7 @@
 ``python -m benchmarks experts_ablation --folds 1 --jobs 2`` fits `LoopedICLRegressor` on each task
 and fold (at most 1,024 training rows) and predicts three times with the same weights: as they are;
 the experts' mixture without the network's correction; and the network with all experts silent,
-which it met in one of a thousand tables of its training. Rows go to results/experts_ablation.jsonl.
+which it met in a quarter of the tables of its training. Rows go to results/experts_ablation.jsonl.
 ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
@@ -24,8 +24,9 @@ from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.inference.experts import silenced
 from sklearn_looped.learned.inference.members import Member, average
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.model.network import LoopedNetwork
-from sklearn_looped.learned.model.opinions import N_EXPERTS
+from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
 WEIGHTS = load_checkpoint("tabular")
 FORMS = ("both", "experts alone", "loop alone")
@@ -34,7 +35,9 @@ FORMS = ("both", "experts alone", "loop alone")
 @torch.inference_mode()
 def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[str, torch.Tensor]:
     """One member's output (1, q, n_outputs) in each form."""
-    (cells, opinions), support = member.queries(X), member.support
+    queries, support = member.queries(Queries(X)), member.support
+    cells, opinions = queries.cells, queries.opinions
+    assert isinstance(opinions, Opinions)
     silent = torch.ones(1, N_EXPERTS, dtype=torch.bool)
     mixture = torch.softmax(-network.readout.sharpness * opinions.error.log()[:, None], -1)
     expected = (mixture * opinions.prediction).sum(-1, keepdim=True)
@@ -47,7 +50,14 @@ def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[s
         memory = network.encode_support(support.cells, support.y, n_loops, support.weights, known)
         *_, last = network.predict_queries(cells, memory, asked)
         outputs[form] = last.output
-    return {form: member.decode(output, False) for form, output in outputs.items()}
+    return {form: member.decode(output, queries) for form, output in outputs.items()}
+
+
+def answer(
+    outputs: list[dict[str, torch.Tensor]], importance: list[torch.Tensor], form: str
+) -> np.ndarray:
+    """Predictions (q,) of all members in one form."""
+    return average([each[form] for each in outputs], importance, classifies=False)[0, :, 0].numpy()
 
 
 @quiet
@@ -67,7 +77,7 @@ def score(task: int, fold: int, *, n_rows: int, cache: str | None) -> list[dict[
         {
             "dataset": dataset,
             "form": form,
-            "r2": r2_score(y[test], average([o[form] for o in each], importance)[0, :, 0].numpy()),
+            "r2": r2_score(y[test], answer(each, importance, form)),
         }
         for form in FORMS
     ]

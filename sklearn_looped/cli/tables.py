@@ -76,7 +76,7 @@ def thinned(problem: Problem, max_rows: int) -> Problem:
         return problem
     warnings.warn(
         f"{max_rows} of {n_rows} rows, drawn at random, are used in each fold; --max-rows {n_rows} "
-        "uses all and takes longer. Boosting and forests gain most by more rows.",
+        "uses all and takes longer.",
         stacklevel=2,
     )
     share = max_rows / n_rows

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sklearn_looped.learned.inference.repeats import Met
 from sklearn_looped.learned.model.memory import SupportMemory
 from sklearn_looped.learned.model.network import AnyOpinions, LoopedNetwork, Step
 
@@ -70,11 +71,14 @@ class QueryBatch(NamedTuple):
         The experts' predictions for the queries; None for a network without experts.
     base : Tensor of shape (q, C) or None
         Of a classifier, the probabilities of all classes that its passes start from.
+    met : Met or None
+        Of a regressor, what is known of queries that equal support rows, in units of y.
     """
 
     cells: Tensor
     opinions: AnyOpinions | None
     base: Tensor | None = None
+    met: Met | None = None
 
     def rows(self, index: Tensor) -> "QueryBatch":
         """Keep some of the queries, by a mask (q,)."""
@@ -82,6 +86,7 @@ class QueryBatch(NamedTuple):
             self.cells[:, index],
             None if self.opinions is None else self.opinions.rows(index),
             None if self.base is None else self.base[index],
+            None if self.met is None else self.met.rows(index),
         )
 
     def answer(

@@ -5,7 +5,6 @@ Shapes: P passes, C classes, G codes of the network, s support rows, q queries, 
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +15,10 @@ from sklearn_looped.learned.inference.class_codes import (
     codebook,
 )
 from sklearn_looped.learned.inference.class_reader import ClassReader
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
+from sklearn_looped.learned.inference.repeats import Repeats
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
@@ -47,6 +48,8 @@ class ClassMember:
         G.
     n_rows : float
         Sum of the rows' weights.
+    repeats : Repeats or None
+        Rows that others equal; None for a network without experts.
     """
 
     view: View
@@ -58,6 +61,7 @@ class ClassMember:
     error: float
     n_codes: int
     n_rows: float
+    repeats: Repeats | None
 
     @classmethod
     def fit(cls, view: View, support: Support, config: NetworkConfig) -> "ClassMember":
@@ -65,13 +69,20 @@ class ClassMember:
         shown = view.support(support)
         order = class_order(shown.X, shown.Y, shown.weights)
         order = order[shown.Y.sum(axis=0)[order] > 0]
-        shares = np.average(support.Y, axis=0, weights=support.weights)
-        X, Y = torch.tensor(shown.X)[None], torch.tensor(shown.Y[:, order])[None]
+        shares = support.shares()
+        shown = shown.of_targets(order)
+        X, Y = torch.tensor(shown.X)[None], torch.tensor(shown.Y)[None]
         weights = None if shown.weights is None else torch.tensor(shown.weights)[None]
-        reader = ClassReader.fit(X, Y, weights, config=config)
+        known = None if shown.known is None else torch.tensor(shown.known)[None]
+        reader = ClassReader.fit(X, Y, weights, config=config, known=known)
         codes = torch.tensor(codebook(len(order), config.n_classes, view.number))
         cells, opinions = reader.support(X)
-        error = 1.0 if opinions is None else float(opinions.unit())
+        error, repeats = 1.0, None
+        if opinions is not None:
+            error = float(opinions.unit())
+            left_out = torch.softmax(opinions.pool()[0].double(), -1).T
+            equal = view.rows_of(support).X, Y[0].T, left_out, weights
+            repeats = Repeats.fit(*equal, jointly=True)
         n_passes = len(codes)
         batch = SupportBatch(
             cells.expand(n_passes, -1, -1),
@@ -81,19 +92,21 @@ class ClassMember:
         )
         return cls(
             view, reader, batch, codes, torch.tensor(order), torch.tensor(shares), error,
-            config.n_classes, float(len(shown.X) if weights is None else weights.sum()),
+            config.n_classes, float(len(shown.X) if weights is None else weights.sum()), repeats,
         )  # fmt: skip
 
-    def queries(self, X: Array) -> QueryBatch:
-        """Bring queries (q, d) to what the network reads: P tables of cells, and opinions."""
-        table = torch.tensor(self.view.query(X))[None]
-        cells, opinions = self.reader.queries(table)
+    def queries(self, rows: Queries) -> QueryBatch:
+        """Bring queries to what the network reads: P tables of cells, and opinions."""
+        table = torch.tensor(self.view.query(rows.X))[None]
+        known = None if rows.known is None else torch.tensor(rows.known)[None][..., self.classes]
+        cells, opinions = self.reader.queries(table, known)
         cells = cells.expand(len(self.codes), -1, -1)
         shares = self.shares[self.classes]
         if opinions is None:
-            return QueryBatch(cells, None, (shares / shares.sum()).expand(len(X), -1))
+            return QueryBatch(cells, None, (shares / shares.sum()).expand(len(rows), -1))
         base = torch.softmax(opinions.pool()[0].double(), -1)
-        return QueryBatch(cells, opinions.grouped(self.codes, self.n_codes), base)
+        met = None if self.repeats is None else self.repeats.of_queries(rows.X)
+        return QueryBatch(cells, opinions.grouped(self.codes, self.n_codes), base, met)
 
     def without_experts(self) -> "ClassMember":
         """Return the member that has read all its queries: experts take much memory."""
@@ -121,8 +134,10 @@ class ClassMember:
         met = torch.zeros(len(self.codes), 1, logits.shape[-1], dtype=torch.bool)
         met.scatter_(2, self.codes[:, None], True)
         logits = torch.log_softmax(logits.masked_fill(~met, -torch.inf), -1)
-        proba = class_probabilities(logits, self.codes, base)
+        proba = class_probabilities(logits, self.codes, base).T
+        if queries.met is not None:
+            proba = queries.met.correct(proba[..., None])[..., 0]
         full = shares.repeat(1, len(base))
-        full[self.classes] = proba.T * shares[self.classes].sum()
+        full[self.classes] = proba * shares[self.classes].sum()
         # The shares have the weight of one row: no class is impossible.
         return ((self.n_rows * full + shares) / (self.n_rows + 1))[..., None]

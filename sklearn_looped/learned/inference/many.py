@@ -8,8 +8,10 @@ from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.constant import repeated
 from sklearn_looped.learned.inference.encoding import Array
+from sklearn_looped.learned.inference.halting import Exit
 from sklearn_looped.learned.inference.members import AnyMember, average, fit_member
 from sklearn_looped.learned.inference.predictor import SupportPredictor
+from sklearn_looped.learned.inference.support import Queries
 
 ROWS = 16_384  # rows of a batch, support and queries, that bound its memory
 
@@ -45,9 +47,12 @@ def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> lis
     results: list[Array | None] = []
     passes: list[_Pass] = []
     for index, (predictor, table) in enumerate(zip(predictors, tables, strict=True)):
-        X = predictor.encoder.transform(table)
+        X = Queries(predictor.encoder.transform(table))
         if predictor.constant is not None:
             results.append(repeated(predictor.constant, len(X)))
+            continue
+        if not predictor.views:  # a divided table has enough rows for passes of its own
+            results.append(predictor.predict_encoded(X, Exit(predictor.n_loops))[0])
             continue
         results.append(None)
         for view in predictor.views:

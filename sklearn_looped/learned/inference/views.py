@@ -104,11 +104,14 @@ class View:
 
     def support(self, support: Support) -> Support:
         """Return its part of the encoded support."""
-        if self.rows is not None:
-            support = support.take(self.rows)
+        support = self.rows_of(support)
         if self.weights is not None:
             support = support._replace(weights=self.weights)
         return support._replace(X=self.query(support.X))
+
+    def rows_of(self, support: Support) -> Support:
+        """Return its rows of the encoded support, with all columns."""
+        return support if self.rows is None else support.take(self.rows)
 
     def query(self, X: Array) -> Array:
         """Return its part of encoded queries, (q, d) -> (q, d')."""
@@ -150,7 +153,7 @@ def fit_views(
     -------
     list of View
     """
-    n_rows, columns = len(support.X), _varying_columns(support.X)
+    n_rows, columns = len(support.X), varying_columns(support.X)
     max_columns = max_columns or len(columns)
     if n_rows <= max_rows and len(columns) <= max_columns:
         n_views = min(n_views, len(VIEWS))
@@ -166,7 +169,7 @@ def fit_views(
         if weights is not None:
             part = part._replace(weights=weights)
         chosen = dealer.deal()
-        chosen = chosen[_varying_columns(part.X[:, chosen])]
+        chosen = chosen[varying_columns(part.X[:, chosen])]
         transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
         views.append(View(chosen, rows, transformers, index, weights))
     return views
@@ -201,7 +204,7 @@ def _draw_by_class(
     return rows, weights[rows] * factor[code[rows]]
 
 
-def _varying_columns(X: Array) -> NDArray[np.intp]:
+def varying_columns(X: Array) -> NDArray[np.intp]:
     """Columns with at least two different values; the first column if there are none."""
     varying = np.flatnonzero(
         [np.ptp(present) > 0 if len(present := c[~np.isnan(c)]) else False for c in X.T]
@@ -249,7 +252,7 @@ def _correlations(support: Support) -> Array:
 def _fit_transformers(view: str, X: Array, weights: Array | None) -> list[TransformerMixin]:
     """Fit the transformations of a view; whitening needs two columns that vary."""
     steps: list[TransformerMixin] = [NormalScores()] if "normal" in view else []
-    if "whitened" in view and len(_varying_columns(X)) > 1:
+    if "whitened" in view and len(varying_columns(X)) > 1:
         steps.append(Whitening())
     for step in steps:
         X = step.fit(X, sample_weight=weights).transform(X)

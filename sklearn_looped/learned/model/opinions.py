@@ -42,6 +42,12 @@ class Opinions(NamedTuple):
         """Bring all parts to a device."""
         return Opinions(*(part.to(device) for part in self))
 
+    def best(self) -> Tensor:
+        """Predictions of the expert of least error, (B, n)."""
+        return self.prediction.gather(
+            2, self.error.argmin(1)[:, None, None].expand(-1, self.prediction.shape[1], 1)
+        )[..., 0]
+
     def unit(self) -> Tensor:
         """Error of the best expert, (B,): the unit of what is left to predict."""
         return self.error.amin(1)
