@@ -92,7 +92,7 @@ def test_of_large_tables_each_fold_uses_some_rows_and_says_so(kind, rng):
     y = y if kind == "f" else y.astype(str).astype(object)
     problem = tables.Problem("big", "y", pd.DataFrame({"x": y}), y, tables._folds(y))
     assert tables.thinned(problem, 1000) is problem
-    with pytest.warns(UserWarning, match="100 of 1000 rows, .* --max-rows 1000 uses all"):
+    with pytest.warns(UserWarning, match="100 of 1000 rows, .*--max-rows 1000 uses all"):
         thinned = tables.thinned(problem, 100)
     for (train, test), whole in zip(thinned.splits, problem.splits, strict=True):
         assert (len(train), len(test)) == (80, 20)

@@ -224,7 +224,7 @@ def _say_what_is_not_read(kinds: dict[str, str], columns: list[Any]) -> None:
     forms = {name: unread_form(column) for name, column in labels.items()}
     _say(
         "Columns look like numbers or dates, but in a form that is not read; convert them first, "
-        "as by pd.to_datetime",
+        "as by pd.to_datetime or read_csv(decimal=',')",
         [f"{name!r} (such as {cell[:30]!r})" for name, cell in forms.items() if cell],
     )
 

@@ -1,6 +1,7 @@
 """Text that looks like numbers or dates, but in a form that is ambiguous and so is not read."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ FORM = re.compile(
 )
 
 
-def unread_form(column: "pd.Series[object]") -> str | None:
+def unread_form(column: "pd.Series[Any]") -> str | None:
     """Return a cell of a column of many values whose text looks like numbers or dates, or None.
 
     Examples
