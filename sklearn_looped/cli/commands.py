@@ -10,6 +10,7 @@ from typing import Any
 
 from sklearn_looped.cli.arguments import (
     BASELINES,
+    MAX_ROWS,
     N_FOLDS,
     PRIORS,
     add_csv_options,
@@ -71,6 +72,11 @@ def add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "--folds", type=at_least_two, default=N_FOLDS, metavar="N", help=f"(default {N_FOLDS})"
     )
+    parser.add_argument(
+        "--max-rows", type=at_least_two, default=MAX_ROWS, metavar="N",
+        help="rows of a fold that are used, training and test together, drawn at random from larger"
+        f" tables (default {MAX_ROWS}; time grows with it)",
+    )  # fmt: skip
     names = sorted({name for names in BASELINES.values() for name in names})
     parser.add_argument(
         "--baselines", nargs="*", choices=names, metavar="NAME",
@@ -92,6 +98,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         problem = tables.from_csv(args.csv, args.target, args.task, form, args.folds)
     else:
         problem = tables.from_openml(args.openml_task, args.folds)
+    problem = tables.thinned(problem, args.max_rows)
     evaluate.report(problem, args.picture, args.weights, args.baselines)
 
 

@@ -94,6 +94,8 @@ def validate_training(
     try:
         if y.dtype.kind in "SU":
             raise TypeError(f"it contains text such as {str(y.flat[0])!r}")
+        if y.dtype.kind in "Mm":
+            raise TypeError(f"it contains {y.dtype}; turn it into numbers, such as days")
         y = y.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
