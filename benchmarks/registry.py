@@ -13,6 +13,7 @@ from types import ModuleType
 TIMES = {
     "openml_regression": "15 minutes",
     "openml_binary": "half an hour",
+    "keel": "half an hour",
     "openml_intervals": "an hour",
     "openml_loops": "20 minutes",
     "experts_ablation": "20 minutes",

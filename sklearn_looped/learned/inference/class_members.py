@@ -3,10 +3,14 @@
 Shapes: P passes, C classes, G codes of the network, s support rows, q queries, d columns.
 """
 
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
@@ -15,7 +19,7 @@ from sklearn_looped.learned.inference.class_codes import (
     class_probabilities,
     codebook,
 )
-from sklearn_looped.learned.inference.class_reader import ClassReader
+from sklearn_looped.learned.inference.class_reader import ClassReader, Read, table_of
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.repeats import Repeats
@@ -23,17 +27,71 @@ from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
 SHARPNESS = 4  # with which members of less error count more
+PAIRS = 2**17  # of rows, of the tables that are read together
+
+
+class Shown(NamedTuple):
+    """What a view shows of the support, as tensors of one table.
+
+    Attributes
+    ----------
+    view : View
+    encoded : ndarray of shape (s, d)
+        The rows with all columns, as the encoder made them.
+    X : Tensor of shape (1, s, d')
+    Y : Tensor of shape (1, s, C')
+        Indicators of the classes that occur, in an order that rows decide.
+    weights : Tensor of shape (1, s) or None
+    classes : Tensor of shape (C',)
+        Their numbers among all.
+    shares : Tensor of shape (C,)
+        Of all classes over all rows.
+    seen : Tensor of shape (C',)
+        Of the classes over the rows that are shown.
+    """
+
+    view: View
+    encoded: Array
+    X: Tensor
+    Y: Tensor
+    weights: Tensor | None
+    classes: Tensor
+    shares: Tensor
+    seen: Tensor
+
+    @classmethod
+    def of(cls, view: View, support: Support) -> "Shown":
+        """Show a view of the encoded support, Y (n, C) of indicators."""
+        shown = view.support(support)
+        order = class_order(shown.X, shown.Y, shown.weights)
+        order = order[shown.Y.sum(axis=0)[order] > 0]
+        shares = np.average(support.Y, axis=0, weights=support.weights)
+        seen = np.average(shown.Y, axis=0, weights=shown.weights)[order]
+        weights = None if shown.weights is None else torch.tensor(shown.weights)[None]
+        X, Y = torch.tensor(shown.X)[None], torch.tensor(shown.Y[:, order])[None]
+        numbers = torch.tensor(order), torch.tensor(shares), torch.tensor(seen)
+        return cls(view, view.rows_of(support).X, X, Y, weights, *numbers)
+
+    def rows(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return X, Y and weights."""
+        return self.X, self.Y, self.weights
 
 
 @dataclass(frozen=True)
 class ClassMember:
     """One view's part of the support, a table a pass, ready for the network.
 
+    Rows of rare classes may be more frequent in the view than among all rows. The network predicts
+    for the frequencies that it sees; the odds are then multiplied by the ratio of the shares, which
+    is exact for rows drawn by their class (the prior correction of G. King, L. Zeng, "Logistic
+    Regression in Rare Events Data", Political Analysis 2001, Section 4.1).
+
     Attributes
     ----------
     view : View
-    reader : ClassReader
-        Fitted to all classes that the view shows, in an order of their own.
+    reader : ClassReader or None
+        Fitted to all classes that the view shows, in an order of their own; None: it has read all
+        that it will.
     support : SupportBatch
         The P tables, with codes of classes as targets.
     codes : Tensor of shape (P, C')
@@ -42,6 +100,8 @@ class ClassMember:
         Their numbers among all.
     shares : Tensor of shape (C,)
         Of all classes over all rows.
+    seen : Tensor of shape (C',)
+        Shares of the classes in the view.
     error : float
         Leave-one-out error of the experts' pool, at most 1.
     n_codes : int
@@ -53,11 +113,12 @@ class ClassMember:
     """
 
     view: View
-    reader: ClassReader
+    reader: ClassReader | None
     support: SupportBatch
     codes: Tensor
     classes: Tensor
     shares: Tensor
+    seen: Tensor
     error: float
     n_codes: int
     n_rows: float
@@ -66,48 +127,50 @@ class ClassMember:
     @classmethod
     def fit(cls, view: View, support: Support, config: NetworkConfig) -> "ClassMember":
         """Fit canonical form and experts to the encoded support, Y (n, C) of indicators."""
-        shown = view.support(support)
-        order = class_order(shown.X, shown.Y, shown.weights)
-        order = order[shown.Y.sum(axis=0)[order] > 0]
-        shares = np.average(support.Y, axis=0, weights=support.weights)
-        X, Y = torch.tensor(shown.X)[None], torch.tensor(shown.Y[:, order])[None]
-        weights = None if shown.weights is None else torch.tensor(shown.weights)[None]
-        reader = ClassReader.fit(X, Y, weights, config=config)
-        codes = torch.tensor(codebook(len(order), config.n_classes, view.number))
-        cells, opinions = reader.support(X)
+        shown = Shown.of(view, support)
+        reader = ClassReader.fit(*shown.rows(), config=config)
+        return cls.of(shown, reader.support(shown.X), config, reader)
+
+    @classmethod
+    def of(
+        cls, shown: "Shown", read: Read, config: NetworkConfig, reader: ClassReader | None = None
+    ) -> "ClassMember":
+        """Return the member of what a view shows and a reader has read of it."""
+        cells, opinions = read
+        label, weights = shown.Y[0].argmax(1), shown.weights
+        codes = torch.tensor(codebook(len(shown.classes), config.n_classes, shown.view.number))
         error, repeats = 1.0, None
         if opinions is not None:
             error = float(opinions.unit())
             left_out = torch.softmax(opinions.pool()[0].double(), -1).T
-            equal = view.rows_of(support).X, Y[0].T, left_out, weights
+            equal = shown.encoded, shown.Y[0].T, left_out, weights
             repeats = Repeats.fit(*equal, jointly=True)
         n_passes = len(codes)
         batch = SupportBatch(
             cells.expand(n_passes, -1, -1),
-            codes[:, Y[0].argmax(1)].float(),
+            codes[:, label].float(),
             None if weights is None else weights.float().expand(n_passes, -1),
             None if opinions is None else opinions.grouped(codes, config.n_classes),
         )
         return cls(
-            view, reader, batch, codes, torch.tensor(order), torch.tensor(shares), error,
-            config.n_classes, float(len(shown.X) if weights is None else weights.sum()), repeats,
+            shown.view, reader, batch, codes, shown.classes, shown.shares, shown.seen, error,
+            config.n_classes, float(len(label) if weights is None else weights.sum()), repeats,
         )  # fmt: skip
 
     def queries(self, X: Array) -> QueryBatch:
         """Bring queries (q, d) to what the network reads: P tables of cells, and opinions."""
-        table = torch.tensor(self.view.query(X))[None]
-        cells, opinions = self.reader.queries(table)
+        assert self.reader is not None
+        return self.batch(X, self.reader.queries(torch.tensor(self.view.query(X))[None]))
+
+    def batch(self, X: Array, read: Read) -> QueryBatch:
+        """Return the batch of queries (q, d) and what a reader has read of them."""
+        cells, opinions = read
         cells = cells.expand(len(self.codes), -1, -1)
-        shares = self.shares[self.classes]
         if opinions is None:
-            return QueryBatch(cells, None, (shares / shares.sum()).expand(len(X), -1))
+            return QueryBatch(cells, None, self.seen.expand(len(X), -1))
         base = torch.softmax(opinions.pool()[0].double(), -1)
         met = None if self.repeats is None else self.repeats.of_queries(X)
         return QueryBatch(cells, opinions.grouped(self.codes, self.n_codes), base, met)
-
-    def without_experts(self) -> "ClassMember":
-        """Return the member that has read all its queries: experts take much memory."""
-        return replace(self, reader=replace(self.reader, experts=None))
 
     def importance(self) -> Tensor:
         """Weight of its predictions in the members' average, (C,), as that of `Member`."""
@@ -116,6 +179,7 @@ class ClassMember:
 
     def metric(self) -> Tensor:
         """Experts' weights of the columns that the view shows, in its order, (1, d)."""
+        assert self.reader is not None
         assert self.reader.experts is not None
         metric = self.reader.experts.metric
         return torch.empty_like(metric).scatter_(1, self.reader.scale.order, metric)
@@ -134,7 +198,37 @@ class ClassMember:
         proba = class_probabilities(logits, self.codes, base).T
         if queries.met is not None:
             proba = queries.met.correct(proba[..., None])[..., 0]
+        proba = proba * (shares[self.classes] / self.seen[:, None])
         full = shares.repeat(1, len(base))
-        full[self.classes] = proba * shares[self.classes].sum()
+        full[self.classes] = proba / proba.sum(0) * shares[self.classes].sum()
         # The shares have the weight of one row: no class is impossible.
         return ((self.n_rows * full + shares) / (self.n_rows + 1))[..., None]
+
+
+def read_together(
+    tables: Iterable[tuple[View, Support, Array]], config: NetworkConfig
+) -> list[tuple[ClassMember, QueryBatch]]:
+    """Return members without readers, and the batches of their queries (q, d).
+
+    It is as if each were fitted by itself, but tables of one shape share a reader: small ones take
+    little more time together than alone.
+    """
+    shown = [(Shown.of(view, support), X) for view, support, X in tables]
+    alike = defaultdict(list)
+    for number, (each, X) in enumerate(shown):
+        shape = each.X.shape, each.Y.shape, each.weights is None, len(X)
+        alike[shape].append(number)
+    found: dict[int, tuple[ClassMember, QueryBatch]] = {}
+    for shape, numbers in alike.items():
+        for part in gen_batches(len(numbers), max(1, PAIRS // shape[0][1] ** 2)):
+            parts = [shown[number] for number in numbers[part]]
+            X, Y, weights = zip(*(each.rows() for each, _ in parts), strict=True)
+            known = torch.cat(X)
+            counts = None if shape[2] else torch.cat(weights)
+            reader = ClassReader.fit(known, torch.cat(Y), counts, config=config)
+            asked = torch.stack([torch.tensor(each.view.query(X)) for each, X in parts])
+            support, queries = reader.support(known), reader.queries(asked)
+            for place, (number, (each, X)) in enumerate(zip(numbers[part], parts, strict=True)):
+                member = ClassMember.of(each, table_of(support, place), config)
+                found[number] = member, member.batch(X, table_of(queries, place))
+    return [found[number] for number in range(len(shown))]
