@@ -1,9 +1,8 @@
 """What do the committed rows say of the papers' claims? Writes the pages of the documentation.
 
 The templates in benchmarks/paper/templates/ are filled with numbers from benchmarks/results/ and
-written to docs/paper-checkpoints.md, docs/paper-sweeps.md, docs/paper-table2.md and
-docs/algoformer.md. ``--tables NAME ...`` prints instead every table and claim of an experiment from
-the same rows, without running it again.
+written to the files of the same names in docs/. ``--tables NAME ...`` prints instead every table
+and claim of an experiment from the same rows, without running it again.
 """
 
 import argparse
@@ -21,10 +20,13 @@ from benchmarks.common.report import RESULTS, Rows, Store, print_table
 from benchmarks.paper import (
     algoformer,
     condition_number,
+    decoder,
     function_classes,
     openml_table,
+    ouro,
     out_of_distribution,
     probing,
+    seeds,
     sweep,
     unlooped,
 )
@@ -187,6 +189,32 @@ def cpu_minutes(name: str) -> str:
     return f"{sum(seconds) / 60:.0f}"
 
 
+def has(name: str, **where: Any) -> bool:
+    """Whether an experiment has rows with these values."""
+    return bool(chosen(name, **where))
+
+
+def by_seed(name: str, pattern: str, **where: Any) -> str:
+    """Give the verdicts of a claim over training seeds."""
+    return seeds.verdict_of_seeds(rows(name), pattern, **where)
+
+
+def margin_by_seed(name: str, pattern: str, **where: Any) -> str:
+    """Give the number that is below zero if a claim holds: mean, least and most of the seeds."""
+    return seeds.margins(rows(name), pattern, **where)
+
+
+def mean_of_seeds(name: str, key: str = "value", **where: Any) -> str:
+    """Give a number of a network: mean, least and most of the seeds."""
+    return seeds.spread(row[key] for row in chosen(name, **where))
+
+
+def means_table(name: str, column: str, at: list[Any], **where: Any) -> str:
+    """Fenced block of means over seeds by loop or by number of examples."""
+    found = seeds.means_by(rows(name), column, at, **where)
+    return plain(found) if len(found) else "(not run)"
+
+
 def page(name: str) -> str:
     """Text of a page: its template with the numbers filled in."""
     environment = jinja2.Environment(
@@ -197,7 +225,8 @@ def page(name: str) -> str:
     )
     fillers = (
         command, value, score, verdict, margin, table, by_loop, with_intervals, accuracy_table,
-        accuracy, cpu_minutes, scores, cost_table,
+        accuracy, cpu_minutes, scores, cost_table, has, by_seed, margin_by_seed, mean_of_seeds,
+        means_table,
     )  # fmt: skip
     environment.globals |= {filler.__name__: filler for filler in fillers}
     return environment.get_template(f"{name}.md").render()
@@ -229,9 +258,13 @@ def show_condition_number() -> None:
         condition_number.show(found, n_loops)
 
 
+def show_groups(name: str, key: str, show: Callable[[str, Rows], None]) -> None:
+    for each in dict.fromkeys(row[key] for row in rows(name)):
+        show(each, chosen(name, **{key: each}))
+
+
 def show_sweep(name: str) -> None:
-    for figure in dict.fromkeys(row["figure"] for row in rows(name)):
-        sweep.show(figure, chosen(name, figure=figure))
+    show_groups(name, "figure", sweep.show)
 
 
 TABLES: dict[str, Callable[[], None]] = {
@@ -245,6 +278,8 @@ TABLES: dict[str, Callable[[], None]] = {
     "sample_complexity": lambda: show_sweep("sample_complexity"),
     "architecture": lambda: show_sweep("architecture"),
     "openml_table": lambda: openml_table.show(chosen("openml", task=list(openml_table.PAPER))),
+    "decoder": lambda: show_groups("decoder", "figure", decoder.show),
+    "ouro": lambda: show_groups("ouro", "language", ouro.show),
     "algoformer": lambda: algoformer.show(
         pd.DataFrame(rows("algoformer")), algoformer.BUDGETS["laptop"]
     ),

@@ -19,10 +19,13 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from sklearn_looped.core.modes import in_own_modes
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.causal import CausalConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.language import LanguageConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.tensor_files import (
     CheckpointError,
     read_tensors,
@@ -32,6 +35,11 @@ from sklearn_looped.learned.tensor_files import (
 )
 
 FORMAT = 1  # increased when older versions cannot read the files that this version writes
+ARCHITECTURES: dict[str, Any] = {  # by the name that a file's configuration gives
+    "set": NetworkConfig,
+    "causal": CausalConfig,
+    "language": LanguageConfig,
+}
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
 
@@ -39,13 +47,13 @@ WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 class Checkpoint:
     """A network read from a file.
 
-    Attributes
+    Parameters
     ----------
     name : str
         The registered name or the path by which it was loaded.
     digest : str
         sha256 of the configuration and all weights, independent of the location of the file.
-    network : LoopedNetwork
+    network : LoopedNetwork, or a CausalNetwork or LoopedLanguageModel
         In evaluation mode, on the CPU, in float32. All who load it in this process share it.
     training : dict
         What the file says about its meta-training.
@@ -83,24 +91,23 @@ def _from_bytes(name: str, digest: str, config: NetworkConfig, data: bytes) -> C
 
 def _with_weights(config: NetworkConfig, tensors: dict[str, Tensor]) -> LoopedNetwork:
     """Return a network with these weights; shapes are compared before memory is allocated."""
-    n_blocks = config.n_pre_blocks + config.n_loop_blocks + config.n_post_blocks
-    if n_blocks > len(tensors):
-        raise ValueError(f"{n_blocks} blocks, but {len(tensors)} tensors")
-    with torch.device("meta"):
-        network = LoopedNetwork(config)
+    if config.n_blocks > len(tensors):
+        raise ValueError(f"{config.n_blocks} blocks, but {len(tensors)} tensors")
+    with torch.device("meta"):  # a CausalNetwork answers the calls of estimators too
+        network = config.build()
     # Copies, because tensors that safetensors maps from a file change with the file.
     network.load_state_dict({name: t.clone() for name, t in tensors.items()}, assign=True)
     return network.requires_grad_(False).eval()
 
 
 def save_checkpoint(
-    network: LoopedNetwork, path: str | os.PathLike[str], training: dict[str, Any] | None = None
+    network: nn.Module, path: str | os.PathLike[str], training: dict[str, Any] | None = None
 ) -> None:
     """Write a network to a safetensors file, completely or not at all.
 
     Parameters
     ----------
-    network : LoopedNetwork
+    network : LoopedNetwork, CausalNetwork or LoopedLanguageModel
         Its configuration and its weights, in float32, are saved.
     path : path
         File to write. An existing file is replaced in one step.
@@ -112,7 +119,11 @@ def save_checkpoint(
     OSError
         If the file cannot be written. An existing file is not changed.
     """
-    config = json.dumps(asdict(network.config), sort_keys=True)
+    shape: Any = network.config
+    fields = asdict(shape)
+    if type(shape) is not NetworkConfig:  # the one that files without a name have
+        fields["architecture"] = {kind: n for n, kind in ARCHITECTURES.items()}[type(shape)]
+    config = json.dumps(fields, sort_keys=True)
     tensors = {k: t.detach().cpu().float().contiguous() for k, t in network.state_dict().items()}
     metadata = {
         "sklearn_looped": str(FORMAT),
@@ -159,9 +170,11 @@ def _load(path: Path, name: str, stamp: tuple[int, int]) -> Checkpoint:
     """Load a file; `stamp` (size, time of change) makes a changed file load again."""
     metadata, tensors = _read(path)
     try:
-        network = _with_weights(NetworkConfig(**json.loads(metadata["config"])), tensors)
+        fields = json.loads(metadata["config"])
+        config = ARCHITECTURES[fields.pop("architecture", "set")](**fields)
+        network = _with_weights(config, tensors)
         training = dict(json.loads(metadata["training"]))
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise CheckpointError(
             f"{path} does not describe a network that this version of sklearn_looped can build "
             f"({' '.join(str(error).split())}). Use the version that wrote it."

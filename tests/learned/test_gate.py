@@ -7,11 +7,17 @@ from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
 from sklearn_looped.learned.model.network import NetworkConfig, Step
 from sklearn_looped.learned.model.readout import DistributionLoss, Target
 from sklearn_looped.learned.priors import LinearPrior, SyntheticTables
-from sklearn_looped.learned.training.gate_losses import GateLoss, OuroLoss, exit_distribution
+from sklearn_looped.learned.training.gate_losses import (
+    GateLoss,
+    OuroLoss,
+    exit_distribution,
+    signal_error,
+)
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
+GATE_LOSS = GateLoss(signal_error, gamma=0.002, k=500.0)
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
 RECIPE = Recipe(
     n_steps=40, n_features=(1, 3), n_support=(6, 24), n_query=8, n_loops=(3, 3), rows_per_step=256
@@ -29,7 +35,7 @@ def test_ouros_loss_is_that_of_the_loop_a_sure_gate_takes(rng):
     target = Target.of(torch.tensor(rng.normal(size=(2, 4))))
     sure = torch.full((3, 2, 4), -50.0, dtype=torch.float64)
     sure[1] = 50.0
-    loss = OuroLoss()(Step(output, sure), target)
+    loss = OuroLoss(DistributionLoss().of_each, 0.05)(Step(output, sure), target)
     torch.testing.assert_close(loss, DistributionLoss()(output[1], target))
 
 
@@ -37,7 +43,7 @@ def test_the_gates_loss_is_least_where_it_goes_on_while_it_pays():
     target = Target.of(torch.zeros(1, 2))
     output = torch.tensor([1.0, 0.5, 0.1, 0.1, 0.1])[:, None, None, None].expand(5, 1, 2, 4)
     pays = torch.tensor([0.0, -5, -5, 5, 5])[:, None, None].expand(5, 1, 2)
-    losses = [float(GateLoss()(Step(output, s * pays), target)) for s in (1, 0, -1)]
+    losses = [float(GATE_LOSS(Step(output, s * pays), target)) for s in (1, 0, -1)]
     assert losses == sorted(losses)
 
 
@@ -47,7 +53,7 @@ def gate_loss(network, recipe):
     stream = PromptStream(SyntheticTables(), recipe, 0)
     prompts = [stream.prompt(step) for step in range(1000, 1010)]
     steps = [(network.trajectory(p["X"], p["y"], 3), target) for p, target in prompts]
-    return float(sum(GateLoss()(step, target) for step, target in steps)) / len(steps)
+    return float(sum(GATE_LOSS(step, target) for step, target in steps)) / len(steps)
 
 
 def test_gate_training_leaves_the_network_as_it_is(tmp_path):
@@ -76,7 +82,7 @@ def test_means_and_gates_are_scored_against_the_target_without_noise():
     assert DistributionLoss()(exact, target) == 0
     steps = Step(exact.expand(2, *exact.shape), torch.full((2, *target.y.shape), 5.0))
     other = target._replace(y=target.y + 1)
-    assert GateLoss()(steps, target) == GateLoss()(steps, other)
+    assert GATE_LOSS(steps, target) == GATE_LOSS(steps, other)
 
 
 def test_network_and_gate_learn_together():

@@ -54,11 +54,13 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     n_estimators : int, default=None
         Members of the ensemble, whose probabilities are averaged; what each sees, and what
         None stands for, is said in `LoopedICLRegressor`.
-    max_support : int, default=1024
-        Rows a member attends to; of more, each draws a stratified subsample, with a warning. Rare
-        classes have more rows in it than their share, and the odds are corrected for it:
-        probabilities are those of all rows.
-    class_weight : dict, "balanced" or None, default=None
+        max_support : int or "auto", default="auto"
+        "auto": all rows count; more than 2,048 are divided into parts as in `LoopedICLRegressor`.
+        A class without rows in a query's part has as much probability there as a single row of
+        all would bring. A number: rows a member attends to; of more, each draws a stratified
+        subsample, with a warning. Rare classes have more rows in it than their share, and the
+        odds are corrected for it: probabilities are those of all rows.
+        class_weight : dict, "balanced" or None, default=None
         How many times as frequent as among the training rows each class is where predictions are
         made: a weight a label, or "balanced" for the inverse of the class's frequency. The odds
         of the classes are multiplied by it.
@@ -66,6 +68,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
         Draws the subsamples of rows. Without such, the result does not depend on it.
+    n_jobs : int, default=None
+        Parts of a divided table that run side by side, as in `LoopedICLRegressor`.
     verbose : int, default=0
         Above 0: `fit` shows a bar over the members of the ensemble.
 
@@ -135,10 +139,11 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         exit_rule: str = "settled",
         exit_quantile: float = 0.95,
         n_estimators: int | None = None,
-        max_support: int = 1024,
+        max_support: int | str = "auto",
         class_weight: dict[Any, float] | str | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.weights = weights
@@ -149,6 +154,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         self.max_support = max_support
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.class_weight = class_weight
         self.verbose = verbose
 

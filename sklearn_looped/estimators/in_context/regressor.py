@@ -81,12 +81,23 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         class. More than four differ, and are run, only where rows or columns are subsampled.
         Of more columns than the network reads (32), each member sees the most correlated half
         and a different share of the rest.
-    max_support : int, default=1024
-        Rows a member attends to; of more, each draws a random subsample, with a warning.
+    max_support : int or "auto", default="auto"
+        "auto": all rows count. Up to 2,048 are attended to together, as many as the weights were
+        trained on. More are divided, along the columns that matter most, into parts of at most
+        so many neighbours, each a support of its own; a query is predicted by its part. Two
+        kernel machines on all rows, through 1,024 landmarks, join the experts of every part by
+        their leave-one-out predictions. Time grows in proportion to the rows. Up to 2 GB of the
+        parts are kept from `fit` on, enough for about 10,000 rows; beyond, `predict` fits the
+        experts of the parts that it needs again, in about 1 GB for each part that runs at a time.
+        A number: rows a member attends to; of more, each draws a random subsample, with a warning.
+        Weights without experts subsample in either case.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
         Draws the subsamples of rows and columns. Without such, the result does not depend on it.
+    n_jobs : int, default=None
+        Parts of a divided table that run side by side, in threads unless
+        ``joblib.parallel_config`` says otherwise. None: one.
     verbose : int, default=0
         Above 0: a progress bar while weights are meta-trained.
 
@@ -160,9 +171,10 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         exit_quantile: float = 0.95,
         prior: str | None = None,
         n_estimators: int | None = None,
-        max_support: int = 1024,
+        max_support: int | str = "auto",
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.weights = weights
@@ -174,6 +186,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         self.max_support = max_support
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
@@ -284,6 +297,8 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         novelty : ndarray of shape (n_samples,)
             Only if `return_novelty`.
         """
+        if return_std:
+            self._check_quantiles()
         output, n_loops = self._run(X)
         results = [self._decode(output)]
         if return_std:

@@ -51,6 +51,15 @@ class TargetsInContext(InContextEstimator):
     def _decode(self, output: Array) -> NDArray[Any]:
         return self._shaped(self._restored(output[..., 0]))
 
+    def _check_quantiles(self) -> None:
+        """Refuse weights that predict a mean alone."""
+        check_is_fitted(self, "n_loops_")
+        if not self.predictor_.config.n_quantiles:
+            raise ValueError(
+                f"The weights {self.predictor_.checkpoint.name!r} predict a mean and no quantiles, "
+                "which its spread is read from. Use weights such as 'tabular'."
+            )
+
     def predict_quantiles(
         self,
         X: ArrayLike,
@@ -82,8 +91,9 @@ class TargetsInContext(InContextEstimator):
         Raises
         ------
         ValueError
-            If a level lies outside (0, 1); if `bounds` are none that the targets of `fit` keep; or,
-            with `conformal`, if there are fewer than 20 support rows or too few for a level.
+            If the weights predict no quantiles; if a level lies outside (0, 1); if `bounds` are
+            none that the targets of `fit` keep; or, with `conformal`, if there are fewer than 20
+            support rows or too few for a level.
 
         Examples
         --------
@@ -94,7 +104,7 @@ class TargetsInContext(InContextEstimator):
         (2, 3)
         """
         wanted = check_levels(quantiles)
-        check_is_fitted(self, "n_loops_")
+        self._check_quantiles()
         support = self.predictor_.support
         low, high = check_bounds(bounds, self._restored(support.Y.T))
         if conformal:

@@ -4,11 +4,10 @@ Shapes: P passes, C classes, G codes of the network, s support rows, q queries, 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
@@ -23,6 +22,7 @@ from sklearn_looped.learned.inference.class_reader import ClassReader, Read, tab
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.repeats import Repeats
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
@@ -42,12 +42,14 @@ class Shown(NamedTuple):
     Y : Tensor of shape (1, s, C')
         Indicators of the classes that occur, in an order that rows decide.
     weights : Tensor of shape (1, s) or None
+    known : Tensor of shape (1, s, C') or None
+        Scores by a model that did not see the rows.
     classes : Tensor of shape (C',)
         Their numbers among all.
     shares : Tensor of shape (C,)
         Of all classes over all rows.
-    seen : Tensor of shape (C',)
-        Of the classes over the rows that are shown.
+    odds : Tensor of shape (C',)
+        Share of each class over all rows divided by that over the rows that are shown.
     """
 
     view: View
@@ -55,9 +57,10 @@ class Shown(NamedTuple):
     X: Tensor
     Y: Tensor
     weights: Tensor | None
+    known: Tensor | None
     classes: Tensor
     shares: Tensor
-    seen: Tensor
+    odds: Tensor
 
     @classmethod
     def of(cls, view: View, support: Support) -> "Shown":
@@ -65,16 +68,13 @@ class Shown(NamedTuple):
         shown = view.support(support)
         order = class_order(shown.X, shown.Y, shown.weights)
         order = order[shown.Y.sum(axis=0)[order] > 0]
-        shares = np.average(support.Y, axis=0, weights=support.weights)
-        seen = np.average(shown.Y, axis=0, weights=shown.weights)[order]
+        shown = shown.of_targets(order)
+        odds = support.frequencies()[order] / shown.frequencies()
+        X, Y = torch.tensor(shown.X)[None], torch.tensor(shown.Y)[None]
         weights = None if shown.weights is None else torch.tensor(shown.weights)[None]
-        X, Y = torch.tensor(shown.X)[None], torch.tensor(shown.Y[:, order])[None]
-        numbers = torch.tensor(order), torch.tensor(shares), torch.tensor(seen)
-        return cls(view, view.rows_of(support).X, X, Y, weights, *numbers)
-
-    def rows(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return X, Y and weights."""
-        return self.X, self.Y, self.weights
+        known = None if shown.known is None else torch.tensor(shown.known)[None]
+        numbers = torch.tensor(order), torch.tensor(support.shares()), torch.tensor(odds)
+        return cls(view, view.rows_of(support).X, X, Y, weights, known, *numbers)
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class ClassMember:
         Their numbers among all.
     shares : Tensor of shape (C,)
         Of all classes over all rows.
-    seen : Tensor of shape (C',)
-        Shares of the classes in the view.
+    odds : Tensor of shape (C',)
+        Share of each class over all rows divided by that in the view.
     error : float
         Leave-one-out error of the experts' pool, at most 1.
     n_codes : int
@@ -118,7 +118,7 @@ class ClassMember:
     codes: Tensor
     classes: Tensor
     shares: Tensor
-    seen: Tensor
+    odds: Tensor
     error: float
     n_codes: int
     n_rows: float
@@ -128,7 +128,8 @@ class ClassMember:
     def fit(cls, view: View, support: Support, config: NetworkConfig) -> "ClassMember":
         """Fit canonical form and experts to the encoded support, Y (n, C) of indicators."""
         shown = Shown.of(view, support)
-        reader = ClassReader.fit(*shown.rows(), config=config)
+        rows = shown.X, shown.Y, shown.weights
+        reader = ClassReader.fit(*rows, config=config, known=shown.known)
         return cls.of(shown, reader.support(shown.X), config, reader)
 
     @classmethod
@@ -153,23 +154,26 @@ class ClassMember:
             None if opinions is None else opinions.grouped(codes, config.n_classes),
         )
         return cls(
-            shown.view, reader, batch, codes, shown.classes, shown.shares, shown.seen, error,
+            shown.view, reader, batch, codes, shown.classes, shown.shares, shown.odds, error,
             config.n_classes, float(len(label) if weights is None else weights.sum()), repeats,
         )  # fmt: skip
 
-    def queries(self, X: Array) -> QueryBatch:
-        """Bring queries (q, d) to what the network reads: P tables of cells, and opinions."""
+    def queries(self, rows: Queries) -> QueryBatch:
+        """Bring queries to what the network reads: P tables of cells, and opinions."""
         assert self.reader is not None
-        return self.batch(X, self.reader.queries(torch.tensor(self.view.query(X))[None]))
+        table = torch.tensor(self.view.query(rows.X))[None]
+        known = None if rows.known is None else torch.tensor(rows.known)[None][..., self.classes]
+        return self.batch(rows, self.reader.queries(table, known))
 
-    def batch(self, X: Array, read: Read) -> QueryBatch:
-        """Return the batch of queries (q, d) and what a reader has read of them."""
+    def batch(self, rows: Queries, read: Read) -> QueryBatch:
+        """Return the batch of queries and of what a reader has read of them."""
         cells, opinions = read
         cells = cells.expand(len(self.codes), -1, -1)
         if opinions is None:
-            return QueryBatch(cells, None, self.seen.expand(len(X), -1))
+            seen = self.shares[self.classes] / self.odds
+            return QueryBatch(cells, None, seen.expand(len(rows), -1))
         base = torch.softmax(opinions.pool()[0].double(), -1)
-        met = None if self.repeats is None else self.repeats.of_queries(X)
+        met = None if self.repeats is None else self.repeats.of_queries(rows.X)
         return QueryBatch(cells, opinions.grouped(self.codes, self.n_codes), base, met)
 
     def importance(self) -> Tensor:
@@ -198,7 +202,7 @@ class ClassMember:
         proba = class_probabilities(logits, self.codes, base).T
         if queries.met is not None:
             proba = queries.met.correct(proba[..., None])[..., 0]
-        proba = proba * (shares[self.classes] / self.seen[:, None])
+        proba = proba * self.odds[:, None]
         full = shares.repeat(1, len(base))
         full[self.classes] = proba / proba.sum(0) * shares[self.classes].sum()
         # The shares have the weight of one row: no class is impossible.
@@ -206,29 +210,36 @@ class ClassMember:
 
 
 def read_together(
-    tables: Iterable[tuple[View, Support, Array]], config: NetworkConfig
+    tables: Iterable[tuple[View, Support, Queries]], config: NetworkConfig
 ) -> list[tuple[ClassMember, QueryBatch]]:
-    """Return members without readers, and the batches of their queries (q, d).
+    """Return members without readers, and the batches of their queries.
 
     It is as if each were fitted by itself, but tables of one shape share a reader: small ones take
     little more time together than alone.
     """
-    shown = [(Shown.of(view, support), X) for view, support, X in tables]
+    shown = [(Shown.of(view, support), rows) for view, support, rows in tables]
     alike = defaultdict(list)
-    for number, (each, X) in enumerate(shown):
-        shape = each.X.shape, each.Y.shape, each.weights is None, len(X)
+    for number, (each, rows) in enumerate(shown):
+        shape = each.X.shape, each.Y.shape, each.weights is None, len(rows)
         alike[shape].append(number)
     found: dict[int, tuple[ClassMember, QueryBatch]] = {}
     for shape, numbers in alike.items():
         for part in gen_batches(len(numbers), max(1, PAIRS // shape[0][1] ** 2)):
             parts = [shown[number] for number in numbers[part]]
-            X, Y, weights = zip(*(each.rows() for each, _ in parts), strict=True)
-            known = torch.cat(X)
-            counts = None if shape[2] else torch.cat(weights)
-            reader = ClassReader.fit(known, torch.cat(Y), counts, config=config)
-            asked = torch.stack([torch.tensor(each.view.query(X)) for each, X in parts])
-            support, queries = reader.support(known), reader.queries(asked)
-            for place, (number, (each, X)) in enumerate(zip(numbers[part], parts, strict=True)):
-                member = ClassMember.of(each, table_of(support, place), config)
-                found[number] = member, member.batch(X, table_of(queries, place))
+            members = _read_alike(parts, config)
+            found |= dict(zip(numbers[part], members, strict=True))
     return [found[number] for number in range(len(shown))]
+
+
+def _read_alike(
+    parts: list[tuple[Shown, Queries]], config: NetworkConfig
+) -> Iterator[tuple[ClassMember, QueryBatch]]:
+    """Read tables of one shape, of which nothing is known beforehand."""
+    X, Y = (torch.cat(each) for each in zip(*(shown[2:4] for shown, _ in parts), strict=True))
+    weights = [shown.weights for shown, _ in parts if shown.weights is not None]
+    reader = ClassReader.fit(X, Y, torch.cat(weights) if weights else None, config=config)
+    asked = torch.stack([torch.tensor(shown.view.query(rows.X)) for shown, rows in parts])
+    support, queries = reader.support(X), reader.queries(asked)
+    for place, (shown, rows) in enumerate(parts):
+        member = ClassMember.of(shown, table_of(support, place), config)
+        yield member, member.batch(rows, table_of(queries, place))

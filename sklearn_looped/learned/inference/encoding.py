@@ -178,6 +178,11 @@ class TableEncoder:
             distance = np.where(beyond > 0, beyond / span, 0.0)
         return np.asarray(distance.max(axis=1))
 
+    def shares_of_columns(self, weights: Array, n_columns: int) -> Array:
+        """Sum the weights of encoded columns (d',) by the table's columns, to a sum of one."""
+        sums = np.bincount(self.sources_, weights, n_columns)
+        return np.asarray(sums / max(sums.sum(), np.finfo(np.float64).tiny))
+
     def _scaled(self, encoded: Array) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             return np.ldexp(encoded, -self.exponents_).clip(-FAR, FAR)

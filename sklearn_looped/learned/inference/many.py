@@ -9,8 +9,10 @@ from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_members import read_together
 from sklearn_looped.learned.inference.constant import repeated
 from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.halting import Exit
 from sklearn_looped.learned.inference.members import AnyMember, Member, average
 from sklearn_looped.learned.inference.predictor import SupportPredictor
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
@@ -46,11 +48,14 @@ def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> lis
     list of ndarray of shape (T, q, n_outputs)
     """
     results: list[Array | None] = []
-    shown: list[tuple[int, View, Support, Array]] = []
+    shown: list[tuple[int, View, Support, Queries]] = []
     for index, (predictor, table) in enumerate(zip(predictors, tables, strict=True)):
-        X = predictor.encoder.transform(table)
+        X = Queries(predictor.encoder.transform(table))
         if predictor.constant is not None:
             results.append(repeated(predictor.constant, len(X)))
+            continue
+        if not predictor.views:  # a divided table has enough rows for passes of its own
+            results.append(predictor.predict_encoded(X, Exit(predictor.n_loops))[0])
             continue
         results.append(None)
         shown += [(index, view, predictor.support, X) for view in predictor.views]
@@ -68,7 +73,7 @@ def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> lis
     return [result for result in results if result is not None]
 
 
-def _read(shown: list[tuple[int, View, Support, Array]], config: NetworkConfig) -> list[_Pass]:
+def _read(shown: list[tuple[int, View, Support, Queries]], config: NetworkConfig) -> list[_Pass]:
     """Read supports and queries of predictors by number, one of their views each."""
     if config.classifies:
         read = read_together((table[1:] for table in shown), config)

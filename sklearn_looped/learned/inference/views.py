@@ -148,7 +148,7 @@ def fit_views(
     -------
     list of View
     """
-    n_rows, columns = len(support.X), _varying_columns(support.X)
+    n_rows, columns = len(support.X), varying_columns(support.X)
     max_columns = max_columns or len(columns)
     if n_rows <= max_rows and len(columns) <= max_columns:
         n_views = min(n_views, len(VIEWS))
@@ -162,7 +162,7 @@ def fit_views(
             rows = np.sort(rng.choice(n_rows, max_rows, replace=False))
         part = support if rows is None else support.take(rows)
         chosen = dealer.deal()
-        chosen = chosen[_varying_columns(part.X[:, chosen])]
+        chosen = chosen[varying_columns(part.X[:, chosen])]
         transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
         views.append(View(chosen, rows, transformers, index))
     return views
@@ -190,7 +190,7 @@ def _draw_by_class(Y: Array, max_rows: int, rng: np.random.RandomState) -> NDArr
     return np.sort(np.concatenate(drawn))
 
 
-def _varying_columns(X: Array) -> NDArray[np.intp]:
+def varying_columns(X: Array) -> NDArray[np.intp]:
     """Columns with at least two different values; the first column if there are none."""
     varying = np.flatnonzero(
         [np.ptp(present) > 0 if len(present := c[~np.isnan(c)]) else False for c in X.T]
@@ -238,7 +238,7 @@ def _correlations(support: Support) -> Array:
 def _fit_transformers(view: str, X: Array, weights: Array | None) -> list[TransformerMixin]:
     """Fit the transformations of a view; whitening needs two columns that vary."""
     steps: list[TransformerMixin] = [NormalScores()] if "normal" in view else []
-    if "whitened" in view and len(_varying_columns(X)) > 1:
+    if "whitened" in view and len(varying_columns(X)) > 1:
         steps.append(Whitening())
     for step in steps:
         X = step.fit(X, sample_weight=weights).transform(X)

@@ -64,7 +64,7 @@ def memory_of_target(config: NetworkConfig, n_rows: int, n_loops: int) -> int:
     2048000
     """
     n_blocks = config.n_pre_blocks + n_loops * (config.n_loop_blocks + config.n_post_blocks)
-    return 4 * 2 * config.width * n_blocks * n_rows
+    return 4 * 2 * config.width * n_blocks * n_rows * config.tokens_per_row
 
 
 def memory_of_reader(config: NetworkConfig, n_rows: int, n_columns: int) -> int:

@@ -219,6 +219,10 @@ class Target(NamedTuple):
         """Apply a function to all parts."""
         return Target(*(function(part) for part in self))
 
+    def mean(self, scores: Tensor) -> Tensor:
+        """Mean of scores (..., B, q) over what is scored: all queries."""
+        return scores.mean()
+
 
 class DistributionLoss(nn.Module):
     """Squared error of the mean plus twice the pinball loss of the quantiles, averaged.
@@ -249,6 +253,22 @@ class DistributionLoss(nn.Module):
         return squared + 2 * pinball / target.unit
 
 
+class SquaredLoss(nn.Module):
+    """Mean squared error, of a network that predicts a mean and no quantiles.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.learned.model.readout import SquaredLoss, Target
+    >>> SquaredLoss()(torch.full((2, 1, 3, 1), 2.0), Target.of(torch.zeros(1, 3)))
+    tensor(4.)
+    """
+
+    def forward(self, output: Tensor, target: Target) -> Tensor:
+        """Score outputs (..., B, q, 1)."""
+        return (output[..., 0] - target.y).square().mean()
+
+
 class ClassLoss(nn.Module):
     """Log loss of logits; queries whose class the support lacks, of code -1, do not count.
 
@@ -265,3 +285,50 @@ class ClassLoss(nn.Module):
         codes = target.y.long().expand(output.shape[:-1]).flatten()
         total = F.cross_entropy(output.flatten(0, -2), codes, ignore_index=UNKNOWN, reduction="sum")
         return total / (codes != UNKNOWN).sum().clamp(min=1)
+
+
+class TokenTarget(NamedTuple):
+    """What a language model's predictions of B sequences are scored against.
+
+    Attributes
+    ----------
+    tokens : Tensor of shape (B, n)
+        The token behind each token.
+    counted : Tensor of shape (B, n)
+        1 where it is to be predicted, else 0.
+    """
+
+    tokens: Tensor
+    counted: Tensor
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "TokenTarget":
+        """Apply a function to all parts."""
+        return TokenTarget(*(function(part) for part in self))
+
+    def mean(self, scores: Tensor) -> Tensor:
+        """Mean of scores (..., B, n) over the tokens that are to be predicted."""
+        return (scores * self.counted).sum((-2, -1)).mean() / self.counted.sum()
+
+
+class TokenLoss(nn.Module):
+    """Log loss of the logits of tokens, in nats.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.learned.model.readout import TokenLoss, TokenTarget
+    >>> target = TokenTarget(torch.zeros(1, 3, dtype=torch.long), torch.tensor([[0.0, 1, 1]]))
+    >>> TokenLoss()(torch.zeros(1, 1, 3, 2), target)
+    tensor(0.6931)
+    """
+
+    def forward(self, output: Tensor, target: TokenTarget) -> Tensor:
+        """Score logits (..., B, n, V)."""
+        return target.mean(self.of_each(output, target))
+
+    def of_each(self, output: Tensor, target: TokenTarget) -> Tensor:
+        """Score each token by itself, (..., B, n)."""
+        tokens = target.tokens.expand(output.shape[:-1])
+        return F.cross_entropy(output.flatten(0, -2), tokens.flatten(), reduction="none").view(
+            tokens.shape
+        )

@@ -3,23 +3,30 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import torch
 from skorch.callbacks import Callback, GradientNormClipping
 from torch import nn
+from torch.utils.data import IterableDataset
 
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
+from sklearn_looped.learned.model.blocks import Block
+from sklearn_looped.learned.model.causal import CausalConfig
+from sklearn_looped.learned.model.causal_block import CausalBlock
 from sklearn_looped.learned.model.config import NetworkConfig
-from sklearn_looped.learned.model.readout import DistributionLoss
+from sklearn_looped.learned.model.language import LanguageConfig
+from sklearn_looped.learned.model.readout import DistributionLoss, TokenLoss
 from sklearn_looped.learned.priors import Prior
+from sklearn_looped.learned.priors.sequences import Language
 from sklearn_looped.learned.training.folders import folder_of_one_run
-from sklearn_looped.learned.training.gate_losses import GateLoss, OuroLoss
+from sklearn_looped.learned.training.gate_losses import GateLoss, OuroLoss, signal_error
 from sklearn_looped.learned.training.prompts import PromptStream as PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 from sklearn_looped.learned.training.run_state import RunState
+from sklearn_looped.learned.training.streams import PrefixStream, TokenStream
 from sklearn_looped.learned.training.trainer import Trainer
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -27,11 +34,25 @@ Built = TypeVar("Built", bound=nn.Module, covariant=True)
 
 
 class Trainable(Protocol[Built]):
-    """A frozen dataclass that says what `meta_train` is to train, as `NetworkConfig` does.
+    """A frozen dataclass that says what `meta_train` is to train.
+
+    `LanguageConfig` is one for sequences of tokens, and those for tables are `TableTrainable`.
+    """
+
+    @property
+    def loss(self) -> type[nn.Module]:
+        """Loss of its outputs against the targets (B, q), a mean over tables or sequences."""
+
+    def build(self) -> Built:
+        """Build the module, with the weights that training starts from."""
+
+
+class TableTrainable(Trainable[Built], Protocol[Built]):
+    """What `meta_train` trains on tables, as `NetworkConfig` is.
 
     The module that it builds keeps it as `config`, takes what `LoopedNetwork.forward` takes and
     returns outputs (min(window, n_loops), B, q, n_outputs), and names the parameters that Muon
-    moves, at least one, in ``matrices()``. One in float64 is trained in float64.
+    moves in ``matrices()``. One in float64 is trained in float64.
     """
 
     @property
@@ -39,28 +60,46 @@ class Trainable(Protocol[Built]):
         """Largest number of columns that it reads."""
 
     @property
-    def loss(self) -> type[nn.Module]:
-        """Loss of its outputs against the targets (B, q), a mean over tables."""
-
-    @property
     def centre(self) -> bool:
         """Whether canonical form takes the means off columns and target."""
 
-    def build(self) -> Built:
-        """Build the module, with the weights that training starts from."""
 
-
-def _criterion(network: Trainable, recipe: Recipe) -> type[nn.Module]:
+def _criterion(network: Trainable, recipe: Recipe) -> nn.Module:
     """Loss that a recipe asks of a network."""
     if recipe.loss == "window":
-        return network.loss
+        return network.loss()
+    language = isinstance(network, LanguageConfig)
     gated = isinstance(network, NetworkConfig) and network.n_gate_units > 0
-    if not gated or network.loss is not DistributionLoss:
+    if not language and (not gated or network.loss is not DistributionLoss):
         raise ValueError(
-            f"Got loss={recipe.loss!r}, which trains the exit gate of a regressor, but the network "
-            f"is {network}."
+            f"Got loss={recipe.loss!r}, which trains the exit gate of a regressor or a language "
+            f"model, but the network is {network}."
         )
-    return OuroLoss if recipe.loss == "ouro" else GateLoss
+    each = TokenLoss().of_each if language else DistributionLoss().of_each
+    if recipe.loss == "ouro":
+        return OuroLoss(each, recipe.beta)
+    return GateLoss(each if language else signal_error, recipe.gamma, recipe.k)
+
+
+def _stream(
+    network: Trainable,
+    prior: Any,
+    recipe: Recipe,
+    start: int,
+    processes: Processes,
+    device: torch.device,
+) -> IterableDataset:
+    """Prompts from step `start` on, as the network reads them."""
+    if isinstance(network, LanguageConfig):
+        return TokenStream(prior, recipe, start, processes)
+    if isinstance(network, CausalConfig):
+        return PrefixStream(prior, recipe, start, processes, device)
+    tables = cast(TableTrainable, network)
+    config = network if isinstance(network, NetworkConfig) else None
+    return PromptStream(
+        prior, recipe, start, tables.centre, _expert_columns(tables), processes,
+        classifier=config if config is not None and config.classifies else None,
+    )  # fmt: skip
 
 
 def _built(network: Trainable[Network], recipe: Recipe, start: Checkpoint | None) -> Network:
@@ -82,7 +121,7 @@ def _built(network: Trainable[Network], recipe: Recipe, start: Checkpoint | None
     return module
 
 
-def _expert_columns(network: Trainable) -> int:
+def _expert_columns(network: TableTrainable) -> int:
     """Columns that a network reads of those its experts rank; 0 for one without experts."""
     has_experts = isinstance(network, NetworkConfig) and network.experts
     return network.n_features if has_experts else 0
@@ -90,10 +129,17 @@ def _expert_columns(network: Trainable) -> int:
 
 def _check(network: Trainable, recipe: Recipe, processes: Processes) -> None:
     """Refuse a recipe that the network or the processes cannot follow."""
-    if recipe.n_features[1] > network.n_features and not _expert_columns(network):
+    if not isinstance(network, LanguageConfig):
+        tables = cast(TableTrainable, network)
+        if recipe.n_features[1] > tables.n_features and not _expert_columns(tables):
+            raise ValueError(
+                f"Got a recipe with up to {recipe.n_features[1]} columns, but the network reads "
+                f"{tables.n_features}. Lower the recipe's n_features or raise the network's."
+            )
+    if isinstance(network, CausalConfig) and recipe.n_support[1] > network.max_examples:
         raise ValueError(
-            f"Got a recipe with up to {recipe.n_features[1]} columns, but the network reads "
-            f"{network.n_features}. Lower the recipe's n_features or raise the network's."
+            f"Got a recipe with up to {recipe.n_support[1]} known rows, but the network has "
+            f"positions for {network.max_examples}. Lower n_support or raise max_examples."
         )
     fewest = recipe.n_tables(max(recipe.n_support[1], (recipe.late_support or (0, 0))[1]))
     if fewest < processes.count:
@@ -106,7 +152,7 @@ def _check(network: Trainable, recipe: Recipe, processes: Processes) -> None:
 class MetaTraining(NamedTuple, Generic[Network]):
     """What `meta_train` returns.
 
-    Attributes
+    Parameters
     ----------
     network : nn.Module
         What the configuration builds, with the averaged weights, on the CPU, in evaluation mode.
@@ -126,7 +172,7 @@ class MetaTraining(NamedTuple, Generic[Network]):
 
 def meta_train(
     network: Trainable[Network],
-    prior: Prior,
+    prior: Prior | Language,
     recipe: Recipe,
     *,
     start: Checkpoint | None = None,
@@ -134,6 +180,7 @@ def meta_train(
     save_every: float = 30.0,
     device: str = "auto",
     distributed: bool = True,
+    compile: bool = False,
     verbose: int = 0,
     callbacks: Sequence[Callback] = (),
 ) -> MetaTraining[Network]:
@@ -153,9 +200,11 @@ def meta_train(
     Parameters
     ----------
     network : NetworkConfig or another `Trainable`
-        What to train; it is built under the recipe's seed.
-    prior : Prior
-        Anything with ``sample(generator, n_tables, n_rows, n_features)``.
+        What to train; it is built under the recipe's seed. For a `CausalConfig` every prefix of
+        a prompt is scored, in the units of the prior, which is drawn on the device.
+    prior : Prior or Language
+        Anything with ``sample(generator, n_tables, n_rows, n_features)``; of a `LanguageConfig`
+        a language.
     recipe : Recipe
         Steps, sizes, loops, learning rates and the seed.
     start : Checkpoint, default=None
@@ -172,6 +221,8 @@ def meta_train(
     distributed : bool, default=True
         Whether processes that a launcher started train this network together. False: each trains
         it by itself.
+    compile : bool, default=False
+        Whether the blocks run through `torch.compile`, which pays in long runs on a GPU.
     verbose : int, default=0
         Above 0: a progress bar with the mean loss of the last 100 steps.
     callbacks : sequence of skorch callbacks, default=()
@@ -222,6 +273,10 @@ def meta_train(
     module = _built(network, recipe, start).to(choose_device(device))
     path = None if folder is None else Path(folder)
     state = RunState(module, prior, recipe, start, path, save_every, verbose, processes)
+    if compile:  # after the averaged copy was made
+        for block in module.modules():
+            if isinstance(block, Block | CausalBlock):
+                block.compile()
     trainer = Trainer(
         module,
         criterion=_criterion(network, recipe),
@@ -236,14 +291,10 @@ def meta_train(
     ).initialize()
     with folder_of_one_run(state.path, processes):
         state.load(trainer)
-        done, columns = len(state.losses), _expert_columns(network)
+        done = len(state.losses)
         if done < recipe.n_steps:
-            config = network if isinstance(network, NetworkConfig) else None
-            prompts = PromptStream(
-                prior, recipe, done, network.centre, columns, processes,
-                classifier=config if config is not None and config.classifies else None,
-            )  # fmt: skip
-            trainer.partial_fit(prompts)
+            where = choose_device(device)
+            trainer.partial_fit(_stream(network, prior, recipe, done, processes, where))
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
         raise KeyboardInterrupt(state.stopped())

@@ -10,6 +10,7 @@ from sklearn_looped.learned.priors.mechanisms import uniform
 Range = tuple[int, int]
 LATE = 0.1  # share of a run at its end
 LOSSES = ("window", "ouro", "gate")
+OPTIMIZERS = ("muon", "adam")
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,11 @@ class Recipe:
     lr, muon_lr : float, default=1e-3, 0.01
         Peak learning rate of AdamW (embeddings, norms, readout) and of Muon (the blocks'
         matrices).
+    optimizer : {"muon", "adam"}, default="muon"
+        "muon": Muon for the blocks' matrices and AdamW for the rest. "adam": Adam for all, as the
+        papers do; without weight decay.
     weight_decay : float, default=0.01
-        Of both optimisers.
+        Of Muon and AdamW.
     warmup, decay : float, default=0.02, 0.5
         Shares of the run in which the learning rate rises from 0 and falls to 0, linearly.
     max_norm : float, default=1.0
@@ -51,6 +55,12 @@ class Recipe:
         "window": the readout's loss over the last T loops. "ouro": stage I of Ouro, network and
         exit gate together (`gate_losses.OuroLoss`). "gate": its stage II, the gate alone on a
         network that stays as it is (`gate_losses.GateLoss`). The last two take all loops.
+    beta : float, default=0.05
+        Weight of the entropy of the exits in Ouro's stage I; its later value.
+    gamma, k : float, default=0.002, 500.0
+        In stage II the least improvement of the loss that is worth a loop, and how sharply it is
+        told. Ouro has 0.005 and 50 for log losses of tokens; 50 leaves changes of squared errors,
+        in variances of the target, undecided.
     average : float, default=0.999
         Decay of the exponential moving average of the weights, which is what is kept.
     late_support : tuple of int, default=None
@@ -70,11 +80,15 @@ class Recipe:
     curriculum: float = 0.0
     lr: float = 1e-3
     muon_lr: float = 0.01
+    optimizer: str = "muon"
     weight_decay: float = 0.01
     warmup: float = 0.02
     decay: float = 0.5
     max_norm: float = 1.0
     loss: str = "window"
+    beta: float = 0.05
+    gamma: float = 0.002
+    k: float = 500.0
     average: float = 0.999
     late_support: Range | None = None
     seed: int = 0
@@ -97,12 +111,26 @@ class Recipe:
         for name in ("curriculum", "warmup", "decay", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"Got {name}={getattr(self, name)!r}, but expected 0 to 1.")
-
-        if self.loss not in LOSSES:
-            raise ValueError(f"Got loss={self.loss!r}, but expected one of {', '.join(LOSSES)}.")
+        for name in ("beta", "k"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"Got {name}={getattr(self, name)!r}, but expected at least 0.")
+        for name, known in (("loss", LOSSES), ("optimizer", OPTIMIZERS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"Got {name}={getattr(self, name)!r}, but expected one of {', '.join(known)}."
+                )
 
     def draw_sizes(self, step: int, generator: Generator) -> tuple[int, int, int]:
         """Draw the columns, support rows and loops of a step.
+
+        Parameters
+        ----------
+        step : int
+        generator : Generator
+
+        Returns
+        -------
+        n_features, n_support, n_loops : int
 
         Examples
         --------
@@ -130,6 +158,14 @@ class Recipe:
     def n_tables(self, n_support: int) -> int:
         """Tables of a step in which each has that many support rows.
 
+        Parameters
+        ----------
+        n_support : int
+
+        Returns
+        -------
+        n_tables : int
+
         Examples
         --------
         >>> from sklearn_looped.learned.training.recipe import Recipe
@@ -141,6 +177,14 @@ class Recipe:
     def learning_rate(self, step: int) -> float:
         """Learning rate at a step as a share of the peak: rise, plateau, fall to zero.
 
+        Parameters
+        ----------
+        step : int
+
+        Returns
+        -------
+        share : float
+
         Examples
         --------
         >>> from sklearn_looped.learned.training.recipe import Recipe
@@ -151,6 +195,63 @@ class Recipe:
         rise = (step + 1) / max(1, self.warmup * self.n_steps)
         fall = (self.n_steps - step) / max(1, self.decay * self.n_steps)
         return min(1.0, rise, fall)
+
+
+@dataclass(frozen=True)
+class Curriculum(Recipe):
+    """Recipe of Yang et al. 2024: d, k and b grow in steps from their lower to their upper ends.
+
+    Nothing is drawn: d, k and b of a step follow from its number. The defaults are those of the
+    paper's linear functions, Adam included; a step has 64 prompts of k rows and one more, of which
+    every prefix is scored.
+
+    Parameters
+    ----------
+    n_prompts : int, default=64
+        Prompts of a step.
+    by : tuple of int, default=(1, 2, 2)
+        By how much d, k and b grow.
+    every : tuple of int, default=(5000, 5000, 500)
+        After how many steps each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_looped.learned.training.recipe import Curriculum
+    >>> paper = Curriculum(500_000)
+    >>> [paper.draw_sizes(step, torch.Generator()) for step in (0, 5000, 499_999)]
+    [(5, 10, 15), (6, 12, 30), (20, 40, 30)]
+    """
+
+    n_features: Range = (5, 20)
+    n_support: Range = (10, 40)
+    n_query: int = 1
+    n_loops: Range = (15, 30)
+    window: int = 15
+    n_grad_loops: int | None = 15
+    lr: float = 1e-4
+    optimizer: str = "adam"
+    warmup: float = 0.0
+    decay: float = 0.0
+    max_norm: float = float("inf")
+    average: float = 0.0
+    n_prompts: int = 64
+    by: tuple[int, int, int] = (1, 2, 2)
+    every: tuple[int, int, int] = (5000, 5000, 500)
+
+    def draw_sizes(self, step: int, generator: Generator) -> tuple[int, int, int]:
+        """Give the columns, known rows and loops of a step."""
+        d, k, b = (
+            min(high, low + by * (step // every))
+            for (low, high), by, every in zip(
+                (self.n_features, self.n_support, self.n_loops), self.by, self.every, strict=True
+            )
+        )
+        return d, k, b
+
+    def n_tables(self, n_support: int) -> int:
+        """Prompts of a step, however long."""
+        return self.n_prompts
 
 
 def _check_range(name: str, ends: Range, lowest: int, highest: int | None) -> None:

@@ -16,7 +16,6 @@ from tqdm.auto import tqdm
 
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
-from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.tensor_files import (
     CheckpointError,
     read_tensors,
@@ -26,7 +25,7 @@ from sklearn_looped.learned.tensor_files import (
 from sklearn_looped.learned.training.recipe import Recipe
 
 
-def _public(prior: Prior) -> dict[str, Any]:
+def _public(prior: Any) -> dict[str, Any]:
     """Attributes of a prior that say what it draws."""
     return {k: v for k, v in getattr(prior, "__dict__", {}).items() if not k.startswith("_")}
 
@@ -54,7 +53,7 @@ class RunState(Callback):
     def __init__(
         self,
         network: nn.Module,
-        prior: Prior,
+        prior: Any,
         recipe: Recipe,
         start: Checkpoint | None,
         folder: Path | None,

@@ -32,37 +32,48 @@ class Trainer(NeuralNet):
         super().__init__(module, **kwargs)
 
     def initialize_optimizer(self, *_: Any) -> "Trainer":
-        """Give the blocks' matrices to Muon, the rest to AdamW; or the exit gate alone to them."""
+        """Give the blocks' matrices to Muon, the rest to AdamW; or all to Adam.
+
+        With the loss "gate" they get the exit gate alone.
+        """
         recipe, module = self.recipe, self.module_
         if recipe.loss == "gate":
             trained = module.requires_grad_(False).gate.requires_grad_(True)
             matrices = [p for p in trained.parameters() if p.ndim == 2]
         else:
             trained, matrices = module, module.matrices()
-        others = [p for p in trained.parameters() if all(p is not m for m in matrices)]
         decay = recipe.weight_decay
-        self.optimizer_ = torch.optim.AdamW(
-            others, recipe.lr, betas=(0.9, 0.98), weight_decay=decay
-        )
-        self.muon_ = torch.optim.Muon(matrices, recipe.muon_lr, weight_decay=decay)
+        if recipe.optimizer == "adam":
+            self.optimizer_ = torch.optim.Adam(trained.parameters(), recipe.lr)
+            matrices = []  # Muon has nothing to do
+        else:
+            others = [p for p in trained.parameters() if all(p is not m for m in matrices)]
+            self.optimizer_ = torch.optim.AdamW(
+                others, recipe.lr, betas=(0.9, 0.98), weight_decay=decay
+            )
+        groups = [{"params": matrices}]
+        self.muon_ = torch.optim.Muon(groups, recipe.muon_lr, weight_decay=decay)
         return self
 
     def infer(self, x: dict[str, Tensor], **_: Any) -> Tensor | Step:
-        """Predict the queries of a prompt after the loops that the loss is taken over."""
+        """Predict what a prompt asks for, after the loops that the loss is taken over."""
         device, recipe = torch.device(self.device), self.recipe
         own, dtype = next(self.module_.parameters()).dtype, training_dtype(device)
-        X, y, n_loops = x["X"].to(device, own), x["y"].to(device, own), int(x["n_loops"][0])
         autocast = dtype is not torch.float32 and own is torch.float32
+        n_loops = int(x["n_loops"][0])
+        inputs = [x["y"].to(device)]  # a language model's tokens
+        if "X" in x:
+            inputs = [x["X"].to(device, own), inputs[0].to(own)]
         rest: dict[str, Any] = {}
         if "error" in x:
             kind = ClassOpinions if "proba" in x else Opinions
             rest["opinions"] = kind(*(x[name].to(device) for name in kind._fields))
         with torch.autocast(device.type, dtype, enabled=autocast):
             if recipe.loss != "window":
-                steps = self.module_.trajectory(X, y, n_loops, **rest)
+                steps = self.module_.trajectory(*inputs, n_loops, **rest)
                 return Step(steps.output.float(), steps.exit.float())
             window = recipe.window, recipe.n_grad_loops
-            return self.module_(X, y, n_loops, *window, **rest).to(own)
+            return self.module_(*inputs, n_loops, *window, **rest).to(own)
 
     def get_loss(self, y_pred: Any, y_true: Target, *_: Any, **__: Any) -> Tensor:
         """Score predictions against their target."""

@@ -21,6 +21,14 @@ from sklearn_looped.programmed.machines.programs.fleq import (
     SEARCH,
     linear_sgd,
 )
+from sklearn_looped.programmed.machines.programs.matrices import (
+    BACKPROPAGATION,
+    INVERSE,
+    POWER_ITERATION,
+    PRODUCT,
+    TRANSPOSE,
+    backpropagation,
+)
 from sklearn_looped.programmed.machines.programs.showpieces import (
     BRAINFUCK,
     SIEVE,
@@ -34,23 +42,5 @@ from sklearn_looped.programmed.machines.programs.subleq import (
     MULTIPLY,
     SORT,
     SQUARE_ROOT,
+    TRIANGLES,
 )
-
-__all__ = [
-    "ADD",
-    "BRAINFUCK",
-    "BUBBLE_SORT",
-    "CALCULATOR",
-    "FACTORIAL",
-    "FIBONACCI",
-    "LINEAR_SGD",
-    "MULTIPLY",
-    "REVERSE",
-    "SEARCH",
-    "SIEVE",
-    "SORT",
-    "SQUARE_ROOT",
-    "brainfuck",
-    "linear_sgd",
-    "sieve",
-]

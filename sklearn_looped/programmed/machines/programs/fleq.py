@@ -131,5 +131,10 @@ def linear_sgd(n_samples: int) -> str:
     >>> machine.run(machine.assemble(linear_sgd(2)).with_data(**data))["w"].values
     (0.75, 2.5)
     """
+    return with_samples(LINEAR_SGD, n_samples)
+
+
+def with_samples(text: str, n_samples: int) -> str:
+    """Text with room for samples and targets, labels ``samples`` and ``targets``."""
     room = ", ".join(["0"] * n_samples)
-    return f"{LINEAR_SGD}\nsamples: .word {room}\ntargets: .word {room}\n"
+    return f"{text}\nsamples: .word {room}\ntargets: .word {room}\n"

@@ -1,0 +1,79 @@
+"""Sizes of the decoders of Yang et al. 2024, of their prompts and of their training, by budget."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from benchmarks.paper.prompts import Task
+from sklearn_looped.learned.priors import (
+    DecisionTreePrior,
+    LinearPrior,
+    ReLUNetworkPrior,
+    SparseLinearPrior,
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Sizes of networks, prompts and steps; the defaults are the paper's."""
+
+    n_features: tuple[int, int] = (5, 20)
+    few: tuple[int, int] = (10, 40)  # examples of linear functions
+    many: tuple[int, int] = (25, 100)  # of trees and networks
+    width: int = 256
+    n_heads: int = 8
+    n_layers: int = 12  # of the unlooped network
+    loops: dict[str, tuple[int, int]] = field(
+        default_factory=lambda: {
+            "linear": (20, 15), "sparse": (20, 10), "trees": (70, 15), "ReLU": (12, 5),
+        }
+    )  # fmt: skip
+    grid: tuple[tuple[int, ...], tuple[int, ...]] = ((12, 20, 30, 40, 50, 70), (5, 10, 15))
+    n_steps: int = 500_000
+    n_prompts: int = 64  # of a step
+    every: tuple[int, int, int] = (5000, 5000, 500)
+    moved: dict[str, Any] = field(default_factory=lambda: {"lr": 1e-4})  # how: Adam
+    sparsity: int = 3
+    depth: int = 4
+    n_hidden: int = 100
+    held_out: int = 1280
+
+    def task(self, name: str) -> Task:
+        """Give a function class by name."""
+        d, (few, many) = self.n_features[1], (self.few[1], self.many[1])
+        return {
+            "linear": Task(LinearPrior(), d, few, d),
+            "sparse": Task(SparseLinearPrior(self.sparsity), d, few, self.sparsity),
+            "trees": Task(DecisionTreePrior(self.depth), d, many, 1.0),
+            "ReLU": Task(ReLUNetworkPrior(self.n_hidden), d, many, d),
+        }[name]
+
+
+# Adam needs several times as many steps to leave the prediction of zero.
+MUON: dict[str, Any] = {
+    "optimizer": "muon", "lr": 2e-3, "muon_lr": 0.02, "max_norm": 1.0, "warmup": 0.02, "decay": 0.3,
+    "average": 0.9,
+}  # fmt: skip
+MINUTE = Budget(
+    n_features=(1, 2), few=(8, 8), width=32, n_heads=4, n_layers=4, loops={"linear": (4, 3)},
+    grid=((3, 4, 8), (3,)), n_steps=600, every=(200, 200, 100), moved=MUON,
+)  # fmt: skip
+LAPTOP = Budget(
+    n_features=(1, 5), few=(8, 20), many=(8, 20), width=64, n_heads=4, n_layers=8,
+    loops={"linear": (8, 6), "sparse": (8, 6), "trees": (12, 6), "ReLU": (8, 5)},
+    grid=((6, 12, 20), (6,)), n_steps=4000, n_prompts=32, every=(500, 250, 150), moved=MUON,
+    sparsity=2, depth=2, n_hidden=10, held_out=640,
+)  # fmt: skip
+NIGHT = Budget(
+    n_features=(5, 10), few=(10, 20), many=(10, 40), width=128, n_heads=4, n_layers=8,
+    loops={"linear": (12, 8), "sparse": (12, 8), "trees": (20, 10), "ReLU": (12, 5)},
+    grid=((8, 12, 20, 30, 70), (5, 8)), n_steps=50_000, every=(1500, 1500, 200), moved={"lr": 2e-4},
+    sparsity=3, depth=3, n_hidden=40,
+)  # fmt: skip
+BUDGETS = {
+    "minute": MINUTE,
+    "laptop": LAPTOP,
+    "laptop, d=10": replace(LAPTOP, n_features=(1, 10), few=(8, 40), every=(300, 150, 150)),
+    "night": NIGHT,
+    "night, d=20": replace(NIGHT, n_features=(5, 20), few=(10, 40)),
+    "paper": Budget(),
+}

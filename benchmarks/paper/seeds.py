@@ -1,0 +1,71 @@
+"""What the rows of several training seeds say together: fillers of the pages on papers."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.common.report import Rows
+
+SHORT = {"holds": "holds", "does not hold": "does not hold", "not decided here": "undecided"}
+MISSING = "not run"
+
+
+def matching(rows: Rows, **where: Any) -> Rows:
+    """Rows whose fields have these values."""
+    return [row for row in rows if where.items() <= row.items()]
+
+
+def claimed(rows: Rows, pattern: str, **where: Any) -> Rows:
+    """Rows of the claims that match, one a seed."""
+    found = matching(rows, kind="claim", **where)
+    return [row for row in found if re.search(pattern, row["claim"])]
+
+
+def verdict_of_seeds(rows: Rows, pattern: str, **where: Any) -> str:
+    """Give the verdicts of a claim by seed: one word where they agree, counts where they differ."""
+    found = claimed(rows, pattern, **where)
+    if not found:
+        return MISSING
+    counts = Counter(SHORT[row["verdict"]] for row in found)
+    if len(counts) == 1:
+        (said,) = counts
+        return f"{said} ({len(found)} of {len(found)})"
+    return ", ".join(f"{said} {n} of {len(found)}" for said, n in counts.most_common())
+
+
+def margins(rows: Rows, pattern: str, **where: Any) -> str:
+    """Give the number that is below zero if a claim holds, from the least to the most."""
+    found = claimed(rows, pattern, **where)
+    return spread(max(span["value"] for span in row["spans"]) for row in found)
+
+
+def spread(values: Iterable[float]) -> str:
+    """Mean of the seeds, with the least and the most."""
+    values = list(values)
+    if not values:
+        return MISSING
+    if min(values) == max(values):
+        return f"{values[0]:,}" if isinstance(values[0], int) else f"{values[0]:.3g}"
+    return f"{np.mean(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
+
+
+def means_by(rows: Rows, column: str, at: list[Any], **where: Any) -> pd.DataFrame:
+    """Mean over seeds of numbers that rows list: a row a network, a column a place.
+
+    `at` holds keys of a mapping, or places in a list counted from 1.
+    """
+    found: dict[str, list[list[float]]] = {}
+    for row in matching(rows, kind="score", **where):
+        listed = row[column]
+        values = [
+            listed.get(str(place), np.nan)
+            if isinstance(listed, dict)
+            else (listed[place - 1] if place <= len(listed) else np.nan)
+            for place in at
+        ]
+        found.setdefault(row["network"], []).append(values)
+    return pd.DataFrame({name: np.mean(each, 0) for name, each in found.items()}, index=at).T
