@@ -17,6 +17,7 @@ from sklearn_looped.programmed.algorithms.mlp import MLPBlock
 from sklearn_looped.programmed.algorithms.sgd import SGDBlock
 from sklearn_looped.programmed.machines.functions import MatrixProduct, Transposition
 from sklearn_looped.programmed.machines.paper_subleq import PaperSubleqMachine
+from sklearn_looped.programmed.machines.paper_universal import PaperUniversalMachine
 from sklearn_looped.programmed.transformer.block import Block
 
 SIZE = 4  # d of the matrices
@@ -49,6 +50,11 @@ UNIVERSAL = (
     "One network for all of them. Layers are those of FLEQ, its functions lie side by side in the "
     "third; the paper adds the deepest, a transpose of 4, to 9. Heads and columns are more, since "
     "cells are d x d matrices."
+)
+SOFTMAX = (
+    "The same with softmax attention and ReLU layers alone: a product is six heads of a linearised "
+    "softmax, off by 1e-12 times the logits; the paper's one head errs by more. Gates are pairs of "
+    "ReLUs and a field for every opcode."
 )
 SPECIAL = "Not a program: one loop is a step of the algorithm."
 
@@ -104,6 +110,8 @@ def ledger() -> list[dict[str, Any]]:
         row("power iteration", thirteen, network, universal.block, UNIVERSAL),
         row("Lemma 14, linear SGD", thirteen, network, universal.block, UNIVERSAL),
         row("backpropagation", thirteen, network, universal.block, UNIVERSAL),
+        row("all four", thirteen, "PaperUniversalMachine",
+            PaperUniversalMachine(SIZE, *size).block, SOFTMAX),
         row("Lemma 14, linear SGD", thirteen, "SGDBlock",
             SGDBlock(SIZE, N_BITS, "squared_error"), SPECIAL),
         row("backpropagation", thirteen, "MLPBlock",

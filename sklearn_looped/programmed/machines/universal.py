@@ -103,6 +103,11 @@ class UniversalMachine(FleqMachine):
         Returns
         -------
         cell : Cell
+
+        Raises
+        ------
+        ValueError
+            If the matrix is larger than a cell.
         """
         columns = np.asarray(matrix, dtype=float)
         columns = columns.reshape(-1, 1) if columns.ndim < 2 else columns

@@ -22,6 +22,7 @@ from sklearn_looped.programmed.transformer.primitives.products import (
     AttentionKind,
     attention_product,
     linear_product,
+    linearised_softmax,
     product_error,
     softmax_product,
 )
