@@ -56,11 +56,6 @@ class UniversalMachine(FleqMachine):
     transformer, certificate, operations
         As of `FleqMachine`.
 
-    Raises
-    ------
-    ValueError
-        If a size is below 1.
-
     References
     ----------
     A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023.
@@ -102,6 +97,11 @@ class UniversalMachine(FleqMachine):
         Returns
         -------
         cell : Cell
+
+        Raises
+        ------
+        ValueError
+            If it has more rows or columns than that.
         """
         columns = np.asarray(matrix, dtype=float)
         columns = columns.reshape(-1, 1) if columns.ndim < 2 else columns
