@@ -11,6 +11,7 @@ interpreter. ``python -m benchmarks constant_width --sizes 8 512`` leaves the la
 
 import argparse
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,11 +78,12 @@ def graph_rows(machine: GraphMachine, n: int) -> list[dict[str, Any]]:
     }
     rows = []
     for program, (name, options, more) in cases.items():
-        mine = timed(lambda f=getattr(machine, name), o=options: f(graph, **o))
-        special = timed(
-            lambda f=getattr(csgraph, name), o=options | more: f(graph, **o, return_run=True)
+        calls = (getattr(machine, name), getattr(csgraph, name), getattr(theirs, name))
+        extra = ({}, more | {"return_run": True}, more)
+        mine, special, scipy = (
+            timed(partial(call, graph, **options, **each))
+            for call, each in zip(calls, extra, strict=True)
         )
-        scipy = timed(lambda f=getattr(theirs, name), o=options | more: f(graph, **o))
         *_, runs = special.result
         pairs = zip(mine.result, scipy.result, strict=True)
         rows.append({
@@ -95,7 +97,7 @@ def graph_rows(machine: GraphMachine, n: int) -> list[dict[str, Any]]:
 
 
 def subleq_row(name: str) -> dict[str, Any]:
-    """Steps a second of both machines, and whether every step is the interpreter's."""
+    """Run a program on both machines, and compare every step with the interpreter."""
     program = GraphSubleqMachine.assemble(getattr(programs, name))
     room = len(program.cells), len(program.instructions)
     constant, growing = GraphSubleqMachine(*room), SubleqMachine(*room, cells="integer")
@@ -105,13 +107,13 @@ def subleq_row(name: str) -> dict[str, Any]:
         (pc, {a: memory[a] for a in writes}) == (next_pc, writes)
         for (pc, memory), next_pc, writes in steps
     )
-    mine, theirs = (timed(lambda m=m: m.run(program)) for m in (constant, growing))
+    mine, other = (timed(partial(machine.run, program)) for machine in (constant, growing))
     n = mine.result.n_loops
     return {
         "program": name, "steps": n, "width": constant.fields.width,
         "growing width": growing.fields.width, "steps/s": n / mine.cpu,
-        "growing steps/s": n / theirs.cpu, "slower by": mine.cpu / theirs.cpu,
-        "same": same and mine.result.cells == theirs.result.cells,
+        "growing steps/s": n / other.cpu, "slower by": mine.cpu / other.cpu,
+        "same": same and mine.result.cells == other.result.cells,
     }  # fmt: skip
 
 

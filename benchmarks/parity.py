@@ -24,8 +24,7 @@ from sklearn.linear_model import SGDClassifier
 
 from benchmarks.common.report import Rows, report
 from benchmarks.parity_cases import mlp, others, sgd
-from benchmarks.parity_cases.case import Case, Outcome
-from benchmarks.parity_cases.case import run as run_case
+from benchmarks.parity_cases.case import Case, Outcome, compare
 from sklearn_looped import ProgrammedSGDClassifier
 
 Draw = Callable[[np.random.Generator, int], Iterator[Case]]
@@ -75,7 +74,7 @@ def family(name: str, seed: int, share: float) -> dict[str, Any]:
     n_cases, draw = FAMILIES[name]
     rng = np.random.default_rng([seed, list(FAMILIES).index(name)])
     cases = list(draw(rng, max(2, round(n_cases * share))))
-    outcomes = [run_case(case, rng) for case in cases]
+    outcomes = [compare(case, rng) for case in cases]
     return {"equal to": name, **summary(outcomes, max(case.bound for case in cases))}
 
 
@@ -89,7 +88,7 @@ def defaults() -> Rows:
     rng, rows = np.random.default_rng(0), []
     for loss in ("hinge", "log_loss", "squared_error"):
         for table, case in sgd.defaults(loss):
-            outcome = run_case(case, rng)
+            outcome = compare(case, rng)
             if outcome is not None:
                 marks = {"chaotic": "yes" if outcome.chaotic else ""}
                 own = {"difference": outcome.difference, "scikit-learn's own": outcome.own}

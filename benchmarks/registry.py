@@ -14,6 +14,8 @@ TIMES = {
     "openml_regression": "15 minutes",
     "rows": "2 hours",
     "openml_binary": "half an hour",
+    "keel": "half an hour",
+    "classes": "5 minutes",
     "openml_intervals": "an hour",
     "openml_loops": "20 minutes",
     "experts_ablation": "20 minutes",

@@ -20,7 +20,7 @@ def parameters(rng: np.random.Generator) -> dict[str, Any]:
         "learning_rate": str(rng.choice(["constant", "invscaling", "adaptive"])),
         "learning_rate_init": log_uniform(rng, 1e-3, 0.1),
         "power_t": float(rng.uniform()),
-        "max_iter": int(rng.integers(1, 6)),
+        "max_iter": int(rng.integers(1, 5)),
         "shuffle": bool(rng.random() < 0.8),
         "random_state": int(rng.integers(1000)),
         "tol": log_uniform(rng, 1e-4, 0.1),

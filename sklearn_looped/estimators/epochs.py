@@ -143,9 +143,12 @@ def position_bits(n_tokens: int) -> int:
 
 
 def train_together(
-    estimators: Sequence[Any], samples: Any, groups: Sequence[Sequence[Learner]]
+    estimators: Sequence[Any],
+    samples: Any,
+    groups: Sequence[Sequence[Learner]],
+    stacklevel: int = 5,
 ) -> None:
-    """Train the models of all estimators on one sequence."""
+    """Train the models of all estimators on one sequence; a warning names the user's line."""
     block: TrainingBlock = estimators[0].block_
     fresh = [[copy.deepcopy(learner) for learner in group] for group in groups]
     learners = [learner for group in groups for learner in group]
@@ -161,5 +164,5 @@ def train_together(
             warn(
                 f"The loss still fell after {estimator.max_iter} epochs; raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=stacklevel,
             )

@@ -35,8 +35,8 @@ def attention_maps(machine: Machine, program: Program, step: int, layer: int) ->
     transformer = machine.transformer
     state = machine.load(program)
     if step > 1:
-        options = {"evaluation": "fast", "adjacency": machine.adjacency}
-        *_, state = transformer.run(state, step - 1, **options)
+        run = transformer.run(state, step - 1, evaluation="fast", adjacency=machine.adjacency)
+        *_, state = run
     for earlier in transformer.layers[:layer]:
         state = earlier(state, dense_adjacency(machine.adjacency, state.dtype))
     maps = []

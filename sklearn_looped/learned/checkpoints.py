@@ -170,7 +170,7 @@ def _load(path: Path, name: str, stamp: tuple[int, int]) -> Checkpoint:
     """Load a file; `stamp` (size, time of change) makes a changed file load again."""
     metadata, tensors = _read(path)
     try:
-        fields = json.loads(metadata["config"])
+        fields = dict(json.loads(metadata["config"]))
         config = ARCHITECTURES[fields.pop("architecture", "set")](**fields)
         network = _with_weights(config, tensors)
         training = dict(json.loads(metadata["training"]))

@@ -12,11 +12,12 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, fits_float32, load_weights
-from sklearn_looped.estimators.in_context.targets import TargetsInContext, tails_of
+from sklearn_looped.estimators.in_context.targets import TargetsInContext
 from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.support import mean_target
+from sklearn_looped.learned.inference.tails import tails_of_targets
 from sklearn_looped.learned.model.readout import deviation_of
 from sklearn_looped.learned.priors import PRIORS
 
@@ -230,7 +231,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         checkpoint = None if self.weights is None else load_weights(self.weights, classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        self._tails = tails_of(Y, weights)
+        self._tails = tails_of_targets(Y, weights)
         compressed = self._tails.compress(Y)
         self._keep(
             Support(table, compressed, weights),

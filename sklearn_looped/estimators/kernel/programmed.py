@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -218,8 +218,8 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
         check_table(samples, targets)
         self.length_ = median_length(samples) if self.length == "median" else float(self.length)
         check_kernel(samples, self.length_, self.penalty, self.n_loops)
-        options = {"length": self.length_, "penalty": float(self.penalty)}
-        self._support = samples, targets, {**options, "n_rounds": self.n_rounds}
+        options: dict[str, Any] = {"length": self.length_, "penalty": float(self.penalty)}
+        self._support = samples, targets, options | {"n_rounds": self.n_rounds}
         self._rounds: dict[int | None, list[KernelMachineFit]] = {}
         last = self._run_rounds()[-1]
         self.metric_, self.dual_coef_ = last.metric.copy(), last.coef.copy()

@@ -127,7 +127,7 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     >>> y = X[:, 0] ** 2
     >>> model = ProgrammedMLPRegressor((8,), batch_size=5, learning_rate_init=0.05, random_state=0)
     >>> model.fit(X, y).n_loops_, model.certificate_.error_bound
-    (1830, 0.0)
+    (2160, 0.0)
     >>> model.predict([[1.0]]).round(1)
     array([1.])
     >>> model.set_params(n_loops=30).predict([[1.0]]).round(1)

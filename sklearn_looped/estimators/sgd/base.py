@@ -133,9 +133,9 @@ class ProgrammedSGD(ProgrammedTraining):
     ) -> Self:
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         self._declaration = self._declare(X, y, [len(X)])
-        own = {"start": start, "n_before": n_before, "epochs": epochs}
+        own: dict[str, Any] = {"start": start, "n_before": n_before, "epochs": epochs}
         learners = self._learners(np.arange(len(X)), X, y, weights, **own)
-        train_together([self], self._encode(X, y), [learners])
+        train_together([self], self._encode(X, y), [learners], stacklevel=6)
         self.t_ = 1.0 + n_before + self.n_iter_ * len(X)
         return self
 
@@ -270,5 +270,5 @@ def build_block(
     n_models: int,
 ) -> SGDBlock:
     """Block of a declared size, one for all fits of a process."""
-    options = {"l1": l1, "average": average, "product": product, "n_models": n_models}
-    return SGDBlock(n_features, n_bits, loss, **options)
+    kind = {"l1": l1, "average": average}
+    return SGDBlock(n_features, n_bits, loss, **kind, product=product, n_models=n_models)

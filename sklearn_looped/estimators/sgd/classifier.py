@@ -270,11 +270,12 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
             if not first and not np.array_equal(known, self.classes_):
                 raise ValueError(f"Got classes={known}, but the first call had {self.classes_}.")
             fitted.classes_ = known
-        X, y = validate_data(fitted, X, y, dtype=np.float64, reset=first)
+        samples: NDArray
+        samples, y = validate_data(fitted, X, y, dtype=np.float64, reset=first)
         if not np.isin(y, fitted.classes_).all():
             raise ValueError(f"Got labels that are not among the classes {fitted.classes_}.")
-        labels = np.searchsorted(fitted.classes_, y)
-        take_over(self, fitted._partial_fit(X, labels, sample_weight))
+        labels: NDArray = np.searchsorted(fitted.classes_, y)
+        take_over(self, fitted._partial_fit(samples, labels, sample_weight))
         return self
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:

@@ -76,7 +76,7 @@ def fit_many(
     for estimator, picked in zip(fitted, own, strict=True):
         estimator._declaration = declaration
         groups.append(estimator._learners(picked, X_, y_))
-    train_together(fitted, fitted[0]._encode(X_, y_), groups)
+    train_together(fitted, fitted[0]._encode(X_, y_), groups, stacklevel=3)
     for estimator, ready, picked in zip(estimators, fitted, own, strict=True):
         ready.t_ = 1.0 + ready.n_iter_ * len(picked)
         take_over(estimator, ready)

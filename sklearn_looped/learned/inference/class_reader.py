@@ -88,6 +88,12 @@ class ClassReader:
         return self.experts.read(cells).float(), found
 
 
+def table_of(read: Read, place: int) -> Read:
+    """Return what was read of one of several tables."""
+    (cells, opinions), only = read, slice(place, place + 1)
+    return cells[only], None if opinions is None else ClassOpinions(*(p[only] for p in opinions))
+
+
 def indicators(codes: Tensor, n_classes: int) -> Tensor:
     """Return indicators (B, n, C) of codes (B, n), in float64."""
     return F.one_hot(codes.long(), n_classes).double()

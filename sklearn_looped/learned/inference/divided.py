@@ -26,7 +26,7 @@ PART = 2048  # rows of a part at most: as many as the shipped weights were train
 KEPT = 2**31  # bytes that all parts keep
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class DividedPredictor(SupportPredictor):
     """Predictor of a table that is too large to be attended to as a whole.
 
@@ -48,9 +48,9 @@ class DividedPredictor(SupportPredictor):
         As joblib takes it.
     """
 
-    overview: Overview = None  # type: ignore[assignment]
-    partition: Partition = None  # type: ignore[assignment]
-    n_jobs: int | None = None
+    overview: Overview
+    partition: Partition
+    n_jobs: int | None
 
     @classmethod
     def of(cls, whole: SupportPredictor, n_jobs: int | None) -> "DividedPredictor":

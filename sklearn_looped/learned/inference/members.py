@@ -195,9 +195,9 @@ def remember(
     n_loops: int,
     known: Memories | None = None,
     verbose: int = 0,
-    limit: int = KEPT,
+    limit: int | None = None,
 ) -> Memories:
-    """Run the support through the network, once a view; keep what it takes, up to a limit.
+    """Run the support through the network, once a view; keep what it takes, up to a limit of bytes.
 
     The members of `known`, for other loops, are taken over. With `verbose` a bar shows progress.
 
@@ -211,7 +211,7 @@ def remember(
     check_support(config, *map(max, zip(*sizes, strict=True)))
     read = [memory_of_reader(config, *size) for size in sizes]
     run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
-    if n_tables(config, support) * (sum(read) + sum(run)) > limit:
+    if n_tables(config, support) * (sum(read) + sum(run)) > (KEPT if limit is None else limit):
         return Memories(n_loops, None)
     if known is None or known.members is None:
         shown = tqdm(views, desc="members", disable=not verbose)

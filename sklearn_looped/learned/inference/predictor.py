@@ -41,7 +41,6 @@ from sklearn_looped.learned.inference.prepare import fitted_views
 from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
-from sklearn_looped.learned.model.memory import KEPT
 from sklearn_looped.learned.model.network import LoopedNetwork
 
 CHUNK = 1024  # queries at a time, summed over targets: bounds the memory of a prediction
@@ -75,8 +74,8 @@ class SupportPredictor:
         As `sklearn_looped.core.device.choose_device` takes it.
     verbose : int
         Above 0: a bar shows the members while the support runs.
-    kept : int
-        Bytes that are kept at most.
+    kept : int or None
+        Bytes that are kept at most; None: `members.KEPT`.
     """
 
     checkpoint: Checkpoint
@@ -88,7 +87,7 @@ class SupportPredictor:
     max_rows: int
     device: str
     verbose: int = 0
-    kept: int = KEPT
+    kept: int | None = None
 
     def _from(self, support: Support, n_loops: int) -> "SupportPredictor":
         """Predict from other rows of the same table, with the same network."""

@@ -50,9 +50,13 @@ class Support(NamedTuple):
         known = None if self.known is None else self.known[rows]
         return Support(X, self.Y[rows], weights, numbers, known, self.prior)
 
+    def frequencies(self) -> Array:
+        """Weighted mean of each target, (T,)."""
+        return np.asarray(np.average(self.Y, axis=0, weights=self.weights))
+
     def shares(self) -> Array:
         """Weighted mean of each target, (T,); the prior has the weight of one row."""
-        means = np.average(self.Y, axis=0, weights=self.weights)
+        means = self.frequencies()
         if self.prior is None:
             return means
         total = len(self.Y) if self.weights is None else self.weights.sum()

@@ -18,10 +18,18 @@ Scores = Callable[[Tensor, Any], Tensor]
 
 
 def exit_distribution(exits: Tensor) -> Tensor:
-    r"""Probability to leave after each loop, (L, ...), from the gate's logits (L, ...).
+    r"""Probability to leave after each loop, from the gate's logits.
 
     .. math:: p_t = \lambda_t \prod_{j<t} (1 - \lambda_j), \qquad
         p_L = \prod_{j<L} (1 - \lambda_j).
+
+    Parameters
+    ----------
+    exits : Tensor of shape (L, ...)
+
+    Returns
+    -------
+    Tensor of shape (L, ...)
 
     Examples
     --------
@@ -37,7 +45,17 @@ def exit_distribution(exits: Tensor) -> Tensor:
 
 
 def signal_error(output: Tensor, target: Target) -> Tensor:
-    """Squared error of the mean against the noise-free target, where the prior knows it."""
+    """Squared error of the mean against the noise-free target, where the prior knows it.
+
+    Parameters
+    ----------
+    output : Tensor of shape (L, B, q, n_outputs)
+    target : Target
+
+    Returns
+    -------
+    Tensor of shape (L, B, q)
+    """
     return (output[..., 0] - target.signal).square()
 
 

@@ -207,6 +207,14 @@ class Curriculum(Recipe):
 
     Parameters
     ----------
+    n_steps, n_features, n_support, n_query, n_loops, window, n_grad_loops
+        As in `Recipe`; the two ends of a range are where it begins and ends.
+    rows_per_step, curriculum
+        Not used.
+    lr, muon_lr, optimizer, weight_decay, warmup, decay, max_norm, loss, beta, gamma, k, average
+        As in `Recipe`.
+    late_support, seed
+        As in `Recipe`; the former is not used.
     n_prompts : int, default=64
         Prompts of a step.
     by : tuple of int, default=(1, 2, 2)
@@ -240,7 +248,18 @@ class Curriculum(Recipe):
     every: tuple[int, int, int] = (5000, 5000, 500)
 
     def draw_sizes(self, step: int, generator: Generator) -> tuple[int, int, int]:
-        """Give the columns, known rows and loops of a step."""
+        """Give the columns, known rows and loops of a step.
+
+        Parameters
+        ----------
+        step : int
+        generator : Generator
+            Not used.
+
+        Returns
+        -------
+        n_features, n_support, n_loops : int
+        """
         d, k, b = (
             min(high, low + by * (step // every))
             for (low, high), by, every in zip(
@@ -250,7 +269,17 @@ class Curriculum(Recipe):
         return d, k, b
 
     def n_tables(self, n_support: int) -> int:
-        """Prompts of a step, however long."""
+        """Prompts of a step, however long.
+
+        Parameters
+        ----------
+        n_support : int
+            Not used.
+
+        Returns
+        -------
+        n_tables : int
+        """
         return self.n_prompts
 
 

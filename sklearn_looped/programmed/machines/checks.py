@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.transformer.layout import Layout
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -38,3 +40,16 @@ def as_square(a: ArrayLike) -> Array:
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"Got a matrix of shape {matrix.shape}, expected a square one.")
     return matrix
+
+
+def check_program(program: Program, tokens: Layout) -> None:
+    """Raise unless there is a token for every instruction and every cell."""
+    for what, got, room in (
+        ("instructions", len(program.instructions), tokens.size("program")),
+        ("cells", len(program.cells), tokens.size("memory")),
+    ):
+        if got > room:
+            raise ValueError(
+                f"Got a program of {got} {what}, but the machine has {room}; declare a larger "
+                "machine."
+            )

@@ -17,6 +17,7 @@ from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.checks import check_program
 from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
 from sklearn_looped.programmed.machines.run_result import RunResult
 from sklearn_looped.programmed.transformer.block import Block
@@ -173,12 +174,17 @@ class Machine(ABC):
         Returns
         -------
         pc : int
+
+        Raises
+        ------
+        ValueError
+            If the program counter of the state is no code.
         """
         code = self._read(state, SCRATCH, "pc")
-        [row] = self.code.decode(code[None])
-        if not np.array_equal(self.code.encode([row])[0].astype(code.dtype), code):
+        row = self.code.decoder()(code)
+        if not np.array_equal(self.code.encode(row).astype(code.dtype), code):
             raise ValueError(f"Got a program counter that is no code: {code.tolist()}.")
-        return int(row) - self.tokens["program"].start
+        return row - self.tokens["program"].start
 
     def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
         return state.numpy()[rows, self.fields[field]]
@@ -256,8 +262,9 @@ class Machine(ABC):
         state = tape if state is None else state
         n_loops, fault = 0, None
         if not stopped:
-            where = {"evaluation": evaluation, "device": device, "adjacency": self.adjacency}
-            loop = self.transformer.run(state, max_loops, until=until, **where)
+            where: dict[str, Any] = {"evaluation": evaluation, "device": device}
+            where |= {"adjacency": self.adjacency, "until": until}
+            loop = self.transformer.run(state, max_loops, **where)
             state, n_loops, fault = self._follow(program, state, loop, rows)
         if fault is not None and on_fault == "raise":
             raise MachineFaultError(fault)
@@ -320,7 +327,7 @@ class Machine(ABC):
     def _blank_tape(self, program: Program) -> Tensor:
         """Return a tape with indicators, positions and program counter, once the sizes fit."""
         fields, tokens = self.fields, self.tokens
-        self._check_program(program)
+        check_program(program, tokens)
         check_memory(
             TAPES * 8 * tokens.width * fields.width,
             f"The tape of {tokens.width:,} tokens",
@@ -330,17 +337,6 @@ class Machine(ABC):
         tape[SCRATCH, fields["pc"]] = tape[tokens["program"].start, fields["position"]]
         return tape
 
-    def _check_program(self, program: Program) -> None:
-        for what, got, room in (
-            ("instructions", len(program.instructions), self.tokens.size("program")),
-            ("cells", len(program.cells), self.tokens.size("memory")),
-        ):
-            if got > room:
-                raise ValueError(
-                    f"Got a program of {got} {what}, but the machine has {room}; declare a larger "
-                    "machine."
-                )
-
     def _stops(self, program: Program, breakpoints: Sequence[str | int]) -> set[bytes]:
         """Codes of the instructions to stop at, as bytes of the program counter."""
         stops = [program.halt]
@@ -349,8 +345,7 @@ class Machine(ABC):
             if number is None or not 0 <= number <= program.halt:
                 known = known_names(str(point), program.code_labels)
                 raise ValueError(
-                    f"Got breakpoint {point!r}, expected a number from 0 to {program.halt} or the "
-                    f"label of an instruction{known}"
+                    f"Got breakpoint {point!r}, expected 0 to {program.halt} or a label{known}"
                 )
             stops.append(number)
         positions = np.array(stops) + self.tokens["program"].start

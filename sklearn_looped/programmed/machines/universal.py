@@ -101,7 +101,7 @@ class UniversalMachine(FleqMachine):
         Raises
         ------
         ValueError
-            If it has more rows or columns than that.
+            If the matrix is larger than a cell.
         """
         columns = np.asarray(matrix, dtype=float)
         columns = columns.reshape(-1, 1) if columns.ndim < 2 else columns

@@ -24,7 +24,14 @@ class UniversalResult(NamedTuple, Generic[Value]):
 
 
 class Eigenpair(NamedTuple):
-    """The eigenvalue of largest absolute value, and its eigenvector of shape (n,), of length 1."""
+    """The eigenvalue of largest absolute value, and its eigenvector.
+
+    Parameters
+    ----------
+    eigenvalue : float
+    eigenvector : ndarray of shape (n,)
+        Of length 1.
+    """
 
     eigenvalue: float
     eigenvector: Array

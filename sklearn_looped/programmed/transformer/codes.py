@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -11,46 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_looped.programmed.transformer.layout import Layout, sign_code
 
 
-class Code(Protocol):
-    """What the field ``position`` of a token holds, and a pointer that names the token.
-
-    Attributes
-    ----------
-    width : int
-        Columns of a code.
-    n_codes : int
-        Rows that codes can name.
-    null : float
-        Score of the null token, between that of the token named and of any other.
-    margin : float
-        Smallest gap between the best score and the next one.
-    """
-
-    @property
-    def width(self) -> int: ...
-    @property
-    def n_codes(self) -> int: ...
-    @property
-    def null(self) -> float: ...
-    @property
-    def margin(self) -> float: ...
-
-    def encode(self, rows: ArrayLike) -> NDArray[np.float64]:
-        """Codes of rows, of shape (n, width)."""
-
-    def decode(self, codes: NDArray) -> NDArray[np.intp]:
-        """Rows that codes of shape (n, width) name; -1 where all entries are 0."""
-
-    def decoder(self) -> Callable[[NDArray], int]:
-        """Return `decode` for one code, of shape (width,)."""
-
-
 class SignCode:
     """Binary codes: `sign_code` of a row's number, with scores that are integers.
 
     Parameters
     ----------
     n_bits : int
+
+    Attributes
+    ----------
+    width, n_codes : int
+        Columns of a code, and rows that codes name.
+    null : float
+        Score of the null token, between that of the token named and of any other.
+    margin : float
+        Smallest gap between the best score and the next one.
 
     Examples
     --------
@@ -103,6 +78,11 @@ class CircleCode:
     n_codes : int
         The number n of rows on the circle.
     dtype : torch.dtype, default=torch.float64
+
+    Attributes
+    ----------
+    width, n_codes, null, margin
+        As of `SignCode`.
 
     Raises
     ------
@@ -163,6 +143,10 @@ class CircleCode:
             return round(math.atan2(y, x) / self.step) % self.n_codes if x or y else -1
 
         return row
+
+
+Code: TypeAlias = SignCode | CircleCode
+"""What the field ``position`` of a token holds, and a pointer that names the token."""
 
 
 def circle_points(rows: ArrayLike, n_codes: int) -> NDArray[np.float64]:

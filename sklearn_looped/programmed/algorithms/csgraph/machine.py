@@ -28,6 +28,7 @@ from sklearn_looped.programmed.algorithms.csgraph.validation import (
 )
 from sklearn_looped.programmed.transformer.block import Block, Tape
 from sklearn_looped.programmed.transformer.codes import CircleCode
+from sklearn_looped.programmed.transformer.evaluation import evaluated
 from sklearn_looped.programmed.transformer.layout import Layout
 
 N_INSTRUCTIONS = 8  # with the end of the program
@@ -117,6 +118,7 @@ class GraphMachine:
         start: int | None = None,
         *,
         evaluation: str = "fast",
+        device: str = "cpu",
     ) -> SearchRun:
         """Run a program on a graph.
 
@@ -133,6 +135,8 @@ class GraphMachine:
             The node that is open at first. None: all, the first one first.
         evaluation : {"dense", "fast"}, default="fast"
             Both give the same bits, see `LoopedTransformer.run`.
+        device : str, default="cpu"
+            Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
         Returns
         -------
@@ -156,11 +160,10 @@ class GraphMachine:
             graph = check_lengths(csgraph)
             summed = any(flag.carry for flag in flags)
             scale_lengths(graph, pointer_bits(graph.shape[0]) if summed else 0)
-        return self._search(names, graph, start, evaluation)
+        with evaluated(evaluation, device):
+            return self._search(names, graph, start)
 
-    def _search(
-        self, names: Sequence[str], graph: csr_array, start: int | None, evaluation: str = "fast"
-    ) -> SearchRun:
+    def _search(self, names: Sequence[str], graph: csr_array, start: int | None) -> SearchRun:
         """Run on a graph whose lengths are in units of the tape."""
         n_nodes = graph.shape[0]
         if n_nodes > self.max_nodes:
@@ -178,8 +181,7 @@ class GraphMachine:
         others = csr_array((_OTHERS.width, _OTHERS.width))
         adjacency = csr_array(block_diag([others, graph]))
         max_loops = len(names) * (n_nodes * max(2, n_nodes) + 1)
-        options = {"until": ended, "adjacency": adjacency, "evaluation": evaluation}
-        end, n_loops = self.block.run(tape, max_loops, **options)
+        end, n_loops = self.block.run(tape, max_loops, until=ended, adjacency=adjacency)
         if not ended(end):
             raise RuntimeError(
                 f"Got a program that has not ended after {max_loops} loops: edges too short for "

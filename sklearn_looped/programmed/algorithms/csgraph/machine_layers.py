@@ -1,7 +1,7 @@
 """Fields, instructions and layers of the graph machine: softmax and graph heads, ReLU units."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sklearn_looped.programmed.algorithms.csgraph.search import NO_NODE
 from sklearn_looped.programmed.transformer.codes import CircleCode
@@ -66,8 +66,9 @@ HALT = Instruction(out=0, halt=1)
 
 def instructions(n: int) -> dict[str, Instruction]:
     """Instructions by name, for codes of n tokens."""
-    later, deeper, fixed = 2 * n * GAP, -2 * n * GAP, {"fix": 1, "floor": -0.5}
-    name = {"start": -1.0, "fix": 1, "floor": -1.0, "naming": 1}
+    later, deeper = 2 * n * GAP, -2 * n * GAP
+    fixed: dict[str, Any] = {"fix": 1, "floor": -0.5}
+    name: dict[str, Any] = {"start": -1.0, "fix": 1, "floor": -1.0, "naming": 1}
     return {
         "breadth": Instruction(slope=later, **fixed),
         "depth": Instruction(start=2 * n**2 * GAP, slope=deeper, **fixed),
@@ -226,7 +227,17 @@ def _update(fields: Layout, tall: int) -> list[Unit]:
     terms, whole = fields.terms, 4.0 * max(tall, 2**14)
     offered = terms(grid=1, index=GAP, score=-1)
     left = terms(clock=1 / (2 * tall), score=-1)
-    forget = (*FLAGS, *SENT, *SENT_OF_NODE, "hit", "relax", "keep", "absent", "settle", "stop")
+    forget: tuple[str, ...] = (
+        *FLAGS,
+        *SENT,
+        *SENT_OF_NODE,
+        "hit",
+        "relax",
+        "keep",
+        "absent",
+        "settle",
+        "stop",
+    )
     forget += ("unnamed", "now", "slope", "old", "link", "length", "size", "candidate", "gain")
     return [
         *where("value", REAL, terms(candidate=1), relax=1),

@@ -265,7 +265,8 @@ class MLPBlock(TrainingBlock):
             ``"prediction"`` of shape (n_queries, n_outputs).
         """
         if samples is None:
-            samples = tuple(np.empty((0, self.layer_sizes[i])) for i in (0, -1))
+            sizes = self.layer_sizes
+            samples = np.empty((0, sizes[0])), np.empty((0, sizes[-1]))
         lanes = [Lane(memory, np.empty(0, dtype=np.intp), {}) for memory in memories]
         end, _ = self.run(self.punch(samples, lanes, queries))
         return {"prediction": end.read("query", "answer")}
