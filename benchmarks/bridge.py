@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.common.report import report
-from sklearn_looped.bridge import DescentConfig, DescentNetwork
+from sklearn_looped.bridge.descent import DescentConfig, DescentNetwork
 from sklearn_looped.learned.priors import IllConditionedLinearPrior
 from sklearn_looped.learned.training.held_out import HELD_OUT
 from sklearn_looped.learned.training.metatrain import meta_train

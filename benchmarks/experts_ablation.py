@@ -24,6 +24,7 @@ from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.inference.experts import silenced
 from sklearn_looped.learned.inference.members import Member, average
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
@@ -34,7 +35,7 @@ FORMS = ("both", "experts alone", "loop alone")
 @torch.inference_mode()
 def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[str, torch.Tensor]:
     """One member's output (1, q, n_outputs) in each form."""
-    queries, support = member.queries(X), member.support
+    queries, support = member.queries(Queries(X)), member.support
     cells, opinions = queries.cells, queries.opinions
     assert isinstance(opinions, Opinions)
     silent = torch.ones(1, N_EXPERTS, dtype=torch.bool)

@@ -26,8 +26,8 @@ from sklearn_looped import ProgrammedMLPClassifier, ProgrammedMLPRegressor
 N_SAMPLES, N_FEATURES, N_EPOCHS = 500, 8, 4
 LOOPS = {"dense": 4, "fast": N_SAMPLES}
 SHAPES = [(16,), (100,), (16, 16)]
-PLAIN_SGD = {"activation": "logistic", "solver": "sgd", "batch_size": 1, "momentum": 0}
 OPTIONS = {"learning_rate_init": 0.05, "max_iter": N_EPOCHS, "random_state": 0}
+OPTIONS |= {"activation": "logistic", "batch_size": 1, "momentum": 0}
 
 Run = Callable[[], object]
 
@@ -49,7 +49,7 @@ def pair(sizes: tuple[int, ...], n_classes: int) -> tuple:
         else (ProgrammedMLPRegressor, MLPRegressor)
     )
     options = {"hidden_layer_sizes": sizes, **OPTIONS}
-    return kinds[0](**options), kinds[1](**options, **PLAIN_SGD)
+    return kinds[0](**options), kinds[1](**options, solver="sgd")
 
 
 def name_of(sizes: tuple[int, ...], n_classes: int) -> str:

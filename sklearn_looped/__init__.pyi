@@ -13,10 +13,12 @@ from .estimators.neural_network import ProgrammedMLPClassifier as ProgrammedMLPC
 from .estimators.neural_network import ProgrammedMLPRegressor as ProgrammedMLPRegressor
 from .estimators.sgd import ProgrammedSGDClassifier as ProgrammedSGDClassifier
 from .estimators.sgd import ProgrammedSGDRegressor as ProgrammedSGDRegressor
+from .programmed.algorithms.csgraph.machine import GraphMachine as GraphMachine
 from .programmed.machines.calculator import Calculator as Calculator
 from .programmed.machines.fleq import FleqMachine as FleqMachine
 from .programmed.machines.sigmoid_sum import SigmoidSum as SigmoidSum
 from .programmed.machines.subleq import SubleqMachine as SubleqMachine
+from .programmed.machines.universal import UniversalMachine as UniversalMachine
 
 __version__: str
 __all__: list[str]

@@ -86,6 +86,22 @@ def test_labels_are_classified_beside_baselines_of_their_own(csv, capsys):
     assert all(0 <= score <= 1 for score in [*scores.values(), *by_loop])
 
 
+@pytest.mark.parametrize("kind", ["f", "O"])
+def test_of_large_tables_each_fold_uses_some_rows_and_says_so(kind, rng):
+    y = rng.integers(0, 4, 1000).astype(float)
+    y = y if kind == "f" else y.astype(str).astype(object)
+    problem = tables.Problem("big", "y", pd.DataFrame({"x": y}), y, tables._folds(y))
+    assert tables.thinned(problem, 1000) is problem
+    with pytest.warns(UserWarning, match="100 of 1000 rows, .*--max-rows 1000 uses all"):
+        thinned = tables.thinned(problem, 100)
+    for (train, test), whole in zip(thinned.splits, problem.splits, strict=True):
+        assert (len(train), len(test)) == (80, 20)
+        assert set(train) <= set(whole[0])
+        assert set(test) <= set(whole[1])
+        assert set(y[train]) == set(y)
+    assert "5 folds of 100 rows, " in evaluate._headline(thinned, 1)
+
+
 def test_every_baseline_takes_a_messy_table(rng):
     n = 40
     X = pd.DataFrame(

@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,49 +14,95 @@ from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS, Cell
 from sklearn_looped.programmed.machines.fleq_assembler import Instruction as FleqInstruction
+from sklearn_looped.programmed.machines.graph_subleq import GraphSubleqMachine
 from sklearn_looped.programmed.machines.interpreter import interpret_fleq, interpret_subleq
 from sklearn_looped.programmed.machines.paper_subleq import PaperSubleqMachine
-from sklearn_looped.programmed.machines.subleq import Instruction
+from sklearn_looped.programmed.machines.subleq_assembler import EdgeInstruction, Instruction
 from sklearn_looped.programmed.transformer.certificate import logit_threshold
 
 N_STEPS = 20
 DTYPES = ("float64", "float32")
-EVALUATIONS = ("fast", "fast", "fast", "fast", "dense")
+MACHINES = {
+    "bits": SubleqMachine,
+    "integer": partial(SubleqMachine, cells="integer"),
+    "paper": PaperSubleqMachine,
+    "constant width": GraphSubleqMachine,
+}
 
 
 def subleq(rng: np.random.Generator, layout: str) -> Outcome:
-    """One program on a SUBLEQ machine; layout is "bits", "integer" or "paper"."""
+    """One program on a SUBLEQ machine, dense against fast against interpreter at every step.
+
+    The result of a step is in its cell one state later, but for the layout of the paper. Cells of
+    bits wrap around here, all others mark what is beyond them.
+    """
     dtype = str(rng.choice(DTYPES))
     widest = 53 if dtype == "float64" else 24
     n_bits = int(
         rng.integers(2, widest) if rng.random() < 0.7 else rng.integers(widest - 5, widest)
     )
     n_memory, n_instructions = rng.integers(1, 24, size=2).tolist()
-    options = {"cells": "integer"} if layout == "integer" else {}
-    kind = PaperSubleqMachine if layout == "paper" else SubleqMachine
+    options: dict[str, Any] = {}
+    if layout == "constant width":
+        n_bits = min(n_bits, 36 if dtype == "float64" else 7)  # beyond, most are refused
+        n_bits, n_nodes = max(n_bits, 6), int(rng.integers(1, n_memory + 1))
+        options["graph"] = rng.integers(-1, n_nodes, size=(n_nodes, n_nodes))
     bound = logit_threshold(getattr(torch, dtype)) / (2 if layout == "paper" else 1)
     temperatures = (None, None, bound, bound * 1.3, bound - 0.5)
+    options |= {"dtype": dtype, "temperature": temperatures[rng.integers(len(temperatures))]}
     try:
-        machine = kind(
-            n_memory, n_instructions, n_bits=n_bits, dtype=dtype,
-            temperature=temperatures[rng.integers(len(temperatures))], **options,
-        )  # fmt: skip
+        machine = MACHINES[layout](n_memory, n_instructions, n_bits=n_bits, **options)
     except ValueError:
         return Outcome.REFUSED
     program = _random_subleq(rng, n_memory, n_instructions, n_bits)
-    steps = interpret_subleq(program, None if layout == "integer" else n_bits)
-    low, high = -(1 << (n_bits - 1)), (1 << (n_bits - 1)) - 1
-    evaluation = str(rng.choice(EVALUATIONS))
-    for state in machine.transformer.run(machine.load(program), N_STEPS, evaluation=evaluation):
+    if "graph" in options:
+        program = _with_edges(rng, program, n_nodes)
+    return _follow(machine, program, layout, options.get("graph"))
+
+
+def _follow(machine: Any, program: Program, layout: str, graph: Any) -> Outcome:
+    wraps = layout in ("bits", "paper")
+    steps = interpret_subleq(program, machine.n_bits if wraps else None, graph)
+    pc, cells = 0, list(program.cells)
+    options = {"adjacency": machine.adjacency}
+    dense, fast = (
+        machine.transformer.run(machine.load(program), N_STEPS, evaluation=evaluation, **options)
+        for evaluation in ("dense", "fast")
+    )
+    for state, same in zip(dense, fast, strict=True):
+        if not torch.equal(state, same):
+            return Outcome.WRONG
+        before = list(cells)
+        if not wraps and _beyond(program.instructions[pc], before, machine.n_bits, graph):
+            marked = state[0, machine.fields.at("overflow")] != 0
+            return Outcome.REFUSED if marked else Outcome.WRONG
         pc, cells = next(steps)
-        try:
-            got = machine.pc(state), machine.cells(machine.settle(state))
-        except ValueError:
-            within = all(low <= cell <= high for cell in cells)
-            return Outcome.WRONG if within else Outcome.REFUSED
-        if got != (pc, cells):
+        if (machine.pc(state), machine.cells(state)) != (
+            pc,
+            cells if layout == "paper" else before,
+        ):
             return Outcome.WRONG
     return Outcome.RIGHT
+
+
+def _beyond(instruction: Instruction, cells: list[int], n_bits: int, graph: Any) -> bool:
+    """Whether the machine is to mark a fault: beyond the cells, or no node."""
+    x, y = cells[instruction.a], cells[instruction.b]
+    if isinstance(instruction, EdgeInstruction):
+        return not (0 <= x < len(graph) and 0 <= y < len(graph))
+    half = 1 << (n_bits - 1)
+    return not -half <= y - x < half
+
+
+def _with_edges(rng: np.random.Generator, program: Program, n_nodes: int) -> Program:
+    """Cells are nodes, and some instructions but for the last read a graph, or else none does."""
+    if rng.random() < 0.3:
+        return program
+    *body, last = program.instructions
+    asked = rng.random(len(body)) < 0.2
+    mixed = [EdgeInstruction(*i) if ask else i for i, ask in zip(body, asked, strict=True)]
+    cells = rng.integers(n_nodes, size=len(program.cells)).tolist()
+    return replace(program, instructions=(*mixed, last), cells=tuple(cells))
 
 
 def _random_subleq(
@@ -78,21 +127,32 @@ def fleq(rng: np.random.Generator) -> Outcome:
     n_entries = int(rng.integers(1, 4))
     machine = FleqMachine(n_memory, n_instructions, n_entries, dtype=dtype)
     program = _random_fleq(rng, n_memory, n_instructions, n_entries, np.dtype(dtype))
-    state, evaluation = machine.load(program), str(rng.choice(EVALUATIONS))
-    for _ in range(N_STEPS):
-        cells, pc = machine.cells(machine.settle(state)), machine.pc(state)
+    stopped = machine.run(program, N_STEPS, on_fault="return").fault
+    dense, fast = (
+        machine.transformer.run(machine.load(program), N_STEPS, evaluation=evaluation)
+        for evaluation in ("dense", "fast")
+    )
+    pc, cells = 0, machine.cells(machine.load(program))
+    expected, tolerance = cells, 0.0
+    for step, (state, same) in enumerate(zip(dense, fast, strict=True), 1):
+        if not torch.equal(state.nan_to_num(), same.nan_to_num()):
+            return Outcome.WRONG
+        faulty = stopped is not None and stopped.step == step
+        # The state holds the memory before this instruction: the result of the one before it.
+        if not faulty:
+            if not _same((pc, expected), (pc, machine.cells(state)), tolerance):
+                return Outcome.WRONG
+            cells = machine.cells(state)
         if pc == program.halt:
             break
         instruction = program.instructions[pc]
-        expected = _one_step(instruction, pc, cells, n_entries, np.dtype(dtype))
-        try:
-            result = machine.run(program, 1, state=state, evaluation=evaluation)
-        except ValueError:
-            return Outcome.REFUSED if expected is None else Outcome.WRONG
+        after = _one_step(instruction, pc, cells, n_entries, np.dtype(dtype))
+        if faulty or after is None:
+            return Outcome.REFUSED if faulty and after is None else Outcome.WRONG
+        pc, expected = after
         tolerance = 8 * np.finfo(dtype).eps if instruction.operation == "sigmoid" else 0.0
-        if expected is None or not _same(expected, (result.pc, result.cells), tolerance):
+        if machine.pc(state) != pc:
             return Outcome.WRONG
-        state = result.state
     return Outcome.RIGHT
 
 

@@ -57,8 +57,8 @@ def mlp(rng: np.random.Generator) -> Outcome:
         "learning_rate_init": 10.0 ** rng.uniform(-4, -1), "max_iter": 2,
         "random_state": int(rng.integers(1000)),
     }  # fmt: skip
-    plain = {"activation": "logistic", "solver": "sgd", "momentum": 0, "batch_size": 1}
-    theirs = MLPRegressor(**plain, **options).fit(X, y)
+    options |= {"activation": "logistic", "momentum": 0, "batch_size": 1}
+    theirs = MLPRegressor(solver="sgd", **options).fit(X, y)
     ours = ProgrammedMLPRegressor(**options).fit(X, y)
     pairs = [*zip(ours.coefs_, theirs.coefs_, strict=True)]
     pairs += [*zip(ours.intercepts_, theirs.intercepts_, strict=True)]

@@ -7,6 +7,14 @@ from pathlib import Path
 from sklearn_looped.cli.arguments import picture_file
 
 
+def folder(name: str) -> Path:
+    """Turn an argument into a path; raise if there is no such folder."""
+    path = Path(name)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {name}")
+    return path
+
+
 def add_picture(parser: argparse.ArgumentParser, what: str) -> None:
     """Add ``--picture``."""
     parser.add_argument("--picture", type=picture_file, help=f"draw {what}, .png or .svg")

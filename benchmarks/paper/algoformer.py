@@ -26,10 +26,11 @@ from benchmarks.common.options import add_budget, add_prompts, add_seed
 from benchmarks.common.report import RESULTS, RUNS, Rows, Store, print_table
 from benchmarks.paper.algoformer_tasks import LAPTOP, PAPER, baselines, chain_errors
 from benchmarks.paper.evidence import claim, interval, planned
+from benchmarks.paper.presets import PRESETS
 from benchmarks.paper.prompts import Stepped, Task, errors, looped
-from sklearn_looped.learned.model.config import PRESETS, NetworkConfig
+from benchmarks.paper.representation import NetworkLayersPrior
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
-from sklearn_looped.learned.priors.representation import NetworkLayersPrior
 from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.training.recipe import Recipe
 

@@ -16,12 +16,12 @@ from benchmarks.paper.prompts import (
     linear,
     ridge,
 )
-from sklearn_looped.core.device import seeded_generator
-from sklearn_looped.learned.priors.representation import (
+from benchmarks.paper.representation import (
     AutoregressivePrior,
     NetworkLayersPrior,
     RepresentationPrior,
 )
+from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.training.held_out import HELD_OUT
 
 LAPTOP = {

@@ -34,7 +34,7 @@ from benchmarks.paper.openml_prompts import (
     pool,
     read_sets,
 )
-from sklearn_looped.learned.model.config import PRESETS
+from benchmarks.paper.presets import PRESETS
 from sklearn_looped.learned.priors import OwnTables, Prior
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.recipe import Recipe

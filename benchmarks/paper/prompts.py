@@ -13,12 +13,12 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from torch import Tensor
 
+from benchmarks.paper.representation import NetworkLayersPrior
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.inference.standardise import Standardiser
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import Prior
-from sklearn_looped.learned.priors.representation import NetworkLayersPrior
 from sklearn_looped.learned.training.held_out import HELD_OUT
 
 Model = Callable[[Tensor], Tensor]

@@ -23,8 +23,9 @@ from benchmarks.common.pictures import draw_errors
 from benchmarks.common.report import RUNS, print_table, write
 from benchmarks.paper.evidence import claim, interval, planned, print_claims
 from benchmarks.paper.function_classes import CLASSES, FAST, SPARSITIES, D, Errors, FunctionClass
+from benchmarks.paper.presets import PRESETS
 from benchmarks.paper.prompts import Method, Task, errors, standardised
-from sklearn_looped.learned.model.config import PRESETS, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import SparseLinearPrior
 from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.training.recipe import Recipe

@@ -5,6 +5,6 @@ then improved on a prior by `sklearn_looped.learned.training.metatrain.meta_trai
 sees both halves; neither of them sees it.
 """
 
-from sklearn_looped.bridge.descent import DescentConfig, DescentNetwork
+from sklearn_looped.bridge.descent import DescentConfig
 
-__all__ = ["DescentConfig", "DescentNetwork"]
+__all__ = ["DescentConfig"]

@@ -113,7 +113,12 @@ class DescentConfig:
         return True
 
     def build(self) -> "DescentNetwork":
-        """Network with the weights of the construction."""
+        """Build the network, with the weights of the construction.
+
+        Returns
+        -------
+        network : DescentNetwork
+        """
         return DescentNetwork(self)
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 from sklearn_looped.cli.text import printable
 
 N_FOLDS = 5
+MAX_ROWS = 2000  # of a fold, training and test: five folds and all models take a minute
 BASELINES = {
     "regression": ("OLS", "LassoCV", "RidgeCV", "forest", "boosting", "LightGBM"),
     "classification": ("LogisticRegression", "forest", "boosting", "LightGBM"),

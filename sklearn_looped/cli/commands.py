@@ -10,6 +10,7 @@ from typing import Any
 
 from sklearn_looped.cli.arguments import (
     BASELINES,
+    MAX_ROWS,
     N_FOLDS,
     PRIORS,
     add_csv_options,
@@ -22,6 +23,7 @@ from sklearn_looped.cli.arguments import (
     picture_file,
     positive,
 )
+from sklearn_looped.cli.languages import LANGUAGES
 
 PURPOSE = "cross-validate the looped transformer beside linear models, a forest and boosting"
 PICTURE = "draw the error by loop to a .png or .svg file (needs matplotlib)"
@@ -70,6 +72,11 @@ def add_evaluate(commands: Any) -> None:
     parser.add_argument(
         "--folds", type=at_least_two, default=N_FOLDS, metavar="N", help=f"(default {N_FOLDS})"
     )
+    parser.add_argument(
+        "--max-rows", type=at_least_two, default=MAX_ROWS, metavar="N",
+        help="rows of a fold that are used, training and test together, drawn at random from larger"
+        f" tables (default {MAX_ROWS}; time grows with it)",
+    )  # fmt: skip
     names = sorted({name for names in BASELINES.values() for name in names})
     parser.add_argument(
         "--baselines", nargs="*", choices=names, metavar="NAME",
@@ -91,6 +98,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         problem = tables.from_csv(args.csv, args.target, args.task, form, args.folds)
     else:
         problem = tables.from_openml(args.openml_task, args.folds)
+    problem = tables.thinned(problem, args.max_rows)
     evaluate.report(problem, args.picture, args.weights, args.baselines)
 
 
@@ -176,13 +184,14 @@ def add_run_program(commands: Any) -> None:
         "assemble a program, run it inside a looped transformer and print its memory",
         "  printf 'x: .word 20\\ny: .word 22\\n add x, y\\n' > add.asm\n"
         "  python -m sklearn_looped run-program add.asm --trace\n"
+        "  python -m sklearn_looped run-program add.asm --step\n"
         "  python -m sklearn_looped run-program add.asm --picture trace.png\n"
-        "  python -m sklearn_looped run-program descent.asm --machine fleq",
+        "  python -m sklearn_looped run-program descent.asm --machine fleq\n\n" + LANGUAGES,
     )
     parser.add_argument("program", type=file_to_read, metavar="FILE", help="assembly file")
     parser.add_argument(
         "--machine", choices=("subleq", "fleq"), default="subleq",
-        help="subleq: integers, one instruction; fleq: vectors, ten functions (default subleq)",
+        help="subleq: integers, one instruction; fleq: vectors and functions (default subleq)",
     )  # fmt: skip
     parser.add_argument(
         "--bits", type=positive, default=16, metavar="N", help="bits of a subleq cell (default 16)"
@@ -192,6 +201,9 @@ def add_run_program(commands: Any) -> None:
         help="stop after this number of instructions (default 100000)",
     )  # fmt: skip
     parser.add_argument("--trace", action="store_true", help="print every instruction")
+    parser.add_argument(
+        "--step", action="store_true", help="stop before every instruction and print the state"
+    )
     parser.add_argument(
         "--picture", type=picture_file, metavar="FILE",
         help="draw memory and program counter by step to a .png or .svg file (needs matplotlib)",

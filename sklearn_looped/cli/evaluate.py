@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error
 from tqdm.auto import tqdm
 
+from sklearn_looped.cli.csv_files import is_regression
 from sklearn_looped.cli.models import baselines, for_baselines, ours
 from sklearn_looped.cli.tables import Problem
 from sklearn_looped.inspection import LoopCurveDisplay
@@ -77,18 +78,19 @@ def _score(model: Any, X: Any, y: np.ndarray, train: np.ndarray, test: np.ndarra
         warnings.filterwarnings("ignore", "Skipping features without|Found unknown categories")
         model.fit(X_train, y[train])
         fitted = time.perf_counter()
-        predict, staged = ("predict", "staged_predict")
-        if y.dtype.kind != "f":
-            predict, staged = ("predict_proba", "staged_predict_proba")
-        prediction = getattr(model, predict)(X_test)
+        predict = "predict" if is_regression(y) else "predict_proba"
+        if by_loop := hasattr(model, f"staged_{predict}"):  # the last stage is the prediction
+            stages = list(getattr(model, f"staged_{predict}")(X_test))
+        else:
+            stages = [getattr(model, predict)(X_test)]
         predicted = time.perf_counter()
-        stages = list(getattr(model, staged)(X_test)) if hasattr(model, staged) else []
     classes = getattr(model, "classes_", None)
+    scores = [_scores(y[test], stage, classes) for stage in stages]
     return FoldResult(
-        _scores(y[test], prediction, classes),
+        scores[-1],
         fitted - started,
         predicted - fitted,
-        [_scores(y[test], stage, classes) for stage in stages],
+        scores if by_loop else [],
     )
 
 
@@ -109,9 +111,10 @@ def _scores(truth: np.ndarray, prediction: np.ndarray, classes: np.ndarray | Non
 
 def _headline(problem: Problem, seconds: float) -> str:
     n_rows, n_columns = problem.X.shape
+    used = max(len(train) + len(test) for train, test in problem.splits)
     return (
         f"{problem.name}: {problem.task} of {problem.target}, {n_rows} rows, {n_columns} columns, "
-        f"{len(problem.splits)} folds, {seconds:.0f} s"
+        f"{len(problem.splits)} folds{f' of {used} rows' if used < n_rows else ''}, {seconds:.0f} s"
     )
 
 

@@ -11,11 +11,12 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped import FleqMachine, SubleqMachine
+from sklearn_looped.cli.step_program import step_through, text_of
 from sklearn_looped.cli.text import printable
 from sklearn_looped.inspection import MachineTraceDisplay
 from sklearn_looped.inspection.machine_attention import cell_names
 from sklearn_looped.programmed.machines.assembler import Program
-from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
+from sklearn_looped.programmed.machines.fleq_assembler import as_cell
 from sklearn_looped.programmed.machines.machine import Machine
 
 
@@ -23,15 +24,18 @@ def run(args: argparse.Namespace) -> None:
     """Run the command ``run-program``."""
     program, machine = _load(args)
     traced = args.trace or args.picture is not None
+    names = cell_names(program, machine.tokens.size("memory"))
+    if args.step:
+        step_through(program, machine, args.max_loops, names)
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # reported below
         result = machine.run(program, args.max_loops, trace=traced)
-    names = cell_names(program, len(result.cells))
     if args.trace and result.trace is not None:
         sys.stdout.write(_readable(result.trace, names).to_string(index=False) + "\n\n")
     width = max(map(len, names))
     lines = [
-        f"{name:<{width}}  {_text(cell, names)}"
+        f"{name:<{width}}  {text_of(cell, names)}"
         for name, cell in zip(names, result.cells, strict=True)
     ]
     sys.stdout.write("\n".join([f"memory after {result.n_loops} loops", *lines]) + "\n")
@@ -61,18 +65,9 @@ def _readable(trace: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return the trace with the cells that were read and written as text."""
 
     def text(cells: Mapping[int, Any]) -> str:
-        return ", ".join(f"{names[at]}={_text(cell, names)}" for at, cell in cells.items())
+        return ", ".join(f"{names[at]}={text_of(cell, names)}" for at, cell in cells.items())
 
     return trace.assign(reads=trace["reads"].map(text), writes=trace["writes"].map(text))
-
-
-def _text(cell: Any, names: list[str]) -> str:
-    if not isinstance(cell, Cell):
-        return str(cell)
-    values = " ".join(f"{value:g}" for value in cell.values)
-    if cell.pointer is None:
-        return values
-    return f"{values} -> {names[cell.pointer] if cell.pointer < len(names) else 'the end'}"
 
 
 def _draw(trace: pd.DataFrame | None, program: Program, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Regression and classification problems from a CSV file, from OpenML and from scikit-learn."""
 
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.utils import resample
 
 from sklearn_looped.cli.arguments import N_FOLDS, CsvFormat
 from sklearn_looped.cli.csv_files import FOUND, is_regression, read_csv
@@ -62,6 +64,35 @@ def from_openml(task_id: int, n_folds: int = N_FOLDS) -> Problem:
     is_number = pd.api.types.is_numeric_dtype(y)
     target = y.to_numpy("float64") if is_number else y.astype(str).to_numpy(object)
     return Problem(dataset.name, task.target_name, X, target, splits)
+
+
+def thinned(problem: Problem, max_rows: int) -> Problem:
+    """Keep at most so many rows of each fold, training and test in the same proportion.
+
+    They are drawn at random, stratified for labels; a warning says so.
+    """
+    n_rows = max(len(train) + len(test) for train, test in problem.splits)
+    if n_rows <= max_rows:
+        return problem
+    warnings.warn(
+        f"{max_rows} of {n_rows} rows, drawn at random, are used in each fold: all models would "
+        f"predict better from more. --max-rows {n_rows} uses all and takes longer.",
+        stacklevel=2,
+    )
+    share = max_rows / n_rows
+    splits = [
+        (_drawn(train, problem.y, share), _drawn(test, problem.y, share))
+        for train, test in problem.splits
+    ]
+    return problem._replace(splits=splits)
+
+
+def _drawn(rows: np.ndarray, y: np.ndarray, share: float) -> np.ndarray:
+    """Draw a share of some rows of a table, at least one, in their order."""
+    labels = None if is_regression(y) else y[rows]
+    n_rows = max(1, round(share * len(rows)))
+    drawn = resample(rows, replace=False, n_samples=n_rows, random_state=0, stratify=labels)
+    return np.sort(drawn)
 
 
 def _folds(y: np.ndarray, n_folds: int = N_FOLDS) -> list[Split]:

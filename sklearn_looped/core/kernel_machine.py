@@ -94,7 +94,7 @@ def _where(better: Tensor, new: tuple[Tensor, ...], old: tuple[Tensor, ...]) -> 
     ]
 
 
-def _evenly_spaced(n_rows: int, most: int) -> Tensor:
+def evenly_spaced(n_rows: int, most: int) -> Tensor:
     """Numbers of at most so many of the rows."""
     count = min(n_rows, most)
     return torch.arange(count) * n_rows // count
@@ -131,7 +131,7 @@ def _choose(
 
 def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> list[Member]:
     """Members of one kind: with equal weights of the columns, and with the learned metric."""
-    points = _evenly_spaced(X.shape[1], search.n_rows)
+    points = evenly_spaced(X.shape[1], search.n_rows)
     P = X[:, points]
     chosen_on = P, Z[:, points], weights[:, points], search
 
@@ -191,6 +191,8 @@ class KernelMachine:
         Predictions of the rows, each left out with all its copies, and standard deviations.
     noise : Tensor of shape (B, 1, T)
         Standard deviation of what is missed where the kernel's own variance is one.
+    of_known : Tensor of shape (B, 1, T) or None
+        Share in the mixture of predictions that come from elsewhere.
 
     References
     ----------
@@ -219,10 +221,16 @@ class KernelMachine:
     left_out: Tensor
     left_out_std: Tensor
     noise: Tensor
+    of_known: Tensor | None = None
 
     @classmethod
     def fit(
-        cls, X: Tensor, Y: Tensor, weights: Tensor | None = None, search: Search = DEFAULT_SEARCH
+        cls,
+        X: Tensor,
+        Y: Tensor,
+        weights: Tensor | None = None,
+        search: Search = DEFAULT_SEARCH,
+        known: Tensor | None = None,
     ) -> "KernelMachine":
         """Fit to B tables at once.
 
@@ -237,6 +245,9 @@ class KernelMachine:
             How often each row counts: a row is left out with all its copies. None: once.
         search : Search, default=DEFAULT_SEARCH
             What to choose from.
+        known : Tensor of shape (B, n, T), default=None
+            Predictions of the rows by a model that did not see them: one more member of the
+            mixture.
 
         Returns
         -------
@@ -248,7 +259,10 @@ class KernelMachine:
         ridge = Ridge.fit(X, Z, w)
         members = [m for kind in search.kinds for m in _path(X, Z, w, kind, search)]
         residuals = [m.solution.residual for m in members]
-        left_out = torch.stack([ridge.left_out, *(Z - residual for residual in residuals)], -1)
+        candidates = [ridge.left_out, *(Z - residual for residual in residuals)]
+        if known is not None:
+            candidates.append(scale.standardised(known))
+        left_out = torch.stack(candidates, -1)
         others = w.sum(1, keepdim=True) - w
         others = torch.maximum(others, torch.finfo(w.dtype).eps * w)  # one row may have all weight
         mean = -(w / others)[..., None] * Z  # each row left out
@@ -256,6 +270,7 @@ class KernelMachine:
         shares = stacking_shares(gains, Z - mean, w)[:, None]  # (B, 1, T, M)
         residual = Z - mean - (shares * gains).sum(-1)
         of_ridge, *of_members = shares.unbind(-1)
+        of_known = None if known is None else of_members.pop()
         linear = of_ridge * ridge.coef
         intercept = of_ridge * ridge.intercept - ridge.centre @ linear
         parts = []
@@ -269,17 +284,22 @@ class KernelMachine:
         return cls(
             X, w, best.kernel, best.solution, scale, parts, linear, intercept,
             mean_over_rows(residual.square(), w)[:, 0].mean(-1),
-            scale.restored(Z - residual), noise / precision.sqrt(), noise,
+            scale.restored(Z - residual), noise / precision.sqrt(), noise, of_known,
         )  # fmt: skip
 
-    def predict(self, Q: Tensor) -> tuple[Tensor, Tensor]:
-        """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each."""
-        K = self.kernel(Q, self.X)
-        return self.mean(Q, K), self._std(Q, K)
+    def predict(self, Q: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each.
 
-    def mean(self, Q: Tensor, K: Tensor | None = None) -> Tensor:
+        `known` (B, q, T) are the predictions of the queries by the model that `fit` was told of.
+        """
+        K = self.kernel(Q, self.X)
+        return self.mean(Q, known, K), self._std(Q, K)
+
+    def mean(self, Q: Tensor, known: Tensor | None = None, K: Tensor | None = None) -> Tensor:
         """Predictions of queries (B, q, d) alone, (B, q, T); K (B, q, n) is `kernel` of them."""
         Z = self.intercept + Q @ self.linear
+        if self.of_known is not None and known is not None:
+            Z = Z + self.of_known * self.scale.standardised(known)
         for kernel, coef in self.parts:
             values = K if K is not None and kernel is self.kernel else kernel(Q, self.X)
             Z = Z + values @ coef
@@ -287,7 +307,7 @@ class KernelMachine:
 
     def metric(self) -> Tensor:
         """Mean squares of the mixture's own gradients at up to `N_ROWS` rows, (B, d), of mean 1."""
-        points = _evenly_spaced(self.X.shape[1], N_ROWS)
+        points = evenly_spaced(self.X.shape[1], N_ROWS)
         gradients = self.linear[:, None].expand(-1, len(points), -1, -1)
         for kernel, coef in self.parts:
             gradients = gradients + kernel.gradients(self.X[:, points], self.X, coef)

@@ -97,12 +97,15 @@ class Ridge:
             shrunk, noise, total,
         )  # fmt: skip
 
-    def predict(self, Q: Tensor) -> tuple[Tensor, Tensor]:
-        """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each."""
+    def predict(self, Q: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each.
+
+        `known` is what `KernelMachine.predict` takes, and is not used.
+        """
         variance = 1 + 1 / self.total[:, None, None]
         spread = ((Q - self.centre) @ self.vectors).square() @ self.shrunk
         return self.mean(Q), self.noise * (variance + spread).sqrt()
 
-    def mean(self, Q: Tensor) -> Tensor:
+    def mean(self, Q: Tensor, known: Tensor | None = None) -> Tensor:
         """Predictions of queries (B, q, d) alone, (B, q, T)."""
         return self.intercept + (Q - self.centre) @ self.coef

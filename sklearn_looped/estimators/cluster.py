@@ -1,7 +1,7 @@
 """K-means: Lloyd's algorithm by hard attention in a looped transformer."""
 
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 from warnings import warn
 
 import numpy as np
@@ -15,12 +15,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
-from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.linalg import exponents
 from sklearn_looped.programmed.algorithms.lloyd import LloydStep, lloyd, middle, nearest
 
 
-class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
+class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator):
     r"""K-means clustering inside a looped transformer whose weights are written by hand.
 
     Samples and centres are tokens. One loop is one step of Lloyd's algorithm: samples attend to
@@ -54,6 +54,11 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
         the features, or when no label changes.
     random_state : int, RandomState instance or None, default=None
         Seed of the starting centres.
+    evaluation : {"fast", "dense"}, default="fast"
+        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
+        attending to every token, which is the definition, with torch. Both give the same bits.
+    device : str, default="cpu"
+        Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
@@ -88,6 +93,7 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
         "init": [StrOptions({"k-means++", "random"}), "array-like"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        **Evaluated.evaluation_constraints,
         "random_state": ["random_state"],
     }
 
@@ -99,12 +105,16 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
         max_iter: int = 300,
         tol: float = 1e-4,
         random_state: int | np.random.RandomState | None = None,
+        evaluation: Literal["fast", "dense"] = "fast",
+        device: str = "cpu",
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
+        self.evaluation = evaluation
+        self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
     @whole_or_not_at_all
@@ -200,7 +210,8 @@ class ProgrammedKMeans(ClusterMixin, DocumentationLink, BaseEstimator):
         """
         check_is_fitted(self)
         samples: Array = validate_data(self, X, dtype=np.float64, reset=False)
-        labels = nearest(samples, self._centres, origin=self._origin, unit=self._unit)
+        with self._evaluated():
+            labels = nearest(samples, self._centres, origin=self._origin, unit=self._unit)
         return labels.astype(np.int32)
 
 

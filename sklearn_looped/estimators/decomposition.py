@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 from warnings import warn
 
 import numpy as np
@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
-from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.linalg import (
     affine,
     eigh,
@@ -33,7 +33,7 @@ from sklearn_looped.programmed.algorithms.linalg import (
 
 
 class ProgrammedPCA(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DocumentationLink, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, Evaluated, DocumentationLink, BaseEstimator
 ):
     r"""Principal component analysis inside a looped transformer whose weights are written by hand.
 
@@ -60,6 +60,11 @@ class ProgrammedPCA(
         Error of the components, which have length 1, above which `fit` warns.
     max_loops : int, default=100
         Cap on the number of squarings for a component.
+    evaluation : {"fast", "dense"}, default="fast"
+        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
+        attending to every token, which is the definition, with torch. Both give the same bits.
+    device : str, default="cpu"
+        Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
@@ -102,14 +107,23 @@ class ProgrammedPCA(
         "n_components": [Interval(Integral, 1, None, closed="left"), None],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_loops": [Interval(Integral, 1, None, closed="left")],
+        **Evaluated.evaluation_constraints,
     }
 
     def __init__(
-        self, n_components: int | None = None, *, tol: float = 1e-6, max_loops: int = 100
+        self,
+        n_components: int | None = None,
+        *,
+        tol: float = 1e-6,
+        max_loops: int = 100,
+        evaluation: Literal["fast", "dense"] = "fast",
+        device: str = "cpu",
     ) -> None:
         self.n_components = n_components
         self.tol = tol
         self.max_loops = max_loops
+        self.evaluation = evaluation
+        self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
     @whole_or_not_at_all
@@ -196,7 +210,8 @@ class ProgrammedPCA(
         """
         check_is_fitted(self)
         samples: Array = validate_data(self, X, dtype=np.float64, reset=False)
-        return affine(samples, self.components_.T, self.mean_, np.zeros(self.n_components_))
+        with self._evaluated():
+            return affine(samples, self.components_.T, self.mean_, np.zeros(self.n_components_))
 
     def inverse_transform(self, X: ArrayLike) -> Array:
         """Map coordinates back to samples, by linear attention.
@@ -221,7 +236,8 @@ class ProgrammedPCA(
             raise ValueError(
                 f"Got {scores.shape[1]} columns, but there are {self.n_components_} components."
             )
-        return affine(scores, self.components_, np.zeros(self.n_components_), self.mean_)
+        with self._evaluated():
+            return affine(scores, self.components_, np.zeros(self.n_components_), self.mean_)
 
     @property
     def _n_features_out(self) -> int:

@@ -1,82 +1,104 @@
-"""What the estimators trained by epochs inside a transformer share: fitting, block and tape."""
+"""What the estimators trained by epochs inside a transformer share: running, predicting, tape."""
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Iterator, Sequence
+from numbers import Integral
+from typing import Any, ClassVar
 from warnings import warn
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
-from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.estimators.fitting import Evaluated
 from sklearn_looped.programmed.algorithms.epochs import Learner, TrainingBlock, train
-from sklearn_looped.programmed.transformer.block import Tape
 from sklearn_looped.programmed.transformer.layout import n_code_bits
 
 MIN_BITS = 10  # of a position: small problems share one declared size
 
 
-class ProgrammedTraining(DocumentationLink, BaseEstimator, ABC):
+class Run:
+    """The loops of a fit: the samples, and the models as they were at the ends of epochs.
+
+    Queries do not act on models, so the models of a number of loops are the same with any queries
+    in the sequence, and what ran ahead is used again.
+
+    Parameters
+    ----------
+    samples : object
+        The training set, in the form of the block.
+    fresh, learners : sequence of Learner
+        The models before the run and behind it.
+    """
+
+    def __init__(self, samples: Any, fresh: Sequence[Any], learners: Sequence[Any]) -> None:
+        self.samples, self.fresh, self.learners = samples, fresh, learners
+
+    def answer(
+        self, block: TrainingBlock, queries: NDArray, n_loops: int | None, *, dense: bool
+    ) -> dict[str, NDArray]:
+        """Predictions of queries after so many loops; dense ones run all of them again."""
+        if not dense:
+            return block.answer(self.memories(block, n_loops), queries)
+        learners = [learner.capped(n_loops) for learner in self.fresh]
+        train(block, self.samples, learners, queries)
+        return block.answer([learner.memory for learner in learners], queries, self.samples)
+
+    def memories(self, block: TrainingBlock, n_loops: int | None) -> list[Any]:
+        """Models after so many loops, all if None."""
+        known = [learner.at(n_loops) for learner in self.learners]
+        if not any(memory is None for memory in known):
+            return known
+        longer = [learner.capped(n_loops) for learner in self.fresh]
+        train(block, self.samples, longer)
+        for old, new in zip(self.learners, longer, strict=True):
+            new.history = old.history | new.history
+        known = [learner.memory for learner in longer]
+        if any(n.n_loops > o.n_loops for n, o in zip(longer, self.learners, strict=True)):
+            self.learners = longer
+        else:
+            for old, new in zip(self.learners, longer, strict=True):
+                old.history = new.history
+        return known
+
+    def stages(self, block: TrainingBlock, n_loops: int | None) -> NDArray[np.intp]:
+        """Numbers of loops at the ends of epochs, up to `n_loops`, where an epoch may be cut."""
+        self.memories(block, n_loops)
+        ends = {end for learner in self.learners for end in learner.history if end > 0}
+        last = max(learner.n_loops for learner in self.learners)
+        last = last if n_loops is None else min(last, n_loops)
+        epoch = self.fresh[0].n_steps
+        return np.array(sorted(e for e in ends if e == last or (e < last and e % epoch == 0)))
+
+
+class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
     """Base of the estimators that run a `TrainingBlock`."""
 
     _declaration: tuple[Any, ...]
+    _run: Run
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    @whole_or_not_at_all
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Write samples and steps on the punchcard and run the transformer.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features, best on one scale.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets, or labels; several outputs for the regression of networks only.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If the data or a parameter is not valid, before any work; if the descent diverges,
-            with the step.
-        """
-        self._check_options()
-        arrays = self._validate_training(X, y)
-        train_together([self], *arrays, [np.arange(len(arrays[0]))])
-        return self
+    _parameter_constraints: ClassVar[dict] = {
+        "n_loops": [Interval(Integral, 1, None, closed="left"), None],
+        **Evaluated.evaluation_constraints,
+    }
 
     @property
     @abstractmethod
     def block_(self) -> Any:
         """Loop body. It is the same for all data, so a pickle holds its declaration only."""
 
-    def _check_options(self) -> None:
-        """Refuse parameters that scikit-learn's constraints do not catch."""
-
-    @abstractmethod
-    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
-        """Arrays of the training set; sets what is known of the data."""
-
-    @abstractmethod
-    def _encode(self, X: NDArray, y: NDArray) -> Any:
-        """Encode the training set as the block's samples."""
-
-    @abstractmethod
-    def _declare(self, X: NDArray, y: NDArray, lengths: Sequence[int]) -> tuple[Any, ...]:
-        """Everything that the block depends on, for fits of so many rows."""
-
-    @abstractmethod
-    def _learners(self, rows: NDArray[np.intp], X: NDArray, y: NDArray) -> Sequence[Learner]:
-        """Models of the estimator, to be trained on some rows by `block_`."""
+    @property
+    def stages_(self) -> NDArray[np.intp]:
+        """Numbers of loops behind the stages of `staged_predict`, up to `n_loops`."""
+        check_is_fitted(self)
+        with self._evaluated():
+            return self._run.stages(self.block_, self.n_loops)
 
     @abstractmethod
     def _keep(self, learners: Sequence[Any]) -> None:
@@ -95,8 +117,23 @@ class ProgrammedTraining(DocumentationLink, BaseEstimator, ABC):
             raise ValueError("Got 1 class, but the number of classes has to be greater than one.")
         return X, labels
 
+    def _answer(self, X: Any) -> dict[str, NDArray]:
+        """Run the queries behind `n_loops` steps over the samples."""
+        queries = self._validate_queries(X)
+        return self._answer_after(queries, self.n_loops)
+
+    def _staged_answers(self, X: Any) -> Iterator[dict[str, NDArray]]:
+        queries = self._validate_queries(X)
+        yield from (self._answer_after(queries, int(n)) for n in self.stages_)
+
+    def _answer_after(self, queries: NDArray, n_loops: int | None) -> dict[str, NDArray]:
+        dense = self.evaluation == "dense"
+        with self._evaluated():
+            return self._run.answer(self.block_, queries, n_loops, dense=dense)
+
     def _validate_queries(self, X: Any) -> NDArray:
         check_is_fitted(self)
+        self._validate_params()
         return validate_data(self, X, dtype=np.float64, reset=False)
 
 
@@ -106,18 +143,19 @@ def position_bits(n_tokens: int) -> int:
 
 
 def train_together(
-    estimators: Sequence[Any], X: NDArray, y: NDArray, rows: Sequence[NDArray[np.intp]]
+    estimators: Sequence[Any],
+    samples: Any,
+    groups: Sequence[Sequence[Learner]],
+    stacklevel: int = 5,
 ) -> None:
-    """Train the models of all estimators on one sequence."""
-    declaration = estimators[0]._declare(X, y, [len(own) for own in rows])
-    groups = []
-    for estimator, own in zip(estimators, rows, strict=True):
-        estimator._declaration = declaration
-        groups.append(estimator._learners(own, X, y))
+    """Train the models of all estimators on one sequence; a warning names the user's line."""
     block: TrainingBlock = estimators[0].block_
+    fresh = [[copy.deepcopy(learner) for learner in group] for group in groups]
     learners = [learner for group in groups for learner in group]
-    tape: Tape = train(block, estimators[0]._encode(X, y), learners)
-    for estimator, group in zip(estimators, groups, strict=True):
+    with estimators[0]._evaluated():
+        tape = train(block, samples, learners)
+    for estimator, start, group in zip(estimators, fresh, groups, strict=True):
+        estimator._run = Run(samples, start, group)
         estimator.punchcard_, estimator.certificate_ = tape, block.certificate
         estimator.n_iter_ = max(learner.n_iter for learner in group)
         estimator.n_loops_ = max(learner.n_loops for learner in group)
@@ -126,5 +164,5 @@ def train_together(
             warn(
                 f"The loss still fell after {estimator.max_iter} epochs; raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=stacklevel,
             )

@@ -1,10 +1,31 @@
 """A `fit` that succeeds as a whole or changes nothing: results are assigned once, at its end."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
+
+from sklearn.utils._param_validation import StrOptions
+
+from sklearn_looped.programmed.transformer.evaluation import evaluated
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
+
+
+class Evaluated:
+    """Parameters of all programmed estimators: how and where their transformers are evaluated."""
+
+    evaluation: str
+    device: str
+
+    evaluation_constraints: ClassVar[dict] = {
+        "evaluation": [StrOptions({"fast", "dense"})],
+        "device": [str],
+    }
+
+    def _evaluated(self) -> Any:
+        """Context in which blocks run as the parameters say."""
+        return evaluated(self.evaluation, self.device)
 
 
 def unfitted_copy(estimator: Any) -> Any:
@@ -31,7 +52,8 @@ def whole_or_not_at_all(fit: Fit) -> Fit:
     The decorated function runs on an `unfitted_copy` of the estimator, and the estimator takes over
     the results at the end. A second `fit` that is interrupted, runs out of memory or raises because
     of bad data therefore never leaves a mixture of two models, and the `predict` of another thread
-    never sees one. Attributes that only an earlier `fit` set are removed.
+    never sees one. Attributes that only an earlier `fit` set are removed. Blocks of a programmed
+    estimator run in the evaluation that it asks for.
 
     The decorator belongs below scikit-learn's ``_fit_context``, which checks the parameters first.
 
@@ -66,7 +88,8 @@ def whole_or_not_at_all(fit: Fit) -> Fit:
     @wraps(fit)
     def fit_as_a_whole(self: Any, *args: Any, **kwargs: Any) -> Any:
         fresh = unfitted_copy(self)
-        fit(fresh, *args, **kwargs)
+        with fresh._evaluated() if isinstance(fresh, Evaluated) else nullcontext():
+            fit(fresh, *args, **kwargs)
         take_over(self, fresh)
         return self
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
-from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.linalg import (
     affine,
     exponents,
@@ -23,13 +23,14 @@ from sklearn_looped.programmed.algorithms.linalg import (
 )
 
 
-class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
+class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator):
     """Least squares with a penalty of `_penalty` on the squared coefficients."""
 
     _parameter_constraints: ClassVar[dict] = {
         "fit_intercept": ["boolean"],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_loops": [Interval(Integral, 1, None, closed="left")],
+        **Evaluated.evaluation_constraints,
     }
     _one_column_is_flat: ClassVar[bool] = False  # coefficients of one column of targets
     fit_intercept: bool
@@ -136,7 +137,8 @@ class _LeastSquares(RegressorMixin, DocumentationLink, BaseEstimator):
         queries: Array = validate_data(self, X, dtype=np.float64, reset=False)
         coef = np.atleast_2d(self.coef_)
         offset = np.broadcast_to(self.intercept_, len(coef))
-        found = affine(queries, coef.T, np.zeros(queries.shape[1]), offset)
+        with self._evaluated():
+            found = affine(queries, coef.T, np.zeros(queries.shape[1]), offset)
         return found[:, 0] if self.coef_.ndim == 1 else found
 
 
@@ -166,6 +168,11 @@ class ProgrammedLinearRegression(_LeastSquares):
     max_loops : int, default=128
         Cap on the number of loops; about twice the binary logarithm of the condition number of
         the normal equations is needed.
+    evaluation : {"fast", "dense"}, default="fast"
+        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
+        attending to every token, which is the definition, with torch. Both give the same bits.
+    device : str, default="cpu"
+        Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
@@ -198,11 +205,19 @@ class ProgrammedLinearRegression(_LeastSquares):
     """
 
     def __init__(
-        self, *, fit_intercept: bool = True, tol: float = 1e-8, max_loops: int = 128
+        self,
+        *,
+        fit_intercept: bool = True,
+        tol: float = 1e-8,
+        max_loops: int = 128,
+        evaluation: Literal["fast", "dense"] = "fast",
+        device: str = "cpu",
     ) -> None:
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_loops = max_loops
+        self.evaluation = evaluation
+        self.device = device
 
 
 class ProgrammedRidge(_LeastSquares):
@@ -223,6 +238,11 @@ class ProgrammedRidge(_LeastSquares):
         feature in units of the power of two above it.
     max_loops : int, default=128
         Cap on the number of loops.
+    evaluation : {"fast", "dense"}, default="fast"
+        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
+        attending to every token, which is the definition, with torch. Both give the same bits.
+    device : str, default="cpu"
+        Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
@@ -262,11 +282,15 @@ class ProgrammedRidge(_LeastSquares):
         fit_intercept: bool = True,
         tol: float = 1e-8,
         max_loops: int = 128,
+        evaluation: Literal["fast", "dense"] = "fast",
+        device: str = "cpu",
     ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_loops = max_loops
+        self.evaluation = evaluation
+        self.device = device
 
     @property
     def _penalty(self) -> float:

@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
     _check_sample_weight,
     assert_all_finite,
@@ -94,6 +93,8 @@ def validate_training(
     try:
         if y.dtype.kind in "SU":
             raise TypeError(f"it contains text such as {str(y.flat[0])!r}")
+        if y.dtype.kind in "Mm":
+            raise TypeError(f"it contains {y.dtype}; turn it into numbers, such as days")
         y = y.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
@@ -111,24 +112,36 @@ def validate_training(
 
 
 def validate_labels(
-    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any = None
 ) -> tuple[Any, NDArray[Any], Array | None]:
-    """Check X, labels y and sample weights of `fit`, as `validate_training` does for numbers.
-
-    Weights are multiplied by those of the classes, as `compute_sample_weight` takes them.
-    """
+    """Check X, labels y and sample weights of `fit`, as `validate_training` does for numbers."""
     X, y = _validate_rows(estimator, X, y)
     y = column_or_1d(y, warn=True)
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
     elif pd.isna(y).any():
         raise ValueError("Input y contains NaN: labels are missing. Remove those rows.")
-    weights = _validate_weights(X, y, sample_weight)
-    if class_weight is None:
-        return X, y, weights
-    check_classification_targets(y)
-    by_class = compute_sample_weight(class_weight, y)
-    return X, y, _validate_weights(X, y, by_class if weights is None else weights * by_class)
+    return X, y, _validate_weights(X, y, sample_weight)
+
+
+def weights_of_classes(
+    class_weight: Any, classes: NDArray[Any], y: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return the weight of each class, as scikit-learn's `compute_class_weight`; all positive.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not positive or not finite, or the dict names no class of y.
+    """
+    weights = compute_class_weight(class_weight, classes=classes, y=y)
+    wrong = ~((weights > 0) & np.isfinite(weights))
+    if wrong.any():
+        raise ValueError(
+            f"Got class_weight={weights[wrong][0]:g} for class {classes[wrong][0]}, but expected "
+            "a positive number. Remove the rows of classes that are not wanted."
+        )
+    return np.asarray(weights, dtype=np.float64)
 
 
 def _validate_rows(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, Any]:

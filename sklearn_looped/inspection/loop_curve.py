@@ -17,7 +17,6 @@ from sklearn.utils._plotting import _validate_score_name
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.estimators.in_context import LoopedICLRegressorCV
-from sklearn_looped.estimators.in_context.base import InContextEstimator
 from sklearn_looped.estimators.in_context.cv import candidate_loops, regressor_of
 from sklearn_looped.inspection.style import (
     BLUE,
@@ -32,7 +31,9 @@ Fitted = tuple[Any, Any, Any]  # a fitted estimator, with rows and targets to sc
 
 
 class LoopCurveDisplay:
-    """Score of an in-context estimator after each of its loops.
+    """Score of an in-context estimator, learned or programmed, after each of its loops.
+
+    Of a programmed estimator the loops are those in its `stages_`, the ends of epochs or rounds.
 
     Create one with `from_estimator`, or from existing scores, such as those of a fitted
     `LoopedICLRegressorCV`:
@@ -120,7 +121,9 @@ class LoopCurveDisplay:
         Parameters
         ----------
         estimator : LoopedICLRegressor, LoopedICLClassifier, LoopedICLRegressorCV or Pipeline
-            A Pipeline must end in one of the others. The estimator is not changed.
+            Or a programmed estimator that has `n_loops` and `staged_predict`. A Pipeline must end
+            in one of the others. The estimator is not changed. A fold of a programmed one that
+            stops before the others keeps its last score.
         X : array-like or DataFrame of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         cv : int, cross-validation generator, iterable or "prefit", default=None
@@ -155,10 +158,12 @@ class LoopCurveDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         looped = last_step(estimator)
-        if not isinstance(looped, InContextEstimator | LoopedICLRegressorCV):
+        staged = hasattr(looped, "staged_predict") and "n_loops" in looped.get_params(deep=False)
+        if not (staged or isinstance(looped, LoopedICLRegressorCV)):
             raise TypeError(
                 f"Got {type(looped).__name__}, which has no loops. Pass a LoopedICLRegressor, a "
-                "LoopedICLClassifier, a LoopedICLRegressorCV or a Pipeline that ends in one."
+                "LoopedICLClassifier, a LoopedICLRegressorCV, a programmed estimator that has "
+                "n_loops, or a Pipeline that ends in one."
             )
         if n_loops is not None:
             check_scalar(n_loops, "n_loops", Integral, min_val=1)
@@ -170,15 +175,19 @@ class LoopCurveDisplay:
         scorer = check_scoring(estimator, scoring)
         X, y = indexable(X, y)
 
-        folds, mark = [], getattr(looped, "n_loops_", None)
+        folds, mark, ends = [], getattr(looped, "n_loops_", None), np.arange(0)
         for fitted, rows, targets in _fitted(estimator, X, y, cv, n_loops):
             check_is_fitted(last_step(fitted), "n_loops_")
             mark = mark or last_step(fitted).n_loops_
-            stages = _stages(fitted, rows, n_loops)
+            looped = _with_loops(last_step(fitted), n_loops)
+            stages = _stages(fitted, looped, rows)
             folds.append([scorer(stage, rows, targets) for stage in stages])
-        scores = np.array(folds).T
+            ends = max(ends, _ends(looped, len(folds[-1])), key=len)
+            mark = int(ends[-1]) if hasattr(looped, "stages_") else mark
+        longest = max(map(len, folds))
+        scores = np.array([fold + fold[-1:] * (longest - len(fold)) for fold in folds]).T
         display = cls(
-            loops=np.arange(1, len(scores) + 1),
+            loops=ends,
             scores=-scores if negate_score else scores,
             n_loops=mark,
             score_name=score_name or _score_name(scoring, negate_score),
@@ -272,7 +281,7 @@ def _fitted(estimator: Any, X: Any, y: Any, cv: Any, n_loops: int | None) -> Ite
 
 
 class _Stage:
-    """A fitted regressor after one of its loops, for a scorer: its prediction is precomputed."""
+    """A fitted estimator after one of its loops, for a scorer: its prediction is precomputed."""
 
     def __init__(self, fitted: Any, answer: NDArray[Any]) -> None:
         self.fitted, self.answer = fitted, answer
@@ -280,17 +289,17 @@ class _Stage:
     def __sklearn_tags__(self) -> Any:
         return self.fitted.__sklearn_tags__()
 
+    @property
+    def classes_(self) -> NDArray[Any]:
+        classes: NDArray[Any] = self.fitted.classes_
+        return classes
+
     def predict(self, X: Any) -> NDArray[Any]:
         return self.answer
 
 
 class _ClassifierStage(_Stage):
     """A fitted classifier after one of its loops; its precomputed answer are probabilities."""
-
-    @property
-    def classes_(self) -> NDArray[Any]:
-        classes: NDArray[Any] = self.fitted.classes_
-        return classes
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         return self.answer
@@ -300,14 +309,23 @@ class _ClassifierStage(_Stage):
         return labels
 
 
-def _stages(estimator: Any, X: Any, n_loops: int | None) -> Iterator[_Stage]:
-    """Yield the predictions of a fitted estimator after every loop, as `_Stage`."""
-    X, looped = as_last_step_sees(estimator, X), last_step(estimator)
+def _with_loops(looped: Any, n_loops: int | None) -> Any:
+    """Fitted estimator that takes a number of loops; its own if None."""
     if isinstance(looped, LoopedICLRegressorCV):
         n_loops, looped = n_loops or int(looped.candidates_[-1]), looped.regressor_
-    if n_loops is not None:
-        looped = copy.copy(looped).set_params(n_loops=n_loops)
-    if is_classifier(looped):
+    return looped if n_loops is None else copy.copy(looped).set_params(n_loops=n_loops)
+
+
+def _ends(looped: Any, n_stages: int) -> NDArray[np.intp]:
+    """Numbers of loops of the stages: one each, or as a programmed estimator says."""
+    ends: NDArray[np.intp] = getattr(looped, "stages_", np.arange(1, n_stages + 1))
+    return ends
+
+
+def _stages(estimator: Any, looped: Any, X: Any) -> Iterator[_Stage]:
+    """Yield the predictions of a fitted estimator, which ends in `looped`, after every stage."""
+    X = as_last_step_sees(estimator, X)
+    if is_classifier(looped) and hasattr(looped, "staged_predict_proba"):
         for answer in looped.staged_predict_proba(X):
             yield _ClassifierStage(looped, answer)
     else:

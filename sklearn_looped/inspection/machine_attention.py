@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn_looped.inspection.style import COLOUR_MAP, label_ticks
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.machine import Machine
+from sklearn_looped.programmed.transformer.fast import dense_adjacency
 from sklearn_looped.programmed.transformer.layers import Head
 
 
@@ -34,9 +35,10 @@ def attention_maps(machine: Machine, program: Program, step: int, layer: int) ->
     transformer = machine.transformer
     state = machine.load(program)
     if step > 1:
-        *_, state = transformer.run(state, step - 1, evaluation="fast")
+        run = transformer.run(state, step - 1, evaluation="fast", adjacency=machine.adjacency)
+        *_, state = run
     for earlier in transformer.layers[:layer]:
-        state = earlier(state)
+        state = earlier(state, dense_adjacency(machine.adjacency, state.dtype))
     maps = []
     for head in transformer.layers[layer].heads:
         rows = machine.tokens.index(*head.rows)

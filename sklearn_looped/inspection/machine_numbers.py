@@ -1,16 +1,71 @@
 """The numbers of a machine trace: which of them are drawn, and in which form."""
 
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import check_scalar
 
-from sklearn_looped.programmed.machines.fleq_assembler import Cell
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
 
 MAX_WRITTEN_OUT = 32  # largest number of steps for which the picture contains numbers
 _ROW, _CHARACTER = 0.13, 0.085  # height and width of small text, in inches
+
+
+class History(NamedTuple):
+    """The contents that are drawn of a trace.
+
+    Attributes
+    ----------
+    memory : ndarray of shape (n_steps + 1, n_rows)
+        A row per entry: those of the first cell, of the second, and so on.
+    entries : ndarray of shape (n_cells,)
+        How many rows each cell has.
+    written : ndarray of shape (n_steps,)
+        The cell that each step wrote.
+    label : str
+        Of the colour bar.
+    """
+
+    memory: NDArray[Any]
+    entries: NDArray[np.intp]
+    written: NDArray[np.intp]
+    label: str
+
+
+def history_of(trace: pd.DataFrame, program: Program, entry: int | None) -> History:
+    """Replay the writes of a trace; of vectors keep one entry, or all up to the last not zero."""
+    writes = [next(iter(cells.items())) for cells in trace["writes"]]
+    written = np.array([address for address, _ in writes])
+    vectors = isinstance(writes[0][1], Cell)
+    n_entries = len(_values(writes[0][1]))
+    if entry is not None:
+        check_scalar(entry, "entry", Integral, min_val=0, max_val=n_entries - 1)
+    n_cells = max(len(program.cells), int(written.max()) + 1)
+    cells = np.zeros((n_cells, n_entries), dtype=float if vectors else np.int64)
+    for address, contents in enumerate(program.cells):
+        values = _values(as_cell(contents) if vectors else contents)
+        cells[address, : len(values)] = values
+    memory = np.repeat(cells[None], len(writes) + 1, axis=0)
+    for step, (address, contents) in enumerate(writes, 1):
+        memory[step:, address] = _values(contents)
+    if entry is not None:
+        memory = memory[:, :, [entry]]
+    n_shown = memory.shape[2]
+    used = memory.any(axis=0) * np.arange(1, n_shown + 1)
+    entries = used.max(axis=1).clip(min=1)
+    label = "Contents"
+    if entry is not None and n_entries > 1:
+        label = f"Contents, entry {entry} of 0 to {n_entries - 1}"
+    return History(memory[:, np.arange(n_shown) < entries[:, None]], entries, written, label)
+
+
+def _values(contents: Any) -> Any:
+    """Return the entries of a cell; SUBLEQ's integer is one."""
+    return contents.values if isinstance(contents, Cell) else (contents,)
 
 
 def written_out(value: Any) -> str:
@@ -36,12 +91,6 @@ def thin(size: float, n_steps: int) -> float:
     return float(np.clip(size * 4 * MAX_WRITTEN_OUT / n_steps, size / 3, size))
 
 
-def contents_label(entry: int, contents: Any) -> str:
-    """Return the label of the colour bar, with the entry of the vectors that is drawn."""
-    n_entries = len(contents.values) if isinstance(contents, Cell) else 1
-    return "Contents" if n_entries == 1 else f"Contents, entry {entry} of 0 to {n_entries - 1}"
-
-
 def ticks_between(low: float, high: float) -> list[float]:
     """Return the ends of a range, and 0 and the powers of ten in it that are not near an end."""
     powers = 10.0 ** np.arange(16)
@@ -50,30 +99,19 @@ def ticks_between(low: float, high: float) -> list[float]:
     return [low, *far, high]
 
 
-def check_entry(entry: int, contents: Any) -> None:
-    """Raise unless the cells have such an entry."""
-    n_entries = len(contents.values) if isinstance(contents, Cell) else 1
-    check_scalar(entry, "entry", Integral, min_val=0, max_val=n_entries - 1)
+def write_contents(
+    ax: Any, memory: NDArray[Any], steps: NDArray[Any], rows: NDArray[Any], norm: Any
+) -> None:
+    """Write the first contents of every row, and in bold what steps wrote to rows.
 
-
-def number(contents: Any, entry: int) -> Any:
-    """Return the number of a cell: SUBLEQ's integer, or an entry of FLEQ's vector."""
-    if not isinstance(contents, Cell):
-        return contents
-    return contents.values[entry] if entry < len(contents.values) else 0.0
-
-
-def write_contents(ax: Any, memory: NDArray[Any], written: NDArray[Any], norm: Any) -> None:
-    """Write the first contents of every cell, and in bold what each step wrote.
-
-    `memory` is of shape (n_steps + 1, n_cells), `written` (n_steps,), `norm` that of the colours.
+    `memory` is of shape (n_steps + 1, n_rows), `norm` that of the colours.
     """
-    places = [(0, address) for address in range(memory.shape[1])]
-    places += list(enumerate(written.tolist(), 1))
-    for step, address in places:
-        value = memory[step, address]
+    places = [(0, row) for row in range(memory.shape[1])]
+    places += zip(steps.tolist(), rows.tolist(), strict=True)
+    for step, row in places:
+        value = memory[step, row]
         colour = "white" if norm(float(value)) < 0.5 else "black"
         ax.text(
-            step, address, written_out(value), ha="center", va="center", color=colour,
+            step, row, written_out(value), ha="center", va="center", color=colour,
             fontsize="small", weight="bold" if step else "normal",
         )  # fmt: skip

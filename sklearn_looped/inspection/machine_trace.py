@@ -18,10 +18,8 @@ from sklearn_looped.inspection.machine_attention import (
 )
 from sklearn_looped.inspection.machine_numbers import (
     MAX_WRITTEN_OUT,
-    check_entry,
-    contents_label,
     fits,
-    number,
+    history_of,
     thin,
     ticks_between,
     width_of,
@@ -29,7 +27,6 @@ from sklearn_looped.inspection.machine_numbers import (
 )
 from sklearn_looped.inspection.style import BLUE, COLOUR_MAP, VERMILION, label_ticks
 from sklearn_looped.programmed.machines.assembler import Program
-from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
 from sklearn_looped.programmed.machines.machine import Machine
 
 MAX_WIDTH = 14.0  # inches
@@ -42,12 +39,14 @@ class MachineTraceDisplay:
 
     Parameters
     ----------
-    memory : array-like of shape (n_steps + 1, n_cells)
-        Contents of the cells before the first step and after each step.
+    memory : array-like of shape (n_steps + 1, n_rows)
+        Contents of the cells before the first step and after each step, a row per entry.
     counter : array-like of shape (n_steps,)
         Number of the instruction that each step executed.
     written : array-like of shape (n_steps,)
         Address to which each step wrote.
+    entries : array-like of shape (n_cells,), default=None
+        How many rows each cell has, one after another. None: one, a number.
     cell_names : sequence of str, length n_cells, default=None
         None: the addresses.
     label : str, default="Contents"
@@ -60,7 +59,7 @@ class MachineTraceDisplay:
     ax_, figure_ : matplotlib Axes and Figure
         Axes of the memory.
     image_ : matplotlib AxesImage
-        Memory, with one row per cell and one column per step; step 0 is before the first one.
+        Memory, with a row per entry and a column per step; step 0 is before the first one.
     colorbar_ : matplotlib Colorbar
     counter_ax_, counter_line_ : matplotlib Axes and Line2D
         Program counter.
@@ -90,6 +89,7 @@ class MachineTraceDisplay:
         memory: ArrayLike,
         counter: ArrayLike,
         written: ArrayLike,
+        entries: ArrayLike | None = None,
         cell_names: Sequence[str] | None = None,
         label: str = "Contents",
         machine: Machine | None = None,
@@ -102,9 +102,13 @@ class MachineTraceDisplay:
             raise ValueError(
                 f"Got memory of shape {self.memory.shape}, {n_steps} instructions and "
                 f"{len(self.written)} addresses, but expected memory of shape (n_steps + 1, "
-                "n_cells) and one instruction and one address per step."
+                "n_rows) and one instruction and one address per step."
             )
-        n_cells = self.memory.shape[1]
+        n_rows = self.memory.shape[1]
+        self.entries = np.ones(n_rows, int) if entries is None else np.asarray(entries)
+        if self.entries.sum() != n_rows:
+            raise ValueError(f"Got {self.entries.sum()} entries of cells for {n_rows} rows.")
+        n_cells = len(self.entries)
         self.cell_names = list(map(str, range(n_cells))) if cell_names is None else list(cell_names)
         if len(self.cell_names) != n_cells:
             raise ValueError(f"Got {len(self.cell_names)} names for {n_cells} cells.")
@@ -117,7 +121,7 @@ class MachineTraceDisplay:
         program: Program | str,
         *,
         max_loops: int = 1000,
-        entry: int = 0,
+        entry: int | None = None,
         ax: Any = None,
     ) -> "MachineTraceDisplay":
         """Run a program with a trace and draw it.
@@ -129,8 +133,9 @@ class MachineTraceDisplay:
             Assembled program, or its text.
         max_loops : int, default=1000
             Largest number of steps, as in `Machine.run`.
-        entry : int, default=0
-            Entry of the cells' vectors that is drawn, for a `FleqMachine`.
+        entry : int, default=None
+            Entry of the cells' vectors that is drawn, for a `FleqMachine`. None: all entries, a
+            row each, up to the last that is ever different from 0.
         ax : sequence of two matplotlib Axes, default=None
             Axes for the program counter and the memory. None: a new figure.
 
@@ -166,7 +171,12 @@ class MachineTraceDisplay:
 
     @classmethod
     def from_trace(
-        cls, trace: pd.DataFrame | None, program: Program, *, entry: int = 0, ax: Any = None
+        cls,
+        trace: pd.DataFrame | None,
+        program: Program,
+        *,
+        entry: int | None = None,
+        ax: Any = None,
     ) -> "MachineTraceDisplay":
         """Draw the trace of a run.
 
@@ -176,8 +186,9 @@ class MachineTraceDisplay:
             `RunResult.trace` of a run from the start of the program.
         program : Program
             The program that ran.
-        entry : int, default=0
-            Entry of the cells' vectors that is drawn, for a `FleqMachine`.
+        entry : int, default=None
+            Entry of the cells' vectors that is drawn, for a `FleqMachine`. None: all entries, a
+            row each, up to the last that is ever different from 0.
         ax : sequence of two matplotlib Axes, default=None
             Axes for the program counter and the memory. None: a new figure.
 
@@ -198,23 +209,14 @@ class MachineTraceDisplay:
                 "Got no trace, or a trace without steps. Run a program of at least one instruction "
                 "with trace=True."
             )
-        writes = [next(iter(cells.items())) for cells in trace["writes"]]
-        written = np.array([address for address, _ in writes])
-        check_entry(entry, writes[0][1])
-        n_cells = max(len(program.cells), int(written.max()) + 1)
-        vectors = isinstance(writes[0][1], Cell)
-        cells = [number(as_cell(cell) if vectors else cell, entry) for cell in program.cells]
-        cells += [0] * (n_cells - len(cells))  # a store may write to cells after the program's
-        memory = [list(cells)]
-        for address, contents in writes:
-            cells[address] = number(contents, entry)
-            memory.append(list(cells))
+        history = history_of(trace, program, entry)
         display = cls(
-            memory=memory,
+            memory=history.memory,
             counter=trace["pc"].to_numpy(),
-            written=written,
-            cell_names=cell_names(program, n_cells),
-            label=contents_label(entry, writes[0][1]),
+            written=history.written,
+            entries=history.entries,
+            cell_names=cell_names(program, len(history.entries)),
+            label=history.label,
             program=program,
         )
         return display.plot(ax)
@@ -244,9 +246,9 @@ class MachineTraceDisplay:
         import matplotlib.pyplot as plt
         from matplotlib.ticker import MaxNLocator
 
-        n_steps, n_cells = len(self.counter), self.memory.shape[1]
+        n_steps, n_rows = len(self.counter), self.memory.shape[1]
         if ax is None:
-            height = float(np.clip(0.3 * n_cells, 2, 10))
+            height = float(np.clip(0.3 * n_rows, 2, 10))
             column = max(0.42, 0.1 + width_of(self.memory))
             size = float(np.clip(2.5 + column * n_steps, 6.4, MAX_WIDTH)), height + 2.2
             _, ax = plt.subplots(
@@ -258,13 +260,14 @@ class MachineTraceDisplay:
         self.counter_ax_, self.ax_ = axes
         self.figure_ = self.ax_.figure
         steps = range(1, n_steps + 1)
+        crowded = n_steps > 20 * MAX_WRITTEN_OUT  # a line would fill the Axes; points do not
         [self.counter_line_] = self.counter_ax_.step(
             steps, self.counter, where="mid", color=BLUE, linewidth=thin(1.2, n_steps),
-            marker="." if n_steps <= 10 * MAX_WRITTEN_OUT else None,
+            linestyle="none" if crowded else "-", marker="," if crowded else ".",
         )  # fmt: skip
         ends = self.counter.min() - 0.5, self.counter.max() + 0.5
         self.counter_ax_.set(ylabel="Instruction", ylim=ends)
-        self.counter_ax_.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        self.counter_ax_.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
         self._draw_memory()
         return self
 
@@ -285,16 +288,20 @@ class MachineTraceDisplay:
             self.image_, ax=self.ax_, label=self.label, ticks=ticks, format="{x:.4g}"
         )
         self.colorbar_.minorticks_off()
-        steps = range(1, len(self.counter) + 1)
+        cell_of_row = np.repeat(np.arange(len(self.entries)), self.entries)
+        steps, rows = (cell_of_row == self.written[:, None]).nonzero()
         if fits(self.memory, self.ax_):
-            write_contents(self.ax_, self.memory, self.written, norm)
+            write_contents(self.ax_, self.memory, steps + 1, rows, norm)
         else:
             self.ax_.plot(
-                steps, self.written, ".", color=VERMILION, label="written",
+                steps + 1, rows, ".", color=VERMILION, label="written",
                 markersize=thin(6.0, len(steps)),
             )  # fmt: skip
             self.ax_.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
-        label_ticks(self.ax_.yaxis, self.cell_names)
+        ends = np.cumsum(self.entries) - 0.5
+        label_ticks(self.ax_.yaxis, self.cell_names, ends - self.entries / 2)
+        if (self.entries > 1).any():  # the cells apart
+            self.ax_.hlines(ends[:-1], -0.5, self.memory.shape[0] - 0.5, "white", linewidth=1)
         self.ax_.set(xlabel="Step (0: before the first)", ylabel="Memory cell")
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
 

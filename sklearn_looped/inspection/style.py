@@ -21,10 +21,11 @@ def axes_of(ax: Any, size: tuple[float, float]) -> Any:
     return ax
 
 
-def label_ticks(axis: Any, labels: list[str], **kwargs: Any) -> None:
-    """Put labels at 0, 1, 2, ... of an axis, and omit some if they would overlap."""
+def label_ticks(axis: Any, labels: list[str], places: Any = None, **kwargs: Any) -> None:
+    """Put labels at places of an axis, or 0, 1, 2, ..., and omit some if they would overlap."""
     stride = -(-len(labels) // MAX_LABELS)
-    axis.set_ticks(range(0, len(labels), stride), labels[::stride], **kwargs)
+    places = range(len(labels)) if places is None else places
+    axis.set_ticks(places[::stride], labels[::stride], **kwargs)
 
 
 def last_step(estimator: Any) -> Any:

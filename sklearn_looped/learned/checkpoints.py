@@ -47,7 +47,7 @@ WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 class Checkpoint:
     """A network read from a file.
 
-    Attributes
+    Parameters
     ----------
     name : str
         The registered name or the path by which it was loaded.

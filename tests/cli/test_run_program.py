@@ -1,7 +1,13 @@
+import re
+
 import pytest
 
 from sklearn_looped import __main__ as program
+from sklearn_looped.cli.languages import LANGUAGES
+from sklearn_looped.programmed.machines.fleq_assembler import MACROS as FLEQ_MACROS
+from sklearn_looped.programmed.machines.fleq_assembler import OPERATIONS
 from sklearn_looped.programmed.machines.programs import MULTIPLY, linear_sgd
+from sklearn_looped.programmed.machines.subleq_assembler import MACROS as SUBLEQ_MACROS
 
 
 @pytest.fixture
@@ -94,3 +100,33 @@ def test_what_cannot_run_is_one_line(assembly, capsys, text, options, message):
     captured = capsys.readouterr()
     assert message in captured.err.splitlines()[-1]
     assert not captured.out
+
+
+def test_step_by_step(assembly, capsys, monkeypatch):
+    commands = iter(["", "nowhere", "loop", "2", "c"])
+    monkeypatch.setattr("builtins.input", lambda _: next(commands))
+    text = "x: .word 3\n subleq #1, x\n loop: subleq #0, x, end\n subleq #1, x\n jump loop"
+    program.main(["run-program", assembly(text), "--step"])
+    out = capsys.readouterr().out
+    heads = [line for line in out.splitlines() if line.startswith("after")]
+    assert heads == [
+        "after 0 steps; next is 0: subleq #1, x, line 2",
+        "after 1 steps; next is 1 at loop: subleq #0, x, end, line 3",
+        "after 4 steps; next is 1 at loop: subleq #0, x, end, line 3",
+        "after 6 steps; next is 3: subleq #0, #0, loop, line 5",
+        "after 8 steps; next is 4 at end: the end",
+    ]
+    assert "  * x    2" in out
+    assert "Got 'nowhere'; the labels of instructions are loop, end." in out
+
+
+def test_help_describes_both_languages(capsys):
+    with pytest.raises(SystemExit):
+        program.main(["run-program", "--help"])
+    out = capsys.readouterr().out
+    heads = re.findall(r"^\.macro (.*?) *(?:;.*)?$", SUBLEQ_MACROS + FLEQ_MACROS, re.M)
+    shown = [re.split("   |$", line.strip())[0] for line in LANGUAGES.splitlines()]
+    assert LANGUAGES in out
+    assert set(heads) <= set(shown)
+    operands = {operation: len(names) for operation, names in OPERATIONS.items()}
+    assert operands.items() <= {(line.split()[0], line.count(",") + 1) for line in shown if line}

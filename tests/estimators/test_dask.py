@@ -9,6 +9,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned import checkpoints
+from sklearn_looped.learned.inference import divided
 
 distributed = pytest.importorskip("distributed", reason="needs dask's distributed scheduler")
 
@@ -47,3 +48,13 @@ def test_a_search_on_two_workers_scores_as_here_and_each_loads_the_weights_once(
     assert len({*pids, os.getpid()}) == 3
     assert set(counts) <= {0, 1}
     assert max(counts) == 1
+
+
+def test_parts_of_a_table_are_predicted_on_two_workers(cluster, diabetes, monkeypatch):
+    monkeypatch.setattr(divided, "PART", 60)
+    X, y = diabetes
+    model = LoopedICLRegressor(n_loops=1, n_estimators=1, n_jobs=2).fit(X[:150], y[:150])
+    here = model.predict(X[150:180])
+    with joblib.parallel_config(backend="dask"):
+        there = model.predict(X[150:180])
+    np.testing.assert_allclose(there, here, rtol=1e-5)

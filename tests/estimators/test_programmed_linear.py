@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn
-from sklearn.datasets import load_diabetes, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.model_selection import GridSearchCV
@@ -41,10 +41,10 @@ def classification(n=50, d=4, n_classes=2, seed=0):
     return X, np.array(["a", "b", "c"])[scores.argmax(axis=1)]
 
 
-def fit_quietly(model, X, y):
+def fit_quietly(model, X, y, **more):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(X, y)
+        return model.fit(X, y, **more)
 
 
 def assert_same_fit(ours, theirs, tolerance=1e-12):
@@ -128,12 +128,184 @@ def test_classifier_stops_when_sgd_classifier_does(loss, penalty, learning_rate)
 def test_probabilities_and_decisions_are_those_of_sgd_classifier(n_classes):
     X, y = classification(n_classes=n_classes)
     options = {"alpha": 0.1, "random_state": 0}
-    ours = ProgrammedSGDClassifier(**options).fit(X, y)
+    ours = ProgrammedSGDClassifier("log_loss", **options).fit(X, y)
     theirs = SGDClassifier(loss="log_loss", **options).fit(X, y)
     for method in ("decision_function", "predict_proba"):
         mine, other = getattr(ours, method)(X), getattr(theirs, method)(X)
         np.testing.assert_allclose(mine, other, rtol=0, atol=1e-12)
     assert (ours.predict(X) == theirs.predict(X)).all()
+
+
+def table(load):
+    X, y = load(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+@same_stopping_rule
+@pytest.mark.parametrize("load", [load_breast_cancer, load_wine, load_iris, load_diabetes])
+def test_defaults_are_those_of_scikit_learn(load):
+    # Digits, of ten models, is part of ``python -m benchmarks parity``.
+    X, y = table(load)
+    regression = load is load_diabetes
+    ours = (ProgrammedSGDRegressor if regression else ProgrammedSGDClassifier)(random_state=0)
+    theirs = (SGDRegressor if regression else SGDClassifier)(random_state=0)
+    shared = ours.get_params().keys() & theirs.get_params().keys()
+    assert all(ours.get_params()[name] == theirs.get_params()[name] for name in shared)
+    assert_same_fit(ours.fit(X, y), theirs.fit(X, y))
+    assert ours.t_ == theirs.t_
+
+
+WEIGHTS = np.tile([0.0, 0.5, 1.0, 2.5, 1.0], 12)
+
+
+@same_stopping_rule
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"early_stopping": True, "learning_rate": "constant", "eta0": 0.01},
+        {"early_stopping": True, "average": True, "penalty": "elasticnet", "tol": 1e-2},
+        {"penalty": "l1", "n_iter_no_change": 2, "loss": "huber", "epsilon": 0.3},
+    ],
+)
+def test_weights_and_early_stopping_are_those_of_sgd_regressor(changes):
+    X, y = regression()
+    parameters = {"random_state": 3, "alpha": 0.01, "max_iter": 20} | changes
+    ours, theirs = ProgrammedSGDRegressor(**parameters), SGDRegressor(**parameters)
+    later = {"coef_init": np.arange(5.0), "intercept_init": [0.5]}
+    for more in ({"sample_weight": WEIGHTS}, later):
+        if more is later and "average" in changes:
+            continue
+        assert_same_fit(fit_quietly(ours, X, y, **more), fit_quietly(theirs, X, y, **more))
+
+
+@same_stopping_rule
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "log_loss", "class_weight": "balanced"},
+        {"loss": "hinge", "class_weight": {"a": 2.0}, "early_stopping": True},
+        {"loss": "log_loss", "early_stopping": True, "penalty": "elasticnet"},
+        {"loss": "squared_error", "learning_rate": "invscaling"},
+        {"loss": "huber", "epsilon": 0.3},
+        {"loss": "epsilon_insensitive", "learning_rate": "adaptive"},
+    ],
+)
+def test_weights_and_early_stopping_are_those_of_sgd_classifier(n_classes, changes):
+    X, y = classification(n=60, n_classes=n_classes)
+    parameters = {"random_state": 3, "alpha": 0.1, "max_iter": 12, "eta0": 0.02} | changes
+    ours, theirs = ProgrammedSGDClassifier(**parameters), SGDClassifier(**parameters)
+    shape = (1 if n_classes == 2 else 3, 4)
+    later = {"coef_init": np.ones(shape), "intercept_init": np.ones(shape[0])}
+    for more in ({}, {"sample_weight": WEIGHTS}, later):
+        assert_same_fit(fit_quietly(ours, X, y, **more), fit_quietly(theirs, X, y, **more))
+
+
+@same_stopping_rule
+@pytest.mark.parametrize("penalty", ["l2", "l1"])
+def test_warm_starts_and_partial_fits_are_those_of_scikit_learn(penalty):
+    X, y = regression()
+    labels = np.array(["a", "b", "c"])[np.digitize(y, [-1.0, 1.0])]
+    for pair, target, first in (
+        ((ProgrammedSGDRegressor, SGDRegressor), y, {}),
+        ((ProgrammedSGDClassifier, SGDClassifier), labels, {"classes": ["a", "b", "c"]}),
+    ):
+        options = {"alpha": 0.1, "penalty": penalty, "random_state": 0, "max_iter": 3, "tol": None}
+        ours, theirs = (kind(warm_start=True, **options) for kind in pair)
+        for rows in (slice(30), slice(30, 60)):
+            for model in (ours, theirs):
+                model.partial_fit(X[rows], target[rows], **first)
+            assert_same_fit(ours, theirs)
+            assert ours.t_ == theirs.t_
+        for _ in range(2):
+            assert_same_fit(ours.fit(X, target), theirs.fit(X, target))
+        np.testing.assert_array_equal(ours.predict(X) == theirs.predict(X) if first else True, True)
+
+
+def test_averages_go_on_over_partial_fits():
+    X, y = regression()
+    ours, theirs = (
+        kind(average=10, random_state=0) for kind in (ProgrammedSGDRegressor, SGDRegressor)
+    )
+    for rows in (slice(5), slice(5, 40), slice(40, 60)):
+        for model in (ours, theirs):
+            model.partial_fit(X[rows], y[rows])
+        np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=0, atol=1e-12)
+
+
+def test_partial_fit_refuses_what_it_cannot_do_and_leaves_the_model_as_it_was():
+    X, y = classification()
+    model = ProgrammedSGDClassifier(random_state=0)
+    with pytest.raises(ValueError, match="Got classes=None"):
+        model.partial_fit(X, y)
+    model.partial_fit(X, y, classes=["a", "b"])
+    before = model.coef_
+    with pytest.raises(ValueError, match="not among the classes"):
+        model.partial_fit(X, np.where(y == "a", "d", y))
+    with pytest.raises(ValueError, match="but the first call had"):
+        model.partial_fit(X, y, classes=["a", "d"])
+    for parameters, message in (
+        ({"early_stopping": True}, "Got early_stopping=True"),
+        ({"class_weight": "balanced", "early_stopping": False}, "Got class_weight='balanced'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.set_params(**parameters).partial_fit(X, y)
+    assert model.coef_ is before
+
+
+def test_n_loops_is_read_by_predict():
+    X, y = regression()
+    model = ProgrammedSGDRegressor(tol=None, max_iter=9, average=True, random_state=0).fit(X, y)
+    stages = list(model.staged_predict(X))
+    assert model.stages_.tolist() == [60 * epoch for epoch in range(1, 10)]
+    np.testing.assert_array_equal(stages[-1], model.predict(X))
+    for n_loops in (1, 60, 77, 539, 10**6):
+        short = ProgrammedSGDRegressor(
+            tol=None, max_iter=9, average=True, n_loops=n_loops, random_state=0
+        ).fit(X, y)
+        np.testing.assert_array_equal(
+            model.set_params(n_loops=n_loops).predict(X), short.predict(X)
+        )
+        np.testing.assert_allclose(short.predict(X), X @ short.coef_ + short.intercept_, atol=1e-14)
+        np.testing.assert_array_equal(short.set_params(n_loops=None).predict(X), stages[-1])
+    assert model.set_params(n_loops=130).stages_.tolist() == [60, 120, 130]
+    np.testing.assert_array_equal(next(model.staged_predict(X)), stages[0])
+    with pytest.raises(ValueError, match="'n_loops' parameter"):
+        model.set_params(n_loops=0).predict(X)
+
+
+def test_coefficients_changed_by_hand_change_no_prediction():
+    X, y = regression()
+    model = ProgrammedSGDRegressor(random_state=0).fit(X, y)
+    before = model.predict(X)
+    model.coef_[:] = 0.0
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_dense_evaluation_of_one_sequence_gives_the_same_bits(n_classes):
+    X, y = classification(n=20, n_classes=n_classes)
+    options = {"loss": "log_loss", "n_loops": 27, "random_state": 0, "alpha": 0.1}
+    fast = ProgrammedSGDClassifier(**options).fit(X, y)
+    dense = ProgrammedSGDClassifier(**options, evaluation="dense").fit(X, y)
+    for name in ("coef_", "intercept_"):
+        np.testing.assert_array_equal(getattr(fast, name), getattr(dense, name))
+    np.testing.assert_array_equal(fast.predict_proba(X), dense.predict_proba(X))
+    np.testing.assert_array_equal(fast.predict(X), dense.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "cuda:99", "evaluation": "dense"}, "does not have|is not"),
+        ({"device": "meta"}, "choose evaluation='dense' or device='cpu'"),
+        ({"evaluation": "slow"}, "'evaluation' parameter"),
+    ],
+)
+def test_evaluations_and_devices_that_do_not_exist_raise(options, message):
+    with pytest.raises(ValueError, match=message):
+        ProgrammedSGDRegressor(**options).fit(*regression())
 
 
 def test_hinge_has_no_probabilities():

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_moons
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.linear_model import LogisticRegression
@@ -16,9 +17,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_looped import ProgrammedMLPClassifier, ProgrammedMLPRegressor
 from sklearn_looped.estimators.neural_network.base import build_block
 
-PLAIN_SGD = {"activation": "logistic", "solver": "sgd", "batch_size": 1, "momentum": 0}
 TOLERANCE = 1e-12
-CASES = [(5, "constant"), (5, "adaptive"), ((4, 3), "invscaling"), ((3, 3, 2), "adaptive")]
+PLAIN_SGD = {"activation": "logistic", "batch_size": 1, "momentum": 0}
+CASES = [
+    {"hidden_layer_sizes": 5, "shuffle": False, **PLAIN_SGD},
+    {"hidden_layer_sizes": 5, "learning_rate": "adaptive", "activation": "tanh", "batch_size": 7},
+    {"hidden_layer_sizes": (4, 3), "learning_rate": "invscaling", "nesterovs_momentum": False},
+    {"hidden_layer_sizes": (3, 3, 2), "learning_rate": "adaptive", "batch_size": 10},
+    {"hidden_layer_sizes": (4,), "activation": "identity", "momentum": 0.5, "batch_size": 1000},
+]
 TARGETS = {
     "one target": (ProgrammedMLPRegressor, MLPRegressor, lambda z: z),
     "two targets": (ProgrammedMLPRegressor, MLPRegressor, lambda z: np.stack([z, 1 - z], axis=1)),
@@ -40,6 +47,7 @@ def data(n=30, d=3, seed=0):
 def fit_quietly(model, X, y):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Got `batch_size`")
         return model.fit(X, y)
 
 
@@ -47,7 +55,7 @@ def fit_both(kind, parameters):
     ours, theirs, encode = TARGETS[kind]
     X, z = data()
     y = encode(z)
-    models = ours(**parameters), theirs(**parameters, **PLAIN_SGD)
+    models = ours(**parameters), theirs(**parameters, solver="sgd")
     return X, *(fit_quietly(model, X, y) for model in models)
 
 
@@ -62,11 +70,10 @@ def assert_same_fit(ours, theirs):
 
 
 @pytest.mark.parametrize("kind", TARGETS)
-@pytest.mark.parametrize(("sizes", "learning_rate"), CASES)
-def test_fit_is_that_of_scikit_learn(kind, sizes, learning_rate):
-    parameters = {"hidden_layer_sizes": sizes, "learning_rate": learning_rate, "alpha": 0.01}
-    parameters |= {"learning_rate_init": 0.3, "max_iter": 10, "tol": 1e-2, "n_iter_no_change": 2}
-    parameters |= {"random_state": 1, "shuffle": learning_rate != "constant"}
+@pytest.mark.parametrize("case", CASES)
+def test_fit_is_that_of_scikit_learn(kind, case):
+    parameters = {"learning_rate_init": 0.05, "max_iter": 10, "tol": 1e-2, "n_iter_no_change": 2}
+    parameters |= {"random_state": 1, "alpha": 0.01} | case
     X, ours, theirs = fit_both(kind, parameters)
     assert_same_fit(ours, theirs)
     assert ours.n_loops_ == ours.n_iter_ * len(X)
@@ -84,7 +91,7 @@ def test_fit_is_that_of_scikit_learn(kind, sizes, learning_rate):
 @pytest.mark.parametrize("extra", [{"n_iter_no_change": np.inf}, {"alpha": 0.0, "power_t": 0.1}])
 def test_a_thousand_steps_are_those_of_scikit_learn(kind, extra):
     parameters = {"hidden_layer_sizes": (6,), "max_iter": 35, "random_state": 0}
-    parameters |= {"learning_rate": "invscaling", "learning_rate_init": 0.3}
+    parameters |= {"learning_rate": "invscaling", "learning_rate_init": 0.3} | PLAIN_SGD
     _, ours, theirs = fit_both(kind, parameters | extra)
     assert_same_fit(ours, theirs)
     assert ours.n_loops_ > 1000
@@ -93,8 +100,8 @@ def test_a_thousand_steps_are_those_of_scikit_learn(kind, extra):
 def test_epochs_are_calls_of_partial_fit():
     X, y = data()
     options = {"hidden_layer_sizes": (4,), "random_state": 5, "learning_rate_init": 0.1}
-    options |= {"shuffle": False}
-    theirs = MLPRegressor(**options, **PLAIN_SGD)
+    options |= {"shuffle": False} | PLAIN_SGD
+    theirs = MLPRegressor(**options, solver="sgd")
     for n_iter in (1, 2, 3):
         theirs.partial_fit(X, y)
         with pytest.warns(ConvergenceWarning, match=f"after {n_iter} epochs; raise max_iter"):
@@ -104,7 +111,7 @@ def test_epochs_are_calls_of_partial_fit():
 
 def test_learns_what_no_linear_model_can():
     X, y = make_moons(60, noise=0.1, random_state=0)
-    options = {"learning_rate_init": 2.0, "n_iter_no_change": 50, "max_iter": 100}
+    options = {"learning_rate_init": 0.1, "n_iter_no_change": 50, "max_iter": 100, "batch_size": 5}
     model = fit_quietly(ProgrammedMLPClassifier((8,), **options, random_state=0), X, y)
     assert model.score(X, y) > 0.98 > LogisticRegression().fit(X, y).score(X, y)
     assert model.loss_curve_[-1] < 0.2 * model.loss_curve_[0]
@@ -113,7 +120,8 @@ def test_learns_what_no_linear_model_can():
 
 def test_pipeline_and_grid_search_over_hidden_layers():
     X, y = load_iris(return_X_y=True)
-    model = ProgrammedMLPClassifier(max_iter=5, tol=1.0, n_iter_no_change=1, random_state=0)
+    options = {"max_iter": 5, "tol": 1.0, "n_iter_no_change": 1, "learning_rate_init": 0.05}
+    model = ProgrammedMLPClassifier(activation="logistic", batch_size=1, **options, random_state=0)
     pipeline = make_pipeline(StandardScaler(), model)
     grid = {"programmedmlpclassifier__hidden_layer_sizes": [(1,), (12,), (4, 4)]}
     search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
@@ -154,6 +162,40 @@ def test_a_column_of_targets_is_one_target():
     assert model.predict(X).shape == (len(X),)
 
 
+def test_defaults_are_those_of_scikit_learn():
+    for ours, theirs, _ in TARGETS.values():
+        mine, other = ours().get_params(), theirs(solver="sgd").get_params()
+        assert {name: mine[name] for name in mine.keys() & other.keys()}.items() <= other.items()
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_n_loops_is_read_by_predict(kind):
+    options = {"hidden_layer_sizes": 3, "max_iter": 3, "tol": 0.0, "batch_size": 8}
+    X, model, _ = fit_both(kind, options | {"random_state": 0, "learning_rate_init": 0.1})
+    _, z = data()
+    y = TARGETS[kind][2](z)
+    read = "predict_proba" if hasattr(model, "predict_proba") else "predict"
+    stages = list(getattr(model, f"staged_{read}")(X))
+    assert model.stages_.tolist() == [30, 60, 90]
+    np.testing.assert_array_equal(stages[-1], getattr(model, read)(X))
+    for n_loops in (30, 41, 47):  # the second and third are in one batch
+        short = fit_quietly(clone(model).set_params(n_loops=n_loops), X, y)
+        expected = getattr(short, read)(X)
+        np.testing.assert_array_equal(getattr(model.set_params(n_loops=n_loops), read)(X), expected)
+        np.testing.assert_array_equal(getattr(short.set_params(n_loops=90), read)(X), stages[-1])
+    model.coefs_[0][:] = 0.0  # says what the loops computed, and decides nothing
+    np.testing.assert_array_equal(getattr(model, read)(X), expected)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_the_dense_evaluation_of_one_sequence_gives_the_same_bits(activation):
+    X, z = data(n=12)
+    options = {"activation": activation, "n_loops": 17, "batch_size": 4, "random_state": 0}
+    fast = fit_quietly(ProgrammedMLPClassifier((3,), **options), X, z > 0)
+    dense = fit_quietly(ProgrammedMLPClassifier((3,), evaluation="dense", **options), X, z > 0)
+    np.testing.assert_array_equal(fast.predict_proba(X), dense.predict_proba(X))
+
+
 def test_pickle_predicts_the_same_bits():
     X, y = data()
     model = fit_quietly(ProgrammedMLPRegressor((4, 2), max_iter=3, random_state=0), X, y)
@@ -163,7 +205,8 @@ def test_pickle_predicts_the_same_bits():
 
 def test_divergence_names_the_step():
     X, y = load_diabetes(return_X_y=True)
-    model = ProgrammedMLPRegressor((4,), learning_rate_init=10.0, random_state=0)
+    options = {"learning_rate_init": 10.0, "random_state": 0, **PLAIN_SGD}
+    model = ProgrammedMLPRegressor((4,), **options)
     message = r"diverges: learning_rate_init=10 blew up at step \d+ \(epoch 1\); lower it, or scale"
     with pytest.raises(ValueError, match=message) as error:
         model.fit(X, y)

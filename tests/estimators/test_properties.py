@@ -167,6 +167,8 @@ X, Y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
         ),
         (np.where(X == 3, np.inf, X.astype(object)), Y, None, "X contains .*infinity"),
         (X, [10**400] * 6, None, "target that is not numeric .int too large"),
+        (X, Y.astype("datetime64[D]"), None, "not numeric .*datetime64.*such as days"),
+        (X, Y.astype("timedelta64[D]"), None, "not numeric .*timedelta64.*such as days"),
         (X, Y * 1e307, None, r"targets of up to 5e\+307, whose weighted sum overflows. Divide"),
         (
             X,

@@ -47,6 +47,16 @@ def test_an_entry_of_vectors_is_that_of_the_interpreter(entry):
     expected = [[cell.values[entry] for cell in memory] for _, memory in twin]
     np.testing.assert_array_equal(display.memory[1:], expected)
     assert "samples+1" in display.cell_names
+    whole = MachineTraceDisplay.from_machine(machine, program)
+    expected = np.array([[cell.values for cell in memory] for _, memory in
+                         islice(interpret_fleq(program, 2), len(display.counter))])  # fmt: skip
+    shown = np.arange(2) < whole.entries[:, None]
+    np.testing.assert_array_equal(whole.memory[1:], expected[:, shown])
+    assert not expected[:, ~shown].any()  # what has no row is always 0
+    assert whole.entries[program.labels["samples"]] == 2
+    assert whole.entries[program.labels["n"]] == 1
+    labels = [label.get_text() for label in whole.ax_.get_yticklabels()]
+    assert labels == whole.cell_names
 
 
 def test_a_long_run_has_marks_in_place_of_numbers(subleq):
@@ -61,6 +71,7 @@ def test_a_long_run_has_marks_in_place_of_numbers(subleq):
 def test_a_single_instruction_has_a_whole_axis(subleq):
     display = MachineTraceDisplay.from_machine(subleq, "x: .word 5\n clear x")
     assert display.counter_ax_.get_ylim() == (-0.5, 0.5)
+    assert all(float(tick).is_integer() for tick in display.counter_ax_.get_yticks())
     assert len(display.ax_.texts) == 4  # three cells before, one number after
 
 
@@ -138,6 +149,8 @@ def test_wrong_arguments_are_refused(subleq, axes):
         MachineTraceDisplay.from_trace(trace, program).plot_attention()
     with pytest.raises(ValueError, match="expected memory of shape"):
         MachineTraceDisplay(memory=[[1]], counter=[0], written=[0])
+    with pytest.raises(ValueError, match="Got 3 entries of cells for 2 rows"):
+        MachineTraceDisplay(memory=[[1, 2]], counter=[], written=[], entries=[1, 2])
     with pytest.raises(ValueError, match="Got 1 names for 2 cells"):
         MachineTraceDisplay(memory=[[1, 2]], counter=[], written=[], cell_names=["x"])
 

@@ -1,6 +1,7 @@
 """One reading of columns: the same content in any container gives the same numbers."""
 
 import datetime
+import re
 import warnings
 from decimal import Decimal
 
@@ -179,6 +180,29 @@ def test_what_fit_did_not_know_is_said_once_and_counts_as_missing(fit, asked, sa
         with pytest.warns(UserWarning, match=said):
             encoder.transform(queries)
     assert np.isfinite(encoded[:, -1]).all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "example"),
+    [
+        ([f"${i},500.25" for i in range(1, 31)], r"\$1,500.25"),
+        ([f"{i},5" for i in range(15)] * 2, "0,5"),
+        ([f"{i / 2} %" for i in range(15)] * 2, "0.0 %"),
+        ([f"05/{day:02}/2024" for day in range(1, 31)], "05/01/2024"),
+        ([f"{day} May 2024" for day in range(1, 31)], "1 May 2024"),
+        ([f"{i} rooms" for i in range(30)], None),
+        ([f"{i:05}" for i in range(15)] * 2, None),
+        (["10 %", "20 %", "30 %"] * 10, None),  # as good as labels
+        (pd.Categorical([f"{i},5" for i in range(15)] * 2), None),
+    ],
+)
+def test_numbers_and_dates_in_forms_that_are_not_read_are_said(cells, example):
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        TableEncoder().fit_transform(pd.DataFrame({"x": cells}), np.arange(30.0))
+    said = [str(each.message) for each in caught if "form that is not read" in str(each.message)]
+    assert bool(said) == (example is not None)
+    if example is not None:
+        assert re.search(rf"'x' \(such as '{example}'\)", said[0])
 
 
 def test_codes_are_met_in_other_types():

@@ -1,10 +1,9 @@
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 
-from sklearn_looped.learned.model.config import PRESETS, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
 
 
@@ -122,11 +121,15 @@ def test_default_network_keeps_within_a_million_parameters():
 
 
 @pytest.mark.parametrize(
-    ("preset", "n_blocks", "n_passes"),
-    [("looped", 1, 5), ("algoformer", 3, 1 + 5 + 1), ("unlooped", 12, 12)],
+    ("fields", "n_blocks", "n_passes"),
+    [
+        ({}, 1, 5),
+        ({"n_pre_blocks": 1, "n_post_blocks": 1}, 3, 1 + 5 + 1),
+        ({"n_pre_blocks": 11, "n_loops": 1}, 12, 12),
+    ],
 )
-def test_presets_have_the_papers_blocks_and_loop_those_that_loop(preset, n_blocks, n_passes):
-    config = replace(PRESETS[preset], n_features=4, width=16, n_heads=2)
+def test_blocks_before_and_after_the_loop_are_applied_once(fields, n_blocks, n_passes):
+    config = NetworkConfig(n_features=4, width=16, n_heads=2, **fields)
     network, passes = LoopedNetwork(config), []
     blocks = [*network.pre, *network.loop, *network.post]
     for block in blocks:

@@ -25,13 +25,8 @@ def test_weights_are_of_the_network_that_their_pretraining_makes(name):
     assert replace(config, n_gate_units=0) == PRETRAININGS[name].network
 
 
-@pytest.mark.parametrize("name", PRETRAININGS)
-def test_pretrainings_begin_from_random_weights_in_the_end(name):
-    seen = []
-    while name is not None:
-        assert name not in seen
-        seen.append(name)
-        name = PRETRAININGS[name].start
+def test_every_shipped_file_has_one_recipe():
+    assert set(PRETRAININGS) == set(registry())
 
 
 def test_more_loops_help_on_ill_conditioned_inputs():

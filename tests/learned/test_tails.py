@@ -1,19 +1,23 @@
 """Cells far out are compressed, all others stay."""
 
 import numpy as np
+import pytest
 
-from sklearn_looped.learned.inference.tails import FAR_OUT, Tails
+from sklearn_looped.learned.inference.tails import FAR_OUT, TARGETS, Tails
 
 
-def test_values_keep_their_order_and_come_back(rng):
+@pytest.mark.parametrize("strength", [1.0, TARGETS])
+def test_values_keep_their_order_and_come_back(rng, strength):
     X = np.column_stack([rng.standard_cauchy(500), np.exp(4 * rng.normal(size=500))])
-    tails = Tails.fit(X)
+    tails = Tails.fit(X, strength=strength)
     compressed = tails.compress(X)
     np.testing.assert_array_equal(compressed.argsort(axis=0), X.argsort(axis=0))
     np.testing.assert_allclose(tails.restore(compressed), X, rtol=1e-9)
     width = np.quantile(X, 0.75, axis=0) - np.quantile(X, 0.25, axis=0)
     near = np.abs(X - np.median(X, axis=0)) < 0.99 * FAR_OUT * width
     np.testing.assert_array_equal(compressed[near], X[near])
+    farthest = np.abs(compressed - tails.median).max(axis=0)
+    assert (farthest < np.abs(X - tails.median).max(axis=0)).all()
     assert np.isfinite(tails.restore(1e6 * compressed)).all()
 
 

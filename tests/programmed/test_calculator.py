@@ -7,6 +7,8 @@ import pytest
 from sklearn_looped import Calculator
 from sklearn_looped.programmed.machines.calculator import calculator_functions
 from sklearn_looped.programmed.machines.faults import MachineFaultError
+from sklearn_looped.programmed.machines.fleq_assembler import as_cell
+from sklearn_looped.programmed.machines.interpret_many import interpret_many
 from sklearn_looped.programmed.machines.interpreter import interpret_fleq
 from sklearn_looped.programmed.machines.programs.calculator import OPERATIONS
 
@@ -40,18 +42,14 @@ def expected(operation, x, y):
 
 
 def interpreted(calculator, operation, x, y):
-    """Result of the plain interpreter, None at a fault."""
-    number = float(OPERATIONS.index(operation))
-    program = calculator.program.with_data(x=x, y=y, operation=number)
-    last = None
-    for pc, memory in itertools.islice(interpret_fleq(program, 1, calculator_functions()), 1000):
-        z = memory[program.labels["z"]].values[0]
-        if (pc == last and pc != program.halt) or not math.isfinite(z):
-            return None
-        if pc == program.halt:
-            return z
-        last = pc
-    raise AssertionError("no end")
+    """Results of the plain interpreter, nan at a fault."""
+    x, y = np.atleast_1d(x).astype(float), np.atleast_1d(y).astype(float)
+    numbers = np.full(len(x), float(OPERATIONS.index(operation)))
+    steps = interpret_many(calculator.program, calculator_functions(), x=x, y=y, operation=numbers)
+    *_, last = itertools.islice(steps, 1000)
+    z = last.values[:, calculator.program.labels["z"]]
+    assert ((last.pc == calculator.program.halt) | last.faults).all()
+    return np.where(last.faults, np.nan, z)
 
 
 def operands(operation, rng):
@@ -68,11 +66,13 @@ def operands(operation, rng):
 def test_values_over_the_whole_range(calculator, operation):
     rng = np.random.default_rng(OPERATIONS.index(operation))
     bound, n_values = calculator.error_bounds[operation], 0
-    for x, y in operands(operation, rng):
-        want, got = expected(operation, x, y), interpreted(calculator, operation, x, y)
+    pairs = np.array(operands(operation, rng))
+    results = interpreted(calculator, operation, *pairs.T)
+    for (x, y), got in zip(pairs.tolist(), results, strict=True):
+        want = expected(operation, x, y)
         if want is None:
-            assert got is None, (x, y)
-        elif got is None:  # it is as close to the largest number as that
+            assert math.isnan(got), (x, y)
+        elif math.isnan(got):  # it is as close to the largest number as that
             assert abs(want) * (1 + bound) > LARGEST, (x, y)
         else:
             assert abs(got - want) <= (bound + 1e-15) * abs(want) + 4 * SMALLEST, (x, y)
@@ -86,17 +86,55 @@ def test_angles_next_to_multiples_of_a_right_angle(calculator, x):
     """The first is the double next to such a multiple; its cosine is -4.7e-19."""
     for operation in ("sin", "cos"):
         want = expected(operation, x, 0.0)
-        got = interpreted(calculator, operation, x, 0.0)
+        (got,) = interpreted(calculator, operation, x, 0.0)
         assert abs(got - want) <= calculator.error_bounds[operation] * abs(want)
 
 
-@pytest.mark.parametrize(
-    ("operation", "x", "y"), [("divide", 5.0, -2.0), ("exp", -2.5, 0.0), ("tanh", 0.1, 0.0)]
-)
-def test_the_machine_equals_the_interpreter(calculator, operation, x, y):
-    got = calculator(operation, x, y)
-    assert got == pytest.approx(interpreted(calculator, operation, x, y), rel=1e-12)
-    assert got == pytest.approx(expected(operation, x, y), rel=1e-9)
+def random_operands(n_runs):
+    rng = np.random.default_rng(0)
+    sizes = np.ldexp(rng.uniform(1, 2, n_runs), rng.integers(-1074, 1023, n_runs))
+    usual, y = rng.uniform(-20, 20, n_runs), rng.uniform(-9, 9, n_runs)
+    return np.where(rng.random(n_runs) < 0.5, usual, sizes), y
+
+
+def test_many_runs_equal_the_interpreter_of_one_at_every_step(calculator):
+    n_runs = 2 * len(OPERATIONS)
+    x, y = random_operands(n_runs)
+    data = {"x": x, "y": y, "operation": np.arange(n_runs) % len(OPERATIONS) * 1.0}
+    rows = [{name: float(column[i]) for name, column in data.items()} for i in range(n_runs)]
+    single = [
+        interpret_fleq(calculator.program.with_data(**row), 1, calculator_functions())
+        for row in rows
+    ]
+    for runs in interpret_many(calculator.program, calculator_functions(), **data):
+        for i, (pc, memory) in enumerate(map(next, single)):
+            if not runs.faults[i]:
+                assert pc == runs.pc[i]
+                assert [cell.values[0] for cell in memory] == runs.values[i].tolist()
+                pointers = [-1 if cell.pointer is None else cell.pointer for cell in memory]
+                assert pointers == runs.pointers[i].tolist()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_network_equals_many_runs_at_every_step(calculator, operation):
+    """Memory is one step behind: a loop writes what the loop before it computed."""
+    machine, number = calculator.machine, float(OPERATIONS.index(operation))
+    program = calculator.program.with_data(x=2.375, y=-1.5, operation=number)
+    steps = interpret_many(program, machine.functions, x=[2.375])
+    states = machine.transformer.run(machine.load(program), 1000, evaluation="fast")
+    before = [as_cell(cell).values[0] for cell in program.cells]
+    for state, runs in zip(states, steps, strict=False):
+        assert machine.pc(state) == runs.pc[0]
+        memory = state.numpy()[machine.tokens["memory"], machine.fields.at("value")]
+        np.testing.assert_allclose(memory[: len(before)], before, rtol=1e-12, atol=1e-15)
+        before = runs.values[0].copy()
+    assert runs.pc[0] == program.halt
+
+
+def test_runs_need_data_of_one_length(calculator):
+    for data in ({}, {"x": [1.0], "y": [1.0, 2.0]}):
+        with pytest.raises(ValueError, match="one value for each run"):
+            next(interpret_many(calculator.program, calculator_functions(), **data))
 
 
 @pytest.mark.parametrize(

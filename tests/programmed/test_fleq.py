@@ -189,7 +189,10 @@ def test_bad_machines_raise(options, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mul #1, #2, #3", "Line 1: got unknown opcode 'mul', expected: move, add"),
+        (
+            "mul #1, #2, #3",
+            "Line 1: got unknown opcode 'mul'; did you mean 'multiply'. Known are move, add",
+        ),
         ("x: .word 1\nx: .word 2", "Line 2: label 'x' is defined twice"),
         ("p: .pointer q", "Line 1: label 'q' names no cell"),
         ("add #1, #2", "Line 1: add takes 3 operands, or 5 with flag and target, got 2"),

@@ -5,8 +5,10 @@ import pytest
 import scipy.sparse
 from scipy.sparse import csgraph as scipy_csgraph
 
+from sklearn_looped import GraphMachine
 from sklearn_looped.programmed import csgraph
 
+machine = GraphMachine(max_nodes=16)
 FORMATS = ("csr", "csc", "coo", "lil", "dok", "bsr", "dia")
 
 
@@ -19,6 +21,8 @@ def test_formats_do_not_matter(form, make, directed):
     graph = make(dense).asformat(form)
     expected = scipy_csgraph.dijkstra(dense, directed=directed)
     np.testing.assert_array_equal(csgraph.dijkstra(graph, directed=directed), expected)
+    if directed:
+        np.testing.assert_array_equal(machine.dijkstra(graph, 0)[0], expected[0])
     order, predecessors = csgraph.breadth_first_order(graph, 0, directed)
     for ours, dense_one in zip(
         (order, predecessors), csgraph.breadth_first_order(dense, 0, directed), strict=True
@@ -41,6 +45,7 @@ def test_padding_of_blocks_is_no_edge(blocksize):
         lambda g: csgraph.dijkstra(g, directed=False),
         lambda g: csgraph.depth_first_order(g, 1)[0],
         lambda g: csgraph.connected_components(g, connection="strong")[1],
+        lambda g: machine.connected_components(g)[1],
     ):
         np.testing.assert_array_equal(compute(graph), compute(dense))
     np.testing.assert_array_equal(graph.data, before)

@@ -25,7 +25,7 @@ def test_pack_has_no_negative_zero():
 @pytest.mark.parametrize(
     ("action", "message"),
     [
-        (lambda: Layout(a=0), "width 0 of field 'a'"),
+        (lambda: Layout(a=-1), "width -1 of field 'a'"),
         (lambda: Layout(a=1)["b"], "unknown field 'b'"),
         (lambda: Layout(a=1).extend(a=2), "'a' twice"),
         (lambda: Layout(a=1).at("a", 1), "entry 1 of field 'a'"),

@@ -24,9 +24,9 @@ from sklearn_looped.programmed.algorithms.linalg.multiply import (
 from sklearn_looped.programmed.algorithms.linalg.newton import _newton_block
 from sklearn_looped.programmed.algorithms.linalg.power import (
     _deflate_block,
-    _normalise_block,
     _square_block,
 )
+from sklearn_looped.programmed.algorithms.linalg.unit_vector import _block as _unit_block
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import product_error
@@ -285,7 +285,7 @@ def test_evaluations_agree_in_every_bit_and_weights_stay(rng, machine, product):
         ),
         "newton": (_newton_block(n, n, product), {"row": {"unit": unit, "a": a, "x": x, "b": b}}),
         "square": (_square_block(n, product), {"row": {"unit": unit, "b": b}}),
-        "normalise": (_normalise_block(n), {"row": {"v": a}}),
+        "normalise": (_unit_block(n), {"vector": {"v": a, "w": a}}),
         "deflate": (_deflate_block(n, product), {"row": {"unit": unit, "a": a, "v": b[0]}}),
         "moments": (_moments_block(n, True), {"row": {"x": x}, "column": {"unit": unit}}),
     }[machine]

@@ -16,7 +16,7 @@ from sklearn_looped.programmed.algorithms.sgd.products import (
     scaled_copy,
 )
 from sklearn_looped.programmed.algorithms.sgd.training import visiting_order
-from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
+from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, evaluated
 from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout
 
@@ -35,7 +35,7 @@ def samples_of(rng, loss, n=7):
 
 
 def lane_of(rng, block, n, n_steps, **more):
-    memory = block.memory(rng.normal(size=D), rng.normal(), THRESHOLD)
+    memory = block.memory(w=rng.normal(size=D), b=rng.normal(), threshold=THRESHOLD)
     steps = {"eta": rng.uniform(0.01, 0.1, n_steps), "decay": rng.uniform(0, 0.1, n_steps)}
     return Lane(memory, rng.integers(0, n, n_steps), steps | more)
 
@@ -78,14 +78,15 @@ def test_block_is_the_plain_loop(loss, product):
 @pytest.mark.parametrize(("l1", "average"), [*itertools.product([False, True], repeat=2)])
 def test_all_evaluations_give_the_same_bits(loss, product, l1, average):
     rng = np.random.default_rng([l1, average])
-    block = SGDBlock(D, 10, loss, l1=l1, average=average, product=product)
+    block = SGDBlock(D, 10, loss, l1=l1, average=average, product=product, n_models=3)
     samples = samples_of(rng, loss)
     more = {"l1": 0.01} if l1 else {}
     more |= {"rate": 0.3} if average else {}
     more |= {"share": 0.7} if l1 and average else {}
     lengths = [5, 3, 4] if product == "gated" else [5]
     lanes = [lane_of(rng, block, len(samples), n, **more) for n in lengths]
-    card = block.punch(samples, lanes)
+    card = block.punch(samples, lanes, queries=rng.normal(size=(4, D)))
+    card.write("model", code=np.eye(3)[: len(lanes)])
     transformer = block.transformer(card.tokens)
     runs = [
         [s.clone() for s in transformer.run(card.state, 6, evaluation=evaluation)]
@@ -102,9 +103,11 @@ def test_lanes_do_not_disturb_each_other(evaluation):
     block = SGDBlock(D, 10, "huber", l1=True)
     samples = samples_of(rng, "huber")
     lanes = [lane_of(rng, block, len(samples), n, l1=0.01) for n in (4, 9, 1)]
-    together = block.run_lanes(block.punch(samples, lanes), lanes, evaluation)
+    with evaluated(evaluation, "cpu"):
+        together = block.run_lanes(block.punch(samples, lanes), lanes)
     for lane, record in zip(lanes, together, strict=True):
-        alone = block.run_lanes(block.punch(samples, [lane]), [lane], evaluation)[0]
+        with evaluated(evaluation, "cpu"):
+            alone = block.run_lanes(block.punch(samples, [lane]), [lane])[0]
         np.testing.assert_array_equal(alone.weights, record.weights)
         np.testing.assert_array_equal(
             alone.memory[block.fields["w"]], record.memory[block.fields["w"]]
@@ -114,7 +117,7 @@ def test_lanes_do_not_disturb_each_other(evaluation):
 def test_l1_penalty_stops_weights_at_zero():
     block = SGDBlock(D, 10, "squared_error", l1=True)
     samples = Samples(np.zeros((1, D)), np.zeros(1), np.zeros(1))
-    memory = block.memory(np.array([0.5, -0.25, 0.0]))
+    memory = block.memory(w=np.array([0.5, -0.25, 0.0]))
     lane = Lane(memory, np.zeros(4, dtype=int), {"l1": np.full(4, 0.1)})
     record = block.run_lanes(block.punch(samples, [lane]), [lane])[0]
     w = record.memory[block.fields["w"]]
@@ -138,7 +141,7 @@ def test_l1_penalty_stops_weights_at_zero():
 )
 def test_derivatives_are_sharp_at_their_edges(loss, score, derivative):
     block = SGDBlock(1, 10, loss)
-    memory = block.memory([score], threshold=THRESHOLD)
+    memory = block.memory(w=[score], threshold=THRESHOLD)
     samples = Samples(np.ones((1, 1)), np.zeros(1), np.zeros(1))
     lane = Lane(memory, np.array([0]), {})
     record = block.run_lanes(block.punch(samples, [lane]), [lane])[0]
@@ -146,17 +149,36 @@ def test_derivatives_are_sharp_at_their_edges(loss, score, derivative):
     assert record.derivative[0] == derivative
 
 
-def test_queries_change_nothing_and_do_not_see_each_other():
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("loss", ["huber", "log_loss"])
+def test_queries_change_nothing_and_do_not_see_each_other(loss, product):
     rng = np.random.default_rng(0)
-    block = SGDBlock(D, 6, "squared_error")
-    memories = [block.memory(rng.normal(size=D), rng.normal()) for _ in range(2)]
-    X = rng.normal(size=(50, D))  # more than 6 bits can name at once
-    queries = Samples(X, np.ones(50), np.zeros(50))
-    score, _ = block.score_samples(memories, queries)
+    block = SGDBlock(D, 6, loss, product=product, n_models=2)
+    memories = [block.memory(w=rng.normal(size=D) / 3, b=rng.normal() / 3) for _ in range(2)]
+    X = rng.normal(size=(100, D)).clip(-2, 2)  # more than 6 bits can name
+    answers = block.answer(memories, X)
     weights = np.array([[*m[block.fields["w"]], m[block.fields.at("b")]] for m in memories])
-    np.testing.assert_allclose(score, X @ weights[:, :-1].T + weights[:, -1], atol=1e-14)
-    some = Samples(X[17:19], np.ones(2), np.zeros(2))
-    np.testing.assert_array_equal(block.score_samples(memories, some)[0], score[17:19])
+    expected = X @ weights[:, :-1].T + weights[:, -1]
+    tolerance = 1e-9 if product == "softmax" else 1e-14
+    np.testing.assert_allclose(answers["prediction"], expected, rtol=0, atol=tolerance)
+    if loss == "log_loss":
+        sigmoids = 1 / (1 + np.exp(-expected))
+        np.testing.assert_allclose(answers["probability"], sigmoids, rtol=0, atol=tolerance)
+    samples = samples_of(rng, loss)  # support rows in the sequence change no answer
+    some = block.answer(memories, X[17:19], samples)["prediction"]
+    np.testing.assert_array_equal(some, answers["prediction"][17:19])
+
+
+def test_queries_in_the_sequence_of_a_run_are_answered_at_every_loop():
+    rng = np.random.default_rng(1)
+    block = SGDBlock(D, 10, "squared_error")
+    samples, X = samples_of(rng, "squared_error"), rng.normal(size=(3, D))
+    lane = lane_of(rng, block, len(samples), 5)
+    card = block.punch(samples, [lane], X)
+    card.write("model", code=1.0)
+    seen = [tape.read("query", "prediction")[:, 0].copy() for tape in block.states(card, 6)]
+    weights = block.run_lanes(block.punch(samples, [lane]), [lane])[0].weights
+    np.testing.assert_allclose(seen[1:], weights[:, :-1] @ X.T + weights[:, -1:], atol=1e-14)
 
 
 def test_weights_are_the_same_before_and_after_and_for_all_data():

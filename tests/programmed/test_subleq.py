@@ -263,7 +263,7 @@ def test_runs_of_wrong_parameters_and_results_of_wrong_labels_raise():
     ):
         with pytest.raises(ValueError, match=message):
             machine.run("x: .word 1\n clear x", **options)
-    with pytest.raises(ValueError, match="label 'y' of no cell, expected one of x, #0, #-1"):
+    with pytest.raises(ValueError, match="label 'y' of no cell; known are x, #0, #-1"):
         result["y"]
     with pytest.raises(ValueError, match="n_cells=5 behind 'x', expected 1 to 4"):
         result.block("x", 5)
@@ -318,7 +318,7 @@ def test_machines_that_cannot_be_exact_raise(options, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("add2 x, y", "Line 1: got unknown opcode 'add2', expected subleq"),
+        ("add2 x, y", "Line 1: got unknown opcode 'add2'; did you mean 'add'. Known are subleq"),
         ("x: .word 1\nx: .word 2", "Line 2: label 'x' is defined twice, first in line 1"),
         ("x: .word 1\nx: clear x", "Line 2: label 'x' is defined twice"),
         ("subleq #1, y", "Line 1: label 'y' names no cell; known are #1"),

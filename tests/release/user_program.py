@@ -19,7 +19,8 @@ from sklearn_looped import (
     __version__,
 )
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import LinearPrior
 from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.training.recipe import Recipe

@@ -18,9 +18,11 @@ from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError, load_checkpoint
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
 from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.fit import fit_predictor
 from sklearn_looped.learned.inference.halting import Exit, most_loops
 from sklearn_looped.learned.inference.many import predict_tables
 from sklearn_looped.learned.inference.predictor import SupportPredictor
+from sklearn_looped.learned.inference.views import varying_columns
 from sklearn_looped.learned.model.config import NetworkConfig
 
 LARGE_OFFSET = 1e4  # offset of y in standard deviations beyond which float32 loses digits
@@ -34,7 +36,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         "exit_rule": [StrOptions({"settled", "gate", "holdout"})],
         "exit_quantile": [Interval(Real, 0, 1, closed="neither")],
         "n_estimators": [Interval(Integral, 1, MAX_VIEWS, closed="both"), None],
-        "max_support": [Interval(Integral, 2, None, closed="left")],
+        "max_support": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
+        "n_jobs": [Integral, None],
         "device": [str],
         "random_state": ["random_state"],
     }
@@ -44,7 +47,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     exit_rule: str
     exit_quantile: float
     n_estimators: int | None
-    max_support: int
+    max_support: int | str
+    n_jobs: int | None
     device: str
     random_state: int | np.random.RandomState | None
     verbose: int
@@ -98,8 +102,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         target_type: str,
         weights: Callable[[Support], Checkpoint],
     ) -> None:
-        """Make the predictor; parameters as those of `SupportPredictor.fit`."""
-        self.predictor_ = SupportPredictor.fit(
+        """Make the predictor; parameters as those of `fit_predictor`."""
+        self.predictor_ = fit_predictor(
             rows,
             target,
             target_type,
@@ -109,25 +113,35 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
             max_rows=self.max_support,
             device=self.device,
             rng=check_random_state(self.random_state),
+            n_jobs=self.n_jobs,
             verbose=self.verbose,
         )
         self.weights_digest_ = self.predictor_.checkpoint.digest
 
-    def _warn_of_subsamples(self) -> None:
-        """Say that members see a part of the rows only, if it is so."""
-        n_rows, n_members = len(self.predictor_.support.X), self.predictor_.n_members
-        if n_rows > self.max_support:
+    def _warn_of_losses(self) -> None:
+        """Say that members see a part of the rows or columns only, if it is so."""
+        predictor = self.predictor_
+        n_rows = len(predictor.support.X)
+        if n_rows > predictor.max_rows and predictor.views:
             warn_user(
-                f"Got {n_rows} rows, more than max_support={self.max_support}: each of the "
-                f"{n_members} members sees a random subsample. Raise max_support to use more "
-                "rows; time grows with its square."
+                f"Got {n_rows} rows, more than max_support={predictor.max_rows}: each of the "
+                f"{predictor.n_members} members sees a random subsample. Raise max_support to use "
+                "more rows; time grows with its square."
+            )
+        n_columns, read = len(varying_columns(predictor.support.X)), predictor.config.n_features
+        if n_columns > read and not predictor.config.experts:
+            warn_user(
+                f"Got {n_columns} columns, more than the {read} that the weights "
+                f"{predictor.checkpoint.name!r} read: each of the {predictor.n_members} members "
+                "sees those most correlated with y and a share of the rest. The default weights "
+                "lose none."
             )
 
     def _run_support(self) -> None:
         """Run the support through the network."""
-        self._warn_of_subsamples()
+        self._warn_of_losses()
         self._exit()  # a loop chosen on held-out rows is chosen now
-        self.n_loops_ = self.predictor_.memories.n_loops
+        self.n_loops_ = self.predictor_.run_support()
 
     def _exit(self) -> Exit:
         """How long queries stay in the loop."""
@@ -220,7 +234,7 @@ def predict_many(
         model = clone(estimator)
         model._validate_params()
         model._prepare(X, y, None)
-        model._warn_of_subsamples()
+        model._warn_of_losses()
         models.append(model)
         queries.append(validate_table(model, X_query, reset=False))
     outputs = predict_tables([model.predictor_ for model in models], queries)

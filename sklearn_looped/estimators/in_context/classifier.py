@@ -14,7 +14,7 @@ from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, load_weights
-from sklearn_looped.estimators.validation import validate_labels
+from sklearn_looped.estimators.validation import validate_labels, weights_of_classes
 from sklearn_looped.learned.inference.encoding import Array, Support
 
 ARRAYS = 4  # of one number a row and class, which `fit` makes
@@ -23,7 +23,7 @@ ARRAYS = 4  # of one number a row and class, which `fit` makes
 class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     """In-context classification with a looped transformer.
 
-    `fit` loads a looped transformer that was meta-trained on synthetic tables of two classes and
+    `fit` loads a looped transformer that was meta-trained on synthetic tables of classes and
     keeps the training rows as its support; it trains nothing. `predict_proba` runs one block of
     weights again and again over support and queries, as in `LoopedICLRegressor`, and reads the
     log odds of a class off the query's last state [1]_.
@@ -54,18 +54,22 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     n_estimators : int, default=None
         Members of the ensemble, whose probabilities are averaged; what each sees, and what
         None stands for, is said in `LoopedICLRegressor`.
-    max_support : int, default=1024
-        Rows a member attends to; of more, each draws a stratified subsample, with a warning. Rare
-        classes have more rows in it than their share, which count less: probabilities are those
-        of all rows.
-    class_weight : dict, "balanced" or None, default=None
-        How often the rows of each class count, beside `sample_weight`: a weight a label, or
-        "balanced" for the inverse of the class's frequency. Probabilities are then those of a
-        population with such frequencies.
+        max_support : int or "auto", default="auto"
+        "auto": all rows count; more than 2,048 are divided into parts as in `LoopedICLRegressor`.
+        A class without rows in a query's part has as much probability there as a single row of
+        all would bring. A number: rows a member attends to; of more, each draws a stratified
+        subsample, with a warning. Rare classes have more rows in it than their share, and the
+        odds are corrected for it: probabilities are those of all rows.
+        class_weight : dict, "balanced" or None, default=None
+        How many times as frequent as among the training rows each class is where predictions are
+        made: a weight a label, or "balanced" for the inverse of the class's frequency. The odds
+        of the classes are multiplied by it.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
         Draws the subsamples of rows. Without such, the result does not depend on it.
+    n_jobs : int, default=None
+        Parts of a divided table that run side by side, as in `LoopedICLRegressor`.
     verbose : int, default=0
         Above 0: `fit` shows a bar over the members of the ensemble.
 
@@ -135,10 +139,11 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         exit_rule: str = "settled",
         exit_quantile: float = 0.95,
         n_estimators: int | None = None,
-        max_support: int = 1024,
+        max_support: int | str = "auto",
         class_weight: dict[Any, float] | str | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.weights = weights
@@ -149,6 +154,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         self.max_support = max_support
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.class_weight = class_weight
         self.verbose = verbose
 
@@ -179,7 +185,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     def _prepare(self, X: Any, y: Any, sample_weight: Any) -> None:
         choose_device(self.device)
         checkpoint = load_weights(self.weights, classifies=True)
-        table, y, weights = validate_labels(self, X, y, sample_weight, self.class_weight)
+        table, y, weights = validate_labels(self, X, y, sample_weight)
         check_classification_targets(y)
         kept = slice(None) if weights is None else weights > 0
         self.classes_ = np.unique(y[kept])
@@ -188,6 +194,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
                 f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
                 "apart."
             )
+        self._class_weight = weights_of_classes(self.class_weight, self.classes_, y[kept])
         check_memory(
             ARRAYS * 8 * len(y) * len(self.classes_),
             f"Telling {len(self.classes_)} classes apart in {len(y)} rows",
@@ -201,7 +208,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
 
     def _decode(self, output: Array) -> Array:
         """From the probability of each class, (C, q, 1), to (q, C)."""
-        proba: Array = output[..., 0].T
+        proba: Array = output[..., 0].T * self._class_weight
         return proba / proba.sum(axis=1, keepdims=True)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:

@@ -42,9 +42,10 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         As in `sklearn.model_selection.cross_val_score`; None: 5 folds in the order of the rows.
     n_estimators : int, default=None
         As in `LoopedICLRegressor`, like the rest.
-    max_support : int, default=1024
+    max_support : int or "auto", default="auto"
     device : str, default="auto"
     random_state : int, RandomState instance or None, default=None
+    n_jobs : int, default=None
 
     Attributes
     ----------
@@ -87,7 +88,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **{
             name: LoopedICLRegressor._parameter_constraints[name]
-            for name in ("n_estimators", "max_support", "device", "random_state")
+            for name in ("n_estimators", "max_support", "device", "random_state", "n_jobs")
         },
         "weights": [str, os.PathLike],
         "n_loops": ["array-like", Iterable, None],
@@ -101,9 +102,10 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         n_loops: ArrayLike | None = None,
         cv: Any = None,
         n_estimators: int | None = None,
-        max_support: int = 1024,
+        max_support: int | str = "auto",
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.weights = weights
         self.n_loops = n_loops
@@ -112,6 +114,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         self.max_support = max_support
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Any:
         return regressor_of(self).__sklearn_tags__()
@@ -269,4 +272,5 @@ def regressor_of(estimator: LoopedICLRegressorCV, n_loops: int | None = None) ->
         max_support=estimator.max_support,
         device=estimator.device,
         random_state=estimator.random_state,
+        n_jobs=estimator.n_jobs,
     )

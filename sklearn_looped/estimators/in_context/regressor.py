@@ -12,11 +12,12 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, fits_float32, load_weights
-from sklearn_looped.estimators.in_context.targets import TargetsInContext, tails_of
+from sklearn_looped.estimators.in_context.targets import TargetsInContext
 from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.support import mean_target
+from sklearn_looped.learned.inference.tails import tails_of_targets
 from sklearn_looped.learned.model.readout import deviation_of
 from sklearn_looped.learned.priors import PRIORS
 
@@ -81,12 +82,23 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         class. More than four differ, and are run, only where rows or columns are subsampled.
         Of more columns than the network reads (32), each member sees the most correlated half
         and a different share of the rest.
-    max_support : int, default=1024
-        Rows a member attends to; of more, each draws a random subsample, with a warning.
+    max_support : int or "auto", default="auto"
+        "auto": all rows count. Up to 2,048 are attended to together, as many as the weights were
+        trained on. More are divided, along the columns that matter most, into parts of at most
+        so many neighbours, each a support of its own; a query is predicted by its part. Two
+        kernel machines on all rows, through 1,024 landmarks, join the experts of every part by
+        their leave-one-out predictions. Time grows in proportion to the rows. Up to 2 GB of the
+        parts are kept from `fit` on, enough for about 10,000 rows; beyond, `predict` fits the
+        experts of the parts that it needs again, in about 1 GB for each part that runs at a time.
+        A number: rows a member attends to; of more, each draws a random subsample, with a warning.
+        Weights without experts subsample in either case.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
         Draws the subsamples of rows and columns. Without such, the result does not depend on it.
+    n_jobs : int, default=None
+        Parts of a divided table that run side by side, in threads unless
+        ``joblib.parallel_config`` says otherwise. None: one.
     verbose : int, default=0
         Above 0: a progress bar while weights are meta-trained.
 
@@ -160,9 +172,10 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         exit_quantile: float = 0.95,
         prior: str | None = None,
         n_estimators: int | None = None,
-        max_support: int = 1024,
+        max_support: int | str = "auto",
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
         verbose: int = 0,
     ) -> None:
         self.weights = weights
@@ -174,6 +187,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         self.max_support = max_support
         self.device = device
         self.random_state = random_state
+        self.n_jobs = n_jobs
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
@@ -217,7 +231,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         checkpoint = None if self.weights is None else load_weights(self.weights, classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        self._tails = tails_of(Y, weights)
+        self._tails = tails_of_targets(Y, weights)
         compressed = self._tails.compress(Y)
         self._keep(
             Support(table, compressed, weights),

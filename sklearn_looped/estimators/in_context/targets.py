@@ -9,27 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.in_context.base import InContextEstimator
 from sklearn_looped.estimators.validation import check_bounds, check_levels
 from sklearn_looped.learned.inference.conformal import check_conformal, corrected_levels
 from sklearn_looped.learned.inference.encoding import Array
-from sklearn_looped.learned.inference.tails import FAR_OUT, Tails
+from sklearn_looped.learned.inference.tails import Tails
 from sklearn_looped.learned.model.readout import interpolate_quantiles
-
-
-def tails_of(Y: Array, weights: Array | None) -> Tails:
-    """Tails of targets (n, T), with a warning where some are far out."""
-    kept = slice(None) if weights is None else weights > 0
-    tails = Tails.fit(Y[kept], None if weights is None else weights[kept])
-    if not tails.is_idle():
-        n_rows = int((np.abs(Y - tails.median) > tails.limit).any(axis=1).sum())
-        warn_user(
-            f"Targets of {n_rows} rows lie more than {FAR_OUT:g} interquartile ranges from the "
-            "median and are compressed. Check them; if they are right, predict np.log of the "
-            "target or the like (TransformedTargetRegressor)."
-        )
-    return tails
 
 
 class TargetsInContext(InContextEstimator):

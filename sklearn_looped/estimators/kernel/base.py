@@ -34,9 +34,9 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         "max_rows": [Interval(Integral, 2, None, closed="left")],
     }
 
-    # Parameters of the subclasses that are read here.
-    n_loops: int
-    max_rows: int
+    def __init__(self, *, n_loops: int = 3, max_rows: int = 4096) -> None:
+        self.n_loops = n_loops
+        self.max_rows = max_rows
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -71,10 +71,6 @@ class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
     True
     """
 
-    def __init__(self, *, n_loops: int = 3, max_rows: int = 4096) -> None:
-        self.n_loops = n_loops
-        self.max_rows = max_rows
-
     @_fit_context(prefer_skip_nested_validation=True)
     @whole_or_not_at_all
     def fit(

@@ -1,10 +1,11 @@
 """Kernel machine: kernel ridge that learns its metric, as loops of softmax and linear attention."""
 
+from collections.abc import Iterator
 from numbers import Integral, Real
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -12,8 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
+from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.kernel_machine import (
     BATCH,
+    KernelMachineFit,
     check_kernel,
     check_queries,
     check_table,
@@ -22,10 +25,10 @@ from sklearn_looped.programmed.algorithms.kernel_machine import (
     predict_kernel_machine,
     target_scale,
 )
-from sklearn_looped.programmed.algorithms.linalg import Result
+from sklearn_looped.programmed.algorithms.linalg.result import Result, warn_if_above_tol
 
 
-class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEstimator):
+class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator):
     r"""Kernel ridge whose metric comes from its own gradient, inside a looped transformer.
 
     The recursive feature machine of Radhakrishnan et al. with the Gaussian kernel of
@@ -73,6 +76,12 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
     targets' standard deviation up to about :math:`n / \lambda = 10^4` at ``n_rounds=0``, and 1e-6
     up to about :math:`10^3` with rounds; beyond `tol` a ConvergenceWarning tells the numbers.
 
+    `fit` keeps the samples. `predict` runs the rounds over samples and queries and reads the
+    predictions off the queries' tokens; `n_loops` is read there, so changing it needs no new fit.
+    Queries act on nothing, so `fit` runs ahead, and what ran once is kept. `metric_`, `dual_coef_`
+    and `intercept_` say what the loops of `fit` computed; changing them by hand changes no
+    prediction.
+
     The host computes the median distance if asked for, divides by the length, loads the tape
     with the step sizes, runs the blocks in turn, and computes the certificate; for that it
     solves one system a round beyond the first, to see how errors of the metric grow. Features
@@ -89,10 +98,15 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
     n_rounds : int, default=2
         How often the metric is estimated anew. 0 is kernel ridge.
     n_loops : int or None, default=None
-        Loops of the solve in each round; few of them stop early, which regularises. None: as
-        many as are certified, of which there may be at most 20,000.
+        Loops of the solve in each round, read by `fit` and by `predict`; few of them stop early,
+        which regularises. None: as many as are certified, of which there may be at most 20,000.
     tol : float, default=1e-6
         Error relative to the targets' standard deviation that the certificate is to promise.
+    evaluation : {"fast", "dense"}, default="fast"
+        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
+        attending to every token, which is the definition, with torch. Both give the same bits.
+    device : str, default="cpu"
+        Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
@@ -105,7 +119,9 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
     length_ : float
         L.
     n_loops_ : int
-        Loops of the solve run, in all rounds.
+        Loops of the solve run by `fit`, in all rounds.
+    stages_ : ndarray of shape (n_rounds + 1,)
+        Numbers of loops, in all rounds so far, behind each prediction of `staged_predict`.
     certificate_ : Certificate
         ``certificate_.error_bound`` bounds the error, against the closed form in exact
         arithmetic, of the prediction for a query that is no farther from the mean, in the
@@ -144,6 +160,7 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
         "n_rounds": [Interval(Integral, 0, None, closed="left")],
         "n_loops": [Interval(Integral, 1, None, closed="left"), None],
         "tol": [Interval(Real, 0, None, closed="neither")],
+        **Evaluated.evaluation_constraints,
     }
 
     def __init__(
@@ -154,14 +171,19 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
         n_rounds: int = 2,
         n_loops: int | None = None,
         tol: float = 1e-6,
+        evaluation: Literal["fast", "dense"] = "fast",
+        device: str = "cpu",
     ) -> None:
         self.length = length
         self.penalty = penalty
         self.n_rounds = n_rounds
         self.n_loops = n_loops
         self.tol = tol
+        self.evaluation = evaluation
+        self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @whole_or_not_at_all
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Solve and estimate the metric in turn, inside the transformer.
 
@@ -196,25 +218,36 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
         check_table(samples, targets)
         self.length_ = median_length(samples) if self.length == "median" else float(self.length)
         check_kernel(samples, self.length_, self.penalty, self.n_loops)
-        self._machine = fit_kernel_machine(
-            samples,
-            targets,
-            length=self.length_,
-            penalty=float(self.penalty),
-            n_rounds=self.n_rounds,
-            n_loops=self.n_loops,
-        )
-        self.metric_ = self._machine.metric
-        self.dual_coef_ = self._machine.coef
-        self.intercept_ = self._machine.intercept
-        self.n_loops_ = self._machine.n_loops
-        self.certificate_ = self._machine.certificate
+        options: dict[str, Any] = {"length": self.length_, "penalty": float(self.penalty)}
+        self._support = samples, targets, options | {"n_rounds": self.n_rounds}
+        self._rounds: dict[int | None, list[KernelMachineFit]] = {}
+        last = self._run_rounds()[-1]
+        self.metric_, self.dual_coef_ = last.metric.copy(), last.coef.copy()
+        self.intercept_, self.n_loops_ = last.intercept, last.n_loops
+        self.certificate_ = last.certificate
         result = Result(self.dual_coef_, self.n_loops_, self.tol, self.certificate_)
-        result.warn_if_above_tol(
+        warn_if_above_tol(
+            result,
             target_scale(targets),
             "Raise n_loops if it is set, or else penalty, or take fewer rounds or raise tol.",
         )
         return self
+
+    def _run_rounds(self) -> list[KernelMachineFit]:
+        """Machine after each round of `n_loops` loops; what ran once is kept."""
+        if self.n_loops not in self._rounds:
+            samples, targets, options = self._support
+            check_kernel(samples, options["length"], options["penalty"], self.n_loops)
+            rounds = fit_kernel_machine(samples, targets, n_loops=self.n_loops, **options)
+            self._rounds[self.n_loops] = rounds
+        return self._rounds[self.n_loops]
+
+    @property
+    def stages_(self) -> NDArray[np.intp]:
+        """Numbers of loops behind the stages of `staged_predict`."""
+        check_is_fitted(self)
+        with self._evaluated():
+            return np.array([machine.n_loops for machine in self._run_rounds()])
 
     def predict(self, X: ArrayLike) -> Array:
         """Let the queries attend to the samples.
@@ -237,8 +270,34 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, DocumentationLink, BaseEs
         ValueError
             If the queries are not valid, or above 1e70 lengths.
         """
+        return self._predict(self._checked(X), -1)
+
+    def staged_predict(self, X: ArrayLike) -> Iterator[Array]:
+        """Predictions after each round of the metric, the first of which has none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Yields
+        ------
+        y : ndarray of shape (n_queries,)
+            Predicted targets after the number of loops in `stages_`; the last are those of
+            `predict`.
+        """
+        queries = self._checked(X)
+        yield from (self._predict(queries, i) for i in range(self._support[2]["n_rounds"] + 1))
+
+    def _checked(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
+        self._validate_params()
         queries: Array = validate_data(self, X, dtype=np.float64, reset=False)
         check_queries(queries, self.length_)
+        return queries
+
+    def _predict(self, queries: Array, stage: int) -> Array:
         batches = gen_batches(len(queries), BATCH)
-        return np.concatenate([predict_kernel_machine(self._machine, queries[b]) for b in batches])
+        with self._evaluated():
+            machine = self._run_rounds()[stage]
+            return np.concatenate([predict_kernel_machine(machine, queries[b]) for b in batches])

@@ -11,6 +11,7 @@ from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
 from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.inference.encoding import Array
+from sklearn_looped.learned.inference.tails import tails_of_targets
 
 
 class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
@@ -76,7 +77,8 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     Deterministic, and independent of the order of rows and columns and of units. Columns are
     standardised and clipped at 8 standard deviations; missing cells (NaN) count as the mean, and
     nominal columns of a DataFrame are encoded (see `sklearn_looped.learned.inference.encoding`).
-    Predictions stay within half the targets' range beyond it.
+    Predictions stay within half the targets' range beyond it. Targets more than 20 interquartile
+    ranges from the median are compressed, with a warning, and predictions are brought back.
 
     References
     ----------
@@ -97,10 +99,6 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     >>> (model.feature_importances_[:5] > model.feature_importances_[5:].max()).all()  # they matter
     np.True_
     """
-
-    def __init__(self, *, n_loops: int = 3, max_rows: int = 4096) -> None:
-        self.n_loops = n_loops
-        self.max_rows = max_rows
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -135,10 +133,19 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
         # Targets are divided by a power of two, which is exact: no square overflows.
         self._exponents = np.frexp(np.abs(Y).max(axis=0))[1]
         scaled = np.ldexp(Y, -self._exponents)
-        mean, std = self._fit_machine(table, scaled, weights, _middle(scaled), "continuous")
+        self._tails = tails_of_targets(scaled, weights)
+        compressed = self._tails.compress(scaled)
+        mean, std = self._fit_machine(table, compressed, weights, _middle(compressed), "continuous")
+        mean, std = self._restored(mean, std)
         self.loo_score_ = float(r2_score(scaled, mean, sample_weight=weights))
         self.loo_predictions_, self.loo_std_ = self._shaped(mean), self._shaped(std)
         return self
+
+    def _restored(self, mean: Array, std: Array) -> tuple[Array, Array]:
+        """Undo the compression of targets far out, (q, T)."""
+        low, high = self._tails.restore(mean - std), self._tails.restore(mean + std)
+        idle = np.isinf(self._tails.limit)
+        return self._tails.restore(mean), np.where(idle, std, (high - low) / 2)
 
     def _shaped(self, values: Array) -> NDArray[np.float64]:
         """Bring (q, T) to the units and the shape of y."""
@@ -166,8 +173,8 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
         std : ndarray of the shape of y
             Only if `return_std`.
         """
-        mean, std = self._query(X)
-        return (self._shaped(mean), self._shaped(std)) if return_std else self._shaped(mean)
+        mean, std = map(self._shaped, self._restored(*self._query(X)))
+        return (mean, std) if return_std else mean
 
 
 def _middle(Y: Array) -> Array:

@@ -1,7 +1,7 @@
 """Kernel regression: softmax attention is the Nadaraya-Watson smoother."""
 
 from numbers import Real
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,14 +11,14 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
-from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.smoother import smooth
 
 _BATCH = 1024  # queries on one tape; they do not see each other
 _LARGEST = 1e70  # in units of the bandwidth
 
 
-class ProgrammedKernelRegressor(RegressorMixin, DocumentationLink, BaseEstimator):
+class ProgrammedKernelRegressor(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator):
     r"""Nadaraya-Watson kernel regression as one softmax attention head.
 
     .. math:: \hat y(q) = \frac{\sum_i k(q, x_i)\, y_i}{\sum_i k(q, x_i)}, \qquad
@@ -39,6 +39,11 @@ class ProgrammedKernelRegressor(RegressorMixin, DocumentationLink, BaseEstimator
     ----------
     bandwidth : float, default=1.0
         Standard deviation h of the kernel, in the units of the features.
+    evaluation : {"fast", "dense"}, default="fast"
+        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
+        attending to every token, which is the definition, with torch. Both give the same bits.
+    device : str, default="cpu"
+        Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
@@ -66,11 +71,20 @@ class ProgrammedKernelRegressor(RegressorMixin, DocumentationLink, BaseEstimator
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "bandwidth": [Interval(Real, 0, None, closed="neither")]
+        "bandwidth": [Interval(Real, 0, None, closed="neither")],
+        **Evaluated.evaluation_constraints,
     }
 
-    def __init__(self, bandwidth: float = 1.0) -> None:
+    def __init__(
+        self,
+        bandwidth: float = 1.0,
+        *,
+        evaluation: Literal["fast", "dense"] = "fast",
+        device: str = "cpu",
+    ) -> None:
         self.bandwidth = bandwidth
+        self.evaluation = evaluation
+        self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
     @whole_or_not_at_all
@@ -131,4 +145,5 @@ class ProgrammedKernelRegressor(RegressorMixin, DocumentationLink, BaseEstimator
         queries = self._scale(validate_data(self, X, dtype=np.float64, reset=False))
         samples = self._scale(self.X_)
         batches = gen_batches(len(queries), _BATCH)
-        return np.concatenate([smooth(samples, self.y_, queries[batch]) for batch in batches])
+        with self._evaluated():
+            return np.concatenate([smooth(samples, self.y_, queries[batch]) for batch in batches])

@@ -1,5 +1,6 @@
 """Classification by a neural network trained inside a programmed looped transformer."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,34 +11,41 @@ from sklearn_looped.estimators.neural_network.base import ProgrammedMLP
 
 
 class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
-    r"""Sigmoid network trained by backpropagation inside a looped transformer written by hand.
+    r"""Network trained by backpropagation inside a looped transformer of constructed weights.
 
     As :class:`ProgrammedMLPRegressor`, for the log loss of
     :class:`~sklearn.neural_network.MLPClassifier`. Two classes have one output, whose sigmoid is
     a softmax over the output token and the null token; more classes have one output each, and
     the softmax of an attention head over the output tokens is their softmax. Both are exact.
+    `predict` reads its labels off the queries' tokens, behind `n_loops` loops.
 
-    The transformer does all arithmetic of a step: activations, probabilities, deltas, penalty,
-    update, and the sum of squared weights that the loss needs. Its own weights depend on the
-    declared sizes of network and sequence alone. The host, plain Python, draws the initial weights
-    and punches, for each epoch, the visiting order, the step size and the decay; between epochs it
-    adds up the losses of the recorded outputs for the stopping rule; and it stops a descent that
-    diverges.
-    Products, sums and sigmoids round as floating-point arithmetic does, so weights differ from
-    scikit-learn's by rounding only, about 1e-14 after thousands of steps. Weight matrices grow with
-    the square of the number of features and units, which should stay below some hundreds.
+    The transformer does all arithmetic: activations, error, deltas, gradients, penalty, momentum,
+    update, the sum of squared weights that the loss needs, and the predictions. Its own weights
+    depend on the declared sizes of network and sequence, the activation and the kind of momentum
+    alone. The host, plain Python, draws the initial weights and writes, for each epoch, the
+    visiting order and the numbers of the steps on the tape; between epochs it adds up the losses of
+    the recorded outputs for the stopping rule; and it stops a descent that diverges.
+
+    Products, sums and sigmoids round as floating-point arithmetic does, so a step differs from
+    scikit-learn's by 1e-15 or so. Steps that amplify rounding, as those of rectifiers near their
+    edge, do so in scikit-learn too (``python -m benchmarks parity``). Weight matrices grow with the
+    square of the number of features and units, which should stay below some hundreds.
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(16,)
+    hidden_layer_sizes : int or sequence of int, default=(100,)
         Number of units in each hidden layer; any number of layers, but at least one.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        That of the hidden units.
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights, intercepts excepted.
+    batch_size : int or "auto", default="auto"
+        Samples of a step; at most all. "auto": up to 200.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         Step size of an epoch: ``learning_rate_init``; ``learning_rate_init / (t + 1)**power_t``
-        after t steps; ``learning_rate_init``, divided by 5 each time the loss stalls.
-    learning_rate_init : float, default=0.05
-        Initial step size, for one sample; scikit-learn's 0.001 is for Adam on batches.
+        after t samples; ``learning_rate_init``, divided by 5 each time the loss stalls.
+    learning_rate_init : float, default=0.001
+        Initial step size.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
@@ -48,8 +56,20 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
         Seed of the initial weights and of the shuffle, drawn as scikit-learn draws them.
     tol : float, default=1e-4
         An epoch whose loss is not below the best one less `tol` is one without improvement.
+    momentum : float, default=0.9
+        Share of a step that the next one repeats.
+    nesterovs_momentum : bool, default=True
+        Whether momentum looks ahead, as Nesterov's does.
     n_iter_no_change : int or inf, default=10
         Stop after more than so many epochs in a row without improvement.
+    n_loops : int or None, default=None
+        Number of loops of the transformer, one a sample; weights move at the ends of batches. The
+        stopping rule may end it earlier. None: until the stopping rule.
+    evaluation : {"fast", "dense"}, default="fast"
+        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
+        attending to every token, which is the definition, with torch. Both give the same bits.
+    device : str, default="cpu"
+        Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
@@ -65,7 +85,9 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
     n_iter_ : int
         Epochs run.
     n_loops_ : int
-        Loops run, one a sample and epoch.
+        Loops run by `fit`, one a sample and epoch.
+    stages_ : ndarray of shape (n_stages,)
+        Numbers of loops behind each prediction of `staged_predict`.
     n_layers_ : int
         Number of layers, input and output included.
     n_outputs_ : int
@@ -98,8 +120,8 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
 
     >>> from sklearn_looped import ProgrammedMLPClassifier
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], ["no", "yes", "yes", "no"]
-    >>> options = {"learning_rate_init": 2.0, "n_iter_no_change": 100, "max_iter": 500}
-    >>> model = ProgrammedMLPClassifier((4,), random_state=0, **options).fit(X, y)
+    >>> options = {"learning_rate_init": 0.2, "n_iter_no_change": 100, "max_iter": 300}
+    >>> model = ProgrammedMLPClassifier((4,), "tanh", random_state=0, **options).fit(X, y)
     >>> model.predict(X).tolist()
     ['no', 'yes', 'yes', 'no']
     """
@@ -125,8 +147,22 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
         probabilities : ndarray of shape (n_queries, n_classes)
             One column a class; rows sum to 1.
         """
-        outputs = self._outputs(X)
-        return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
+        return _both(self._answer(X))
+
+    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+        """Logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Returns
+        -------
+        logarithms : ndarray of shape (n_queries, n_classes)
+            One column a class.
+        """
+        return np.log(self.predict_proba(X))
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Most probable class.
@@ -141,5 +177,41 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
         labels : ndarray of shape (n_queries,)
             Predicted labels.
         """
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def staged_predict_proba(self, X: ArrayLike) -> Iterator[NDArray]:
+        """Probabilities after each epoch, up to `n_loops`, each of one more pass over the queries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Yields
+        ------
+        probabilities : ndarray of shape (n_queries, n_classes)
+            Those after the number of loops in `stages_`.
+        """
+        yield from map(_both, self._staged_answers(X))
+
+    def staged_predict(self, X: ArrayLike) -> Iterator[NDArray]:
+        """Labels after each epoch, up to `n_loops`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Yields
+        ------
+        labels : ndarray of shape (n_queries,)
+            Those after the number of loops in `stages_`.
+        """
+        for probabilities in self.staged_predict_proba(X):
+            yield self.classes_[probabilities.argmax(axis=1)]
+
+
+def _both(answers: dict[str, NDArray]) -> NDArray:
+    """Probabilities of all classes; two of them have one output."""
+    outputs = answers["prediction"]
+    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs

@@ -1,5 +1,6 @@
 """Regression by a neural network trained inside a programmed looped transformer."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,35 +13,46 @@ from sklearn_looped.estimators.neural_network.base import ProgrammedMLP
 
 
 class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
-    r"""Sigmoid network trained by backpropagation inside a looped transformer written by hand.
+    r"""Network trained by backpropagation inside a looped transformer of constructed weights.
 
-    The samples and the units of the network are tokens of a sequence, the *punchcard*; one block of
-    fixed weights is applied to it again and again, and every pass is one step, forward and
-    backward, of ``MLPRegressor(activation="logistic", solver="sgd", batch_size=1, momentum=0)``:
-    :class:`~sklearn.neural_network.MLPRegressor`'s parameters have the same names and meanings
-    here, and the weights come out the same. `predict` puts the queries on a punchcard as samples
-    with steps of size 0, and reads their outputs from the same transformer.
+    Samples, queries and the units of the network are tokens of one sequence; one block of fixed
+    weights is applied to it again and again, and every pass takes one sample forward and backward.
+    :class:`~sklearn.neural_network.MLPRegressor` with ``solver="sgd"`` has the same parameters,
+    meanings and defaults, and the weights come out the same.
 
-    The transformer does all arithmetic of a step: activations, error, deltas, penalty, update,
-    and the sum of squared weights that the loss needs. Its own weights depend on the declared sizes
-    of network and sequence alone. The host, plain Python, draws the initial weights and punches,
-    for each epoch, the visiting order, the step size and the decay; between epochs it adds up the
-    losses of the recorded outputs for the stopping rule; and it stops a descent that diverges.
-    Products, sums and sigmoids round as floating-point arithmetic does, so weights differ from
-    scikit-learn's by rounding only, about 1e-14 after thousands of steps. Weight matrices grow with
-    the square of the number of features and units, which should stay below some hundreds.
+    `fit` keeps the samples. `predict` runs `n_loops` loops over samples and queries and reads the
+    predictions off the queries' tokens; `n_loops` is read there, so changing it needs no new fit.
+    Queries act on nothing, so `fit` runs ahead, and the fast evaluation of `predict` resumes from
+    what it left; ``evaluation="dense"`` runs everything again. `coefs_` and `intercepts_` say what
+    the loops of `fit` computed; changing them by hand changes no prediction.
+
+    The transformer does all arithmetic: activations, error, deltas, gradients, penalty, momentum,
+    update, the sum of squared weights that the loss needs, and the predictions. Its own weights
+    depend on the declared sizes of network and sequence, the activation and the kind of momentum
+    alone. The host, plain Python, draws the initial weights and writes, for each epoch, the
+    visiting order and the numbers of the steps on the tape; between epochs it adds up the losses of
+    the recorded outputs for the stopping rule; and it stops a descent that diverges.
+
+    Products, sums and sigmoids round as floating-point arithmetic does, so a step differs from
+    scikit-learn's by 1e-15 or so. Steps that amplify rounding, as those of rectifiers near their
+    edge, do so in scikit-learn too (``python -m benchmarks parity``). Weight matrices grow with the
+    square of the number of features and units, which should stay below some hundreds.
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(16,)
+    hidden_layer_sizes : int or sequence of int, default=(100,)
         Number of units in each hidden layer; any number of layers, but at least one.
+    activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
+        That of the hidden units.
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights, intercepts excepted.
+    batch_size : int or "auto", default="auto"
+        Samples of a step; at most all. "auto": up to 200.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         Step size of an epoch: ``learning_rate_init``; ``learning_rate_init / (t + 1)**power_t``
-        after t steps; ``learning_rate_init``, divided by 5 each time the loss stalls.
-    learning_rate_init : float, default=0.05
-        Initial step size, for one sample; scikit-learn's 0.001 is for Adam on batches.
+        after t samples; ``learning_rate_init``, divided by 5 each time the loss stalls.
+    learning_rate_init : float, default=0.001
+        Initial step size.
     power_t : float, default=0.5
         Exponent of "invscaling".
     max_iter : int, default=200
@@ -51,8 +63,20 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
         Seed of the initial weights and of the shuffle, drawn as scikit-learn draws them.
     tol : float, default=1e-4
         An epoch whose loss is not below the best one less `tol` is one without improvement.
+    momentum : float, default=0.9
+        Share of a step that the next one repeats.
+    nesterovs_momentum : bool, default=True
+        Whether momentum looks ahead, as Nesterov's does.
     n_iter_no_change : int or inf, default=10
         Stop after more than so many epochs in a row without improvement.
+    n_loops : int or None, default=None
+        Number of loops of the transformer, one a sample; weights move at the ends of batches. The
+        stopping rule may end it earlier. None: until the stopping rule.
+    evaluation : {"fast", "dense"}, default="fast"
+        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
+        attending to every token, which is the definition, with torch. Both give the same bits.
+    device : str, default="cpu"
+        Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
@@ -66,7 +90,9 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     n_iter_ : int
         Epochs run.
     n_loops_ : int
-        Loops run, one a sample and epoch.
+        Loops run by `fit`, one a sample and epoch.
+    stages_ : ndarray of shape (n_stages,)
+        Numbers of loops behind each prediction of `staged_predict`.
     n_layers_ : int
         Number of layers, input and output included.
     n_outputs_ : int
@@ -99,10 +125,12 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     >>> from sklearn_looped import ProgrammedMLPRegressor
     >>> X = np.linspace(-2, 2, 30)[:, None]
     >>> y = X[:, 0] ** 2
-    >>> model = ProgrammedMLPRegressor((8,), learning_rate_init=0.2, random_state=0).fit(X, y)
-    >>> model.n_loops_, model.certificate_.error_bound
-    (1830, 0.0)
+    >>> model = ProgrammedMLPRegressor((8,), batch_size=5, learning_rate_init=0.05, random_state=0)
+    >>> model.fit(X, y).n_loops_, model.certificate_.error_bound
+    (2160, 0.0)
     >>> model.predict([[1.0]]).round(1)
+    array([1.])
+    >>> model.set_params(n_loops=30).predict([[1.0]]).round(1)
     array([1.])
     """
 
@@ -119,7 +147,7 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
         return X, y.astype(np.float64).reshape(len(X), -1)
 
     def predict(self, X: ArrayLike) -> NDArray:
-        """Run the queries through the transformer.
+        """Run `n_loops` loops over samples and queries.
 
         Parameters
         ----------
@@ -131,5 +159,24 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
         y : ndarray of shape (n_queries,) or (n_queries, n_outputs)
             Predicted targets.
         """
-        outputs = self._outputs(X)
+        return self._shaped(self._answer(X))
+
+    def staged_predict(self, X: ArrayLike) -> Iterator[NDArray]:
+        """Predictions after each epoch, up to `n_loops`, each of one more pass over the queries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Yields
+        ------
+        y : ndarray of shape (n_queries,) or (n_queries, n_outputs)
+            Predicted targets after the number of loops in `stages_`; the last are those of
+            `predict`.
+        """
+        yield from map(self._shaped, self._staged_answers(X))
+
+    def _shaped(self, answers: dict[str, NDArray]) -> NDArray:
+        outputs = answers["prediction"]
         return outputs[:, 0] if self.n_outputs_ == 1 else outputs

@@ -1,16 +1,22 @@
 """Linear classification by SGD inside a programmed looped transformer."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator
+from copy import copy
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import validate_data
 
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.estimators.fitting import take_over
 from sklearn_looped.estimators.sgd.base import MAX_SEED, ProgrammedSGD
-from sklearn_looped.programmed.algorithms.sgd import Samples
+from sklearn_looped.programmed.algorithms.sgd import Samples, Validation
 
 
 def _has_probabilities(estimator: "ProgrammedSGDClassifier") -> bool:
@@ -23,22 +29,32 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
     r"""Linear classification by SGD inside a looped transformer whose weights are written by hand.
 
     As :class:`ProgrammedSGDRegressor`, with the losses of
-    :class:`~sklearn.linear_model.SGDClassifier`. A labelled sample is punched as
+    :class:`~sklearn.linear_model.SGDClassifier` and its defaults. A labelled sample is a token
     :math:`y \cdot (x, 1)` with :math:`y = \pm 1`, so its score is the margin. The sigmoid of the
     log loss is exact: a softmax over two keys. More than two classes are fitted one against the
     rest, by model tokens that run side by side in one sequence.
 
+    `fit` keeps the samples, and `predict` runs `n_loops` steps over samples and queries and reads
+    the predictions off the queries' tokens. `fit` runs ahead, and the fast evaluation resumes from
+    what it left. `coef_` and `intercept_` say what the loops of `fit` computed; changing them by
+    hand changes no prediction. They equal scikit-learn's to 1e-12 as long as the steps do not
+    amplify rounding; the default steps, ``learning_rate="optimal"`` with ``alpha=1e-4``, are large
+    and do, in scikit-learn as well: see ``python -m benchmarks parity``.
+
     The transformer does all arithmetic of a step: score, derivative of the loss, shrinkage, update,
-    L1 penalty and average, with weights that depend on the declared size, the loss and the kind of
-    penalty alone. The host, plain Python, supplies three things: it writes the sample order and the
-    step sizes of an epoch on the tape; between epochs it adds up the losses of the recorded scores
-    for the `tol` rule; and it stops a descent that diverges. Weight matrices grow with the square
-    of the number of features, which should stay below some hundreds.
+    L1 penalty and average, and the predictions, with weights that depend on the declared size, the
+    loss and the kind of penalty alone. The host, plain Python, supplies the rest: it writes the
+    sample order and the step sizes of an epoch, times sample and class weights, on the tape;
+    between epochs it adds up the losses of the recorded scores for the `tol` rule, or scores the
+    predictions for the rows that early stopping holds out; and it stops a descent that diverges.
+    Weight matrices grow with the square of the number of features, which should stay below some
+    hundreds.
 
     Parameters
     ----------
-    loss : {"log_loss", "hinge"}, default="log_loss"
-        The loss: logistic regression, or a linear support vector machine.
+    loss : {"hinge", "log_loss", "squared_error", "huber", "epsilon_insensitive"}, default="hinge"
+        The loss: a linear support vector machine, logistic regression, or one of regression on
+        -1 and 1.
     penalty : {"l2", "l1", "elasticnet"} or None, default="l2"
         The penalty. L1 is the cumulative penalty of Tsuruoka et al. 2009, as in scikit-learn.
     alpha : float, default=0.0001
@@ -50,10 +66,12 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
     max_iter : int, default=1000
         Cap on the number of epochs.
     tol : float or None, default=1e-3
-        Stop after 5 epochs whose mean objective, loss and penalty as scikit-learn 1.9 counts them,
-        was not below the best one less `tol`. None: run all `max_iter` epochs.
+        Stop after `n_iter_no_change` epochs whose mean objective, loss and penalty as scikit-learn
+        1.9 counts them, was not below the best one less `tol`. None: run all `max_iter` epochs.
     shuffle : bool, default=True
         Whether to shuffle the samples before each epoch.
+    epsilon : float, default=0.1
+        Where the Huber loss turns linear; half the width of the insensitive zone.
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffle.
     learning_rate : {"constant", "optimal", "invscaling", "adaptive"}, default="optimal"
@@ -63,11 +81,21 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         Initial step size.
     power_t : float, default=0.5
         Exponent of "invscaling".
+    early_stopping : bool, default=False
+        Whether to hold rows out and stop by their score instead of the objective.
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping holds out.
+    n_iter_no_change : int, default=5
+        Epochs without improvement after which to stop, or to lower an adaptive step size.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, factors of the step sizes as those of the samples are.
+    warm_start : bool, default=False
+        Whether `fit` begins with the weights of the previous fit.
     average : bool or int, default=False
         Whether to average the weights over all steps, or from which step on.
     n_loops : int or None, default=None
-        Cap on the number of loops of the transformer, which are the steps: one sample each, in
-        the middle of an epoch too. None: no cap. More loops trade time for accuracy.
+        Number of loops of the transformer, which are the steps, one sample each; it may end in the
+        middle of an epoch. The stopping rule may end it earlier. None: until the stopping rule.
     product : {"gated", "linear", "softmax"}, default="gated"
         How the transformer forms products: by gated hidden units or linear attention, which round
         as floating-point arithmetic does, or by a linearised softmax as in the paper, with the
@@ -75,6 +103,11 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         standardise features.
     keep_trace : bool, default=False
         Whether to keep `trace_`.
+    evaluation : {"fast", "dense"}, default="fast"
+        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
+        attending to every token, which is the definition, with torch. Both give the same bits.
+    device : str, default="cpu"
+        Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
@@ -87,7 +120,11 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
     n_iter_ : int
         Epochs run, counting one that `n_loops` cut short.
     n_loops_ : int
-        Loops run by the machine that ran longest.
+        Loops run by `fit`, by the machine that ran longest.
+    stages_ : ndarray of shape (n_stages,)
+        Numbers of loops behind each prediction of `staged_predict`.
+    t_ : float
+        Number of steps by which step sizes are counted, and 1, as in scikit-learn.
     block_ : SGDBlock
         The loop body.
     punchcard_ : Tape
@@ -124,12 +161,17 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
 
     _parameter_constraints: ClassVar[dict] = {
         **ProgrammedSGD._parameter_constraints,
-        "loss": [StrOptions({"log_loss", "hinge"})],
+        "loss": [
+            StrOptions({"hinge", "log_loss", "squared_error", "huber", "epsilon_insensitive"})
+        ],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
     def __init__(
         self,
-        loss: Literal["log_loss", "hinge"] = "log_loss",
+        loss: Literal[
+            "hinge", "log_loss", "squared_error", "huber", "epsilon_insensitive"
+        ] = "hinge",
         *,
         penalty: Literal["l2", "l1", "elasticnet"] | None = "l2",
         alpha: float = 0.0001,
@@ -138,14 +180,22 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         max_iter: int = 1000,
         tol: float | None = 1e-3,
         shuffle: bool = True,
+        epsilon: float = 0.1,
         random_state: int | np.random.RandomState | None = None,
         learning_rate: Literal["constant", "optimal", "invscaling", "adaptive"] = "optimal",
         eta0: float = 0.01,
         power_t: float = 0.5,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        class_weight: dict | Literal["balanced"] | None = None,
+        warm_start: bool = False,
         average: bool | int = False,
         n_loops: int | None = None,
         product: Literal["gated", "linear", "softmax"] = "gated",
         keep_trace: bool = False,
+        evaluation: Literal["fast", "dense"] = "fast",
+        device: str = "cpu",
     ) -> None:
         self.loss = loss
         self.penalty = penalty
@@ -155,14 +205,78 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         self.max_iter = max_iter
         self.tol = tol
         self.shuffle = shuffle
+        self.epsilon = epsilon
         self.random_state = random_state
         self.learning_rate = learning_rate
         self.eta0 = eta0
         self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.warm_start = warm_start
         self.average = average
         self.n_loops = n_loops
         self.product = product
         self.keep_trace = keep_trace
+        self.evaluation = evaluation
+        self.device = device
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Take one step for each row, from where the calls before ended.
+
+        `predict` then starts from there too: `n_loops` counts the steps over these rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features, on the scale of the calls before.
+        y : array-like of shape (n_samples,)
+            Labels, all among the classes.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All labels that any call will bring; the first call needs them.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Factors of the step sizes. None: 1.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or the classes are not valid, or `early_stopping` or "balanced" classes are
+            asked for; if the descent diverges.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "Got class_weight='balanced', which partial_fit does not support; pass the weights "
+                "of sklearn.utils.class_weight.compute_class_weight as a dict."
+            )
+        fitted = copy(self)
+        first = not hasattr(self, "classes_")
+        if first and classes is None:
+            raise ValueError("Got classes=None, but the first call of partial_fit needs them.")
+        if classes is not None:
+            known = np.unique(classes)
+            if not first and not np.array_equal(known, self.classes_):
+                raise ValueError(f"Got classes={known}, but the first call had {self.classes_}.")
+            fitted.classes_ = known
+        samples: NDArray
+        samples, y = validate_data(fitted, X, y, dtype=np.float64, reset=first)
+        if not np.isin(y, fitted.classes_).all():
+            raise ValueError(f"Got labels that are not among the classes {fitted.classes_}.")
+        labels: NDArray = np.searchsorted(fitted.classes_, y)
+        take_over(self, fitted._partial_fit(samples, labels, sample_weight))
+        return self
 
     def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
         return self._validate_classes(X, y)
@@ -177,22 +291,43 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
 
     def _encode(self, X: NDArray, y: NDArray) -> Samples:
         signs = np.concatenate([np.where(y == i, 1.0, -1.0) for i in self._positives()])
-        return Samples.margins(np.tile(X, (self._n_models, 1)), signs, self.fit_intercept)
+        encode = Samples.margins if self.loss in ("hinge", "log_loss") else Samples.targets
+        return encode(np.tile(X, (self._n_models, 1)), signs, self.fit_intercept)
 
-    def _seeds(self) -> list[int]:
+    def _step_weights(self, y: NDArray, weights: Array | None, rows: NDArray) -> Array | None:
+        if self.class_weight is None:
+            return None if weights is None else np.tile(weights, self._n_models)
+        own = {"classes": self.classes_, "y": self.classes_[y[rows]]}
+        by_class = compute_class_weight(self.class_weight, **own)
+        others = by_class[0] if len(self.classes_) == 2 else 1.0
+        steps = [np.where(y == i, by_class[i], others) for i in self._positives()]
+        return np.concatenate([step if weights is None else step * weights for step in steps])
+
+    def _draw(
+        self, X: NDArray, y: NDArray, weights: NDArray
+    ) -> tuple[list[int], NDArray[np.bool_], list[Validation | None]]:
         rng = check_random_state(self.random_state)
         generators = [rng]
         if len(self.classes_) > 2:
+            held_out = self._hold_out(y, weights)
             own = rng.randint(MAX_SEED, size=len(self.classes_))
             generators = [check_random_state(seed) for seed in own]
-        seeds = []
+        seeds: list[int] = []
         for generator in generators:
             generator.randint(1, MAX_SEED)  # scikit-learn spends this one on its data set
+            if len(self.classes_) == 2:
+                held_out = self._hold_out(y, weights)
             seeds.append(generator.randint(MAX_SEED))
-        return seeds
+        if not self.early_stopping:
+            return seeds, held_out, [None] * len(seeds)
+        # Scikit-learn compares predictions -1 and 1 with labels 0 and 1 of the log loss.
+        low = 0.0 if self.loss == "log_loss" else -1.0
+        labels = (np.where(y[held_out] == i, 1.0, low) for i in self._positives())
+        shared = X[held_out], weights[held_out]
+        return seeds, held_out, [Validation(shared[0], s, shared[1], labels=True) for s in labels]
 
     def decision_function(self, X: ArrayLike) -> NDArray:
-        """Run the queries through the transformer; the score of each class.
+        """Score of each class, behind `n_loops` steps over samples and queries.
 
         Parameters
         ----------
@@ -204,7 +339,7 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         scores : ndarray of shape (n_queries,) or (n_queries, n_classes)
             One column a class; the score of ``classes_[1]`` alone if there are two.
         """
-        scores = self._query(X, 1.0)[0]
+        scores = self._answer(X)["prediction"]
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: ArrayLike) -> NDArray:
@@ -220,16 +355,27 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         labels : ndarray of shape (n_queries,)
             Predicted labels.
         """
-        scores = self.decision_function(X)
-        return self.classes_[
-            scores.argmax(axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
-        ]
+        return self._labels(self._answer(X)["prediction"])
+
+    def staged_predict(self, X: ArrayLike) -> Iterator[NDArray]:
+        """Predictions after each epoch, up to `n_loops`, each of one more pass over the queries.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Yields
+        ------
+        labels : ndarray of shape (n_queries,)
+            Predicted labels after the number of loops in `stages_`; the last are those of
+            `predict`.
+        """
+        yield from (self._labels(answers["prediction"]) for answers in self._staged_answers(X))
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: ArrayLike) -> NDArray:
         r"""Probabilities: the transformer's sigmoids, normalised over more than two classes.
-
-        A query with label -1 has the derivative :math:`\sigma(w^\top x + b)` up to the sign.
 
         Parameters
         ----------
@@ -241,8 +387,47 @@ class ProgrammedSGDClassifier(ClassifierMixin, ProgrammedSGD):
         probabilities : ndarray of shape (n_queries, n_classes)
             One column a class; rows sum to 1.
         """
-        sigmoids = -self._query(X, -1.0)[1]
-        if sigmoids.shape[1] == 1:
-            return np.hstack([1 - sigmoids, sigmoids])
-        sigmoids[sigmoids.sum(axis=1) == 0] = 1
-        return sigmoids / sigmoids.sum(axis=1, keepdims=True)
+        return _normalised(self._answer(X)["probability"])
+
+    @available_if(_has_probabilities)
+    def predict_log_proba(self, X: ArrayLike) -> NDArray:
+        """Logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Returns
+        -------
+        logarithms : ndarray of shape (n_queries, n_classes)
+            One column a class.
+        """
+        return np.log(self.predict_proba(X))
+
+    @available_if(_has_probabilities)
+    def staged_predict_proba(self, X: ArrayLike) -> Iterator[NDArray]:
+        """Probabilities after each epoch, up to `n_loops`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features)
+            Queries.
+
+        Yields
+        ------
+        probabilities : ndarray of shape (n_queries, n_classes)
+            Those after the number of loops in `stages_`.
+        """
+        yield from (_normalised(answers["probability"]) for answers in self._staged_answers(X))
+
+    def _labels(self, scores: NDArray) -> NDArray:
+        one = scores.shape[1] == 1
+        return self.classes_[(scores[:, 0] > 0).astype(int) if one else scores.argmax(axis=1)]
+
+
+def _normalised(sigmoids: NDArray) -> NDArray:
+    if sigmoids.shape[1] == 1:
+        return np.hstack([1 - sigmoids, sigmoids])
+    sigmoids[sigmoids.sum(axis=1) == 0] = 1
+    return sigmoids / sigmoids.sum(axis=1, keepdims=True)

@@ -64,12 +64,20 @@ def fit_many(
             "Got estimators that cannot share one block: class, loss, fit_intercept, L1 penalty "
             "and average must agree, and product be 'gated'."
         )
+    if any(estimator.early_stopping for estimator in estimators):
+        raise ValueError("Got early_stopping=True, which needs a fit of its own.")
     fitted: list[ProgrammedSGD] = [unfitted_copy(estimator) for estimator in estimators]
     for estimator in fitted:
-        arrays = estimator._validate_training(X, y)
-    everything = np.arange(len(arrays[0]))
+        X_, y_ = estimator._validate_training(X, y)
+    everything = np.arange(len(X_))
     rows = [everything] * len(fitted) if rows is None else rows
-    train_together(fitted, *arrays, [everything[np.asarray(r)] for r in rows])
-    for estimator, ready in zip(estimators, fitted, strict=True):
+    own = [everything[np.asarray(r)] for r in rows]
+    declaration, groups = fitted[0]._declare(X_, y_, [len(r) for r in own]), []
+    for estimator, picked in zip(fitted, own, strict=True):
+        estimator._declaration = declaration
+        groups.append(estimator._learners(picked, X_, y_))
+    train_together(fitted, fitted[0]._encode(X_, y_), groups, stacklevel=3)
+    for estimator, ready, picked in zip(estimators, fitted, own, strict=True):
+        ready.t_ = 1.0 + ready.n_iter_ * len(picked)
         take_over(estimator, ready)
     return estimators

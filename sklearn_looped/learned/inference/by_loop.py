@@ -19,6 +19,7 @@ from sklearn_looped.learned.inference import members
 from sklearn_looped.learned.inference.batch import QueryBatch
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.members import AnyMember, Memories, average, members_of
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import SupportMemory, memory_of_target
@@ -70,8 +71,8 @@ class _Run:
         return self.member.decode(step.output, self.queries), step.exit
 
 
-def side_by_side(memories: Memories, network: LoopedNetwork, X: Array) -> ByLoop:
-    """Run queries (q, d) through all members that are kept, loop by loop."""
+def side_by_side(memories: Memories, network: LoopedNetwork, X: Queries) -> ByLoop:
+    """Run encoded queries through all members that are kept, loop by loop."""
     assert memories.members is not None
     parts = [
         [_Run.start(part, part.queries(X), network, kept) for part, kept in view]
@@ -112,7 +113,7 @@ def _n_answers(config: NetworkConfig) -> int:
 
 
 def one_by_one(
-    views: list[View], support: Support, network: LoopedNetwork, n_loops: int, X: Array
+    views: list[View], support: Support, network: LoopedNetwork, n_loops: int, X: Queries
 ) -> tuple[Array, Array | None]:
     """Fit and run one member and a few targets after another, keeping nothing but the answers.
 

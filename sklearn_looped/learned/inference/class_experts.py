@@ -56,8 +56,12 @@ class ClassExperts:
         weights: Tensor | None = None,
         max_columns: int = 32,
         search: Search = DEFAULT_SEARCH,
+        known: Tensor | None = None,
     ) -> "ClassExperts":
-        """Fit to supports X (B, s, d), NaN where a cell is missing, and indicators Y (B, s, C)."""
+        """Fit to supports X (B, s, d), NaN where a cell is missing, and indicators Y (B, s, C).
+
+        `known` (B, s, C) are scores of the rows by a model that did not see them.
+        """
         Y = Y.double()
         w = torch.ones_like(Y[..., 0]) if weights is None else weights.double()
         frequencies = (w[:, None] @ Y)[:, 0] / w.sum(1, keepdim=True)
@@ -65,7 +69,7 @@ class ClassExperts:
             columns, gate = columns_to_read(torch.ones_like(X[:, 0]), max_columns)
             silent = _opinions(_known(frequencies, Y.shape[1]), Y, w, gate, frequencies)
             return cls((), [], silent, columns, torch.ones_like(X[:, 0]))
-        models, metric, place = fit_models(X, Y, Y.argmax(2), w, search)
+        models, metric, place = fit_models(X, Y, Y.argmax(2), w, search, known)
         place = place.expand_as(Y)
         scores = [model.left_out.gather(1, place) for model in models]
         calibrations = [Calibration.fit(each, Y, w) for each in scores]
@@ -74,12 +78,12 @@ class ClassExperts:
         opinions = _opinions(torch.stack(parts, 2), Y, w, gate, frequencies)
         return cls(models, calibrations, opinions, columns, metric)
 
-    def of_queries(self, X: Tensor) -> ClassOpinions:
-        """Opinions of queries (B, q, d)."""
+    def of_queries(self, X: Tensor, known: Tensor | None = None) -> ClassOpinions:
+        """Opinions of queries (B, q, d); `known` (B, q, C) as in `fit`."""
         if not self.models:
             return self.support._replace(proba=_known(self.support.frequencies, X.shape[1]))
         Z, pairs = cells(X), zip(self.calibrations, self.models, strict=True)
-        parts = [calibration.probabilities(model.mean(Z)) for calibration, model in pairs]
+        parts = [calibration.probabilities(model.mean(Z, known)) for calibration, model in pairs]
         return self.support._replace(proba=torch.stack(parts, 2))
 
     def of_all(self, X: Tensor) -> ClassOpinions:

@@ -44,10 +44,12 @@ class ClassReader:
         config: NetworkConfig,
         search: Search = DEFAULT_SEARCH,
         fixed_columns: bool = False,
+        known: Tensor | None = None,
     ) -> "ClassReader":
         """Fit to supports X (B, s, d), NaN where a cell is missing, and indicators Y (B, s, C).
 
-        With `fixed_columns` tables are left as they are.
+        With `fixed_columns` tables are left as they are. `known` (B, s, C) are scores of the rows
+        by a model that did not see them.
         """
         counts = Y.sum(1) if weights is None else (weights[..., None] * Y).sum(1)
         frequent = counts.argmax(1)[:, None, None].expand(-1, Y.shape[1], 1)
@@ -59,15 +61,15 @@ class ClassReader:
         if not config.experts:
             return cls(scale, None)
         cells = scale.features(X)
-        return cls(scale, ClassExperts.fit(cells, Y, weights, config.n_features, search))
+        return cls(scale, ClassExperts.fit(cells, Y, weights, config.n_features, search, known))
 
     def support(self, X: Tensor) -> Read:
         """Return cells (B, s, d') and opinions of the support, in float32."""
         return self._read(X, lambda _: self._experts.support)
 
-    def queries(self, X: Tensor) -> Read:
-        """Return cells (B, q, d') and opinions of queries, in float32."""
-        return self._read(X, lambda cells: self._experts.of_queries(cells))
+    def queries(self, X: Tensor, known: Tensor | None = None) -> Read:
+        """Return cells (B, q, d') and opinions of queries, in float32; `known` as in `fit`."""
+        return self._read(X, lambda cells: self._experts.of_queries(cells, known))
 
     def table(self, X: Tensor) -> Read:
         """Cells (B, n, d') and opinions of the support, which comes first, and of queries."""
@@ -84,6 +86,12 @@ class ClassReader:
             return cells.float(), None
         found = ClassOpinions(*(part.float() for part in opinions(cells)))
         return self.experts.read(cells).float(), found
+
+
+def table_of(read: Read, place: int) -> Read:
+    """Return what was read of one of several tables."""
+    (cells, opinions), only = read, slice(place, place + 1)
+    return cells[only], None if opinions is None else ClassOpinions(*(p[only] for p in opinions))
 
 
 def indicators(codes: Tensor, n_classes: int) -> Tensor:

@@ -15,7 +15,7 @@ def is_constant(X: Array) -> bool:
 def target_distribution(support: Support, config: NetworkConfig) -> Array:
     """Weighted mean and quantiles of each target, or the share of each class, (T, n_outputs)."""
     weights = np.ones(len(support.Y)) if support.weights is None else support.weights
-    mean = np.average(support.Y, axis=0, weights=weights)[:, None]
+    mean = support.shares()[:, None]
     if config.classifies:
         return mean
     wanted = quantile_levels(config.n_quantiles).double().numpy()

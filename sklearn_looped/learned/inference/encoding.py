@@ -16,6 +16,7 @@ from sklearn_looped.learned.inference.columns import (
 )
 from sklearn_looped.learned.inference.dates import DateEncoder
 from sklearn_looped.learned.inference.levels import N_FOLDS, EncodingTarget, Levels, NominalEncoder
+from sklearn_looped.learned.inference.lookalikes import unread_form
 from sklearn_looped.learned.inference.support import Support as Support
 from sklearn_looped.learned.inference.support import canonical_order, class_ranks
 from sklearn_looped.learned.inference.tails import Tails
@@ -123,11 +124,7 @@ class TableEncoder:
         is_first = _first_occurrences(X)
         kinds = [kind_of(column, is_first) for column in columns]
         self.column_kinds_ = dict(zip(map(str, X.columns), kinds, strict=True))
-        read = self.column_kinds_.items()
-        _say(
-            "Columns left out",
-            [f"{n!r} ({LEFT_OUT[kind]})" for n, kind in read if kind in LEFT_OUT],
-        )
+        _say_what_is_not_read(self.column_kinds_, columns)
         self.encoders_ = [_encoder_of(kind) for kind in kinds]
         weights = np.ones(len(X)) if sample_weight is None else sample_weight
         folds = np.zeros(len(X), np.intp)
@@ -178,6 +175,11 @@ class TableEncoder:
             distance = np.where(beyond > 0, beyond / span, 0.0)
         return np.asarray(distance.max(axis=1))
 
+    def shares_of_columns(self, weights: Array, n_columns: int) -> Array:
+        """Sum the weights of encoded columns (d',) by the table's columns, to a sum of one."""
+        sums = np.bincount(self.sources_, weights, n_columns)
+        return np.asarray(sums / max(sums.sum(), np.finfo(np.float64).tiny))
+
     def _scaled(self, encoded: Array) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             return np.ldexp(encoded, -self.exponents_).clip(-FAR, FAR)
@@ -211,6 +213,20 @@ def _say(what: str, columns: list[str]) -> None:
     """Warn once of all columns, if there are any."""
     if columns:
         warn_user(f"{what}: {', '.join(columns)}.")
+
+
+def _say_what_is_not_read(kinds: dict[str, str], columns: list[Any]) -> None:
+    """Warn of columns that take no part, and of those that pass for labels."""
+    left_out = [f"{name!r} ({LEFT_OUT[kind]})" for name, kind in kinds.items() if kind in LEFT_OUT]
+    _say("Columns left out", left_out)
+    labels = {name: column for (name, kind), column in zip(kinds.items(), columns, strict=True)
+              if kind in ("nominal", *LEFT_OUT)}  # fmt: skip
+    forms = {name: unread_form(column) for name, column in labels.items()}
+    _say(
+        "Columns look like numbers or dates, but in a form that is not read; convert them first, "
+        "as by pd.to_datetime or read_csv(decimal=',')",
+        [f"{name!r} (such as {cell[:30]!r})" for name, cell in forms.items() if cell],
+    )
 
 
 def _encoder_of(kind: str) -> Any:

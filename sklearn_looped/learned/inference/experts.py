@@ -54,13 +54,18 @@ class Experts:
         weights: Tensor | None = None,
         max_columns: int = 32,
         search: Search = DEFAULT_SEARCH,
+        known: Tensor | None = None,
     ) -> "Experts":
-        """Fit to supports X (B, s, d), NaN where a cell is missing, and targets y (B, s)."""
+        """Fit to supports X (B, s, d), NaN where a cell is missing, and targets y (B, s).
+
+        `known` (B, s) are predictions of the rows by a model that did not see them.
+        """
         if y.shape[1] < FEWEST_ROWS:
             columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
             gate = torch.ones_like(columns).to(y)
             return cls((), _silence(y)._replace(gate=gate), columns, torch.ones_like(X[:, 0]))
-        models, metric, place = fit_models(X, y[..., None], y, weights, search)
+        known = None if known is None else known[..., None]
+        models, metric, place = fit_models(X, y[..., None], y, weights, search, known)
         error = torch.stack([model.relative_error for model in models], 1).sqrt()
         parts = [
             (model.left_out.gather(1, place), model.left_out_std.gather(1, place))
@@ -70,12 +75,13 @@ class Experts:
         error = error.nan_to_num(1.0).clamp(LEAST_ERROR, 1)
         return cls(models, _joined(parts, error, gate), columns, metric)
 
-    def of_queries(self, X: Tensor) -> Opinions:
-        """Opinions of queries (B, q, d)."""
+    def of_queries(self, X: Tensor, known: Tensor | None = None) -> Opinions:
+        """Opinions of queries (B, q, d); `known` (B, q) as in `fit`."""
         if not self.models:
             return _silence(X[..., 0])._replace(gate=self.support.gate)
         Z = cells(X)
-        parts = [model.predict(Z) for model in self.models]
+        known = None if known is None else known[..., None]
+        parts = [model.predict(Z, known) for model in self.models]
         return _joined(parts, self.support.error, self.support.gate)
 
     def of_all(self, X: Tensor) -> Opinions:
@@ -104,10 +110,16 @@ def cells(X: Tensor) -> Tensor:
 
 
 def fit_models(
-    X: Tensor, Y: Tensor, key: Tensor, weights: Tensor | None, search: Search
+    X: Tensor,
+    Y: Tensor,
+    key: Tensor,
+    weights: Tensor | None,
+    search: Search,
+    known: Tensor | None = None,
 ) -> tuple[Models, Tensor, Tensor]:
     """Fit ridge regression and both machines to targets Y (B, s, T).
 
+    The machines' mixtures have predictions that are known already, (B, s, T), as a member.
     Machines learn from every other row: sorted by a key (B, s), so that the order is their own.
 
     Returns
@@ -123,9 +135,12 @@ def fit_models(
     Z = read.gather(1, order[..., None].expand_as(X))
     Y = Y.double().gather(1, order[..., None].expand_as(Y))
     w = None if weights is None else weights.double().gather(1, order)
+    if known is not None:
+        known = known.double().gather(1, order[..., None].expand_as(Y))
     smooth = tuple(kind for kind in search.kinds if kind != STEPS)
     machines = [
-        KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds)) for kinds in (smooth, (STEPS,))
+        KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds), known)
+        for kinds in (smooth, (STEPS,))
     ]
     metric = torch.stack([machine.metric() for machine in machines]).mean(0)
     return (Ridge.fit(Z, Y, w), *machines), metric, order.argsort(1)[..., None]

@@ -6,10 +6,15 @@ from torch import Tensor
 
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
+from sklearn_looped.learned.inference.class_members import read_together
 from sklearn_looped.learned.inference.constant import repeated
-from sklearn_looped.learned.inference.encoding import Array
-from sklearn_looped.learned.inference.members import AnyMember, average, fit_member
+from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.halting import Exit
+from sklearn_looped.learned.inference.members import AnyMember, Member, average
 from sklearn_looped.learned.inference.predictor import SupportPredictor
+from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.views import View
+from sklearn_looped.learned.model.config import NetworkConfig
 
 ROWS = 16_384  # rows of a batch, support and queries, that bound its memory
 
@@ -43,17 +48,18 @@ def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> lis
     list of ndarray of shape (T, q, n_outputs)
     """
     results: list[Array | None] = []
-    passes: list[_Pass] = []
+    shown: list[tuple[int, View, Support, Queries]] = []
     for index, (predictor, table) in enumerate(zip(predictors, tables, strict=True)):
-        X = predictor.encoder.transform(table)
+        X = Queries(predictor.encoder.transform(table))
         if predictor.constant is not None:
             results.append(repeated(predictor.constant, len(X)))
             continue
+        if not predictor.views:  # a divided table has enough rows for passes of its own
+            results.append(predictor.predict_encoded(X, Exit(predictor.n_loops))[0])
+            continue
         results.append(None)
-        for view in predictor.views:
-            member = fit_member(view, predictor.support, predictor.config)
-            queries = member.queries(X)
-            passes.append(_Pass(index, member.without_experts(), queries))
+        shown += [(index, view, predictor.support, X) for view in predictor.views]
+    passes = _read(shown, predictors[0].config) if shown else []
     outputs: list[list[tuple[Tensor, Tensor]]] = [[] for _ in predictors]
     for batch in _batches(sorted(passes, key=_Pass.size)):
         for each, output in zip(batch, _run(predictors[0], batch), strict=True):
@@ -65,6 +71,19 @@ def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> lis
             answers, importance = map(list, zip(*members, strict=True))
             results[index] = average(answers, importance, classifies=classifies).numpy()
     return [result for result in results if result is not None]
+
+
+def _read(shown: list[tuple[int, View, Support, Queries]], config: NetworkConfig) -> list[_Pass]:
+    """Read supports and queries of predictors by number, one of their views each."""
+    if config.classifies:
+        read = read_together((table[1:] for table in shown), config)
+        return [_Pass(index, *each) for (index, *_), each in zip(shown, read, strict=True)]
+    passes = []
+    for index, view, support, X in shown:
+        member = Member.fit(view, support, config)
+        queries = member.queries(X)
+        passes.append(_Pass(index, member.without_experts(), queries))
+    return passes
 
 
 def _batches(passes: list[_Pass]) -> list[list[_Pass]]:

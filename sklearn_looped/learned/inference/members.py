@@ -16,10 +16,11 @@ from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import n_passes
 from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMember
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.inference.repeats import Repeats
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import (
@@ -48,25 +49,29 @@ class Member:
         The T tables.
     repeats : Repeats or None
         Its rows that others equal; None for a network without experts.
+    targets : slice
+        Which of the support's targets they are.
     """
 
     view: View
     reader: Reader
     support: SupportBatch
     repeats: Repeats | None
+    targets: slice
 
     @classmethod
     def fit(
         cls, view: View, support: Support, config: NetworkConfig, targets: slice = slice(None)
     ) -> "Member":
         """Fit canonical form and experts of some targets of the encoded support."""
-        shown = view.support(support._replace(Y=support.Y[:, targets]))
+        shown = view.support(support.of_targets(targets))
         y = torch.tensor(shown.Y.T)
         X = torch.tensor(shown.X).expand(len(y), -1, -1)
         weights = None
         if shown.weights is not None:
             weights = torch.tensor(shown.weights).expand(len(y), -1)
-        reader = Reader.fit(X, y, weights, config=config)
+        known = None if shown.known is None else torch.tensor(shown.known.T)
+        reader = Reader.fit(X, y, weights, config=config, known=known)
         cells, opinions = reader.support(X)
         repeats = None
         if opinions is not None:
@@ -74,13 +79,15 @@ class Member:
             repeats = Repeats.fit(view.rows_of(support).X, y, left_out, weights)
         weights = None if weights is None else weights.float()
         target = reader.scale.target(y).float()
-        return cls(view, reader, SupportBatch(cells, target, weights, opinions), repeats)
+        batch = SupportBatch(cells, target, weights, opinions)
+        return cls(view, reader, batch, repeats, targets)
 
-    def queries(self, X: Array) -> QueryBatch:
-        """Bring queries (q, d) to what the network reads: T tables of cells, and opinions."""
-        table = torch.tensor(self.view.query(X)).expand(len(self.support.y), -1, -1)
-        cells, opinions = self.reader.queries(table)
-        met = None if self.repeats is None else self.repeats.of_queries(X)
+    def queries(self, rows: Queries) -> QueryBatch:
+        """Bring queries to what the network reads: T tables of cells, and opinions."""
+        table = torch.tensor(self.view.query(rows.X)).expand(len(self.support.y), -1, -1)
+        known = None if rows.known is None else torch.tensor(rows.known[:, self.targets].T)
+        cells, opinions = self.reader.queries(table, known)
+        met = None if self.repeats is None else self.repeats.of_queries(rows.X)
         return QueryBatch(cells, opinions, met=met)
 
     def without_experts(self) -> "Member":
@@ -188,8 +195,9 @@ def remember(
     n_loops: int,
     known: Memories | None = None,
     verbose: int = 0,
+    limit: int | None = None,
 ) -> Memories:
-    """Run the support through the network, once a view; keep what it takes if it is little.
+    """Run the support through the network, once a view; keep what it takes, up to a limit of bytes.
 
     The members of `known`, for other loops, are taken over. With `verbose` a bar shows progress.
 
@@ -203,7 +211,7 @@ def remember(
     check_support(config, *map(max, zip(*sizes, strict=True)))
     read = [memory_of_reader(config, *size) for size in sizes]
     run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
-    if n_tables(config, support) * (sum(read) + sum(run)) > KEPT:
+    if n_tables(config, support) * (sum(read) + sum(run)) > (KEPT if limit is None else limit):
         return Memories(n_loops, None)
     if known is None or known.members is None:
         shown = tqdm(views, desc="members", disable=not verbose)

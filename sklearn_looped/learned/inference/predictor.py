@@ -4,9 +4,9 @@ Shapes: T targets, s support rows, q queries, d columns.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ from sklearn_looped.learned.inference.members import (
     n_tables,
     remember,
 )
-from sklearn_looped.learned.inference.prepare import encoded_rows, fitted_views
+from sklearn_looped.learned.inference.prepare import fitted_views
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
@@ -73,6 +74,8 @@ class SupportPredictor:
         As `sklearn_looped.core.device.choose_device` takes it.
     verbose : int
         Above 0: a bar shows the members while the support runs.
+    kept : int or None
+        Bytes that are kept at most; None: `members.KEPT`.
     """
 
     checkpoint: Checkpoint
@@ -84,58 +87,7 @@ class SupportPredictor:
     max_rows: int
     device: str
     verbose: int = 0
-
-    @classmethod
-    def fit(
-        cls,
-        rows: Support,
-        target: Array,
-        target_type: str,
-        weights: Callable[[Support], Checkpoint],
-        *,
-        n_loops: int | str | None,
-        n_members: int | None,
-        max_rows: int,
-        device: str,
-        rng: np.random.RandomState,
-        verbose: int = 0,
-    ) -> "SupportPredictor":
-        """Encode rows and fit the views; the support runs when `memories` are first asked for.
-
-        Parameters
-        ----------
-        rows : Support
-            A validated table, yet to be encoded.
-        target : ndarray of shape (n,)
-            What nominal columns of many levels are encoded by.
-        target_type : str
-            What it is, as `TableEncoder` takes it.
-        weights : callable
-            Gives the checkpoint for the encoded support.
-        n_loops : int, "auto" or None
-            Loops to keep the memory for. "auto", None: as many as the weights are made for.
-        n_members : int or None
-            None: as many as the weights are made for.
-        max_rows : int
-            Of more rows, each member sees a random subsample.
-        device : str
-        rng : RandomState
-        verbose : int
-            Above 0: a bar shows the members while the support runs.
-
-        Returns
-        -------
-        SupportPredictor
-        """
-        encoder, support = encoded_rows(rows, target, target_type)
-        checkpoint = weights(support)
-        config = checkpoint.network.config
-        n_members = n_members or config.n_views
-        views = fitted_views(support, config, n_members, max_rows, rng)
-        n_loops = most_loops(n_loops, config)
-        return cls(
-            checkpoint, encoder, support, views, n_loops, n_members, max_rows, device, verbose
-        )
+    kept: int | None = None
 
     def _from(self, support: Support, n_loops: int) -> "SupportPredictor":
         """Predict from other rows of the same table, with the same network."""
@@ -179,7 +131,11 @@ class SupportPredictor:
             If a single pass would need more memory than there is.
         """
         parts = self.views, self.support, self.network, self.n_loops
-        return remember(*parts, verbose=self.verbose)
+        return remember(*parts, verbose=self.verbose, limit=self.kept)
+
+    def run_support(self) -> int:
+        """Run the support through the network, and return for how many loops."""
+        return self.memories.n_loops
 
     @cached_property
     def spread(self) -> Array:
@@ -196,11 +152,14 @@ class SupportPredictor:
     @cached_property
     def held_out_loop(self) -> int:
         """Loop that a quarter of the support, taken as queries, asks for."""
+        return thriftiest_loop(self.held_out_losses(self.spread))
+
+    def held_out_losses(self, spread: Array) -> list[Array]:
+        """Loss of each row of that quarter after every loop."""
         n_loops = self.config.n_loops
         known, queries = hold_out(self.support)
-        stages = self._from(known, n_loops)._stages(queries.X, n_loops)
-        classifies = self.config.classifies
-        return thriftiest_loop([losses(out, queries, self.spread, classifies) for out in stages])
+        stages = self._from(known, n_loops).encoded_stages(queries.as_queries(), n_loops)
+        return [losses(out, queries, spread, self.config.classifies) for out in stages]
 
     def exit(self, n_loops: int | str | None, rule: str, quantile: float) -> Exit:
         """Return how long queries stay in the loop.
@@ -227,13 +186,13 @@ class SupportPredictor:
         if rule == "holdout":
             return Exit(self.held_out_loop)
         if rule == "settled":
-            return Exit(most, lambda n_queries: Settled(self.spread, n_queries))
+            return Exit(most, partial(Settled, self.spread))
         if self.checkpoint.network.gate is None:
             raise ValueError(
                 f"Got exit_rule='gate', but the weights {self.checkpoint.name!r} have no exit "
                 "gate. Use exit_rule='settled' or 'holdout', or weights with a gate."
             )
-        return Exit(most, lambda n_queries: Gate(quantile, n_queries))
+        return Exit(most, partial(Gate, quantile))
 
     def predict(self, table: Any, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
         """Predict queries.
@@ -250,32 +209,34 @@ class SupportPredictor:
         n_loops : ndarray of shape (q,)
             The loop that each leaves at.
         """
-        return self._predict(self.encoder.transform(table), exit)
+        return self.predict_encoded(Queries(self.encoder.transform(table)), exit)
 
-    def _predict(self, X: Array, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
+    def predict_encoded(self, X: Queries, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
+        """Predict queries that are encoded, as `predict` does."""
         parts = [exit.take(run, n_queries) for run, n_queries in self._runs(X, exit.n_loops)]
         outputs, loops = zip(*parts, strict=True)
         return np.concatenate(outputs, axis=1), np.concatenate(loops)
 
     def predict_support(self, folds: NDArray[np.intp], exit: Exit) -> Array:
         """Predict the support rows, (T, s, n_outputs), each from the other folds (s,)."""
-        X = self.support.X
+        rows = self.support.as_queries()
         parts = {
-            fold: self._from(self.support.take(folds != fold), exit.n_loops)._predict(
-                X[folds == fold], exit
+            fold: self._from(self.support.take(folds != fold), exit.n_loops).predict_encoded(
+                rows[folds == fold], exit
             )[0]
             for fold in range(folds.max() + 1)
         }
-        output = np.empty((len(parts[0]), len(X), parts[0].shape[2]))
+        output = np.empty((len(parts[0]), len(rows), parts[0].shape[2]))
         for fold, part in parts.items():
             output[:, folds == fold] = part
         return output
 
     def stages(self, table: Any, n_loops: int) -> Iterator[Array]:
         """Yield the output (T, q, n_outputs) of queries after every loop."""
-        yield from self._stages(self.encoder.transform(table), n_loops)
+        yield from self.encoded_stages(Queries(self.encoder.transform(table)), n_loops)
 
-    def _stages(self, X: Array, n_loops: int) -> Iterator[Array]:
+    def encoded_stages(self, X: Queries, n_loops: int) -> Iterator[Array]:
+        """Yield what `stages` does, of queries that are encoded."""
         chunks = [[outcome.output for outcome in run] for run, _ in self._runs(X, n_loops)]
         for parts in zip(*chunks, strict=True):
             yield np.concatenate(parts, axis=1)
@@ -283,7 +244,7 @@ class SupportPredictor:
     @in_own_modes
     def attention(self, table: Any, n_loops: int, member: int) -> Iterator[Array]:
         """Yield for every loop the weights (T, h, q, s) of queries on one member's support."""
-        X, memories = self.encoder.transform(table), self._memories_for(n_loops)
+        X, memories = Queries(self.encoder.transform(table)), self._memories_for(n_loops)
         if memories.members is None:
             found = members_of(self.views[member], self.support, self.config, n_loops)
             known = [(part, part.support.remember(self.network, n_loops)) for part in found]
@@ -307,16 +268,16 @@ class SupportPredictor:
             found = (part for part, _ in self.memories.members[0])
         weights = np.zeros(self.support.X.shape[1])
         weights[view.columns] = torch.cat([part.metric() for part in found]).mean(0).numpy()
-        sums = np.bincount(self.encoder.sources_, weights, n_columns)
-        return sums / max(sums.sum(), np.finfo(np.float64).tiny)
+        return self.encoder.shares_of_columns(weights, n_columns)
 
     def _memories_for(self, n_loops: int) -> Memories:
         """Return the support's memory for some loops; run the support again for more than kept."""
         if n_loops > self.n_loops:
-            return remember(self.views, self.support, self.network, n_loops, self.memories)
+            parts = self.views, self.support, self.network, n_loops
+            return remember(*parts, self.memories, limit=self.kept)
         return self.memories.first(n_loops)
 
-    def _runs(self, X: Array, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
+    def _runs(self, X: Queries, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the encoded queries, its run by loop and its size."""
         memories = self._memories_for(n_loops)
         size = max(1, CHUNK // self.n_tables)
@@ -326,8 +287,8 @@ class SupportPredictor:
             yield self._run(X[rows], memories), rows.stop - rows.start
 
     @in_own_modes
-    def _run(self, X: Array, memories: Memories) -> ByLoop:
-        """Run encoded queries (q, d) loop by loop."""
+    def _run(self, X: Queries, memories: Memories) -> ByLoop:
+        """Run encoded queries loop by loop."""
         network, n_loops = self.network, memories.n_loops
         if self.constant is not None:
             output = np.array([repeated(self.constant, len(X))] * n_loops)

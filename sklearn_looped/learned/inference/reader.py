@@ -40,14 +40,19 @@ class Reader:
         *,
         config: NetworkConfig,
         search: Search = DEFAULT_SEARCH,
+        known: Tensor | None = None,
     ) -> "Reader":
-        """Fit to supports X (B, s, d), NaN where a cell is missing, y (B, s), weights (B, s)."""
+        """Fit to supports X (B, s, d), NaN where a cell is missing, y (B, s), weights (B, s).
+
+        `known` (B, s) are predictions of the rows by a model that did not see them.
+        """
         scale = Standardiser.fit(X, y, weights, centre=config.centre)
         scale, mirrors = settle(scale, X, y, weights)
         if not config.experts:
             return cls(scale, None, mirrors)
         cells, target = scale.features(X), scale.target(y)
-        experts = Experts.fit(cells, target, weights, config.n_features, search)
+        known = None if known is None else scale.target(known)
+        experts = Experts.fit(cells, target, weights, config.n_features, search, known)
         return cls(scale, experts, mirrors)
 
     def support(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
@@ -55,10 +60,13 @@ class Reader:
         cells = self.scale.features(X)
         return self._read(cells, None if self.experts is None else self.experts.support)
 
-    def queries(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
-        """Return cells (B, q, d') and opinions of queries, in float32."""
+    def queries(self, X: Tensor, known: Tensor | None = None) -> tuple[Tensor, Opinions | None]:
+        """Return cells (B, q, d') and opinions of queries, in float32; `known` (B, q) as in fit."""
         cells = self.mirrors.first(self.scale.features(X))
-        return self._read(cells, None if self.experts is None else self.experts.of_queries(cells))
+        if self.experts is None:
+            return self._read(cells, None)
+        known = None if known is None else self.scale.target(known)
+        return self._read(cells, self.experts.of_queries(cells, known))
 
     def table(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
         """Cells (B, n, d') and opinions of the support, which comes first, and of queries."""

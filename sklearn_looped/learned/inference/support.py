@@ -3,6 +3,7 @@
 Shapes: n rows, d columns, T targets.
 """
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,19 +29,47 @@ class Support(NamedTuple):
         How often each row counts; None: once.
     rows : ndarray of shape (n,) or None
         Numbers of the rows in the table that was given; of joined rows the first one's.
+    known : ndarray of shape (n, T) or None
+        Predictions of the rows by a model that did not see them (`Overview`).
+    prior : ndarray of shape (T,) or None
+        Of a part of a table with classes, their shares of all rows.
     """
 
     X: Any
     Y: Array
     weights: Array | None
     rows: NDArray[np.intp] | None = None
+    known: Array | None = None
+    prior: Array | None = None
 
     def take(self, rows: NDArray[Any]) -> "Support":
         """Return some rows, by number or by mask."""
         X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
         weights = None if self.weights is None else self.weights[rows]
         numbers = None if self.rows is None else self.rows[rows]
-        return Support(X, self.Y[rows], weights, numbers)
+        known = None if self.known is None else self.known[rows]
+        return Support(X, self.Y[rows], weights, numbers, known, self.prior)
+
+    def frequencies(self) -> Array:
+        """Weighted mean of each target, (T,)."""
+        return np.asarray(np.average(self.Y, axis=0, weights=self.weights))
+
+    def shares(self) -> Array:
+        """Weighted mean of each target, (T,); the prior has the weight of one row."""
+        means = self.frequencies()
+        if self.prior is None:
+            return means
+        total = len(self.Y) if self.weights is None else self.weights.sum()
+        return np.asarray((total * means + self.prior) / (total + 1))
+
+    def as_queries(self) -> "Queries":
+        """Return the rows of an encoded support as rows to be predicted."""
+        return Queries(self.X, self.known)
+
+    def of_targets(self, targets: slice | NDArray[np.intp]) -> "Support":
+        """Return the rows with some of the targets."""
+        known = None if self.known is None else self.known[:, targets]
+        return self._replace(Y=self.Y[:, targets], known=known)
 
     def in_canonical_order(self) -> "Support":
         """Sort the rows of an encoded support by `canonical_order`, the last target first."""
@@ -58,6 +87,28 @@ class Support(NamedTuple):
         weights = np.bincount(np.cumsum(new) - 1, support.weights).astype(np.float64)
         rows = None if support.rows is None else support.rows[new]
         return Support(X[new], Y[new], None if (weights == 1).all() else weights, rows)
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Encoded rows to be predicted, a sequence of them.
+
+    Attributes
+    ----------
+    X : ndarray of shape (q, d)
+        NaN for missing cells.
+    known : ndarray of shape (q, T) or None
+        Predictions of the rows by the model that gave the support's.
+    """
+
+    X: Array
+    known: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> "Queries":
+        return Queries(self.X[rows], None if self.known is None else self.known[rows])
 
 
 def canonical_order(

@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_looped.core.warning import warn_user
+
 Array = NDArray[np.float64]
 
 FAR_OUT = 20.0  # interquartile ranges from the median
+TARGETS = 5.0  # strength for targets: a wild one does not hide the others, tails keep their means
 
 
 @dataclass(frozen=True)
@@ -18,14 +21,16 @@ class Tails:
     """A map of each column that compresses what lies far from its median, and its inverse.
 
     Up to L, 20 interquartile ranges, distances from the median stay; a larger one, r, becomes
-    L (1 + ln(r / L)). So the order of values stays. Columns without such cells, or where half of
-    the cells are the same, stay as they are.
+    L + S ln(1 + (r - L) / S). So the order of values stays. Columns without such cells, or where
+    half of the cells are the same, stay as they are.
 
     Attributes
     ----------
     median : ndarray of shape (d,)
     limit : ndarray of shape (d,)
-        Infinite where nothing is to be compressed.
+        L; infinite where nothing is to be compressed.
+    scale : ndarray of shape (d,)
+        S.
     farthest : ndarray of shape (d,)
         Largest distance from the median, compressed: none beyond is restored.
 
@@ -41,17 +46,21 @@ class Tails:
 
     median: Array
     limit: Array
+    scale: Array
     farthest: Array
 
     @classmethod
-    def fit(cls, X: Array, weights: Array | None = None) -> "Tails":
-        """Find what is far out in columns X (n, d), NaN where a cell is missing."""
+    def fit(cls, X: Array, weights: Array | None = None, strength: float = 1) -> "Tails":
+        """Find what is far out in columns X (n, d), NaN where a cell is missing; S is L / strength.
+
+        Features take a strength of one, because some members see them by their ranks anyway.
+        """
         low, median, high = np.array([_quartiles(c, weights) for c in X.T]).reshape(-1, 3).T
         with np.errstate(over="ignore"):
             limit = FAR_OUT * (high - low)
         farthest = np.fmax.reduce(np.abs(X - median), initial=0)
         limit[(limit == 0) | (farthest <= limit)] = np.inf
-        tails = cls(median, limit, farthest)
+        tails = cls(median, limit, limit / strength, farthest)
         return replace(tails, farthest=tails.compress(median + farthest) - median)
 
     def is_idle(self) -> bool:
@@ -62,7 +71,7 @@ class Tails:
         """Compress columns (n, d)."""
         distance = np.abs(X - self.median)
         with np.errstate(divide="ignore", invalid="ignore"):
-            compressed = self.limit * (1 + np.log(distance / self.limit))
+            compressed = self.limit + self.scale * np.log1p((distance - self.limit) / self.scale)
         compressed = self.median + np.copysign(compressed, X - self.median)
         return np.where(distance > self.limit, compressed, X)
 
@@ -70,9 +79,24 @@ class Tails:
         """Undo `compress`."""
         distance = np.abs(X - self.median)
         with np.errstate(invalid="ignore"):
-            restored = self.limit * np.exp(np.minimum(distance, self.farthest) / self.limit - 1)
+            beyond = np.minimum(distance, self.farthest) - self.limit
+            restored = self.limit + self.scale * np.expm1(beyond / self.scale)
         restored = self.median + np.copysign(restored, X - self.median)
         return np.where(distance > self.limit, restored, X)
+
+
+def tails_of_targets(Y: Array, weights: Array | None) -> Tails:
+    """Tails of targets (n, T), with a warning where some are far out."""
+    kept = slice(None) if weights is None else weights > 0
+    tails = Tails.fit(Y[kept], None if weights is None else weights[kept], strength=TARGETS)
+    if not tails.is_idle():
+        n_rows = int((np.abs(Y - tails.median) > tails.limit).any(axis=1).sum())
+        warn_user(
+            f"Targets of {n_rows} rows lie more than {FAR_OUT:g} interquartile ranges from the "
+            "median and are compressed. Check them; if they are right, predict np.log of the "
+            "target or the like (TransformedTargetRegressor)."
+        )
+    return tails
 
 
 def _quartiles(column: Array, weights: Array | None) -> tuple[float, float, float]:

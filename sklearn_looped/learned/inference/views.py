@@ -92,21 +92,16 @@ class View:
         Fitted on its part of the support, applied one after another.
     number : int
         Its place in the ensemble.
-    weights : ndarray or None
-        How often the rows count that it sees; None: as in the support.
     """
 
     columns: NDArray[np.intp]
     rows: NDArray[np.intp] | None
     transformers: list[TransformerMixin]
     number: int = 0
-    weights: Array | None = None
 
     def support(self, support: Support) -> Support:
         """Return its part of the encoded support."""
         support = self.rows_of(support)
-        if self.weights is not None:
-            support = support._replace(weights=self.weights)
         return support._replace(X=self.query(support.X))
 
     def rows_of(self, support: Support) -> Support:
@@ -153,38 +148,34 @@ def fit_views(
     -------
     list of View
     """
-    n_rows, columns = len(support.X), _varying_columns(support.X)
+    n_rows, columns = len(support.X), varying_columns(support.X)
     max_columns = max_columns or len(columns)
     if n_rows <= max_rows and len(columns) <= max_columns:
         n_views = min(n_views, len(VIEWS))
     dealer = _ColumnDealer(support, columns, max_columns, rng)
     views = []
     for index in range(n_views):
-        rows = weights = None
+        rows = None
         if n_rows > max_rows and by_class:
-            rows, weights = _draw_by_class(support, max_rows, rng)
+            rows = _draw_by_class(support.Y, max_rows, rng)
         elif n_rows > max_rows:
             rows = np.sort(rng.choice(n_rows, max_rows, replace=False))
         part = support if rows is None else support.take(rows)
-        if weights is not None:
-            part = part._replace(weights=weights)
         chosen = dealer.deal()
-        chosen = chosen[_varying_columns(part.X[:, chosen])]
+        chosen = chosen[varying_columns(part.X[:, chosen])]
         transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
-        views.append(View(chosen, rows, transformers, index, weights))
+        views.append(View(chosen, rows, transformers, index))
     return views
 
 
-def _draw_by_class(
-    support: Support, max_rows: int, rng: np.random.RandomState
-) -> tuple[NDArray[np.intp], Array]:
-    """Rows of a stratified subsample, and weights that give classes their shares of all rows.
+def _draw_by_class(Y: Array, max_rows: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+    """Rows of a stratified subsample of rows with indicators Y (n, C).
 
     Each class has its share of the rows, but where it has as many at least 1 / `RARE` of an even
-    share: of a rare class more rows are seen than its share, and each counts less.
+    share: of a rare class more rows are seen than its share.
     """
-    n_rows, n_classes = support.Y.shape
-    code = support.Y.argmax(axis=1)
+    n_rows, n_classes = Y.shape
+    code = Y.argmax(axis=1)
     counts = np.bincount(code, minlength=n_classes)
     least = np.minimum(counts, max(1, max_rows // (RARE * n_classes)))
     sizes = np.maximum(counts * max_rows // n_rows, least)
@@ -196,15 +187,10 @@ def _draw_by_class(
         rng.choice(np.flatnonzero(code == each), size, replace=False)
         for each, size in enumerate(sizes)
     ]
-    rows = np.sort(np.concatenate(drawn))
-    weights = np.ones(n_rows) if support.weights is None else support.weights
-    everywhere = np.bincount(code, weights, n_classes)
-    here = np.bincount(code[rows], weights[rows], n_classes)
-    factor = max_rows / n_rows * everywhere / np.where(here > 0, here, 1)
-    return rows, weights[rows] * factor[code[rows]]
+    return np.sort(np.concatenate(drawn))
 
 
-def _varying_columns(X: Array) -> NDArray[np.intp]:
+def varying_columns(X: Array) -> NDArray[np.intp]:
     """Columns with at least two different values; the first column if there are none."""
     varying = np.flatnonzero(
         [np.ptp(present) > 0 if len(present := c[~np.isnan(c)]) else False for c in X.T]
@@ -252,7 +238,7 @@ def _correlations(support: Support) -> Array:
 def _fit_transformers(view: str, X: Array, weights: Array | None) -> list[TransformerMixin]:
     """Fit the transformations of a view; whitening needs two columns that vary."""
     steps: list[TransformerMixin] = [NormalScores()] if "normal" in view else []
-    if "whitened" in view and len(_varying_columns(X)) > 1:
+    if "whitened" in view and len(varying_columns(X)) > 1:
         steps.append(Whitening())
     for step in steps:
         X = step.fit(X, sample_weight=weights).transform(X)

@@ -33,6 +33,34 @@ class CausalConfig(NetworkConfig):
 
     Parameters
     ----------
+    n_features : int, default=20
+        Columns of the read-in.
+    width, n_heads : int, default=256, 8
+        As in `NetworkConfig`.
+    n_pre_blocks : int, default=0
+        Not used.
+    n_loop_blocks : int, default=1
+        Blocks of the loop.
+    n_post_blocks : int, default=0
+        Not used.
+    n_loops : int, default=30
+        Loops of a prediction unless another number is given.
+    n_quantiles : int, default=0
+        Not used.
+    injection : bool, default=True
+        Whether the prompt is added to the state before every pass.
+    n_gate_units : int, default=0
+        Not used.
+    n_views : int, default=1
+        As in `NetworkConfig`.
+    centre : bool, default=False
+        As in `NetworkConfig`.
+    experts : bool, default=False
+        Not used.
+    feed_forward : int, default=4
+        As in `NetworkConfig`.
+    n_bases, n_classes : int, default=0
+        Not used.
     max_examples : int, default=101
         Most known rows of a prompt: positions are learned for two tokens a row and a query.
     target_scale : float, default=1.0
@@ -64,7 +92,12 @@ class CausalConfig(NetworkConfig):
         return SquaredLoss
 
     def build(self) -> "CausalNetwork":  # type: ignore[override]
-        """Network with random weights, from torch's global generator."""
+        """Build the network, with random weights from torch's global generator.
+
+        Returns
+        -------
+        network : CausalNetwork
+        """
         return CausalNetwork(self)
 
 

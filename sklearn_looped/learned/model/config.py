@@ -33,7 +33,7 @@ class NetworkConfig:
     n_heads : int, default=8
         Attention heads of a block.
     n_pre_blocks, n_loop_blocks, n_post_blocks : int, default=0, 1, 0
-        Blocks before, in and after the loop; `PRESETS` holds those of the papers.
+        Blocks before, in and after the loop: 0, 1, 0 in Yang et al. 2024, 1, 1, 1 in AlgoFormer.
     n_loops : int, default=8
         Loops of a prediction unless another number is given.
     n_quantiles : int, default=31
@@ -108,15 +108,12 @@ class NetworkConfig:
         return ClassLoss if self.classifies else DistributionLoss
 
     def build(self) -> "LoopedNetwork":
-        """Network with random weights, from torch's global generator."""
+        """Build the network, with random weights from torch's global generator.
+
+        Returns
+        -------
+        network : LoopedNetwork
+        """
         from sklearn_looped.learned.model.network import LoopedNetwork  # which reads this file
 
         return LoopedNetwork(self)
-
-
-# Architectures by name; ``replace(PRESETS["algoformer"], width=64)`` gives one another size.
-PRESETS = {
-    "looped": NetworkConfig(),  # Yang et al. 2024: the loop alone
-    "algoformer": NetworkConfig(n_pre_blocks=1, n_post_blocks=1),  # Gao et al. 2024
-    "unlooped": NetworkConfig(n_pre_blocks=11, n_loops=1),  # the 12 layers both compare with
-}

@@ -73,7 +73,12 @@ class LanguageConfig:
         return TokenLoss
 
     def build(self) -> "LoopedLanguageModel":
-        """Model with random weights, from torch's global generator."""
+        """Build the model, with random weights from torch's global generator.
+
+        Returns
+        -------
+        model : LoopedLanguageModel
+        """
         return LoopedLanguageModel(self)
 
 

@@ -16,12 +16,9 @@ from sklearn_looped.learned.priors.own import OwnTables
 from sklearn_looped.learned.priors.tables import SyntheticTables
 
 __all__ = [
-    "PRIORS",
     "ClassTables",
     "DecisionTreePrior",
-    "FixedColumns",
     "IllConditionedLinearPrior",
-    "KnowsSignal",
     "LinearPrior",
     "OwnTables",
     "Prior",
@@ -37,7 +34,20 @@ class Prior(Protocol):
     def sample(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
-        """Draw X of shape (n_tables, n_rows, n_features) and y of shape (n_tables, n_rows)."""
+        """Draw tables.
+
+        Parameters
+        ----------
+        generator : Generator
+            Source of all random numbers.
+        n_tables, n_rows, n_features : int
+            B, n and d.
+
+        Returns
+        -------
+        X : Tensor of shape (n_tables, n_rows, n_features)
+        y : Tensor of shape (n_tables, n_rows)
+        """
 
 
 @runtime_checkable

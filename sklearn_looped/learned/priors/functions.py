@@ -5,6 +5,7 @@ noise unless `noise` is set.
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +14,37 @@ from torch import Generator, Tensor
 from sklearn_looped.learned.priors.mechanisms import log_uniform
 
 
+class FunctionPrior(ABC):
+    """Base of the function classes."""
+
+    def sample(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor]:
+        """Draw tables, each with a function of its own.
+
+        Parameters
+        ----------
+        generator : Generator
+            Source of all random numbers.
+        n_tables, n_rows, n_features : int
+            B, n and d.
+
+        Returns
+        -------
+        X : Tensor of shape (n_tables, n_rows, n_features)
+        y : Tensor of shape (n_tables, n_rows)
+        """
+        return self._draw(generator, n_tables, n_rows, n_features)
+
+    @abstractmethod
+    def _draw(
+        self, generator: Generator, n_tables: int, n_rows: int, n_features: int
+    ) -> tuple[Tensor, Tensor]:
+        """Draw X (B, n, d) and y (B, n)."""
+
+
 @dataclass(frozen=True)
-class LinearPrior:
+class LinearPrior(FunctionPrior):
     r"""Linear functions, :math:`y = w^\top x + \sigma\varepsilon`, :math:`x, w \sim N(0, I_d)`.
 
     Parameters
@@ -34,10 +64,9 @@ class LinearPrior:
 
     noise: float = 0.0
 
-    def sample(
+    def _draw(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
-        """Draw X (B, n, d) and y (B, n)."""
         X = torch.randn(n_tables, n_rows, n_features, generator=generator)
         w = torch.randn(n_tables, n_features, 1, generator=generator)
         y = (X @ w).squeeze(-1)
@@ -45,7 +74,7 @@ class LinearPrior:
 
 
 @dataclass(frozen=True)
-class IllConditionedLinearPrior:
+class IllConditionedLinearPrior(FunctionPrior):
     r"""Linear functions whose inputs have a covariance of given condition number.
 
     :math:`x \sim N(0, \Sigma)` and :math:`w \sim N(0, \Sigma^{-1})`, so that all principal
@@ -87,10 +116,9 @@ class IllConditionedLinearPrior:
         if not 1 <= low <= high:
             raise ValueError(f"Got condition=({low}, {high}), but expected 1 <= low <= high.")
 
-    def sample(
+    def _draw(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
-        """Draw X (B, n, d) and y (B, n)."""
         low, high = self.condition
         condition = log_uniform(generator, n_tables, 1, low=low, high=high)
         place = torch.rand(n_tables, n_features, generator=generator)
@@ -104,7 +132,7 @@ class IllConditionedLinearPrior:
 
 
 @dataclass(frozen=True)
-class SparseLinearPrior:
+class SparseLinearPrior(FunctionPrior):
     r"""Linear functions of few coordinates: :math:`w \sim N(0, I_d)` with `sparsity` entries kept.
 
     Parameters
@@ -116,10 +144,9 @@ class SparseLinearPrior:
 
     sparsity: int = 3
 
-    def sample(
+    def _draw(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
-        """Draw X (B, n, d) and y (B, n)."""
         X = torch.randn(n_tables, n_rows, n_features, generator=generator)
         w = torch.randn(n_tables, n_features, generator=generator)
         rank = torch.rand(n_tables, n_features, generator=generator).argsort(1).argsort(1)
@@ -127,7 +154,7 @@ class SparseLinearPrior:
 
 
 @dataclass(frozen=True)
-class DecisionTreePrior:
+class DecisionTreePrior(FunctionPrior):
     """Complete binary trees on signs: a row goes right if the node's coordinate is positive.
 
     Parameters
@@ -139,10 +166,9 @@ class DecisionTreePrior:
 
     depth: int = 4
 
-    def sample(
+    def _draw(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
-        """Draw X (B, n, d) and y (B, n)."""
         n_nodes = 2 ** (self.depth + 1) - 1
         X = torch.randn(n_tables, n_rows, n_features, generator=generator)
         tested = torch.randint(n_features, (n_tables, n_nodes), generator=generator)
@@ -156,7 +182,7 @@ class DecisionTreePrior:
 
 
 @dataclass(frozen=True)
-class ReLUNetworkPrior:
+class ReLUNetworkPrior(FunctionPrior):
     r"""Two-layer ReLU networks, :math:`y = \sqrt{2/m}\; v^\top \mathrm{relu}(W^\top x)`.
 
     Parameters
@@ -168,10 +194,9 @@ class ReLUNetworkPrior:
 
     n_hidden: int = 100
 
-    def sample(
+    def _draw(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
-        """Draw X (B, n, d) and y (B, n)."""
         X = torch.randn(n_tables, n_rows, n_features, generator=generator)
         W = torch.randn(n_tables, n_features, self.n_hidden, generator=generator)
         v = torch.randn(n_tables, self.n_hidden, 1, generator=generator)

@@ -72,9 +72,25 @@ class OwnTables:
     def sample(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
-        """Draw X (B, n, d), NaN where a cell is missing, and y (B, n).
+        """Draw tables from one of the data sets.
 
-        d is the number of columns of the data set if that is smaller than `n_features`.
+        Parameters
+        ----------
+        generator : Generator
+            Source of all random numbers.
+        n_tables, n_rows, n_features : int
+            B, n and d; a data set of fewer columns gives all of its own.
+
+        Returns
+        -------
+        X : Tensor of shape (n_tables, n_rows, n_features)
+            NaN where a cell is missing.
+        y : Tensor of shape (n_tables, n_rows)
+
+        Raises
+        ------
+        ValueError
+            If no data set has so many rows.
         """
         long_enough = [(X, y) for X, y in self._data_sets if len(X) >= n_rows]
         if not long_enough:

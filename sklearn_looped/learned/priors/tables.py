@@ -191,14 +191,44 @@ class SyntheticTables:
     def sample(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor]:
-        """Draw X (B, n, d), NaN where a cell is missing, and y (B, n)."""
+        """Draw tables.
+
+        Parameters
+        ----------
+        generator : Generator
+            Source of all random numbers.
+        n_tables, n_rows, n_features : int
+            B, n and d.
+
+        Returns
+        -------
+        X : Tensor of shape (n_tables, n_rows, n_features)
+            NaN where a cell is missing.
+        y : Tensor of shape (n_tables, n_rows)
+        """
         X, y, _ = SyntheticTables.sample_with_signal(self, generator, n_tables, n_rows, n_features)
         return X, y
 
     def sample_with_signal(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw X (B, n, d), y (B, n) and the target without its noise (B, n)."""
+        """Draw tables, and their targets without noise.
+
+        Parameters
+        ----------
+        generator : Generator
+            Source of all random numbers.
+        n_tables, n_rows, n_features : int
+            B, n and d.
+
+        Returns
+        -------
+        X : Tensor of shape (n_tables, n_rows, n_features)
+            NaN where a cell is missing.
+        y : Tensor of shape (n_tables, n_rows)
+        signal : Tensor of shape (n_tables, n_rows)
+            The target without its noise.
+        """
         groups = [min(GROUP, n_tables - start) for start in range(0, n_tables, GROUP)]
         tables = [self._sample_group(generator, size, n_rows, n_features) for size in groups]
         X, y, signal = (torch.cat(parts) for parts in zip(*tables, strict=True))

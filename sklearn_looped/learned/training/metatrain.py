@@ -152,7 +152,7 @@ def _check(network: Trainable, recipe: Recipe, processes: Processes) -> None:
 class MetaTraining(NamedTuple, Generic[Network]):
     """What `meta_train` returns.
 
-    Attributes
+    Parameters
     ----------
     network : nn.Module
         What the configuration builds, with the averaged weights, on the CPU, in evaluation mode.

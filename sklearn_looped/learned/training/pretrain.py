@@ -43,7 +43,7 @@ A looped transformer for `{estimator}(weights="{name}")`.
 
 - Network: {parameters:,} parameters, {network}
 - Prior: `{prior}`
-- Recipe: {recipe}{start}{gate}
+- Recipe: {recipe}{gate}
 - Tables seen: {tables:,} in {steps:,} steps; final loss {loss:.4f} (mean of the last 100 steps)
 - Cost: {hours:.2f} hours on {machine}{curve}
 - Written by sklearn_looped {version}, torch {torch}; licence BSD-3-Clause
@@ -98,9 +98,6 @@ def _card(
         score=job.score,
         sizes=", ".join(f"{rows} x {columns}" for rows, columns in job.sizes),
         curve=_spell_curve(folder),
-        start=f"; started from the weights `{job.start}`, whose cost comes on top"
-        if job.start
-        else "",
         gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
         parameters=sum(p.numel() for p in network.parameters()),
         network=_spell(job.network),
@@ -138,17 +135,6 @@ def ship(name: str, folder: Path) -> None:
     (WEIGHTS_FOLDER / "registry.json").write_text(text)
 
 
-def _chain(name: str) -> list[str]:
-    """Pretrainings to run one after another, shipped weights that they begin from left out."""
-    start = PRETRAININGS[name].start
-    return [*([] if start is None or start in registry() else _chain(start)), name]
-
-
-def _place(name: str) -> str:
-    """Name of shipped weights as it is; of others, the path where their training leaves them."""
-    return name if name in registry() else str(RUNS / name / f"{name}.safetensors")
-
-
 def _train(
     name: str, job: Pretraining, folder: Path, device: str
 ) -> tuple[list[MetaTraining], LoopedNetwork]:
@@ -158,7 +144,7 @@ def _train(
         (job.network, job.recipe, folder),
         (gated, job.gate, folder / "gate"),
     ]
-    start = None if job.start is None else load_checkpoint(_place(job.start))
+    start = None
 
     def score(network: LoopedNetwork) -> float:
         n_loops, measure = job.network.n_loops, SCORES[job.score]
@@ -208,9 +194,7 @@ def main() -> None:
     seconds = sum(run.seconds for run in runs)
     facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
     save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
-    command = "\n    ".join(
-        f"python -m sklearn_looped.learned.training.pretrain {each}" for each in _chain(args.name)
-    )
+    command = f"python -m sklearn_looped.learned.training.pretrain {args.name}"
     if args.steps is not None:
         command += f" --steps {args.steps}"
     card = _card(args.name, job, runs, command, folder, args.device)

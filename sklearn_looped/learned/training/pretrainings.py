@@ -1,6 +1,11 @@
-"""The shipped weights: network, prior, recipe and what to compare with, by name."""
+"""The shipped weights: network, prior, recipe and what to compare with, by name.
 
-from dataclasses import dataclass, replace
+Every recipe begins from random weights. The shipped weights of the function classes are older than
+these recipes: they came from several runs, each begun where the one before ended. Their cards list
+these runs.
+"""
+
+from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
@@ -30,11 +35,10 @@ from sklearn_looped.learned.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Pretraining:
-    """All that makes a shipped checkpoint: network, prior, recipe, start, and what to warn of.
+    """All that makes a shipped checkpoint: network, prior, recipe, and what to warn of.
 
-    `start` names the pretraining to begin from; `gate` is the recipe of an exit gate, trained
-    on the finished network. `score`, one of `held_out.SCORES`, is taken on held-out tables of
-    `sizes`, of the network and of `baselines`.
+    `gate` is the recipe of an exit gate, trained on the finished network. `score`, one of
+    `held_out.SCORES`, is taken on held-out tables of `sizes`, of the network and of `baselines`.
     """
 
     network: NetworkConfig
@@ -42,7 +46,6 @@ class Pretraining:
     recipe: Recipe
     limits: str
     baselines: dict[str, BaseEstimator]
-    start: str | None = None
     gate: Recipe | None = None
     sizes: Sizes = SIZES
     score: str = "R2, clipped to [-1, 1]"
@@ -54,7 +57,6 @@ def _function_class(
     recipe: Recipe,
     n_examples: int,
     baselines: dict[str, BaseEstimator],
-    start: str | None = None,
     centre: bool = False,
 ) -> Pretraining:
     """Weights for one of the four function classes of Yang et al. 2024, d = 20, or for like ones.
@@ -71,17 +73,12 @@ def _function_class(
         f"Only for functions of this prior in 20 columns, from {low} to {high} support rows: "
         f"nothing else was seen, and errors grow fast outside.{zero}",
         baselines,
-        start,
         sizes=((n_examples, 20),),
         score="squared error over E[y^2]",
     )
 
 
 D20 = (20, 20)
-LONG_LOOPS = Recipe(
-    700, D20, n_query=24, n_loops=(8, 48), n_grad_loops=8, lr=5e-4, muon_lr=5e-3, decay=0.8
-)
-RELU_NETWORK = Recipe(3000, D20, (16, 104), 40, (4, 10), lr=5e-4, muon_lr=5e-3, decay=0.8)
 LINEAR_BASELINES: dict[str, BaseEstimator] = {"OLS": LinearRegression(fit_intercept=False)}
 SPARSE_BASELINES = LINEAR_BASELINES | {"LassoCV": LassoCV(fit_intercept=False)}
 TREE_BASELINES = {
@@ -134,8 +131,7 @@ PRETRAININGS = {
         sizes=((32, 4), (128, 8), (256, 12)),
         score="log loss",
     ),
-    # The "-start", "-centred" and "-short" runs are not shipped: others begin where they end.
-    "linear-start": _function_class(
+    "linear": _function_class(
         LinearPrior(),
         12,
         Recipe(3000, D20, (16, 44), 24, (6, 16)),
@@ -143,88 +139,32 @@ PRETRAININGS = {
         LINEAR_BASELINES,
         centre=True,
     ),
-    "sparse-linear-centred": _function_class(
-        SparseLinearPrior(),
+    "ill-conditioned-linear": _function_class(
+        IllConditionedLinearPrior((1.0, 100.0)),
         12,
-        Recipe(3000, D20, (6, 44), 24, (4, 12), seed=2),
+        Recipe(4900, D20, (10, 44), 24, (8, 24), n_grad_loops=8, seed=6),
         40,
-        SPARSE_BASELINES,
-        start="linear-start",
-        centre=True,
-    ),
-    "sparse-linear-short": _function_class(
-        SparseLinearPrior(),
-        12,
-        Recipe(4000, D20, (4, 44), 16, (4, 12), seed=4),
-        40,
-        SPARSE_BASELINES,
-        start="sparse-linear-centred",
+        LINEAR_BASELINES,
     ),
     "sparse-linear": _function_class(
         SparseLinearPrior(),
         16,
-        Recipe(1000, D20, (6, 44), 10, (12, 20), n_grad_loops=8, decay=0.8, seed=8),
+        Recipe(11000, D20, (4, 44), 16, (4, 20), n_grad_loops=8, seed=8),
         40,
         SPARSE_BASELINES,
-        start="sparse-linear-short",
-    ),
-    "decision-tree-centred": _function_class(
-        DecisionTreePrior(),
-        8,
-        Recipe(4500, D20, (24, 104), 40, (5, 9)),
-        100,
-        TREE_BASELINES,
-        centre=True,
     ),
     "decision-tree": _function_class(
         DecisionTreePrior(),
         8,
-        Recipe(4200, D20, (24, 104), 40, (5, 9), seed=5),
+        Recipe(8700, D20, (24, 104), 40, (5, 9), seed=5),
         100,
         TREE_BASELINES,
-        start="decision-tree-centred",
-    ),
-    "linear": _function_class(
-        LinearPrior(),
-        12,
-        replace(LONG_LOOPS, n_steps=700, n_support=(16, 44), seed=1),
-        40,
-        LINEAR_BASELINES,
-        start="linear-start",
-        centre=True,
-    ),
-    "ill-conditioned-linear": _function_class(
-        IllConditionedLinearPrior((1.0, 100.0)),
-        12,
-        replace(
-            LONG_LOOPS,
-            n_steps=1200,
-            n_support=(10, 44),
-            rows_per_step=2048,
-            lr=1e-3,
-            muon_lr=0.01,
-            decay=0.6,
-            seed=6,
-        ),
-        40,
-        LINEAR_BASELINES,
-        start="linear",
-    ),
-    "relu-network-centred": _function_class(
-        ReLUNetworkPrior(),
-        8,
-        replace(RELU_NETWORK, n_steps=3000, seed=3),
-        100,
-        RELU_BASELINES,
-        start="linear-start",
-        centre=True,
     ),
     "relu-network": _function_class(
         ReLUNetworkPrior(),
         8,
-        replace(RELU_NETWORK, n_steps=600, seed=7),
+        Recipe(3600, D20, (16, 104), 40, (4, 10), seed=7),
         100,
         RELU_BASELINES,
-        start="relu-network-centred",
     ),
 }

@@ -26,14 +26,27 @@ ALL_SILENT = 0.25  # and that all are, so that the loop learns to do without
 
 
 class PromptStream(IterableDataset):
-    """The prompts of a run from step `start` on, each drawn from (seed, step) alone.
+    """The prompts of a run, each drawn from (seed, step) alone.
 
     Yields ``({"X": (B, s + q, d), "y": (B, s), "n_loops": (B,), ...}, target)``: this process's
-    share of a step's tables in canonical form, with means taken off if `centre`, the target
-    clipped. With `expert_columns` the parts of the experts' `Opinions` too, and no more columns
-    than that. Every table of a step takes the same number of loops. For a network that is a
-    `classifier`, y and target hold codes of classes, which are drawn at random unless a column
-    means the same in every table.
+    share of a step's tables in canonical form, the target clipped. Every table of a step takes the
+    same number of loops.
+
+    Parameters
+    ----------
+    prior : Prior
+    recipe : Recipe
+    start : int
+        First step.
+    centre : bool, default=True
+        Whether the means of columns and target are taken off.
+    expert_columns : int, default=0
+        If above 0, prompts also contain what the experts say, and have at most so many columns.
+    processes : Processes or None, default=None
+        Those that share a step's tables. None: this one alone.
+    classifier : NetworkConfig or None, default=None
+        Network for which y and target contain codes of classes, drawn at random unless a column
+        has the same meaning in every table. None: they contain numbers.
     """
 
     def __init__(
@@ -55,7 +68,19 @@ class PromptStream(IterableDataset):
             yield self.prompt(step)
 
     def prompt(self, step: int) -> tuple[dict[str, Tensor], Target]:
-        """Draw the prompt of one step."""
+        """Draw the prompt of one step.
+
+        Parameters
+        ----------
+        step : int
+
+        Returns
+        -------
+        prompt : dict of str to Tensor
+            What the network is called with.
+        target : Target
+            Of the queries.
+        """
         recipe, share = self.recipe, self.processes.share
         generator = seeded_generator(recipe.seed, step)
         n_features, n_support, n_loops = recipe.draw_sizes(step, generator)

@@ -123,6 +123,15 @@ class Recipe:
     def draw_sizes(self, step: int, generator: Generator) -> tuple[int, int, int]:
         """Draw the columns, support rows and loops of a step.
 
+        Parameters
+        ----------
+        step : int
+        generator : Generator
+
+        Returns
+        -------
+        n_features, n_support, n_loops : int
+
         Examples
         --------
         >>> import torch
@@ -149,6 +158,14 @@ class Recipe:
     def n_tables(self, n_support: int) -> int:
         """Tables of a step in which each has that many support rows.
 
+        Parameters
+        ----------
+        n_support : int
+
+        Returns
+        -------
+        n_tables : int
+
         Examples
         --------
         >>> from sklearn_looped.learned.training.recipe import Recipe
@@ -159,6 +176,14 @@ class Recipe:
 
     def learning_rate(self, step: int) -> float:
         """Learning rate at a step as a share of the peak: rise, plateau, fall to zero.
+
+        Parameters
+        ----------
+        step : int
+
+        Returns
+        -------
+        share : float
 
         Examples
         --------
@@ -182,6 +207,14 @@ class Curriculum(Recipe):
 
     Parameters
     ----------
+    n_steps, n_features, n_support, n_query, n_loops, window, n_grad_loops
+        As in `Recipe`; the two ends of a range are where it begins and ends.
+    rows_per_step, curriculum
+        Not used.
+    lr, muon_lr, optimizer, weight_decay, warmup, decay, max_norm, loss, beta, gamma, k, average
+        As in `Recipe`.
+    late_support, seed
+        As in `Recipe`; the former is not used.
     n_prompts : int, default=64
         Prompts of a step.
     by : tuple of int, default=(1, 2, 2)
@@ -215,7 +248,18 @@ class Curriculum(Recipe):
     every: tuple[int, int, int] = (5000, 5000, 500)
 
     def draw_sizes(self, step: int, generator: Generator) -> tuple[int, int, int]:
-        """Give the columns, known rows and loops of a step."""
+        """Give the columns, known rows and loops of a step.
+
+        Parameters
+        ----------
+        step : int
+        generator : Generator
+            Not used.
+
+        Returns
+        -------
+        n_features, n_support, n_loops : int
+        """
         d, k, b = (
             min(high, low + by * (step // every))
             for (low, high), by, every in zip(
@@ -225,7 +269,17 @@ class Curriculum(Recipe):
         return d, k, b
 
     def n_tables(self, n_support: int) -> int:
-        """Prompts of a step, however long."""
+        """Prompts of a step, however long.
+
+        Parameters
+        ----------
+        n_support : int
+            Not used.
+
+        Returns
+        -------
+        n_tables : int
+        """
         return self.n_prompts
 
 

@@ -5,14 +5,16 @@ on the tape, where the samples stay as they were punched, and decides between ep
 of what the block recorded. A trainer is a block that keeps to `TrainingBlock`, and a `Learner`.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.transformer.block import Block, Tape
 
 _SMALLEST_ADAPTIVE = 1e-6
@@ -44,26 +46,34 @@ class TrainingBlock(Block, ABC):
     side_by_side: bool  # whether several models can run on one tape
 
     @abstractmethod
-    def punch_samples(self, samples: Any, lanes: Sequence[Lane]) -> Tape:
-        """Tape with the samples, for as many steps as the lanes have."""
+    def punch_samples(
+        self, samples: Any, lanes: Sequence[Lane], queries: Array | None = None
+    ) -> Tape:
+        """Tape with samples and queries, for as many steps as the lanes have."""
+
+    @abstractmethod
+    def answer(
+        self, memories: Sequence[Any], queries: Array, samples: Any = None
+    ) -> dict[str, Array]:
+        """Read predictions of queries by models off the queries' tokens, behind one more pass."""
 
     @abstractmethod
     def punch_lanes(self, tape: Tape, lanes: Sequence[Lane]) -> None:
         """Write models and steps on the tape, over those of another epoch."""
 
     @abstractmethod
-    def run_lanes(self, tape: Tape, lanes: Sequence[Lane], evaluation: str = "fast") -> list[Any]:
+    def run_lanes(self, tape: Tape, lanes: Sequence[Lane]) -> list[Any]:
         """Run all steps of a tape that has been punched, and read a record for each lane."""
 
-    def punch(self, samples: Any, lanes: Sequence[Lane]) -> Tape:
-        """Tape of a run: samples, models and steps.
+    def punch(self, samples: Any, lanes: Sequence[Lane], queries: Array | None = None) -> Tape:
+        """Tape of a run: samples, queries, models and steps.
 
         Raises
         ------
         ValueError
             If there are more tokens than positions.
         """
-        tape = self.punch_samples(samples, lanes)
+        tape = self.punch_samples(samples, lanes, queries)
         self.punch_lanes(tape, lanes)
         return tape
 
@@ -106,21 +116,55 @@ class Learner(ABC):
     Parameters
     ----------
     schedule : Schedule
+    memory : object
+        The model to begin with, in the form of the block.
+
+    Attributes
+    ----------
+    memory : object
+        The model by now.
+    history : dict
+        Loops -> the model behind them, at the ends of epochs and at the start.
+    n_iter, n_loops : int
+        Epochs and loops run.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule, self.eta = schedule, schedule.eta0
+    def __init__(self, schedule: Schedule, memory: Any) -> None:
+        self.schedule, self.eta, self.memory = schedule, schedule.eta0, memory
         self.n_iter = self.n_loops = 0
-        self.converged = self.done = False
+        self.history = {0: memory}
+        self.converged = self.done = self.complete = False
         self._best, self._waiting = np.inf, 0
+
+    def at(self, n_loops: int | None) -> Any:
+        """Model after so many loops, all if None; None where it takes a run to know it."""
+        if self.complete and (n_loops is None or n_loops >= self.n_loops):
+            return self.memory
+        return None if n_loops is None else self.history.get(n_loops)
+
+    def capped(self, n_loops: int | None) -> "Learner":
+        """Copy of a learner that has not begun, with another cap on the loops."""
+        learner = copy.deepcopy(self)
+        learner.schedule = replace(self.schedule, n_loops=n_loops)
+        return learner
+
+    @property
+    @abstractmethod
+    def n_steps(self) -> int:
+        """Steps of a whole epoch."""
 
     @abstractmethod
     def next_lane(self) -> Lane:
-        """Order and steps of the next epoch."""
+        """Order and steps of the next epoch, cut off at the cap on the loops."""
 
     @abstractmethod
-    def take(self, lane: Lane, record: Any) -> float | None:
+    def take(self, block: Any, lane: Lane, record: Any) -> float | None:
         """Keep what an epoch left; its mean objective, or None where there is none to compare."""
+
+    def cut(self, order: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Visits of an epoch, up to the cap on the loops."""
+        cap = self.schedule.n_loops
+        return order if cap is None else order[: cap - self.n_loops]
 
     def step_sizes(self, t: Any) -> Any:
         """Step sizes at the steps t = 1, 2, ..."""
@@ -132,7 +176,7 @@ class Learner(ABC):
             return 1 / (schedule.alpha * (1 / (typical * schedule.alpha) + t - 1))
         return np.full(np.shape(t), self.eta)
 
-    def learn(self, lane: Lane, record: Any) -> None:
+    def learn(self, block: TrainingBlock, lane: Lane, record: Any) -> None:
         """Take the record of an epoch and decide whether to go on.
 
         Raises
@@ -140,9 +184,10 @@ class Learner(ABC):
         ValueError
             If the descent diverges, with the step.
         """
-        schedule, objective = self.schedule, self.take(lane, record)
+        schedule, objective = self.schedule, self.take(block, lane, record)
         self.n_iter += 1
         self.n_loops += len(lane.order)
+        self.history[self.n_loops] = self.memory
         if objective is not None and schedule.tol is not None:
             stalls = objective > self._best - schedule.tol
             self._waiting = self._waiting + 1 if stalls else 0
@@ -152,8 +197,9 @@ class Learner(ABC):
                 self.eta, self._waiting = self.eta / 5, 0
             else:
                 self.converged = True
-        over = self.n_iter == schedule.max_iter or self.n_loops == schedule.n_loops
-        self.done = self.converged or over
+        whole = len(lane.order) == self.n_steps
+        self.complete = self.converged or (whole and self.n_iter == schedule.max_iter)
+        self.done = self.complete or self.n_loops == schedule.n_loops
 
     def diverged(self, parameter: str, fine: NDArray[np.bool_], advice: str) -> ValueError:
         """Error for steps of an epoch of which not all are fine."""
@@ -165,11 +211,23 @@ class Learner(ABC):
 
 
 def train(
-    block: TrainingBlock, samples: Any, learners: Sequence[Learner], evaluation: str = "fast"
+    block: TrainingBlock,
+    samples: Any,
+    learners: Sequence[Learner],
+    queries: Array | None = None,
 ) -> Tape:
     """Run the block until all learners are done, side by side where it can.
 
     The samples are punched once, and again only where the number of learners or steps changes.
+
+    Parameters
+    ----------
+    block : TrainingBlock
+    samples : object
+        The training set, in the form of the block.
+    learners : sequence of Learner
+    queries : ndarray of shape (n_queries, n_features) or None, default=None
+        Further tokens of the sequence. They do not act on the models.
 
     Returns
     -------
@@ -188,9 +246,9 @@ def train(
             lanes = [learner.next_lane() for learner in active]
             before, lengths = lengths, [len(lane.order) for lane in lanes]
             if lengths != before:
-                tape = block.punch_samples(samples, lanes)
+                tape = block.punch_samples(samples, lanes, queries)
             block.punch_lanes(tape, lanes)
-            records = block.run_lanes(tape, lanes, evaluation)
+            records = block.run_lanes(tape, lanes)
             for learner, lane, record in zip(active, lanes, records, strict=True):
-                learner.learn(lane, record)
+                learner.learn(block, lane, record)
     return tape

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from unicodedata import category
 
+from sklearn_looped.core.names import known_names
+
 _LINE_END = re.compile(r"\r\n|\r|\n")  # what editors show as one; not U+2028, form feed, ...
 _STATEMENT = re.compile(r"(?:(?P<label>[#\w.@-]+)\s*:)?\s*(?P<operation>[.\w]+)?\s*(?P<rest>.*)")
 END = "end"
@@ -97,7 +99,9 @@ class Program:
         cells = list(self.cells)
         for label, value in values.items():
             if label not in self.labels:
-                raise ValueError(f"Got data for unknown label {label!r}; {_known(self.labels)}.")
+                raise ValueError(
+                    f"Got data for unknown label {label!r}{known_names(label, self.labels)}"
+                )
             several = list(value) if isinstance(value, Sequence) else [value]
             start = self.labels[label]
             if start + len(several) > len(cells):
@@ -128,7 +132,7 @@ class Assembly:
         read_cells: Callable[[Statement], list[Any] | None],
         read_constant: Callable[[str], Any],
     ) -> None:
-        macros: dict[str, tuple[Statement, list[Statement]]] = {}
+        self.macros = macros = dict[str, tuple[Statement, list[Statement]]]()
         _take_macros(_parse(prelude), macros)
         main = _take_macros(_parse(text), macros)
         self.cells: list[Any] = []
@@ -196,11 +200,8 @@ class Assembly:
         name, *offsets = operand.split("+")
         if name in labels and all(o.isdecimal() and len(o) < MAX_DIGITS for o in offsets):
             return labels[name] + sum(map(int, offsets))
-        raise ValueError(f"Line {line}: label {operand!r} names no {kind}; {_known(labels)}.")
-
-
-def _known(labels: Mapping[str, int]) -> str:
-    return f"known are {', '.join(labels) or 'none'}"
+        known = known_names(name, labels)
+        raise ValueError(f"Line {line}: label {operand!r} names no {kind}{known}")
 
 
 def _parse(text: str) -> Iterator[Statement]:

@@ -26,6 +26,12 @@ class Calculator:
     first terms, Newton's steps refine the inverse and the inverse square root (Giannou et al.
     2023, Theorem 4, have four operations on an interval).
 
+    Parameters
+    ----------
+    machine : FleqMachine or None, default=None
+        What runs the program: a machine with the `calculator_functions`, such as a
+        `UniversalMachine`. None: one of the size of the program.
+
     Attributes
     ----------
     machine : FleqMachine
@@ -57,11 +63,11 @@ class Calculator:
     sklearn_looped.programmed.machines.faults.MachineFaultError: Got -4.0 at ...
     """
 
-    def __init__(self) -> None:
+    def __init__(self, machine: FleqMachine | None = None) -> None:
         functions = calculator_functions()
         self.program = assemble_fleq(CALCULATOR, {**BUILT_IN, **dict.fromkeys(functions, "ac")})
         size = len(self.program.cells), len(self.program.instructions)
-        self.machine = FleqMachine(*size, functions=functions)
+        self.machine = FleqMachine(*size, functions=functions) if machine is None else machine
         self.error_bounds: Mapping[str, float] = MappingProxyType(_error_bounds(functions))
 
     def run(

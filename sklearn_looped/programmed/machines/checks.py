@@ -1,8 +1,15 @@
-"""Sizes and data types of machines."""
+"""Sizes and data types of machines, and matrices for them."""
 
 from numbers import Integral
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array
+
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.transformer.layout import Layout
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
@@ -18,3 +25,31 @@ def check_dtype(dtype: str) -> None:
     """Raise unless a machine's data type is one of the two."""
     if dtype not in DTYPES:
         raise ValueError(f"Got dtype={dtype!r}, expected one of {tuple(DTYPES)}.")
+
+
+def as_matrix(a: ArrayLike, name: str, *, vector: bool = False) -> Array:
+    """Finite matrix, or a vector where one may be."""
+    flat = vector and np.ndim(a) == 1
+    matrix: Array = check_array(a, dtype=np.float64, ensure_2d=not flat, input_name=name)
+    return matrix
+
+
+def as_square(a: ArrayLike) -> Array:
+    """Finite square matrix."""
+    matrix = as_matrix(a, "a")
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"Got a matrix of shape {matrix.shape}, expected a square one.")
+    return matrix
+
+
+def check_program(program: Program, tokens: Layout) -> None:
+    """Raise unless there is a token for every instruction and every cell."""
+    for what, got, room in (
+        ("instructions", len(program.instructions), tokens.size("program")),
+        ("cells", len(program.cells), tokens.size("memory")),
+    ):
+        if got > room:
+            raise ValueError(
+                f"Got a program of {got} {what}, but the machine has {room}; declare a larger "
+                "machine."
+            )

@@ -37,9 +37,9 @@ class Fault:
     step: int
 
     def __str__(self) -> str:
-        value = "" if self.value is None else f"{self.value} "
+        start = "Stopped" if self.value is None else f"Got {self.value}"
         return (
-            f"Got {value}at instruction {self.pc} ({self.instruction}), step {self.step}: "
+            f"{start} at instruction {self.pc} ({self.instruction}), step {self.step}: "
             f"{self.reason}"
         )
 

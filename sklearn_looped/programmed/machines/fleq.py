@@ -30,6 +30,7 @@ from sklearn_looped.programmed.machines.functions import (
     operands_of,
 )
 from sklearn_looped.programmed.machines.machine import SCRATCH, Machine
+from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code, sign_value
 
 # Address operands of an instruction and the fields that hold them.
@@ -116,10 +117,11 @@ class FleqMachine(Machine):
         n_code = n_code_bits(tokens.width)
         self._powers = 2.0 ** np.arange(n_code)
         fields = fleq_fields(n_code, n_entries, self.functions).astype(DTYPES[dtype])
+        fields, layers = self._body(fields)
         # Codes and indicators are integers of size 1; the other fields hold real numbers.
         reals = real_fields(self.functions)
         bounds = {name: 1.0 for name in fields.names if name not in reals}
-        super().__init__(tokens, fields, fleq_layers(fields, self.functions), bounds)
+        super().__init__(tokens, fields, layers, bounds)
         unit = torch.finfo(self.dtype).eps / 2
         costs = {name: cost(function, unit) for name, function in self.functions.items()}
         largest = max((each.error_bound for each in costs.values()), default=0.0)
@@ -130,6 +132,10 @@ class FleqMachine(Machine):
 
     assemble = staticmethod(assemble_fleq)
     pending: tuple[str, ...] = ("result", "rp", "wp", "old", "oldp")
+
+    def _body(self, fields: Layout) -> tuple[Layout, list[Layer]]:
+        """Fields and layers of the loop body."""
+        return fields, fleq_layers(fields, self.functions)
 
     def load(self, program: Program) -> Tensor:
         """Write a program and its data to a tape.

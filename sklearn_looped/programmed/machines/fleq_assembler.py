@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.machines.assembler import END, Assembly, Program, Statement
 
 # Operation -> its operands in the text; a and b are read, c is written.
@@ -117,8 +118,9 @@ def assemble_fleq(text: str, operations: dict[str, str] = OPERATIONS) -> Program
     instructions = []
     for number, (_, operation, operands, line) in enumerate(assembly.code):
         if operation not in operations:
-            known = ", ".join(operations)
-            raise ValueError(f"Line {line}: got unknown opcode {operation!r}, expected: {known}.")
+            data = (".word", ".vector", ".pointer")
+            known = known_names(str(operation), [*operations, *data, *assembly.macros])
+            raise ValueError(f"Line {line}: got unknown opcode {operation!r}{known}")
         names = operations[operation]
         if len(operands) - len(names) not in (0, 2):
             raise ValueError(

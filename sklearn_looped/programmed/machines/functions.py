@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sklearn_looped.programmed.machines.sigmoid_sum import LARGEST_BOUND, ReluSum, SigmoidSum
+from sklearn_looped.programmed.machines.sigmoid_sum import ReluSum, SigmoidSum
+from sklearn_looped.programmed.machines.unit_sum import LARGEST_BOUND
 from sklearn_looped.programmed.transformer.certificate import FunctionCost
 
 Sum = SigmoidSum | ReluSum
@@ -53,7 +54,17 @@ class MatrixProduct:
         return max(n * k, k * m, n * m)
 
     def apply(self, x: Sequence[float], y: Sequence[float]) -> list[float]:
-        """Plain Python twin, summed first to last."""
+        """Plain Python twin, summed first to last.
+
+        Parameters
+        ----------
+        x, y : sequence of float
+            Entries of the two matrices, row by row.
+
+        Returns
+        -------
+        entries : list of float
+        """
         n, k, m = self.n_rows, self.n_inner, self.n_columns
         return [
             _sum_in_order(x[i * k + j] * y[j * m + column] for j in range(k))
@@ -94,8 +105,20 @@ class Transposition:
         """Places of the entries of the transpose in the matrix."""
         return np.arange(self.n_entries).reshape(self.n_rows, self.n_columns).T.ravel().tolist()
 
-    def apply(self, x: Sequence[float], _: Sequence[float]) -> list[float]:
-        """Plain Python twin."""
+    def apply(self, x: Sequence[float], y: Sequence[float]) -> list[float]:
+        """Plain Python twin.
+
+        Parameters
+        ----------
+        x : sequence of float
+            Entries of the matrix, row by row.
+        y : sequence of float
+            Ignored: the instruction has one operand.
+
+        Returns
+        -------
+        entries : list of float
+        """
         return [x[i] for i in self.order]
 
 
@@ -152,7 +175,16 @@ class Composition:
         return _accumulated([stage.error_bound for stage in self.stages], self.stages)
 
     def rounding(self, unit: float) -> float:
-        """Bound of what evaluation in a number format of unit roundoff `unit` adds."""
+        """Bound of what evaluation in a number format of unit roundoff `unit` adds.
+
+        Parameters
+        ----------
+        unit : float
+
+        Returns
+        -------
+        bound : float
+        """
         return _accumulated([stage.rounding(unit) for stage in self.stages], self.stages)
 
     def __call__(self, x: float | NDArray[np.float64]) -> NDArray[np.float64]:

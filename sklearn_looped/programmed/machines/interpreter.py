@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.fleq_assembler import Cell, as_cell
 from sklearn_looped.programmed.machines.functions import FleqFunction, apply_function, domain_of
+from sklearn_looped.programmed.machines.subleq_assembler import EdgeInstruction
 
 
 def interpret_subleq(
-    program: Program, n_bits: int | None = None
+    program: Program, n_bits: int | None = None, graph: Any = None
 ) -> Iterator[tuple[int, list[int]]]:
     r"""Run a SUBLEQ program in Python integers.
 
@@ -18,6 +20,8 @@ def interpret_subleq(
     program : Program
     n_bits : int or None, default=None
         Wrap cells as two's complement of so many bits; None: unbounded integers.
+    graph : ndarray of shape (n_nodes, n_nodes), default=None
+        What ``edge`` reads.
 
     Yields
     ------
@@ -37,8 +41,11 @@ def interpret_subleq(
     memory, pc = list(program.cells), 0
     half = 0 if n_bits is None else 1 << (n_bits - 1)
     while True:
-        a, b, c = program.instructions[pc]
-        value = memory[b] - memory[a]
+        a, b, c = instruction = program.instructions[pc]
+        if isinstance(instruction, EdgeInstruction):
+            value = int(graph[memory[a], memory[b]])
+        else:
+            value = memory[b] - memory[a]
         if half:
             value = (value + half) % (2 * half) - half
         memory[b] = value

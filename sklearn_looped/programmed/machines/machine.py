@@ -9,18 +9,22 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.checks import check_program
 from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
 from sklearn_looped.programmed.machines.run_result import RunResult
 from sklearn_looped.programmed.transformer.block import Block
-from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
+from sklearn_looped.programmed.transformer.codes import code_of
+from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer, check_evaluation
 from sklearn_looped.programmed.transformer.layers import Layer
-from sklearn_looped.programmed.transformer.layout import Layout, sign_code, sign_value
+from sklearn_looped.programmed.transformer.layout import Layout
 
 TAPES = 6  # that a run holds at a time, about
 SCRATCH = 0  # row of the scratchpad, which holds the program counter
@@ -59,6 +63,8 @@ class Machine(ABC):
         bounds: Mapping[str, float],
     ) -> None:
         self.tokens, self.fields, self.dtype = tokens, fields, fields.dtype
+        self.code = code_of(fields)
+        self.adjacency: csr_array | None = None
         self.block = Block(fields, layers, bounds)
         self.transformer, self.certificate = self.block.transformer(tokens), self.block.certificate
 
@@ -168,8 +174,17 @@ class Machine(ABC):
         Returns
         -------
         pc : int
+
+        Raises
+        ------
+        ValueError
+            If the program counter of the state is no code.
         """
-        return int(sign_value(self._read(state, SCRATCH, "pc"))) - self.tokens["program"].start
+        code = self._read(state, SCRATCH, "pc")
+        row = self.code.decoder()(code)
+        if not np.array_equal(self.code.encode(row).astype(code.dtype), code):
+            raise ValueError(f"Got a program counter that is no code: {code.tolist()}.")
+        return row - self.tokens["program"].start
 
     def _read(self, state: Tensor, rows: slice | int, field: str) -> NDArray:
         return state.numpy()[rows, self.fields[field]]
@@ -181,6 +196,7 @@ class Machine(ABC):
         *,
         state: Tensor | None = None,
         evaluation: str = "fast",
+        device: str = "cpu",
         breakpoints: Sequence[str | int] = (),
         trace: bool = False,
         on_fault: Literal["raise", "return"] = "raise",
@@ -202,6 +218,8 @@ class Machine(ABC):
             at, breakpoint or not. None: the program's own tape.
         evaluation : {"dense", "fast"}, default="fast"
             How layers are evaluated; both give the same bits, see `LoopedTransformer.run`.
+        device : str, default="cpu"
+            Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
         breakpoints : sequence of str or int, default=()
             Labels or numbers of instructions to stop at, before they are executed.
         trace : bool, default=False
@@ -232,7 +250,8 @@ class Machine(ABC):
         """
         program = self.assemble(program) if isinstance(program, str) else program
         tape = self.load(program)
-        self._check_run(tape if state is None else state, max_loops, evaluation, on_fault)
+        check_evaluation(evaluation, device)
+        self._check_run(tape if state is None else state, max_loops, on_fault)
         stops = self._stops(program, breakpoints)
 
         def until(current: Tensor) -> bool:
@@ -243,7 +262,9 @@ class Machine(ABC):
         state = tape if state is None else state
         n_loops, fault = 0, None
         if not stopped:
-            loop = self.transformer.run(state, max_loops, evaluation=evaluation, until=until)
+            where: dict[str, Any] = {"evaluation": evaluation, "device": device}
+            where |= {"adjacency": self.adjacency, "until": until}
+            loop = self.transformer.run(state, max_loops, **where)
             state, n_loops, fault = self._follow(program, state, loop, rows)
         if fault is not None and on_fault == "raise":
             raise MachineFaultError(fault)
@@ -291,11 +312,9 @@ class Machine(ABC):
                 before = after
         return state, n_loops, None
 
-    def _check_run(self, state: Tensor, max_loops: int, evaluation: str, on_fault: str) -> None:
+    def _check_run(self, state: Tensor, max_loops: int, on_fault: str) -> None:
         if max_loops < 1:
             raise ValueError(f"Got max_loops={max_loops!r}, expected at least 1.")
-        if evaluation not in EVALUATIONS:
-            raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
         if on_fault not in ("raise", "return"):
             raise ValueError(f"Got on_fault={on_fault!r}, expected 'raise' or 'return'.")
         shape = (self.tokens.width, self.fields.width)
@@ -308,7 +327,7 @@ class Machine(ABC):
     def _blank_tape(self, program: Program) -> Tensor:
         """Return a tape with indicators, positions and program counter, once the sizes fit."""
         fields, tokens = self.fields, self.tokens
-        self._check_program(program)
+        check_program(program, tokens)
         check_memory(
             TAPES * 8 * tokens.width * fields.width,
             f"The tape of {tokens.width:,} tokens",
@@ -318,29 +337,17 @@ class Machine(ABC):
         tape[SCRATCH, fields["pc"]] = tape[tokens["program"].start, fields["position"]]
         return tape
 
-    def _check_program(self, program: Program) -> None:
-        for what, got, room in (
-            ("instructions", len(program.instructions), self.tokens.size("program")),
-            ("cells", len(program.cells), self.tokens.size("memory")),
-        ):
-            if got > room:
-                raise ValueError(
-                    f"Got a program of {got} {what}, but the machine has {room}; declare a larger "
-                    "machine."
-                )
-
     def _stops(self, program: Program, breakpoints: Sequence[str | int]) -> set[bytes]:
         """Codes of the instructions to stop at, as bytes of the program counter."""
         stops = [program.halt]
         for point in breakpoints:
             number = program.code_labels.get(point) if isinstance(point, str) else point
             if number is None or not 0 <= number <= program.halt:
-                known = ", ".join(program.code_labels)
+                known = known_names(str(point), program.code_labels)
                 raise ValueError(
-                    f"Got breakpoint {point!r}, expected a number from 0 to {program.halt} or one "
-                    f"of the labels {known}."
+                    f"Got breakpoint {point!r}, expected 0 to {program.halt} or a label{known}"
                 )
             stops.append(number)
         positions = np.array(stops) + self.tokens["program"].start
-        codes = torch.as_tensor(sign_code(positions, self.fields.size("pc")), dtype=self.dtype)
+        codes = torch.as_tensor(self.code.encode(positions), dtype=self.dtype)
         return {code.numpy().tobytes() for code in codes}

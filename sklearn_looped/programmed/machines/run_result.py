@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.machines.faults import Fault
 
 
@@ -58,10 +59,24 @@ class RunResult:
         return self.block(label, 1)[0]
 
     def block(self, label: str, n_cells: int) -> list[Any]:
-        """Contents of `n_cells` cells from a label on."""
+        """Contents of some cells from a label on.
+
+        Parameters
+        ----------
+        label : str
+        n_cells : int
+
+        Returns
+        -------
+        cells : list
+
+        Raises
+        ------
+        ValueError
+            If there is no such label, or there are fewer cells behind it.
+        """
         if label not in self.labels:
-            known = ", ".join(self.labels)
-            raise ValueError(f"Got label {label!r} of no cell, expected one of {known}.")
+            raise ValueError(f"Got label {label!r} of no cell{known_names(label, self.labels)}")
         start = self.labels[label]
         if not 0 < n_cells <= len(self.cells) - start:
             raise ValueError(

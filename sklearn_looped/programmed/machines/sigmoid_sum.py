@@ -2,16 +2,18 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from sklearn_looped.programmed.machines.certified_error import Bounds, Function, Target, chebyshev
+from sklearn_looped.programmed.machines.certified_error import Bounds, Target, chebyshev
 from sklearn_looped.programmed.machines.taylor import Taylor, logistic
+from sklearn_looped.programmed.machines.unit_sum import UnitSum
 
-LARGEST_BOUND = 2.0**960  # of an interval: the machine subtracts it from any operand
 STEEPNESS = 2.0 ** np.arange(-1, 6.5, 0.5)  # slopes tried, per width of the interval
 MARGINS = (0.0, 0.4, 1.0)  # how far centres lie outside of the interval, in half-widths
 CUTOFFS = (1e-15, 1e-11)  # of the least squares: a larger one gives smaller coefficients
@@ -20,11 +22,12 @@ Parameters = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], floa
 
 
 @dataclass(frozen=True)
-class SigmoidSum:
+class SigmoidSum(UnitSum):
     r"""A sum of sigmoids for a function of one variable, with a certified bound of its error.
 
     :math:`s(x) = c_0 + \sum_j c_j \sigma(a_j x + b_j)` (Barron 1993; Giannou et al. 2023, Lemma 5).
-    Make one with `fit`.
+    Make one with `fit`: centres are Chebyshev points, coefficients are least squares; the number
+    of terms, their common slope and the spread of the centres are searched.
 
     Parameters
     ----------
@@ -56,6 +59,7 @@ class SigmoidSum:
     True
     """
 
+    most_terms: ClassVar[int] = 32
     slopes: tuple[float, ...]
     offsets: tuple[float, ...]
     coefficients: tuple[float, ...]
@@ -64,56 +68,9 @@ class SigmoidSum:
     error_bound: float
     bounds: Bounds
 
-    @property
-    def n_terms(self) -> int:
-        """Number of sigmoids."""
-        return len(self.slopes)
-
     @classmethod
-    def fit(
-        cls,
-        f: Function,
-        interval: tuple[float, float],
-        tol: float,
-        *,
-        max_terms: int = 32,
-        curvature: float | None = None,
-    ) -> "SigmoidSum":
-        """Find a sum of few sigmoids whose error is at most `tol` on all of the interval.
-
-        Centres are Chebyshev points, coefficients are least squares, and the number of terms,
-        their common slope and the spread of the centres are searched. The bound is not the
-        largest error on a grid: it comes from Taylor series in interval arithmetic, see
-        `Target.largest_error`.
-
-        Parameters
-        ----------
-        f : callable
-            Written with numpy's arithmetic, exp, log, sqrt, sin, cos, tanh and constant powers;
-            any other function takes `curvature`.
-        interval : tuple of float
-            Where the function is wanted.
-        tol : float
-            Largest absolute error.
-        max_terms : int, default=32
-            Most sigmoids to try.
-        curvature : float or None, default=None
-            Bound of the absolute second derivative of f on the interval, which is then taken on
-            trust, as is f to be rounded to four units in the last place.
-
-        Returns
-        -------
-        sum : SigmoidSum
-
-        Raises
-        ------
-        ValueError
-            If no sum of so few terms reaches the tolerance, the function is not finite on the
-            interval, or no bound of it is known; with what to change.
-        """
-        low, high = _check(interval, tol, max_terms, curvature)
-        target = Target(f, low, high, curvature)
-        bounds, best = target.bounds(), math.inf
+    def _fit(cls, target: Target, tol: float, max_terms: int) -> Self:
+        low, high, bounds, best = target.low, target.high, target.bounds(), math.inf
         for n_terms in range(1, max_terms + 1):
             error, parameters = _best_fit(target, n_terms)
             if error <= tol:
@@ -128,13 +85,8 @@ class SigmoidSum:
             f"[{low:g}, {high:g}]; raise tol or max_terms, or shorten the interval."
         )
 
-    def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Evaluate the sum in float64, term after term."""
-        x = np.asarray(x, dtype=float)
-        total = np.full(x.shape, self.constant)
-        for a, b, c in zip(self.slopes, self.offsets, self.coefficients, strict=True):
-            total = total + c * _sigmoid(a * x + b)
-        return total
+    def _units(self, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+        return (_sigmoid(a * x + b) for a, b in zip(self.slopes, self.offsets, strict=True))
 
     def series(self, x: Taylor) -> Taylor:
         """Taylor series of the sum in interval arithmetic.
@@ -174,12 +126,14 @@ class SigmoidSum:
 
 
 @dataclass(frozen=True)
-class ReluSum:
+class ReluSum(UnitSum):
     r"""A sum of ReLU units for a function of one variable, with a certified bound of its error.
 
     :math:`s(x) = c_0 + \sum_j c_j \mathrm{relu}(x - t_j)` interpolates f at the knots
     :math:`t_j`. Make one with `fit`. It takes many more terms than a `SigmoidSum` of the same
-    error, but no attention head.
+    error, but no attention head. Between knots at a distance h the error of interpolation is at
+    most h^2 / 8 times the largest second derivative there; each knot is set as far behind the last
+    as that allows.
 
     Parameters
     ----------
@@ -199,6 +153,7 @@ class ReluSum:
     (10, True, True)
     """
 
+    most_terms: ClassVar[int] = 512
     knots: tuple[float, ...]
     coefficients: tuple[float, ...]
     constant: float
@@ -206,29 +161,10 @@ class ReluSum:
     error_bound: float
     bounds: Bounds
 
-    @property
-    def n_terms(self) -> int:
-        """Number of ReLU units."""
-        return len(self.knots)
-
     @classmethod
-    def fit(
-        cls,
-        f: Function,
-        interval: tuple[float, float],
-        tol: float,
-        *,
-        max_terms: int = 512,
-        curvature: float | None = None,
-    ) -> "ReluSum":
-        """Find a sum of few ReLU units; parameters and errors are those of `SigmoidSum.fit`.
-
-        Between knots at a distance h the error of interpolation is at most h^2 / 8 times the
-        largest second derivative there; each knot is set as far behind the last as that allows.
-        """
-        low, high = _check(interval, tol, max_terms, curvature)
-        target = Target(f, low, high, curvature)
-        bounds, values = target.bounds(), target.values(np.array([low, high]))
+    def _fit(cls, target: Target, tol: float, max_terms: int) -> Self:
+        low, high, bounds = target.low, target.high, target.bounds()
+        values = target.values(np.array([low, high]))
         reserve = 1e-3 + 64 * UNIT * max_terms * (1 + np.abs(values).max() / tol)
         edges = [low]
         step = high - low
@@ -255,13 +191,8 @@ class ReluSum:
             raise ValueError(f"Got tol={tol:g}, but rounding leaves {bound:.2g}; raise tol.")
         return replace(result, error_bound=bound)
 
-    def __call__(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Evaluate the sum in float64, term after term."""
-        x = np.asarray(x, dtype=float)
-        total = np.full(x.shape, self.constant)
-        for knot, c in zip(self.knots, self.coefficients, strict=True):
-            total = total + c * np.maximum(x - knot, 0.0)
-        return total
+    def _units(self, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+        return (np.maximum(x - knot, 0.0) for knot in self.knots)
 
     def rounding(self, unit: float) -> float:
         """Bound of what evaluation in a number format of unit roundoff `unit` adds to the error.
@@ -278,24 +209,6 @@ class ReluSum:
         reach = max(map(abs, self.domain))
         sums = (self.n_terms + 4) * unit * (c @ lengths + abs(self.constant))
         return float(1.01 * (sums + 3 * unit * reach * c.sum()))
-
-
-def _check(
-    interval: tuple[float, float], tol: float, max_terms: int, curvature: float | None
-) -> tuple[float, float]:
-    low, high = map(float, interval)
-    if not -LARGEST_BOUND <= low < high <= LARGEST_BOUND:
-        raise ValueError(
-            f"Got interval={interval}, expected two numbers, the smaller one first, of at most "
-            f"{LARGEST_BOUND:.3g} in absolute value."
-        )
-    if not (0 < tol < math.inf):
-        raise ValueError(f"Got tol={tol}, expected a number above 0.")
-    if max_terms < 1:
-        raise ValueError(f"Got max_terms={max_terms}, expected at least 1.")
-    if curvature is not None and not 0 <= curvature < math.inf:
-        raise ValueError(f"Got curvature={curvature}, expected a finite number of at least 0.")
-    return low, high
 
 
 def _sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sklearn_looped.programmed.machines.assembler import Program
@@ -125,7 +126,6 @@ class SubleqMachine(Machine):
         tape = self._blank_tape(program)
         self._check_values(program)
         fields, tokens = self.fields, self.tokens
-        n_code = fields.size("pc")
         first_cell, first = tokens["memory"].start, tokens["program"].start
         cells = [*program.cells, *[0] * (tokens.size("memory") - len(program.cells))]
         values = sign_code(cells, self.n_bits) if self._bits else np.array(cells, float)[:, None]
@@ -137,8 +137,8 @@ class SubleqMachine(Machine):
             (first_cell, first_cell, first),
             strict=True,
         ):
-            codes = sign_code(np.array(numbers) + offset, n_code)
-            tape[rows, fields[f"i{name}"]] = torch.as_tensor(codes)
+            codes = self.code.encode(np.array(numbers) + offset)
+            tape[rows, fields[f"i{name}"]] = torch.as_tensor(codes, dtype=self.dtype)
         return tape
 
     @property
@@ -238,15 +238,18 @@ class SubleqMachine(Machine):
         #-1: .word -1
         i0: subleq m1, m0, i0
         """
-        program = self.tokens["program"]
-        codes = state[program][state[program, self.fields.at("ia")] != 0]
-        a, b = (
-            sign_value(codes[:, self.fields[name]]) - self.tokens["memory"].start
-            for name in ("ia", "ib")
-        )
-        c = sign_value(codes[:, self.fields["ic"]]) - program.start
-        instructions = map(Instruction, a.tolist(), b.tolist(), c.tolist())
-        return write_subleq(list(instructions), self.cells(self.settle(state)))
+        rows = state.numpy()[self.tokens["program"]]
+        used = rows[rows[:, self.fields["ia"]].any(1)]
+        return write_subleq(self._instructions(used), self.cells(self.settle(state)))
+
+    def _instructions(self, rows: NDArray) -> list[Any]:
+        """Decode instructions from their tokens."""
+        kinds = {"ia": "memory", "ib": "memory", "ic": "program"}
+        numbers = [
+            (self.code.decode(rows[:, self.fields[name]]) - self.tokens[kind].start).tolist()
+            for name, kind in kinds.items()
+        ]
+        return list(map(Instruction, *numbers))
 
 
 def _check_options(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.machines.assembler import END, Assembly, Program, Statement
 
 # The cell #0 is 0 between two instructions, so macros may use it in passing.
@@ -38,7 +39,11 @@ class Instruction(NamedTuple):
     c: int
 
 
-def assemble_subleq(text: str) -> Program:
+class EdgeInstruction(Instruction):
+    """mem[b] <- weight of the edge from node mem[a] to node mem[b]; go to c if that is <= 0."""
+
+
+def assemble_subleq(text: str, *, graph: bool = False) -> Program:
     r"""Assemble SUBLEQ text.
 
     The one operation is ``subleq a, b, target``; without a target it goes on with the next
@@ -48,6 +53,9 @@ def assemble_subleq(text: str) -> Program:
     Parameters
     ----------
     text : str
+    graph : bool, default=False
+        Whether there is ``edge a, b, target`` too, see
+        `~sklearn_looped.programmed.machines.graph_subleq.GraphSubleqMachine`.
 
     Returns
     -------
@@ -65,17 +73,19 @@ def assemble_subleq(text: str) -> Program:
     (Instruction(a=1, b=0, c=2), Instruction(a=2, b=2, c=0), Instruction(a=2, b=3, c=2))
     """
     assembly = Assembly(text, MACROS, _read_words, int)
+    kinds = {"subleq": Instruction} | ({"edge": EdgeInstruction} if graph else {})
     instructions = []
     for number, (_, operation, operands, line) in enumerate(assembly.code):
-        if operation != "subleq":
-            raise ValueError(
-                f"Line {line}: got unknown opcode {operation!r}, expected subleq, .word or a macro."
-            )
+        if operation not in kinds:
+            known = known_names(str(operation), [*kinds, ".word", *assembly.macros])
+            raise ValueError(f"Line {line}: got unknown opcode {operation!r}{known}")
         if len(operands) not in (2, 3):
-            raise ValueError(f"Line {line}: subleq takes 2 or 3 operands, got {len(operands)}.")
+            raise ValueError(
+                f"Line {line}: {operation} takes 2 or 3 operands, got {len(operands)}."
+            )
         a, b = (assembly.cell(operand, line) for operand in operands[:2])
         c = number + 1 if len(operands) == 2 else assembly.instruction(operands[2], line)
-        instructions.append(Instruction(a, b, c))
+        instructions.append(kinds[operation](a, b, c))
     # The paper's end of file: -1 - 0 <= 0 jumps to itself for ever.
     last = Instruction(assembly.cell("#0", 0), assembly.cell("#-1", 0), len(instructions))
     return Program(
@@ -104,6 +114,8 @@ def write_subleq(instructions: Sequence[Instruction], cells: Sequence[int]) -> s
     names |= {instructions[-1].a: "#0", instructions[-1].b: "#-1"}
     lines = [f"{names[i]}: .word {value}" for i, value in enumerate(cells)]
     targets = [f"i{i}" for i in range(len(instructions) - 1)] + [END]
-    for label, (a, b, c) in zip(targets, instructions[:-1], strict=False):
-        lines.append(f"{label}: subleq {names[a]}, {names[b]}, {targets[c]}")
+    for label, instruction in zip(targets, instructions[:-1], strict=False):
+        operation = "edge" if isinstance(instruction, EdgeInstruction) else "subleq"
+        a, b, c = instruction
+        lines.append(f"{label}: {operation} {names[a]}, {names[b]}, {targets[c]}")
     return "\n".join(lines)

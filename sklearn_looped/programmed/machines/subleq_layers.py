@@ -68,7 +68,7 @@ def _subtract_bits(fields: Layout, n_bits: int) -> list[Unit]:
         *code_sum(fields, {"vb": 1, "va": -1}, 0, "delta", "scratch"),
         *add(fields, {"vb": "delta"}, -1.0),
         *select(fields, z, steps, (1, 4 * half - 1), "rc", "inc", "pc", "scratch"),
-        *_mark_overflow(fields, difference, n_bits),
+        *mark_overflow(fields, difference, n_bits),
     ]
 
 
@@ -79,12 +79,15 @@ def _subtract_integers(fields: Layout, n_bits: int) -> list[Unit]:
     return [
         *add(fields, {"va": "delta"}, -1.0),
         *select(fields, z, [(0, 1)], limits, "rc", "inc", "pc", "scratch"),
-        *_mark_overflow(fields, fields.terms(va=-1.0, vb=1.0), n_bits),
+        *mark_overflow(fields, fields.terms(va=-1.0, vb=1.0), n_bits),
     ]
 
 
-def _mark_overflow(fields: Layout, difference: Terms, n_bits: int) -> list[Unit]:
-    """Overflow <- 1 where b - a lies outside of [-2^(N-1), 2^(N-1) - 1]."""
+def mark_overflow(
+    fields: Layout, difference: Terms, n_bits: int, never: Terms | None = None
+) -> list[Unit]:
+    """Overflow <- 1 where b - a lies outside of [-2^(N-1), 2^(N-1) - 1], but for `never`."""
     mark, on, half = fields.terms(overflow=1.0), fields.at("scratch"), 2 ** (n_bits - 1)
     opposite = {i: -value for i, value in difference.items()}
-    return [*at_least(difference, half, mark, on), *at_least(opposite, half + 1, mark, on)]
+    above, below = ({**terms, **(never or {})} for terms in (difference, opposite))
+    return [*at_least(above, half, mark, on), *at_least(below, half + 1, mark, on)]

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.transformer.certificate import Certificate, certify
-from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer
+from sklearn_looped.programmed.transformer.codes import code_of
+from sklearn_looped.programmed.transformer.evaluation import LoopedTransformer, chosen_evaluation
 from sklearn_looped.programmed.transformer.layers import Layer
-from sklearn_looped.programmed.transformer.layout import Layout, sign_code
+from sklearn_looped.programmed.transformer.layout import Layout
 
 
 class Tape(NamedTuple):
@@ -122,8 +123,9 @@ class Block:
             If there are more tokens than positions.
         """
         fields = self.fields
-        if named and tokens.width > 2 ** (n_bits := fields.size("position")):
-            raise ValueError(f"Got {tokens.width} tokens, but {n_bits} bits name fewer.")
+        n_named = max(tokens.index(*named), default=0) + 1
+        if named and n_named > (n_codes := code_of(fields).n_codes):
+            raise ValueError(f"Got {n_named} tokens, but a pointer names at most {n_codes}.")
         tape = Tape(fields, tokens, torch.zeros(tokens.width, fields.width, dtype=fields.dtype))
         if "one" in fields:
             tape.state[:, fields["one"]] = 1.0
@@ -131,8 +133,7 @@ class Block:
             if kind in fields:
                 tape.write(kind, **{kind: 1.0})
             if kind in named:
-                codes = sign_code(tokens.index(kind), fields.size("position"))
-                tape.write(kind, position=codes)
+                tape.write(kind, position=code_of(fields).encode(tokens.index(kind)))
             tape.write(kind, **values.get(kind, {}))
         return tape
 
@@ -142,7 +143,7 @@ class Block:
         n_loops: int,
         *,
         until: Callable[[Tape], bool] | None = None,
-        evaluation: str = "fast",
+        evaluation: str | None = None,
         **options: Any,
     ) -> Iterator[Tape]:
         """Run the loop on a tape, which it does not change, and yield every state of it.
@@ -154,8 +155,9 @@ class Block:
             Cap on the number of loops.
         until : callable, default=None
             Stop rule: called with each state, ends the loop when it returns True.
-        evaluation : {"dense", "fast"}, default="fast"
-            See `LoopedTransformer.run`: the states of a fast one are the same memory.
+        evaluation : {"dense", "fast"} or None, default=None
+            See `LoopedTransformer.run`: the states of a fast one are the same memory. None: that of
+            `evaluated`, with its device.
         **options
             ``adjacency``, as in `LoopedTransformer.run`.
 
@@ -178,9 +180,11 @@ class Block:
         n_loops: int,
         *,
         until: Callable[[Tape], bool] | None = None,
-        evaluation: str = "fast",
+        evaluation: str | None = None,
         **options: Any,
     ) -> Iterator[Tensor]:
+        if evaluation is None:
+            evaluation, options["device"] = chosen_evaluation()
         stop = None if until is None else lambda state: until(tape._replace(state=state))
         run = self.transformer(tape.tokens).run
         return run(tape.state, n_loops, until=stop, evaluation=evaluation, **options)

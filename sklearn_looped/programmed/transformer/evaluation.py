@@ -6,10 +6,14 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.loop import run_loop
 from sklearn_looped.core.modes import disturbed, in_own_modes
 from sklearn_looped.programmed.transformer.fast import Adjacency, compile_block, dense_adjacency
@@ -17,6 +21,65 @@ from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout
 
 EVALUATIONS = ("dense", "fast")
+_CHOSEN: ContextVar[tuple[str, str]] = ContextVar("chosen", default=("fast", "cpu"))
+
+
+def check_evaluation(evaluation: str, device: str) -> torch.device:
+    """Return the device of an evaluation.
+
+    Raises
+    ------
+    ValueError
+        If the evaluation is unknown, or this machine has no such device, or "fast" is to run on
+        another device than the CPU.
+    """
+    if evaluation not in EVALUATIONS:
+        raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
+    chosen = choose_device(device)
+    if evaluation == "fast" and chosen.type != "cpu":
+        raise ValueError(
+            f"Got device={device!r}, but evaluation='fast' runs on the CPU; "
+            "choose evaluation='dense' or device='cpu'."
+        )
+    return chosen
+
+
+@contextmanager
+def evaluated(evaluation: str, device: str) -> Iterator[None]:
+    """Choose how and where all blocks run in a ``with`` statement.
+
+    Parameters
+    ----------
+    evaluation : {"dense", "fast"}
+        See `LoopedTransformer.run`.
+    device : str
+        See `check_evaluation`.
+
+    Raises
+    ------
+    ValueError
+        See `check_evaluation`.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed import linalg
+    >>> from sklearn_looped.programmed.transformer.evaluation import evaluated
+    >>> with evaluated("dense", "cpu"):
+    ...     result = linalg.matmul([[1.0, 2.0]], [[3.0], [4.0]])
+    >>> result.value
+    array([[11.]])
+    """
+    check_evaluation(evaluation, device)
+    token = _CHOSEN.set((evaluation, device))
+    try:
+        yield
+    finally:
+        _CHOSEN.reset(token)
+
+
+def chosen_evaluation() -> tuple[str, str]:
+    """Return evaluation and device of `evaluated`; "fast" on the CPU outside of it."""
+    return _CHOSEN.get()
 
 
 class LoopedTransformer:
@@ -76,6 +139,7 @@ class LoopedTransformer:
         n_loops: int,
         *,
         evaluation: str = "dense",
+        device: str = "cpu",
         until: Callable[[Tensor], bool] | None = None,
         adjacency: Adjacency = None,
     ) -> Iterator[Tensor]:
@@ -90,6 +154,10 @@ class LoopedTransformer:
         evaluation : {"dense", "fast"}, default="dense"
             Both give the same bits. "fast" works in place: every state that it yields is the same
             memory, clone what is to be kept.
+        device : str, default="cpu"
+            Where "dense" runs: "auto", "cpu", "cuda" or "cuda:N". States are on the CPU before and
+            behind each loop. On a GPU sums are formed in another order, so they are equal up to
+            rounding only.
         until : callable, default=None
             Stop rule, see `run_loop`.
         adjacency : csr_array or Tensor of shape (n_tokens, n_tokens) or None, default=None
@@ -102,11 +170,10 @@ class LoopedTransformer:
         Raises
         ------
         ValueError
-            If the evaluation is unknown, or the number of tokens or the shape of the adjacency
-            matrix is wrong.
+            If evaluation and device do not fit (`check_evaluation`), or the number of tokens or the
+            shape of the adjacency matrix is wrong.
         """
-        if evaluation not in EVALUATIONS:
-            raise ValueError(f"Got evaluation={evaluation!r}, expected one of {EVALUATIONS}.")
+        where = check_evaluation(evaluation, device)
         if state.shape[0] != self.tokens.width:
             raise ValueError(f"Got {state.shape[0]} tokens, expected {self.tokens.width}.")
         if adjacency is not None and tuple(adjacency.shape) != (len(state), len(state)):
@@ -114,17 +181,21 @@ class LoopedTransformer:
                 f"Got an adjacency matrix of shape {tuple(adjacency.shape)}, "
                 f"but there are {len(state)} tokens."
             )
-        state, block = self._start(state, evaluation, adjacency)
+        state, block = self._start(state, evaluation, where, adjacency)
         loop = in_own_modes(run_loop) if disturbed() else run_loop
         return loop(block, state, n_loops, until=until)
 
     @in_own_modes
     def _start(
-        self, state: Tensor, evaluation: str, adjacency: Adjacency
+        self, state: Tensor, evaluation: str, device: torch.device, adjacency: Adjacency
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Copy of the tape to begin from, and the loop body."""
         state = state.clone()
         if evaluation == "fast":
             return state, compile_block(self.layers, self.tokens, state, adjacency)
         matrix = dense_adjacency(adjacency, state.dtype)
-        return state, lambda x: self(x, matrix)
+        if device.type == "cpu":
+            return state, lambda x: self(x, matrix)
+        moved = LoopedTransformer([layer.to(device) for layer in self.layers], self.tokens)
+        matrix = None if matrix is None else matrix.to(device)
+        return state, lambda x: moved(x.to(device), matrix).cpu()

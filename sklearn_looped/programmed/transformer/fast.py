@@ -25,13 +25,12 @@ from sklearn_looped.programmed.transformer.layers import (
     Pointer,
     Projection,
 )
-from sklearn_looped.programmed.transformer.layout import Layout, sign_code
+from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.pointers import Action, Adjacency, compile_match
 from sklearn_looped.programmed.transformer.rows import (
     as_array,
     as_columns,
     as_index,
-    picks,
     project_rows,
     softmax,
 )
@@ -60,7 +59,10 @@ def compile_block(
     """
     compiler = _Compiler(tokens, changing_columns(layers, tokens), tape.numpy(), adjacency)
     compiled = [
-        ([compiler.head(h) for h in layer.heads], compiler.net(layer.feed_forward))
+        (
+            [compiler.head(h) for h in layer.heads if tokens.index(*h.rows)],
+            compiler.net(layer.feed_forward),
+        )
         for layer in layers
     ]
 
@@ -113,6 +115,16 @@ class _Factor(NamedTuple):
     fixed: bool
 
 
+def _times(
+    read: Callable[[NDArray], NDArray], entries: NDArray, n_rows: int
+) -> Callable[[NDArray], NDArray]:
+    """Product of a matrix of so many rows with one that never changes."""
+    project = project_rows(Projection(torch.from_numpy(entries)), n_rows)
+    if n_rows == 1:
+        return lambda x: project(read(x)[0]).reshape(1, -1)
+    return lambda x: project(read(x))
+
+
 @dataclass(frozen=True)
 class _Compiler:
     """Heads and nets over the tokens of one tape."""
@@ -134,9 +146,9 @@ class _Compiler:
         return lambda x: (x, everywhere, head(torch.from_numpy(x), matrix).numpy())
 
     def net(self, net: FeedForward | None) -> Callable[[NDArray], None]:
-        if net is None:
+        rows = [] if net is None else self.tokens.index(*net.rows)
+        if net is None or not rows:
             return lambda _: None
-        rows = self.tokens.index(*net.rows)
         index, gate = as_index(rows), None if net.G is None else project_rows(net.G, len(rows))
         first, second = project_rows(net.W1, len(rows)), project_rows(net.W2, len(rows))
         scattered = isinstance(index, np.ndarray)
@@ -175,8 +187,9 @@ class _Compiler:
         return lambda x: (x, index, mixed(x))
 
     def _asked(self, head: Head) -> list[str]:
-        """Kinds of token a head attends to: those it names and the null token, in token order."""
-        return [kind for kind in self.tokens.names if kind in head.keys or kind == "null"]
+        """Kinds of token a head attends to, in token order: softmax weighs the null token too."""
+        asked = {*head.keys, "null"} if head.kind == "softmax" else head.keys
+        return [kind for kind in self.tokens.names if kind in asked]
 
     def _read(self, projection: Projection, kinds: Sequence[str]) -> _Factor:
         """Projection of the tokens of some kinds: (n, d_out)."""
@@ -198,14 +211,18 @@ class _Compiler:
     def _product(
         self, head: Head, left: _Factor, right: _Factor, shape: tuple[int, int, int]
     ) -> _Factor:
-        """Product (r, k) @ (k, c), summed as by `ordered_matmul`; of a hard head, in any order."""
-        if right.fixed and not left.fixed:
-            entries = Projection(torch.from_numpy(right.read(self.tape)))
-            if picks(entries):  # with one-hot codes one term of each sum remains
-                project = project_rows(entries, 0)
-                return _Factor(lambda x: project(left.read(x)), fixed=False)
+        """Product (r, k) @ (k, c), summed as by `ordered_matmul`; of a hard head, in any order.
 
+        A factor that never changes becomes a `Projection`, which leaves its zeros out: with one-hot
+        codes one term of each sum remains.
+        """
         a, b = left.read, right.read
+        if right.fixed and not left.fixed:
+            return _Factor(_times(a, b(self.tape), shape[0]), fixed=False)
+        if left.fixed and not right.fixed:
+            flipped = _times(lambda x: b(x).T, a(self.tape).T, shape[2])
+            return _Factor(lambda x: flipped(x).T, fixed=False)
+
         multiply = lambda x: np.cumsum(a(x)[:, :, None] * b(x), axis=1)[:, -1] + 0.0  # noqa: E731
         if head.margin is not None or math.prod(shape) > _SMALL:
             wrap, product = torch.from_numpy, head.product
@@ -222,13 +239,13 @@ class _Compiler:
         if head.kind == "graph" and (reads or len(self.tokens.index(*head.keys)) > 1):
             return False  # not the write of one token
         kinds, projection = (head.keys, head.Wk) if reads else (head.rows, head.Wq)
-        rows, n_bits = self.tokens.index(*kinds), pointer.columns.stop - pointer.columns.start
-        positions = set(projection.inputs[projection.outputs < n_bits].tolist())
+        rows, width = self.tokens.index(*kinds), pointer.code.width
+        positions = set(projection.inputs[projection.outputs < width].tolist())
         changing = set().union(*(self.changing[kind] for kind in kinds))
         state = torch.from_numpy(self.tape)
-        codes = torch.as_tensor(sign_code(rows, n_bits), dtype=state.dtype)
+        codes = torch.as_tensor(pointer.code.encode(rows), dtype=state.dtype)
         return (
             head.temperature * head.margin >= logit_threshold(state.dtype)
             and changing.isdisjoint(positions)
-            and torch.equal(projection(state[rows])[:, :n_bits], codes)
+            and torch.equal(projection(state[rows])[:, :width], codes)
         )

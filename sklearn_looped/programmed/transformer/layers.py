@@ -8,13 +8,17 @@ bits of the dense evaluation, on any BLAS and with any number of threads.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from sklearn_looped.programmed.transformer.layout import Layout
+
+if TYPE_CHECKING:
+    from sklearn_looped.programmed.transformer.codes import Code
 
 Terms = Mapping[int, float]
 SCORES = 2**23  # that a head holds at a time: 64 MB in float64
@@ -45,16 +49,21 @@ class Projection:
     def of(cls, layout: Layout, terms: Sequence[Terms]) -> Self:
         """Projection whose outputs are the given linear combinations of a token's columns."""
         weight = torch.zeros(layout.width, len(terms), dtype=layout.dtype)
-        for j, combination in enumerate(terms):
-            for i, value in combination.items():
-                weight[i, j] = value
+        inputs = [i for combination in terms for i in combination]
+        outputs = [j for j, combination in enumerate(terms) for _ in combination]
+        values = [value for combination in terms for value in combination.values()]
+        weight[inputs, outputs] = torch.tensor(values, dtype=layout.dtype)
         return cls(weight)
+
+    def to(self, device: torch.device) -> Self:
+        """Return the projection on a device."""
+        return type(self)(self.weight.to(device))
 
     def __call__(self, X: Tensor) -> Tensor:
         """Project rows: (r, d_in) -> (r, d_out)."""
         r, d_out = X.shape[0], self.weight.shape[1]
         if r not in self._flat:
-            offsets = torch.arange(r)[:, None] * d_out
+            offsets = torch.arange(r, device=X.device)[:, None] * d_out
             self._flat = {r: (offsets + self.outputs).reshape(-1)}
         products = X[:, self.inputs] * self.values  # (r, non-zeros)
         flat = X.new_zeros(r * d_out).index_add_(0, self._flat[r], products.reshape(-1))
@@ -62,10 +71,11 @@ class Projection:
 
 
 class Pointer(NamedTuple):
-    """Where a match head's pointer lies: in its query rows (a read) or its key row (a write)."""
+    """Where a match head's pointer lies, in its query rows (read) or key row (write), and how."""
 
     columns: slice
     held_by: Literal["query", "key"]
+    code: "Code"
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,6 +247,13 @@ class FeedForward:
             one = fields.terms(one=1.0)
             self.G = Projection.of(fields, [one if u.gate is None else u.gate for u in units])
 
+    def to(self, device: torch.device) -> Self:
+        """Return the net on a device."""
+        moved = copy(self)
+        moved.W1, moved.W2 = self.W1.to(device), self.W2.to(device)
+        moved.G = None if self.G is None else self.G.to(device)
+        return moved
+
     def __call__(self, X: Tensor) -> Tensor:
         """Output of the net, (r, d) -> (r, d)."""
         hidden = torch.relu(self.W1(X))
@@ -280,6 +297,16 @@ class Layer:
         """Return the layer with another temperature of its hard heads."""
         heads = (h if h.margin is None else replace(h, temperature=temperature) for h in self.heads)
         return replace(self, heads=tuple(heads))
+
+    def to(self, device: torch.device) -> "Layer":
+        """Return the layer on a device."""
+        names = ("Wq", "Wk", "Wv")
+        heads = tuple(
+            replace(head, **{name: getattr(head, name).to(device) for name in names})
+            for head in self.heads
+        )
+        net = self.feed_forward
+        return Layer(heads, None if net is None else net.to(device))
 
     def projections(self) -> Iterator[tuple[str, Projection]]:
         """All linear maps with their names."""

@@ -1,11 +1,15 @@
 """Layout: names for the fields of a token (columns) and for the kinds of token (rows)."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from sklearn_looped.programmed.transformer.codes import Code
 
 
 class Layout:
@@ -18,13 +22,15 @@ class Layout:
     Parameters
     ----------
     **widths : int
-        Width of each field, in order; at least 1.
+        Width of each field, or number of tokens of each kind, in order.
 
     Attributes
     ----------
     dtype : torch.dtype
         Data type of the state, and of weights that are made for it; float64 unless `astype` says
         otherwise.
+    code : Code or None
+        Code of the field ``position`` and of pointers; None: bits. See `with_code`.
     width : int
         Sum of all widths.
     names : tuple of str
@@ -33,7 +39,7 @@ class Layout:
     Raises
     ------
     ValueError
-        If a width is below 1.
+        If a width is negative.
 
     Examples
     --------
@@ -46,11 +52,12 @@ class Layout:
     """
 
     dtype: torch.dtype = torch.float64
+    code: "Code | None" = None
 
     def __init__(self, **widths: int) -> None:
         for name, width in widths.items():
-            if width < 1:
-                raise ValueError(f"Got width {width} of field {name!r}, but a field is at least 1.")
+            if width < 0:
+                raise ValueError(f"Got width {width} of field {name!r}, expected 0 or more.")
         ends = np.cumsum([*widths.values()]).tolist()
         self._slices = {
             name: slice(end - width, end)
@@ -75,13 +82,19 @@ class Layout:
         if taken:
             raise ValueError(f"Got field {taken[0]!r} twice; fields must not overlap, rename one.")
         layout = Layout(**{name: self.size(name) for name in self.names}, **widths)
-        layout.dtype = self.dtype
+        layout.dtype, layout.code = self.dtype, self.code
         return layout
 
     def astype(self, dtype: torch.dtype) -> "Layout":
         """Return the same layout for states of another data type."""
         layout = self.extend()
         layout.dtype = dtype
+        return layout
+
+    def with_code(self, code: "Code") -> "Layout":
+        """Return the same layout with positions and pointers of another code."""
+        layout = self.extend()
+        layout.code = code
         return layout
 
     def size(self, name: str) -> int:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from torch import Tensor
 
+from sklearn_looped.programmed.transformer.codes import Code
 from sklearn_looped.programmed.transformer.layers import Head, Pointer
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.rows import Index, as_array, as_columns
@@ -27,7 +28,7 @@ def compile_match(head: Head, pointer: Pointer, tokens: Layout, adjacency: Adjac
     reads = pointer.held_by == "query"
     match = _Match(
         pointer.columns,
-        2.0 ** np.arange(pointer.columns.stop - pointer.columns.start),
+        pointer.code,
         tokens.index(*(head.rows if reads else head.keys)),
         set(tokens.index(*(head.keys if reads else head.rows))),
         reads,
@@ -46,7 +47,7 @@ class _Match(NamedTuple):
     """A match head: which rows hold a pointer, which it may name, what is added."""
 
     columns: slice  # of the pointer
-    weights: NDArray  # of its bits
+    code: Code
     holders: list[int]
     named: set[int]
     reads: bool  # from the row named to the holder, or else the other way round
@@ -57,15 +58,15 @@ class _Match(NamedTuple):
 
 def _one_holder(match: _Match, matrix: csc_array | None = None) -> Action:
     """Read or write of one row; by a graph head, a write to all neighbours of the row named."""
-    columns, weights, (holder,), named, reads, sources, targets, scales = match
-    offset, consecutive = int(weights.sum()), isinstance(targets, slice)
+    columns, code, (holder,), named, reads, sources, targets, scales = match
+    decode, consecutive = code.decoder(), isinstance(targets, slice)
     if matrix is not None:
         starts, targets = matrix.indptr.tolist(), as_array(targets)
         rows, entries = matrix.indices[:, None], matrix.data[:, None]
 
     def action(x: NDArray) -> Addition:
-        code = x[holder, columns]
-        if code[0] == 0 or (row := (int(code @ weights) + offset) >> 1) not in named:
+        row = decode(x[holder, columns])
+        if row not in named:
             return None
         source, target = (row, holder) if reads else (holder, row)
         values = x[source, sources] * scales
@@ -80,17 +81,15 @@ def _one_holder(match: _Match, matrix: csc_array | None = None) -> Action:
 
 
 def _many_holders(match: _Match) -> Action:
-    columns, weights, _, named, reads, _, _, scales = match
+    columns, code, _, named, reads, _, _, scales = match
     # numpy takes no product of rows with a slice, so columns are arrays here.
     holders, sources, targets = map(as_array, (match.holders, match.sources, match.targets))
-    offset = int(weights.sum())
-    is_named = np.zeros(2 ** len(weights), dtype=bool)
-    is_named[[row for row in named if row < len(is_named)]] = True
+    is_named = np.zeros(code.n_codes + 1, dtype=bool)  # the last one: no pointer, row -1
+    is_named[[row for row in named if row < code.n_codes]] = True
 
     def action(x: NDArray) -> Addition:
-        codes = x[holders, columns]  # (holders, bits)
-        rows = ((codes @ weights).astype(np.intp) + offset) >> 1
-        found = (codes[:, 0] != 0) & is_named[rows]
+        rows = code.decode(x[holders, columns])
+        found = is_named[rows]
         holding, rows = holders[found, None], rows[found, None]
         source, target = (rows, holding) if reads else (holding, rows)
         return x, (target, targets), x[source, sources] * scales

@@ -26,12 +26,6 @@ from sklearn_looped.programmed.algorithms.csgraph.paths import (
 from sklearn_looped.programmed.algorithms.csgraph.search import SearchBlock, SearchRun
 
 __all__ = [
-    "DijkstraBlock",
-    "FinishBlock",
-    "FloodBlock",
-    "OrderBlock",
-    "SearchBlock",
-    "SearchRun",
     "breadth_first_order",
     "connected_components",
     "depth_first_order",

@@ -215,7 +215,7 @@ def dijkstra(
     >>> run.n_loops, run.block.fields.width
     (4, 33)
     """
-    graph = _check_lengths(csgraph, unweighted)
+    graph = check_lengths(csgraph, unweighted)
     n_nodes = graph.shape[0]
     nodes = check_nodes(indices, n_nodes)
     if not limit >= 0:
@@ -223,7 +223,7 @@ def dijkstra(
     if min_only and not nodes.size:
         raise ValueError("Got no indices, but the nearest of them was asked for; give a node.")
     block = DijkstraBlock(pointer_bits(n_nodes), directed=directed)
-    exponent = _scale(graph, block.n_bits)
+    exponent = scale_lengths(graph, block.n_bits)
     starts = [nodes.ravel()] if min_only else nodes.reshape(-1, 1)
     limit = np.ldexp(min(limit, np.ldexp(_UNREACHED, exponent)), -exponent)
     runs = [_search(block, graph, start, limit) for start in starts]
@@ -296,7 +296,8 @@ def shortest_path(
     )
 
 
-def _check_lengths(csgraph: Any, count: bool) -> csr_array:
+def check_lengths(csgraph: Any, count: bool = False) -> csr_array:
+    """Check a graph of lengths that are at least 0, or all 1 if edges are counted."""
     graph = drop_weights(check_graph(csgraph)) if count else check_graph(csgraph)
     if (graph.data < 0).any():
         raise ValueError(
@@ -307,7 +308,7 @@ def _check_lengths(csgraph: Any, count: bool) -> csr_array:
     return graph
 
 
-def _scale(graph: csr_array, n_bits: int) -> int:
+def scale_lengths(graph: csr_array, n_bits: int) -> int:
     """Measure lengths in 2**exponent, above the length of every path; write -1 for length 0."""
     zero = graph.data == 0
     longest = graph.data.max(initial=0.0)

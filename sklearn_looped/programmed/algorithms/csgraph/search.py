@@ -156,7 +156,7 @@ class SearchRun:
 
     Parameters
     ----------
-    block : SearchBlock
+    block : Block
         The loop body: its `layers`, `fields` and `certificate`.
     tape : Tape
         The first state: a null token, the scratchpad, the nodes.
@@ -179,7 +179,7 @@ class SearchRun:
     [[0.0, -1.0], [0.0, 1.0]]
     """
 
-    block: SearchBlock
+    block: Block
     tape: Tape
     adjacency: csr_array
     end: Tape

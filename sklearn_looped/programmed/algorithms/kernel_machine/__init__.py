@@ -21,22 +21,3 @@ from sklearn_looped.programmed.algorithms.kernel_machine.host import (
     predict_kernel_machine,
     target_scale,
 )
-
-__all__ = [
-    "BATCH",
-    "Bound",
-    "HeavyBall",
-    "KernelMachineBlock",
-    "KernelMachineFit",
-    "Left",
-    "check_kernel",
-    "check_queries",
-    "check_table",
-    "fit_kernel_machine",
-    "heavy_ball",
-    "kernel_heads",
-    "kernel_machine_block",
-    "median_length",
-    "predict_kernel_machine",
-    "target_scale",
-]

@@ -137,7 +137,7 @@ def fit_kernel_machine(
     penalty: float,
     n_rounds: int = 2,
     n_loops: int | None = None,
-) -> KernelMachineFit:
+) -> list[KernelMachineFit]:
     """Fit a kernel machine with a Gaussian kernel by loops of attention.
 
     `ProgrammedKernelMachineRegressor` says how. The host loads the tape, X in units of the length
@@ -158,14 +158,15 @@ def fit_kernel_machine(
 
     Returns
     -------
-    fit : KernelMachineFit
+    rounds : list of KernelMachineFit
+        The machine after each round, without a metric first.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_looped.programmed.algorithms.kernel_machine import fit_kernel_machine
     >>> X, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20.0)
-    >>> fit_kernel_machine(X, y, length=1.0, penalty=0.5).certificate.error_bound < 1e-6
+    >>> fit_kernel_machine(X, y, length=1.0, penalty=0.5)[-1].certificate.error_bound < 1e-6
     True
     """
     unit = float(2.0 ** np.round(np.log2(target_scale(y) / max(1.0, penalty))))
@@ -175,32 +176,34 @@ def fit_kernel_machine(
     rounds.tape.write("scratch", metric=1.0)
     rounds.tape.write("row", y=y[:, None] / unit, penalty=penalty)
     rounds.tape.write("row", step=ball.step, momentum=ball.momentum)
-    bound = Bound()
+    bound, fits = Bound(), list[KernelMachineFit]()
+    slack = SLACK * np.ptp(y)
     rounds.run("load")
     for last in [False] * n_rounds + [True]:
         rounds.run("measure")
         rounds.run("solve", n_loops)
         rounds.run("rest")
         left = rounds.left(np.abs(X / length).max(axis=0))
+        fits.append(
+            KernelMachineFit(
+                X,
+                length,
+                left.metric,
+                left.coef * unit,
+                float(rounds.tape.read("scratch", "intercept")[0, 0]) * unit,
+                float(y.min() - slack),
+                float(y.max() + slack),
+                (len(fits) + 1) * n_loops,
+                rounds.certify(bound.after(left).prediction * unit),
+            )
+        )
         if last:
             break
         rounds.run("slopes")
         rounds.run("reciprocal", N_RECIPROCAL)
         rounds.run("reweigh")
         bound = bound.after(left, rounds.tape.read("scratch", "square")[0])
-    bound = bound.after(left)
-    slack = SLACK * np.ptp(y)
-    return KernelMachineFit(
-        X,
-        length,
-        left.metric,
-        left.coef * unit,
-        float(rounds.tape.read("scratch", "intercept")[0, 0]) * unit,
-        float(y.min() - slack),
-        float(y.max() + slack),
-        (n_rounds + 1) * n_loops,
-        rounds.certify(bound.prediction * unit),
-    )
+    return fits
 
 
 def predict_kernel_machine(fit: KernelMachineFit, queries: Array) -> Array:

@@ -16,23 +16,14 @@ from sklearn_looped.programmed.algorithms.linalg.result import Result, exponents
 from sklearn_looped.programmed.algorithms.linalg.seidel import gauss_seidel
 
 __all__ = [
-    "ArnoldiResult",
-    "EighResult",
-    "LanczosResult",
-    "Moments",
-    "QRResult",
     "Result",
-    "affine",
     "arnoldi",
     "eigh",
-    "exponents",
     "gauss_seidel",
     "inv",
     "lanczos",
     "matmul",
-    "moments",
     "qr",
-    "scale_back",
     "solve",
     "transpose",
 ]

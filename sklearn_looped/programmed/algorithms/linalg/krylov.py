@@ -16,14 +16,17 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     check_matrix,
     check_options,
     check_square,
+    check_symmetric,
     exponents,
     rounding_of_product,
     scale_back,
+    warn_if_above_tol,
 )
+from sklearn_looped.programmed.algorithms.linalg.unit_vector import unit_vector
 from sklearn_looped.programmed.transformer.block import Block
-from sklearn_looped.programmed.transformer.layers import Unit, make_layer, make_layers
+from sklearn_looped.programmed.transformer.layers import make_layer
 from sklearn_looped.programmed.transformer.layout import Layout
-from sklearn_looped.programmed.transformer.primitives import clear, linear_product, products
+from sklearn_looped.programmed.transformer.primitives import clear, linear_product
 
 _N_PASSES = 2  # of Gram and Schmidt: twice is enough for orthogonality to rounding
 _N_NEWTON = 12  # a vector of length 1/2 to 1 has length 1 to rounding after seven
@@ -135,7 +138,7 @@ def qr(a: ArrayLike, *, tol: float = 1e-8) -> Result[QRResult]:
     r, bound = scale_back(r, errors, columns)
     certificate = _gram_schmidt(m).certify(bound)
     result = Result(QRResult(q, r), n_loops, tol, certificate)
-    result.warn_if_above_tol(float(np.abs(a).max()), _ADVICE)
+    warn_if_above_tol(result, a, _ADVICE)
     return result
 
 
@@ -195,7 +198,7 @@ def arnoldi(
     h, bound = scale_back(h, error.max(), scale)
     certificate = _gram_schmidt(len(a), matrix=True).certify(bound)
     result = Result(ArnoldiResult(basis, h), n_loops, tol, certificate)
-    result.warn_if_above_tol(float(np.abs(a).max()), _ADVICE)
+    warn_if_above_tol(result, a, _ADVICE)
     return result
 
 
@@ -244,13 +247,7 @@ def lanczos(
     ([2.0, 3.0], [1.0])
     """
     check_options(tol=tol)
-    a = check_square(a)
-    asymmetry, largest = np.abs(a / 2 - a.T / 2).max(), np.abs(a).max()
-    if asymmetry > 0.5e-10 * largest:
-        raise LinAlgError(
-            f"Got 'a' that is not symmetric: entries differ from their mirror by "
-            f"{2 * asymmetry:.1e}; use arnoldi, or give (a + a.T) / 2 if that is what is meant."
-        )
+    a = check_symmetric(a, "use arnoldi, or give (a + a.T) / 2 if that is what is meant.")
     scale = int(exponents(a))
     scaled = np.ldexp(a, -scale)
     basis, h, n_loops = _krylov(scaled, v, n_steps)
@@ -266,7 +263,7 @@ def lanczos(
     )
     certificate = _gram_schmidt(len(a), matrix=True).certify(bound)
     result = Result(LanczosResult(basis, diagonal, off_diagonal), n_loops, tol, certificate)
-    result.warn_if_above_tol(float(largest), _ADVICE)
+    warn_if_above_tol(result, a, _ADVICE)
     return result
 
 
@@ -308,11 +305,8 @@ def _orthogonalise(v: Array, basis: Array, a: Array | None = None) -> tuple[Arra
 def _normalise(w: Array) -> tuple[Array, float, int]:
     """Vector of length 1, the length of w, and the number of loops."""
     exponent = int(np.frexp(np.linalg.norm(w))[1])
-    block, scaled = _normalise_block(len(w)), np.ldexp(w, -exponent)
-    tape = block.load(Layout(vector=1), vector={"v": scaled, "w": scaled})
-    end, n_loops = block.run(tape, _N_NEWTON)
-    length = float(np.ldexp(end.read("vector", "length")[0, 0], exponent))
-    return end.read("vector", "v")[0], length, n_loops
+    v, length = unit_vector(np.ldexp(w, -exponent), _N_NEWTON)
+    return v, float(np.ldexp(length, exponent)), _N_NEWTON
 
 
 def _decomposition_error(a: Array, q: Array, r: Array) -> Array:
@@ -336,15 +330,3 @@ def _gram_schmidt(n: int, *, matrix: bool = False) -> Block:
         multiply = linear_product(fields, "v", "a", {"unit": "w"}, rows=vector, keys=("row",))
         layers.insert(0, make_layer(fields, (multiply,), clear(fields, "v"), vector))
     return Block(fields, layers)
-
-
-@lru_cache(maxsize=8)
-def _normalise_block(n: int) -> Block:
-    """``v += (1 - v . v) v / 2`` and ``length = v . w``, by gated units in two layers."""
-    fields = Layout(one=1, vector=1, v=n, w=n, missing=1, length=1)
-    missing = Unit(fields.terms(vector=1.0), fields.terms(missing=1.0))
-    squares = products(fields, "v", "v", "missing", -1.0)
-    length = clear(fields, "length") + products(fields, "v", "w", "length")
-    step = products(fields, "missing", "v", "v", 0.5) + clear(fields, "missing")
-    parts = ((), [missing, *squares, *length]), ((), step)
-    return Block(fields, make_layers(fields, ("vector",), *parts))

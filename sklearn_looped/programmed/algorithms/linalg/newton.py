@@ -18,6 +18,7 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     rounding_of_product,
     row_exponents,
     scale_back,
+    warn_if_above_tol,
 )
 from sklearn_looped.programmed.transformer.block import Block, Tape
 from sklearn_looped.programmed.transformer.layers import make_layers
@@ -112,7 +113,7 @@ def inv(
     value, bound = scale_back(found.inverse, found.trusted @ found.residual, unit)
     certificate = _newton_block(len(value), 0, product).certify(bound)
     result = Result(value, found.n_loops, tol, certificate)
-    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(found.condition))
+    warn_if_above_tol(result, value, _ADVICE.format(found.condition))
     return result
 
 
@@ -174,7 +175,7 @@ def solve(
     value, bound = scale_back(found.solution, found.trusted @ found.left, unit)
     certificate = _newton_block(*b.shape, product).certify(bound)
     result = Result(value[:, 0] if vector else value, found.n_loops, tol, certificate)
-    result.warn_if_above_tol(np.abs(value).max(), _ADVICE.format(found.condition))
+    warn_if_above_tol(result, value, _ADVICE.format(found.condition))
     return result
 
 

@@ -5,7 +5,6 @@ from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
@@ -14,11 +13,13 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     UNIT_ROUNDOFF,
     Result,
     check_options,
-    check_square,
+    check_symmetric,
     exponents,
     rounding_of_product,
     scale_back,
+    warn_if_above_tol,
 )
+from sklearn_looped.programmed.algorithms.linalg.unit_vector import unit_vector
 from sklearn_looped.programmed.transformer.block import Block, Tape
 from sklearn_looped.programmed.transformer.layers import Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
@@ -113,9 +114,9 @@ def eigh(
            [0.707107, 0.707107]]))
     """
     check_options(tol=tol, product=product, max_loops=max_loops)
-    a = check_square(a)
+    a = check_symmetric(a, "give (a + a.T) / 2 if that is what is meant.")
     scale = int(exponents(a))
-    a = _check_symmetric(np.ldexp(a, -scale))
+    a = np.ldexp(np.tril(a) + np.tril(a, -1).T, -scale)
     n = len(a)
     k = n if n_components is None else n_components
     check_scalar(k, "n_components", Integral, min_val=1, max_val=n)
@@ -124,9 +125,10 @@ def eigh(
     unit = 2.0 ** np.frexp(np.trace(a) + n * shift)[1]
     m = (a + shift * np.eye(n)) / unit
     values, vectors, n_loops = np.empty(k), np.empty((n, k)), 0
+    n_steps = n.bit_length() + 8  # to length 1 from 1/sqrt(n), by 3/2 a loop, then quadratically
     for i in reversed(range(k)):
         b, n_squarings = _square(m, product, max_loops)
-        v, n_steps = _normalise(b[np.argmax(np.diag(b))])
+        v, _ = unit_vector(b[np.argmax(np.diag(b))], n_steps)
         m, value = _deflate(m, v, product)
         values[i], vectors[:, i] = value * unit - shift, v
         n_loops += n_squarings + n_steps + 1
@@ -135,18 +137,8 @@ def eigh(
     values, bound = scale_back(values, _error_bound(a, values, vectors), scale)
     certificate = _square_block(n, product).certify(bound)
     result = Result(EighResult(values, vectors), n_loops, tol, certificate)
-    result.warn_if_above_tol(float(np.ldexp(size, scale)), _ADVICE)
+    warn_if_above_tol(result, np.ldexp(size, scale), _ADVICE)
     return result
-
-
-def _check_symmetric(a: Array) -> Array:
-    asymmetry = np.abs(a - a.T).max()
-    if asymmetry > 1e-10 * np.abs(a).max():
-        raise LinAlgError(
-            f"Got 'a' that is not symmetric: entries differ from their mirror by {asymmetry:.1e}; "
-            "give (a + a.T) / 2 if that is what is meant."
-        )
-    return np.tril(a) + np.tril(a, -1).T
 
 
 def _error_bound(a: Array, values: Array, vectors: Array) -> float:
@@ -172,14 +164,6 @@ def _square(m: Array, kind: AttentionKind, max_loops: int) -> tuple[Array, int]:
     tape = block.load(Layout(null=1, row=n), row={"unit": np.eye(n), "b": m})
     end, n_loops = block.run(tape, max_loops, until=settled)
     return end.read("row", "b"), n_loops
-
-
-def _normalise(v: Array) -> tuple[Array, int]:
-    """Program 2: the vector with length 1, and the number of loops."""
-    block = _normalise_block(len(v))
-    n_loops = len(v).bit_length() + 8  # from 1/sqrt(n), by 3/2 a loop, then quadratically
-    end, _ = block.run(block.load(Layout(row=1), row={"v": v}), n_loops)
-    return end.read("row", "v")[0], n_loops
 
 
 def _deflate(m: Array, v: Array, kind: AttentionKind) -> tuple[Array, float]:
@@ -223,16 +207,6 @@ def _reciprocal(fields: Layout, n: int) -> list[Unit]:
         Unit({row: 4 * p / 3, trace: -1.0}, {inverse: 0.75 / p**2})
         for p in 0.5 ** np.arange(1, 2 * n.bit_length() + 8)
     ]
-
-
-@lru_cache(maxsize=8)
-def _normalise_block(n: int) -> Block:
-    """``v += (1 - v . v) v / 2`` by gated units, in two layers without attention."""
-    fields, rows = Layout(one=1, row=1, v=n, missing=1), ("row",)
-    missing = [Unit(fields.terms(row=1.0), fields.terms(missing=1.0))]
-    length = products(fields, "v", "v", "missing", -1.0) + missing
-    step = products(fields, "missing", "v", "v", 0.5) + clear(fields, "missing")
-    return Block(fields, make_layers(fields, rows, ((), length), ((), step)))
 
 
 @lru_cache(maxsize=8)

@@ -42,17 +42,17 @@ class Result(NamedTuple, Generic[Value]):
     tol: float
     certificate: Certificate
 
-    def warn_if_above_tol(self, scale: float, advice: str) -> None:
-        """Give a ConvergenceWarning if the certificate does not promise `tol` times `scale`."""
-        bound = self.certificate.error_bound
-        if bound > self.tol * scale:
-            relative = bound / max(scale, SMALLEST)
-            warn(
-                f"The result is certified to a relative error of {relative:.1e} only, after "
-                f"{self.n_loops} loops, but tol={self.tol:g}. {advice}",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+
+def warn_if_above_tol(result: Result[Any], scale: ArrayLike, advice: str) -> None:
+    """Warn if the certificate does not promise `tol` relative to the largest entry of `scale`."""
+    bound, size = result.certificate.error_bound, float(np.abs(scale).max())
+    if bound > result.tol * size:
+        warn(
+            f"The result is certified to a relative error of {bound / max(size, SMALLEST):.1e} "
+            f"only, after {result.n_loops} loops, but tol={result.tol:g}. {advice}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
 
 def check_options(**options: Any) -> None:
@@ -80,6 +80,18 @@ def check_square(a: ArrayLike, name: str = "a") -> Array:
     matrix = check_matrix(a, name)
     if matrix.shape[0] != matrix.shape[1]:
         raise LinAlgError(f"Got {name!r} of shape {matrix.shape}, but it must be square.")
+    return matrix
+
+
+def check_symmetric(a: ArrayLike, advice: str) -> Array:
+    """Finite real square matrix that is symmetric to 1e-10 of its largest entry."""
+    matrix = check_square(a)
+    asymmetry = np.abs(matrix / 2 - matrix.T / 2).max()  # halves: a difference may overflow
+    if asymmetry > 0.5e-10 * np.abs(matrix).max():
+        raise LinAlgError(
+            f"Got 'a' that is not symmetric: entries differ from their mirror by "
+            f"{2 * asymmetry:.1e}; {advice}"
+        )
     return matrix
 
 

@@ -16,6 +16,7 @@ from sklearn_looped.programmed.algorithms.linalg.result import (
     exponents,
     rounding_of_product,
     scale_back,
+    warn_if_above_tol,
 )
 from sklearn_looped.programmed.transformer.block import Block
 from sklearn_looped.programmed.transformer.layers import Unit, make_layers
@@ -101,7 +102,7 @@ def gauss_seidel(
     error = float(np.linalg.norm(left)) * (1 + 1e-12) / (smallest - n * UNIT_ROUNDOFF)
     value, bound = scale_back(x, error, unit)
     result = Result(value, n_loops, tol, _block(n).certify(bound))
-    result.warn_if_above_tol(float(np.abs(value).max()), _ADVICE)
+    warn_if_above_tol(result, value, _ADVICE)
     return result
 
 

@@ -2,15 +2,5 @@
 
 from sklearn_looped.programmed.algorithms.epochs import Lane
 from sklearn_looped.programmed.algorithms.mlp.block import MLPBlock, Network, n_tokens
-from sklearn_looped.programmed.algorithms.mlp.layers import OutputActivation
-from sklearn_looped.programmed.algorithms.mlp.training import MLPLearner, initial_network
-
-__all__ = [
-    "Lane",
-    "MLPBlock",
-    "MLPLearner",
-    "Network",
-    "OutputActivation",
-    "initial_network",
-    "n_tokens",
-]
+from sklearn_looped.programmed.algorithms.mlp.layers import Activation, Momentum, OutputActivation
+from sklearn_looped.programmed.algorithms.mlp.training import MLPLearner, MLPRules, initial_network

@@ -4,16 +4,4 @@ from sklearn_looped.programmed.algorithms.epochs import Lane
 from sklearn_looped.programmed.algorithms.sgd.block import Samples, SGDBlock, n_tokens
 from sklearn_looped.programmed.algorithms.sgd.layers import Loss
 from sklearn_looped.programmed.algorithms.sgd.products import ProductKind
-from sklearn_looped.programmed.algorithms.sgd.training import PATIENCE, SGDLearner, SGDRules
-
-__all__ = [
-    "PATIENCE",
-    "Lane",
-    "Loss",
-    "ProductKind",
-    "SGDBlock",
-    "SGDLearner",
-    "SGDRules",
-    "Samples",
-    "n_tokens",
-]
+from sklearn_looped.programmed.algorithms.sgd.training import SGDLearner, SGDRules, Validation

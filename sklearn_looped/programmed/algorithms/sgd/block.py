@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.utils import gen_batches
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.algorithms.epochs import Lane, TrainingBlock
@@ -48,6 +47,11 @@ class Samples:
         """Encode labels -1 and +1: the score is the margin ``sign * (w . x + b)``."""
         return cls(X * signs[:, None], signs * float(fit_intercept), np.zeros(len(X)))
 
+    @classmethod
+    def nothing(cls, n_features: int) -> "Samples":
+        """No samples."""
+        return cls(np.empty((0, n_features)), np.empty(0), np.empty(0))
+
     def __len__(self) -> int:
         return len(self.x)
 
@@ -69,6 +73,11 @@ class SGDBlock(TrainingBlock):
     4. write score, derivative and weights behind the step on the tape (a match head), apply the
        cumulative L1 penalty of Tsuruoka et al. 2009, update the average, clear the registers.
 
+    *Query* tokens hold features only. In the same pass, before the weights move, they attend to
+    the models: linear attention adds :math:`(w_m^\top x + b_m)\, e_m` with the one-hot code of
+    model m, and for the log loss a softmax over two keys takes the sigmoids. Nothing attends to a
+    query.
+
     This is the linear SGD of Giannou et al. 2023, Lemma 14, as a block of its own: one loop a
     sample and 4 layers for the squared error, where their program takes d instructions of 9.
 
@@ -88,6 +97,8 @@ class SGDBlock(TrainingBlock):
         How products are formed: by gated hidden units or by linear attention (both round as
         floating-point arithmetic does), or by a linearised softmax, with an error of
         `certificate.error_bound`. Only gated blocks run several model tokens.
+    n_models : int, default=1
+        Number of models that a query is answered by.
 
     Attributes
     ----------
@@ -114,30 +125,36 @@ class SGDBlock(TrainingBlock):
         l1: bool = False,
         average: bool = False,
         product: ProductKind = "gated",
+        n_models: int = 1,
     ) -> None:
         self.n_features, self.n_bits, self.product = n_features, n_bits, product
         self.side_by_side = product == "gated"
-        fields = sgd_fields(n_features, n_bits, l1, average)
-        layers = build_layers(fields, sgd_stages(fields, loss, l1, average), product)
-        codes = ("one", "model", "null", "unit", "position", "counter", "pointer")
+        fields = sgd_fields(n_features, n_bits, loss, l1, average, n_models)
+        layers = build_layers(fields, sgd_stages(fields, loss, l1, average, product), product)
+        codes = ("one", "model", "null", "unit", "query", "position", "counter", "pointer", "code")
         bounds = dict.fromkeys(codes, 1.0)
         super().__init__(fields, layers, bounds, error_bound=error_bound(product))
 
-    def memory(self, w: ArrayLike = 0.0, b: float = 0.0, threshold: float = 0.0) -> Array:
-        """Token of a model with the given weights and intercept."""
-        return self.fields.pack(1, one=1, model=1, threshold=threshold, w=w, b=b)[0].numpy()
+    def memory(self, **values: ArrayLike) -> Array:
+        """Token of a model with the given fields: ``w``, ``b``, ``threshold`` and so on."""
+        return self.fields.pack(1, one=1, model=1, **values)[0].numpy()
 
-    def punch_samples(self, samples: Samples, lanes: Sequence[Lane]) -> Tape:
-        """Tape with the samples, and room for models and steps.
+    def punch_samples(
+        self, samples: Samples, lanes: Sequence[Lane], queries: Array | None = None
+    ) -> Tape:
+        """Tape with the samples and queries, and room for models and steps.
 
         Each lane has one tape token a step and one behind them, whose pointers are cleared when it
         is read: a lane that is through reads the null token and stays as it is. The record of a
         step stands on the token behind it.
         """
         n_steps = sum(len(lane.order) + 1 for lane in lanes)
-        tokens = Layout(model=len(lanes), null=1, unit=1, tape=n_steps, data=len(samples))
+        asked = np.empty((0, self.n_features)) if queries is None else queries
+        tokens = Layout(
+            model=len(lanes), null=1, unit=1, tape=n_steps, data=len(samples), query=len(asked)
+        )
         columns = {"x": samples.x, "bias": samples.bias[:, None], "y": samples.y[:, None]}
-        return self.load(tokens, named=("tape", "data"), data=columns)
+        return self.load(tokens, named=("tape", "data"), data=columns, query={"asked": asked})
 
     def punch_lanes(self, tape: Tape, lanes: Sequence[Lane]) -> None:
         """Write models and steps on the tape."""
@@ -152,12 +169,11 @@ class SGDBlock(TrainingBlock):
                 rows[:-1, fields.at(name)] = values
             rows += 0.0  # no negative zeros in a state
             model[:] = lane.memory + 0.0
-            model[fields["pointer"]], model[fields["counter"]] = visited[0], codes[0]
+            if len(visited):
+                model[fields["pointer"]], model[fields["counter"]] = visited[0], codes[0]
             start += len(rows)
 
-    def run_lanes(
-        self, tape: Tape, lanes: Sequence[Lane], evaluation: str = "fast"
-    ) -> list["LaneRecord"]:
+    def run_lanes(self, tape: Tape, lanes: Sequence[Lane]) -> list["LaneRecord"]:
         """Run the lanes of a tape side by side, one loop a step, each to its end.
 
         Parameters
@@ -166,8 +182,6 @@ class SGDBlock(TrainingBlock):
             What `punch` made of the lanes.
         lanes : sequence of Lane
             Models with their steps.
-        evaluation : {"dense", "fast"}, default="fast"
-            See `LoopedTransformer.run`.
 
         Returns
         -------
@@ -195,7 +209,7 @@ class SGDBlock(TrainingBlock):
         memories: dict[int, Array] = {}
         done = 0
         for n in sorted({len(lane.order) for lane in lanes}):
-            tape, _ = self.run(tape, n - done, evaluation=evaluation)
+            tape, _ = self.run(tape, n - done)
             models, done = tape.state.numpy(), n
             memories |= {i: models[i].copy() for i, x in enumerate(lanes) if len(x.order) == n}
         targets, first, records = tape.read("data", "y")[:, 0], 1, []
@@ -209,31 +223,34 @@ class SGDBlock(TrainingBlock):
             first += len(lane.order) + 1
         return records
 
-    def score_samples(self, memories: Sequence[Array], samples: Samples) -> tuple[Array, Array]:
-        """Scores and derivatives of samples under fitted models: steps of size 0.
+    def answer(
+        self, memories: Sequence[Array], queries: Array, samples: Samples | None = None
+    ) -> dict[str, Array]:
+        """Predictions of queries by models that are through: one pass, which moves no weight.
 
-        Gated blocks give every sample a copy of the model and take one loop; others visit the
-        samples one after another.
+        Parameters
+        ----------
+        memories : sequence of ndarray of shape (width,)
+            Model tokens, at most `n_models` of them.
+        queries : ndarray of shape (n_queries, n_features)
+        samples : Samples or None, default=None
+            Further tokens of the sequence. They cannot act on a query.
 
         Returns
         -------
-        score, derivative : ndarray of shape (n_samples, n_models)
+        answers : dict
+            Arrays of shape (n_queries, n_models): ``"prediction"``, and of the log loss
+            ``"probability"``.
         """
-        size = 2**self.n_bits - 4
-        chunk = max(1, size // 4 if self.side_by_side else size // 2)
-        columns = []
-        for memory in memories:
-            parts = []
-            for rows in gen_batches(len(samples), chunk):
-                part = Samples(samples.x[rows], samples.bias[rows], samples.y[rows])
-                visits = np.arange(len(part))
-                orders = visits[:, None] if self.side_by_side else visits[None]
-                lanes = [Lane(memory, order, {}) for order in orders]
-                records = self.run_lanes(self.punch(part, lanes), lanes)
-                parts += [np.stack([r.score, r.derivative], axis=1) for r in records]
-            columns.append(np.concatenate(parts))
-        score, derivative = np.moveaxis(np.stack(columns, axis=1), 2, 0)
-        return score, derivative
+        samples = Samples.nothing(self.n_features) if samples is None else samples
+        lanes = [Lane(memory, np.empty(0, dtype=np.intp), {}) for memory in memories]
+        tape = self.punch(samples, lanes, queries)
+        tape.write("model", code=np.eye(len(memories), self.fields.size("code")))
+        end, _ = self.run(tape)
+        names = [name for name in ("prediction", "probability") if name in self.fields]
+        answers = {name: end.read("query", name)[:, : len(memories)] for name in names}
+        check_factors(self.product, answers["prediction"])
+        return answers
 
 
 def n_tokens(n_samples: int, tape_lengths: Sequence[int]) -> int:

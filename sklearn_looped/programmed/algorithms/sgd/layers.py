@@ -2,8 +2,15 @@
 
 from typing import Literal
 
-from sklearn_looped.programmed.algorithms.sgd.products import Stage, dot, scaled_copy
-from sklearn_looped.programmed.transformer.layers import Unit
+from sklearn_looped.programmed.algorithms.sgd.products import (
+    MODEL,
+    ProductKind,
+    Stage,
+    dot,
+    queried,
+    scaled_copy,
+)
+from sklearn_looped.programmed.transformer.layers import Head, Unit
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
     add,
@@ -19,24 +26,32 @@ MAX_DERIVATIVE = 1e12  # as in scikit-learn: longer steps of the squared error a
 _STEEP = 2.0**200  # any float but 0 times this is above 1
 
 
-def sgd_stages(fields: Layout, loss: Loss, l1: bool, average: bool) -> list[Stage]:
-    """Say what the layers do, in order."""
+def sgd_stages(
+    fields: Layout, loss: Loss, l1: bool, average: bool, product: ProductKind
+) -> list[Stage]:
+    """Say what the layers do, in order; queries are answered before the weights move."""
+    bend, *rest = _derivative(fields, loss)
     return [
         _read_and_score(fields),
-        *_derivative(fields, loss),
-        _update(),
+        bend._replace(heads=[*bend.heads, *_answer(fields, average, product)]),
+        *rest,
+        _update(fields),
         *([_l1_penalty(fields)] if l1 else []),
         _finish(fields, l1, average),
     ]
 
 
-def sgd_fields(d: int, n_bits: int, l1: bool, average: bool) -> Layout:
-    """Fields of a token: indicators, data, tape with its record, model with its registers."""
-    indicators = {"one": 1, "model": 1, "null": 1, "unit": 1, "position": n_bits}
+def sgd_fields(d: int, n_bits: int, loss: Loss, l1: bool, average: bool, n_models: int) -> Layout:
+    """Fields of a token: indicators, data, tape with its record, model with registers, query."""
+    indicators = {"one": 1, "model": 1, "null": 1, "unit": 1, "query": 1, "position": n_bits}
     data = {"x": d, "bias": 1, "y": 1}
     tape = {"next_sample": n_bits, "next_step": n_bits, "eta": 1, "decay": 1}
     record = {"seen_score": 1, "seen_derivative": 1, "seen_w": d, "seen_b": 1}
     model = {"w": d, "b": 1, "counter": n_bits, "pointer": n_bits, "threshold": 1}
+    model |= {"code": n_models}
+    query = {"asked": d, "prediction": n_models}
+    if loss == "log_loss":
+        query |= {"probability": n_models}
     registers = {
         **{"in_x": d, "in_bias": 1, "in_y": 1, "in_eta": 1, "in_decay": 1},
         **{"step_x": d, "step_bias": 1, "score": 1, "excess": 2, "derivative": 1},
@@ -52,11 +67,14 @@ def sgd_fields(d: int, n_bits: int, l1: bool, average: bool) -> Layout:
     if l1 and average:
         tape |= {"share": 1}
         registers |= {"in_share": 1}
-    return Layout(**indicators, **data, **tape, **record, **model, **registers)
+    return Layout(**indicators, **data, **tape, **record, **model, **registers, **query)
 
 
 def _read_and_score(fields: Layout) -> Stage:
-    """Sample and step to the registers, pointers on to the next ones; score and eta * x."""
+    """Sample and step to the registers, pointers on to the next ones; score and eta * x.
+
+    What the pass before wrote to the queries is cleared.
+    """
     step = {"eta": "in_eta", "decay": "in_decay"}
     step |= {"next_sample": "pointer", "next_step": "counter"}
     step |= {"rate": "in_rate", "share": "in_share", "l1": "penalty"}
@@ -71,8 +89,19 @@ def _read_and_score(fields: Layout) -> Stage:
             dot(["w", "b"], ["in_x", "in_bias"], "score"),
             scaled_copy("in_eta", {"in_x": "step_x", "in_bias": "step_bias"}),
         ],
-        add(fields, {"in_y": "score"}, -1.0),
+        add(fields, {"in_y": "score"}, -1.0) + clear(fields, *_answers(fields)),
+        (MODEL, "query"),
     )
+
+
+def _answers(fields: Layout) -> list[str]:
+    return [name for name in ("prediction", "probability") if name in fields]
+
+
+def _answer(fields: Layout, average: bool, product: ProductKind) -> list[Head]:
+    r"""Predictions of the queries: :math:`\sum_m (w_m^\top x + b_m)\, e_m`, one entry a model."""
+    weights = ["mean_w", "mean_b"] if average else ["w", "b"]
+    return queried(fields, ["asked", "query"], weights, {"code": "prediction"}, product)
 
 
 def _derivative(fields: Layout, loss: Loss) -> list[Stage]:
@@ -114,13 +143,22 @@ def _derivative(fields: Layout, loss: Loss) -> list[Stage]:
     return [Stage([head])]
 
 
-def _update() -> Stage:
-    """Weights against the gradient; the L2 penalty shrinks all but the intercept."""
+def _update(fields: Layout) -> Stage:
+    """Weights against the gradient; the L2 penalty shrinks all but the intercept.
+
+    Of the log loss, queries take the sigmoids of their predictions.
+    """
+    heads = []
+    if "probability" in fields:
+        pairs = zip(fields.index("prediction"), fields.index("probability"), strict=True)
+        unit = fields.at("unit")
+        heads = [sigmoid(fields, p, unit, target, row="query", key="unit") for p, target in pairs]
     return Stage(
+        heads,
         products=[
             scaled_copy("in_decay", {"w": "w"}, -1.0),
             scaled_copy("derivative", {"step_x": "w", "step_bias": "b"}, -1.0),
-        ]
+        ],
     )
 
 

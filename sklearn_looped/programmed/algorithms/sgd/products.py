@@ -48,6 +48,7 @@ class Stage(NamedTuple):
     heads: Sequence[Head] = ()
     products: Sequence[Product] = ()
     units: Sequence[Unit] = ()
+    rows: tuple[str, ...] = (MODEL,)
 
 
 def build_layers(layout: Layout, stages: Sequence[Stage], kind: ProductKind) -> list[Layer]:
@@ -65,8 +66,21 @@ def build_layers(layout: Layout, stages: Sequence[Stage], kind: ProductKind) -> 
             if heads:
                 layers.append(make_layer(layout, heads))
             heads = [head for p in stage.products for head in _heads(layout, p, kind)]
-        layers.append(make_layer(layout, heads, units, (MODEL,)))
+        layers.append(make_layer(layout, heads, units, stage.rows))
     return layers
+
+
+def queried(
+    layout: Layout,
+    left: Sequence[str],
+    right: Sequence[str],
+    copy: Mapping[str, str],
+    kind: ProductKind,
+) -> list[Head]:
+    """Heads by which query tokens add products of their fields and those of the models."""
+    attention: AttentionKind = "softmax" if kind == "softmax" else "linear"
+    factors = (left, right, copy, ("query",), (MODEL,))
+    return attention_product(attention, layout, *factors, bound=MAX_FACTOR)
 
 
 def error_bound(kind: ProductKind) -> float:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, r2_score
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.algorithms.epochs import Lane, Learner, Schedule
 from sklearn_looped.programmed.algorithms.sgd.block import LaneRecord, SGDBlock
 from sklearn_looped.programmed.algorithms.sgd.layers import MAX_DERIVATIVE, Loss
+from sklearn_looped.programmed.transformer.layout import Layout
 
-PATIENCE = 5  # epochs without improvement, scikit-learn's n_iter_no_change
 _SMALLEST_SCALE = 1e-9  # where scikit-learn's scaled weights start anew
 _LARGEST_WEIGHT = 10 * MAX_DERIVATIVE
 
@@ -50,13 +51,13 @@ class SGDRules:
 def norms_of(lane: Lane, record: LaneRecord, first: Array) -> Array:
     """Half the squared norm and the absolute sum of the weights, as scikit-learn counts them.
 
-    It measures weights that a step moved, before the L1 penalty is paid; where the derivative is
-    0 it lets the last measure decay. Returns an array of shape (n_steps + 1, 2), `first` in front.
+    It measures weights that a step moved, before the L1 penalty is paid; where the update is 0
+    it lets the last measure decay. Returns an array of shape (n_steps + 1, 2), `first` in front.
     """
     w = record.weights[:, :-1]
     norms = np.vstack([first, np.stack([(w * w).sum(1) / 2, np.abs(w).sum(1)], axis=1)])
     keep = 1 - lane.steps["decay"]
-    for i in np.flatnonzero(record.derivative == 0):
+    for i in np.flatnonzero(record.derivative * lane.steps["eta"] == 0):
         norms[i + 1] = norms[i] * [keep[i] ** 2, keep[i]]
     return norms
 
@@ -74,6 +75,33 @@ def visiting_order(n: int, seed: int) -> NDArray[np.intp]:
     return np.array(order, dtype=np.intp)
 
 
+@dataclass(frozen=True)
+class Validation:
+    """Rows that a model is scored on after each epoch, as scikit-learn's early stopping does.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,)
+        Targets, or what the labels -1 and 1 are compared with.
+    weights : ndarray of shape (n,)
+    labels : bool
+        Whether the score is the accuracy and not R2.
+    """
+
+    X: Array
+    y: Array
+    weights: Array
+    labels: bool
+
+    def score(self, prediction: Array) -> float:
+        """Score of predictions of shape (n,)."""
+        if not self.labels:
+            return float(r2_score(self.y, prediction, sample_weight=self.weights))
+        signs = np.where(prediction > 0, 1, -1)
+        return float(accuracy_score(self.y, signs, sample_weight=self.weights))
+
+
 class SGDLearner(Learner):
     """A linear model in training.
 
@@ -81,11 +109,22 @@ class SGDLearner(Learner):
     ----------
     schedule : Schedule
     rules : SGDRules
-    block : SGDBlock
+    memory : ndarray of shape (width,)
+        The model token to begin with.
+    fields : Layout
+        Fields of the token.
     rows : ndarray of shape (n,)
         The samples it learns from.
     seed : int
         Of the shuffle, which is the same permutation in every epoch.
+    weights : ndarray of shape (n_data_tokens,) or None, default=None
+        Weights of the samples: factors of the step sizes.
+    kept : ndarray of bool of shape (n_data_tokens,) or None, default=None
+        Samples that are not held out for validation.
+    validation : Validation or None, default=None
+        Stops the training by its score instead of the objective.
+    n_before : int, default=0
+        Steps that the model took before, by which steps are counted.
     keep_trace : bool, default=False
         Whether to collect the records of all steps in `trace`.
     """
@@ -94,46 +133,58 @@ class SGDLearner(Learner):
         self,
         schedule: Schedule,
         rules: SGDRules,
-        block: SGDBlock,
+        memory: Array,
+        fields: Layout,
         rows: NDArray[np.intp],
         seed: int,
+        *,
+        weights: Array | None = None,
+        kept: NDArray[np.bool_] | None = None,
+        validation: Validation | None = None,
+        n_before: int = 0,
         keep_trace: bool = False,
     ) -> None:
-        super().__init__(schedule)
-        self.rules, self.rows, self.keep_trace = rules, rows, keep_trace
+        super().__init__(schedule, memory)
+        self.rules, self.fields, self.rows, self.keep_trace = rules, fields, rows, keep_trace
+        self.weights, self.kept, self.validation = weights, kept, validation
+        self.n_before = n_before
         self.trace: list[pd.DataFrame] = []
-        self.memory = block.memory(threshold=rules.epsilon)
-        self._norms, self._scale, self._share = np.zeros(2), 1.0, 0.0
+        w = memory[fields["w"]]
+        self._norms, self._scale, self._share = np.array([w @ w / 2, np.abs(w).sum()]), 1.0, 0.0
         if rules.shuffle:
             self._shuffle = visiting_order(len(rows), seed)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of a whole epoch."""
+        return len(self.rows) if self.kept is None else int(self.kept[self.rows].sum())
 
     def next_lane(self) -> Lane:
         """Tape of the next epoch, cut off at `n_loops`."""
         rules, schedule = self.rules, self.schedule
         if rules.shuffle:
             self.rows = self.rows[self._shuffle]
-        left = len(self.rows) if schedule.n_loops is None else schedule.n_loops - self.n_loops
-        order = self.rows[:left]
-        t = np.arange(self.n_loops + 1.0, self.n_loops + 1 + len(order))
+        order = self.cut(self.rows if self.kept is None else self.rows[self.kept[self.rows]])
+        t = self.n_before + self.n_loops + np.arange(1.0, len(order) + 1)
         eta = self.step_sizes(t)
         decay = np.zeros(len(t))
         if rules.penalty is not None:
             decay = np.minimum(1, (1 - rules.l1_share) * eta * schedule.alpha)
-        steps = {"eta": eta, "decay": decay}
+        steps = {"eta": eta if self.weights is None else eta * self.weights[order], "decay": decay}
         if rules.l1_share:
             steps["l1"] = rules.l1_share * eta * schedule.alpha
-        if rules.average:
-            counted = t - rules.average + 1
-            steps["rate"] = np.where(counted > 0, 1 / np.maximum(counted, 1), 0)
-            if rules.l1_share:
-                steps["share"] = self._shares(decay, steps["rate"])
+        if rules.average:  # before it begins the mean is the weights themselves
+            steps["rate"] = 1 / np.maximum(t - rules.average + 1, 1)
+        shares = self._shares(decay, steps.get("rate", np.zeros(len(t))))
+        if rules.average and rules.l1_share:
+            steps["share"] = shares
         return Lane(self.memory, order, steps)
 
     def _shares(self, decay: Array, rate: Array) -> Array:
         """Share of an L1 payment that scikit-learn's running sum lends to the average.
 
         It keeps the average as a sum of updates, so a payment moves the weights of all steps
-        averaged so far, less what has decayed since.
+        averaged so far, less what has decayed since. On the way, follow the scale of its weights.
         """
         shares = []
         for keep, new in zip((1 - decay).tolist(), rate.tolist(), strict=True):
@@ -144,8 +195,10 @@ class SGDLearner(Learner):
             shares.append(self._share)
         return np.array(shares)
 
-    def take(self, lane: Lane, record: LaneRecord) -> float | None:
+    def take(self, block: SGDBlock, lane: Lane, record: LaneRecord) -> float | None:
         """Keep the model; the mean of loss and penalty over an epoch that was not cut off.
+
+        With a validation set it is minus the score.
 
         Raises
         ------
@@ -161,8 +214,11 @@ class SGDLearner(Learner):
         if self.keep_trace:
             self.trace.append(record.to_frame(lane).assign(epoch=self.n_iter + 1))
         self.memory = record.memory
-        if self.schedule.tol is None or len(lane.order) < len(self.rows):
+        if self.schedule.tol is None or len(lane.order) < self.n_steps:
             return None
+        if self.validation is not None:
+            prediction = block.answer([self._scored()], self.validation.X)["prediction"]
+            return -self.validation.score(prediction[:, 0])
         norms = norms_of(lane, record, self._norms)
         self._norms = norms[-1]
         loss = LOSSES[self.rules.loss](record.score, self.rules.epsilon)
@@ -170,3 +226,12 @@ class SGDLearner(Learner):
             return float(loss.mean())
         penalty = norms[:-1] @ [1 - self.rules.l1_share, self.rules.l1_share]
         return float((loss + self.schedule.alpha * penalty).mean())
+
+    def _scored(self) -> Array:
+        """Model that scikit-learn validates: it divides the weights by their decay so far."""
+        memory = self.memory.copy()
+        memory[self.fields["w"]] /= self._scale
+        if self.rules.average:
+            memory[self.fields["mean_w"]] = memory[self.fields["w"]]
+            memory[self.fields["mean_b"]] = memory[self.fields["b"]]
+        return memory

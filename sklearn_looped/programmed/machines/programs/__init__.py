@@ -13,44 +13,33 @@ Examples
 42
 """
 
-from sklearn_looped.programmed.machines.programs.calculator import CALCULATOR
-from sklearn_looped.programmed.machines.programs.fleq import (
-    BUBBLE_SORT,
-    LINEAR_SGD,
-    REVERSE,
-    SEARCH,
-    linear_sgd,
+from sklearn_looped.programmed.machines.programs.brainfuck_subleq import (
+    subleq_brainfuck as subleq_brainfuck,
 )
-from sklearn_looped.programmed.machines.programs.showpieces import (
-    BRAINFUCK,
-    SIEVE,
-    brainfuck,
-    sieve,
-)
-from sklearn_looped.programmed.machines.programs.subleq import (
-    ADD,
-    FACTORIAL,
-    FIBONACCI,
-    MULTIPLY,
-    SORT,
-    SQUARE_ROOT,
-)
-
-__all__ = [
-    "ADD",
-    "BRAINFUCK",
-    "BUBBLE_SORT",
-    "CALCULATOR",
-    "FACTORIAL",
-    "FIBONACCI",
-    "LINEAR_SGD",
-    "MULTIPLY",
-    "REVERSE",
-    "SEARCH",
-    "SIEVE",
-    "SORT",
-    "SQUARE_ROOT",
-    "brainfuck",
-    "linear_sgd",
-    "sieve",
-]
+from sklearn_looped.programmed.machines.programs.calculator import CALCULATOR as CALCULATOR
+from sklearn_looped.programmed.machines.programs.fleq import BUBBLE_SORT as BUBBLE_SORT
+from sklearn_looped.programmed.machines.programs.fleq import LINEAR_SGD as LINEAR_SGD
+from sklearn_looped.programmed.machines.programs.fleq import REVERSE as REVERSE
+from sklearn_looped.programmed.machines.programs.fleq import SEARCH as SEARCH
+from sklearn_looped.programmed.machines.programs.fleq import linear_sgd as linear_sgd
+from sklearn_looped.programmed.machines.programs.fleq import reverse as reverse
+from sklearn_looped.programmed.machines.programs.matrices import BACKPROPAGATION as BACKPROPAGATION
+from sklearn_looped.programmed.machines.programs.matrices import INVERSE as INVERSE
+from sklearn_looped.programmed.machines.programs.matrices import POWER_ITERATION as POWER_ITERATION
+from sklearn_looped.programmed.machines.programs.matrices import PRODUCT as PRODUCT
+from sklearn_looped.programmed.machines.programs.matrices import TRANSPOSE as TRANSPOSE
+from sklearn_looped.programmed.machines.programs.matrices import backpropagation as backpropagation
+from sklearn_looped.programmed.machines.programs.showpieces import BRAINFUCK as BRAINFUCK
+from sklearn_looped.programmed.machines.programs.showpieces import SIEVE as SIEVE
+from sklearn_looped.programmed.machines.programs.showpieces import brainfuck as brainfuck
+from sklearn_looped.programmed.machines.programs.showpieces import sieve as sieve
+from sklearn_looped.programmed.machines.programs.subleq import ADD as ADD
+from sklearn_looped.programmed.machines.programs.subleq import FACTORIAL as FACTORIAL
+from sklearn_looped.programmed.machines.programs.subleq import FIBONACCI as FIBONACCI
+from sklearn_looped.programmed.machines.programs.subleq import MULTIPLY as MULTIPLY
+from sklearn_looped.programmed.machines.programs.subleq import SORT as SORT
+from sklearn_looped.programmed.machines.programs.subleq import SQUARE_ROOT as SQUARE_ROOT
+from sklearn_looped.programmed.machines.programs.subleq import TRIANGLES as TRIANGLES
+from sklearn_looped.programmed.machines.programs.wide import WIDE_ADD as WIDE_ADD
+from sklearn_looped.programmed.machines.programs.wide import WIDE_DIVIDE as WIDE_DIVIDE
+from sklearn_looped.programmed.machines.programs.wide import WIDE_MULTIPLY as WIDE_MULTIPLY

@@ -1,12 +1,11 @@
 """Example programs with vectors, pointers and real numbers, for `FleqMachine`."""
 
-REVERSE = """
-list:    .word 1, 2, 3, 4, 5
-copy:    .word 0, 0, 0, 0, 0    ; copy <- the list backwards
+from collections.abc import Sequence
+
+_REVERSE = """
 start:   .pointer list
 from:    .pointer list
 to:      .pointer copy
-n:       .word 5
 skip:    .word 0
 item:    .word 0
 loop:    move start, from       ; from <- the address of item n
@@ -22,6 +21,37 @@ found:   load from, item
          branch n, end
          jump loop
 """
+
+
+def reverse(items: str | Sequence[float]) -> str:
+    """Text of a program that writes a string, or a list of numbers, backwards.
+
+    Parameters
+    ----------
+    items : str or sequence of float
+        At least one. A character is its number in Unicode.
+
+    Returns
+    -------
+    text : str
+        The label ``copy`` holds the result.
+
+    Examples
+    --------
+    >>> from sklearn_looped import FleqMachine
+    >>> from sklearn_looped.programmed.machines.programs import reverse
+    >>> machine = FleqMachine(n_memory=20, n_instructions=14)
+    >>> cells = machine.run(reverse("loop")).block("copy", 4)
+    >>> "".join(chr(int(cell.values[0])) for cell in cells)
+    'pool'
+    """
+    numbers = [ord(item) if isinstance(item, str) else item for item in items]
+    data = ", ".join(map(str, numbers))
+    room = ", ".join(["0"] * len(numbers))
+    return f"list: .word {data}\ncopy: .word {room}\nn: .word {len(numbers)}\n{_REVERSE}"
+
+
+REVERSE = reverse([1, 2, 3, 4, 5])
 
 SEARCH = """
 list:    .word 5, 3, 8, 1
@@ -131,5 +161,10 @@ def linear_sgd(n_samples: int) -> str:
     >>> machine.run(machine.assemble(linear_sgd(2)).with_data(**data))["w"].values
     (0.75, 2.5)
     """
+    return with_samples(LINEAR_SGD, n_samples)
+
+
+def with_samples(text: str, n_samples: int) -> str:
+    """Text with room for samples and targets, labels ``samples`` and ``targets``."""
     room = ", ".join(["0"] * n_samples)
-    return f"{LINEAR_SGD}\nsamples: .word {room}\ntargets: .word {room}\n"
+    return f"{text}\nsamples: .word {room}\ntargets: .word {room}\n"

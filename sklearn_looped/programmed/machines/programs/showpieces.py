@@ -164,6 +164,19 @@ shallower: subtract depth, #1, depth
 SYMBOLS = "><+-.,[]"
 
 
+def symbols_of(text: str) -> list[int]:
+    """Numbers of the symbols of a program, from 1 on; raises if brackets do not match."""
+    codes = [SYMBOLS.index(symbol) + 1 for symbol in text if symbol in SYMBOLS]
+    depth = 0
+    for code in codes:
+        depth += (code == 7) - (code == 8)
+        if depth < 0:
+            break
+    if depth:
+        raise ValueError("Got a program whose brackets do not match.")
+    return codes
+
+
 def brainfuck(
     text: str, inputs: Sequence[float] = (), n_tape: int = 16, n_outputs: int = 32
 ) -> str:
@@ -197,14 +210,7 @@ def brainfuck(
     >>> machine.run(program)["outputs"].values[0]
     4.0
     """
-    codes = [SYMBOLS.index(symbol) + 1 for symbol in text if symbol in SYMBOLS]
-    depth = 0
-    for code in codes:
-        depth += (code == 7) - (code == 8)
-        if depth < 0:
-            break
-    if depth:
-        raise ValueError("Got a program whose brackets do not match.")
+    codes = symbols_of(text)
     cells: dict[str, list[float]] = {
         "program": [*codes, 0],
         "tape": [0] * n_tape,

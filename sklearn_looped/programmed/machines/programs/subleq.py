@@ -102,3 +102,30 @@ pass:    order list, list+1
          order list+2, list+3
          subleq #-1, passes, pass
 """
+
+TRIANGLES = """
+; For a `GraphSubleqMachine`: count <- closed walks of three edges, three for each triangle.
+n:       .word 3                ; nodes
+count:   .word 0
+i:       .word 0
+j:       .word 0
+k:       .word 0
+t:       .word 0
+         move n, i
+outer:   subleq #0, i, end
+         subleq #1, i
+         move n, j
+middle:  subleq #0, j, outer
+         subleq #1, j
+         move j, t
+         edge i, t, middle      ; no edge from i to j
+         move n, k
+inner:   subleq #0, k, middle
+         subleq #1, k
+         move k, t
+         edge j, t, inner
+         move i, t
+         edge k, t, inner
+         subleq #-1, count
+         jump inner
+"""

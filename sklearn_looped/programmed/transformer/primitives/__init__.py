@@ -22,9 +22,11 @@ from sklearn_looped.programmed.transformer.primitives.products import (
     AttentionKind,
     attention_product,
     linear_product,
+    linearised_softmax,
     product_error,
     softmax_product,
 )
+from sklearn_looped.programmed.transformer.primitives.relu_only import gated, turn
 from sklearn_looped.programmed.transformer.primitives.units import (
     add,
     at_least,
@@ -36,30 +38,3 @@ from sklearn_looped.programmed.transformer.primitives.units import (
     products,
     select,
 )
-
-__all__ = [
-    "AttentionKind",
-    "add",
-    "argmin",
-    "at_least",
-    "attention_product",
-    "average",
-    "beyond_logits",
-    "broadcast",
-    "clear",
-    "code_sum",
-    "dot",
-    "gate",
-    "greater",
-    "linear_product",
-    "make_head",
-    "masked_head",
-    "match_read",
-    "match_write",
-    "product",
-    "product_error",
-    "products",
-    "select",
-    "sigmoid",
-    "softmax_product",
-]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from sklearn_looped.programmed.transformer.codes import code_of
 from sklearn_looped.programmed.transformer.layers import Head, Pointer
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives.heads import dot, make_head
@@ -28,6 +29,7 @@ def match_read(
     A row without a pointer (r = 0) scores L - 1 on the null token and 0 elsewhere. So the margin
     is 1, and with the temperature of `required_temperature` the read is exact. It replaces
     the tie, the buffers and the error correction of Giannou et al. 2023, Lemma 1 (read).
+    Positions on a circle have the same form, with the scores of `CircleCode`.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def match_read(
     >>> Layer((head,))(X)[:, layout["value"]].flatten().tolist()
     [8.0, 0.0, 7.0, 8.0]
     """
-    held = Pointer(layout[pointer], "query")
+    held = Pointer(layout[pointer], "query", code_of(layout))
     return _match(layout, held, (pointer, "position"), copy, rows, keys, kind=kind)
 
 
@@ -121,7 +123,7 @@ def match_write(
     >>> Layer((head,))(X)[:, layout["value"]].flatten().tolist()
     [0.0, 0.0, 7.0, 3.0]
     """
-    held, codes = Pointer(layout[pointer], "key"), ("position", pointer)
+    held, codes = Pointer(layout[pointer], "key", code_of(layout)), ("position", pointer)
     options = {"kind": kind, "transposed": transposed, "scale": scale}
     return _match(layout, held, codes, copy, rows, keys, **options)
 
@@ -135,9 +137,9 @@ def _match(
     keys: tuple[str, ...],
     **options: Any,
 ) -> Head:
-    n_bits, n_pointing = layout.size("position"), held.columns.stop - held.columns.start
-    if n_pointing != n_bits:
-        raise ValueError(f"Got a pointer of {n_pointing} bits, but positions have {n_bits}.")
-    scores = [*dot(layout, *codes), (layout.terms(one=1.0), layout.terms(null=n_bits - 1.0))]
-    pairs = layout.pairs(copy)
-    return make_head(layout, scores, pairs, rows, keys, margin=1.0, pointer=held, **options)
+    code, width = held.code, held.columns.stop - held.columns.start
+    if width != code.width:
+        raise ValueError(f"Got a pointer of width {width}, but positions have {code.width}.")
+    scores = [*dot(layout, *codes), (layout.terms(one=1.0), layout.terms(null=code.null))]
+    pairs, options = layout.pairs(copy), {"margin": code.margin, "pointer": held, **options}
+    return make_head(layout, scores, pairs, rows, keys, **options)

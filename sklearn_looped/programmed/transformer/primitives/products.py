@@ -6,7 +6,12 @@ from typing import Literal
 
 from sklearn_looped.programmed.transformer.layers import Head
 from sklearn_looped.programmed.transformer.layout import Layout
-from sklearn_looped.programmed.transformer.primitives.heads import dot, make_head, masked_head
+from sklearn_looped.programmed.transformer.primitives.heads import (
+    Score,
+    dot,
+    make_head,
+    masked_head,
+)
 
 AttentionKind = Literal["linear", "softmax"]
 
@@ -107,14 +112,30 @@ def softmax_product(
     >>> Layer(tuple(heads))(X)[:, layout.at("out")].numpy().round(9)
     array([ 0., 30.,  0.])
     """
+    scores, pairs = dot(layout, left, right), layout.pairs(copy)
+    return linearised_softmax(layout, scores, pairs, rows, keys, scale=scale, bound=bound)
+
+
+def linearised_softmax(
+    layout: Layout,
+    scores: Sequence[Score],
+    pairs: Sequence[tuple[int, int]],
+    rows: tuple[str, ...],
+    keys: tuple[str, ...],
+    *,
+    scale: float = 1.0,
+    bound: float,
+) -> list[Head]:
+    """Heads of `softmax_product`, from linear combinations of columns as `make_head` takes them."""
     step = _REACH / bound
     heads = []
     for offset, weight in _STENCIL:
         for sign in (1.0, -1.0):
-            scores = dot(layout, left, right, sign * offset * step)
+            h = sign * offset * step
+            small = [({i: h * c for i, c in query.items()}, key) for query, key in scores]
             factor = scale * sign * weight * math.exp(_SINK) / step
-            pairs, options = layout.pairs(copy), {"sink": _SINK, "scale": factor}
-            heads.append(masked_head(layout, scores, pairs, rows, keys, **options))
+            options = {"sink": _SINK, "scale": factor}
+            heads.append(masked_head(layout, small, pairs, rows, keys, **options))
     return heads
 
 

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_looped.learned.priors import LinearPrior
-from sklearn_looped.learned.priors.representation import (
+from benchmarks.paper.representation import (
     SLOPE,
     AutoregressivePrior,
     NetworkLayersPrior,
     RepresentationPrior,
 )
+from sklearn_looped.learned.priors import LinearPrior
 from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 

@@ -2,8 +2,7 @@
 
 Shapes: B tables, n rows, d columns, m units of a representation. Unlike in other priors, a column
 has the same meaning in every table, and columns and targets have unit scale. `fixed_columns` marks
-such priors, whose tables meta-training does not standardise. Only the
-benchmarks of that paper use them.
+such priors, whose tables meta-training does not standardise.
 
 References
 ----------
@@ -47,15 +46,6 @@ class RepresentationPrior:
         Standard deviation of the Gaussian noise of the targets; that of the signal is about 1.
     seed : int, default=0
         Seed of the network's weights.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sklearn_looped.learned.priors.representation import RepresentationPrior
-    >>> prior = RepresentationPrior(n_units=6)
-    >>> X, y = prior.sample(torch.Generator().manual_seed(0), 3, 40, 5)
-    >>> X.shape, y.shape, prior.represent(X).shape
-    (torch.Size([3, 40, 5]), torch.Size([3, 40]), torch.Size([3, 40, 6]))
     """
 
     n_layers: int = 2

@@ -1,0 +1,1 @@
+"""Random cases of the parity benchmark: an estimator beside the one that it is to equal."""

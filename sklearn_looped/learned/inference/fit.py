@@ -1,0 +1,77 @@
+"""From a table's rows to the predictor that an estimator keeps.
+
+Shapes: n rows.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sklearn_looped.learned.checkpoints import Checkpoint
+from sklearn_looped.learned.inference import divided
+from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.halting import most_loops
+from sklearn_looped.learned.inference.predictor import SupportPredictor
+from sklearn_looped.learned.inference.prepare import encoded_rows, fitted_views
+from sklearn_looped.learned.inference.views import View
+
+
+def fit_predictor(
+    rows: Support,
+    target: Array,
+    target_type: str,
+    weights: Callable[[Support], Checkpoint],
+    *,
+    n_loops: int | str | None,
+    n_members: int | None,
+    max_rows: int | str,
+    device: str,
+    rng: np.random.RandomState,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+) -> SupportPredictor:
+    """Encode rows and fit what the predictor needs, except for the run of the support.
+
+    Parameters
+    ----------
+    rows : Support
+        A validated table, yet to be encoded.
+    target : ndarray of shape (n,)
+        What nominal columns of many levels are encoded by.
+    target_type : str
+        What it is, as `TableEncoder` takes it.
+    weights : callable
+        Gives the checkpoint for the encoded support.
+    n_loops : int, "auto" or None
+        Loops to keep the memory for. "auto", None: as many as the weights are made for.
+    n_members : int or None
+        None: as many as the weights are made for.
+    max_rows : int or "auto"
+        Of more rows, each member sees a random subsample. "auto": more than `divided.PART` are
+        divided, if the weights were trained with experts, and subsampled otherwise.
+    device : str
+    rng : RandomState
+    n_jobs : int or None
+        Parts of a divided table that run side by side.
+    verbose : int
+        Above 0: a bar shows the members, or the parts, while the support runs.
+
+    Returns
+    -------
+    SupportPredictor
+    """
+    encoder, support = encoded_rows(rows, target, target_type)
+    checkpoint = weights(support)
+    config = checkpoint.network.config
+    n_members = n_members or config.n_views
+    limit = divided.PART if isinstance(max_rows, str) else max_rows
+    n_loops = most_loops(n_loops, config)
+
+    def predictor(views: list[View]) -> SupportPredictor:
+        return SupportPredictor(
+            checkpoint, encoder, support, views, n_loops, n_members, limit, device, verbose
+        )
+
+    if max_rows == "auto" and len(support.X) > limit and config.experts:
+        return divided.DividedPredictor.of(predictor([]), n_jobs)
+    return predictor(fitted_views(support, config, n_members, limit, rng))

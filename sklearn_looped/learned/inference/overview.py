@@ -1,0 +1,84 @@
+"""What is known of a large table as a whole: closed-form experts that see all of its rows.
+
+Shapes: n rows, q queries, d columns, T targets.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH
+from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.core.nystroem import LargeKernelMachine
+from sklearn_looped.core.stacking import TargetScale, stacking_shares
+from sklearn_looped.learned.inference.experts import cells
+from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.inference.support import Array, Support
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Mixture of two kernel machines that are fitted to all rows of a table, through landmarks.
+
+    One has a smooth kernel of the Euclidean distance, one that of the Manhattan distance with
+    warped columns, which suits steps (`LargeKernelMachine`). They are mixed by leave-one-out as
+    the experts of a support are. Rows are taken in the order of the support, which does not depend
+    on the order they came in; nothing is drawn.
+
+    Attributes
+    ----------
+    scale : Standardiser
+        Of the columns.
+    target : TargetScale
+    machines : list of LargeKernelMachine
+    shares : Tensor of shape (T, 2)
+    left_out : ndarray of shape (n, T)
+        Predictions of the rows, each left out with all its copies.
+    metric : Tensor of shape (d,)
+        Weights of the standardised columns, of mean 1.
+    """
+
+    scale: Standardiser
+    target: TargetScale
+    machines: list[LargeKernelMachine]
+    shares: Tensor
+    left_out: Array
+    metric: Tensor
+
+    @classmethod
+    @in_own_modes
+    def fit(cls, support: Support) -> "Overview":
+        """Fit to an encoded support."""
+        X, Y = torch.from_numpy(support.X)[None], torch.from_numpy(support.Y)[None]
+        weights = np.ones(len(support.X)) if support.weights is None else support.weights
+        w = torch.from_numpy(weights)[None]
+        scale, target = Standardiser.fit(X, Y[..., 0], w), TargetScale.fit(Y, w)
+        Z, known = target.standardised(Y), cells(scale.features(X))[0]
+        machines = [
+            LargeKernelMachine.fit(known, Z[0], w[0], kind) for kind in DEFAULT_SEARCH.kinds
+        ]
+        left_out = torch.stack([machine.left_out for machine in machines], -1)
+        shares = stacking_shares(left_out[None], Z, w)[0]
+        mixed = target.restored((left_out * shares).sum(-1)[None])[0]
+        metric = torch.stack([machine.metric(known, w[0]) for machine in machines]).mean(0)
+        return cls(scale, target, machines, shares, mixed.numpy(), metric)
+
+    @in_own_modes
+    def predict(self, X: Array) -> Array:
+        """Predictions of encoded queries, (q, d) -> (q, T)."""
+        Z = self._cells(X)
+        parts = torch.stack([machine.predict(Z) for machine in self.machines], -1)
+        return self.target.restored((parts * self.shares).sum(-1)[None])[0].numpy()
+
+    def weights(self) -> Array:
+        """Weights of the encoded columns, (d,)."""
+        return torch.empty_like(self.metric).scatter_(0, self.scale.order[0], self.metric).numpy()
+
+    def scaled(self, X: Array) -> Tensor:
+        """Columns of encoded rows in units of the metric, (q, d) -> (q, d)."""
+        return self._cells(X) * self.metric.sqrt()
+
+    def _cells(self, X: Array) -> Tensor:
+        return cells(self.scale.features(torch.from_numpy(X)[None]))[0]
