@@ -41,7 +41,7 @@ class GraphMachine:
     r"""One frozen network that runs graph algorithms, chosen by the tape.
 
     The sequence is a null token, a scratchpad, the instructions of a program, and a token a node.
-    An instruction is ten numbers that say what a node offers its neighbours:
+    An instruction is eleven numbers that say what a node offers its neighbours:
     ``breadth`` and ``depth`` (first order), ``shortest`` (paths, by Dijkstra's algorithm), ``span``
     (a minimum spanning tree, by Prim's), ``finish`` and ``strong`` (Kosaraju's two searches),
     ``weak`` (components). One pass takes the open node of smallest score (an argmin head), reads
