@@ -108,7 +108,13 @@ class GraphMachine:
         self.block = Block(fields, machine_layers(fields, code), bounds)
 
     def fingerprint(self) -> str:
-        """SHA-256 of all weights: the same for every program and every graph."""
+        """Hash all weights: the same for every program and every graph.
+
+        Returns
+        -------
+        str
+            SHA-256, in hexadecimal digits.
+        """
         return self.block.transformer(_OTHERS).fingerprint()
 
     def run(
