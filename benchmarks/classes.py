@@ -36,6 +36,12 @@ MODELS = {
     "extra trees": ExtraTreesClassifier(random_state=0),
     "SVC": make_pipeline(StandardScaler(), SVC()),
 }
+RARE_MODELS = {
+    "LoopedICLClassifier": MODELS["LoopedICLClassifier"],
+    "LoopedICLClassifier, max_support=1024": LoopedICLClassifier(max_support=1024, random_state=0),
+    "LogisticRegression": MODELS["LogisticRegression"],
+    "extra trees": MODELS["extra trees"],
+}
 CLASSES = (2, 5, 10, 20, 50, 100)
 N_ROWS, N_POSITIVE = 20_000, 10
 MEGABYTE = 2**10  # of the kilobytes that the system counts
@@ -80,8 +86,8 @@ def rare() -> Rows:
     X, y = rare_rows(N_ROWS, N_POSITIVE, rng)
     queries, label = rare_rows(2500, 500, rng)
     share = N_POSITIVE / N_ROWS
-    for name in ("LoopedICLClassifier", "LogisticRegression", "extra trees"):
-        proba = clone(MODELS[name]).fit(X, y).predict_proba(queries)[:, 1]
+    for name, model in RARE_MODELS.items():
+        proba = clone(model).fit(X, y).predict_proba(queries)[:, 1]
         negative, positive = proba[~label].mean(), proba[label].mean()
         rows.append(
             {
