@@ -120,18 +120,20 @@ def test_the_regressor_predicts_with_a_decoder(tmp_path, prompt):
     checkpoint = load_checkpoint(tmp_path / "decoder.safetensors")
     assert checkpoint.network.config == SMALL
     X, y = (part[0].numpy() for part in prompt)
+    queries = prompt[0][1].numpy()  # rows of `fit` would be answered by their targets
     model = LoopedICLRegressor(weights=tmp_path / "decoder.safetensors").fit(X[:8], y[:8])
-    prediction = model.predict(X)
-    encoded = model.predictor_.encoder.transform(X)
+    prediction = model.predict(queries)
+    encoded = model.predictor_.encoder.transform(queries)
     member = model.predictor_.memories.members[0][0][0]
+    cells, _ = member.reader.queries(torch.tensor(member.view.query(encoded))[None])
     with torch.no_grad():
         memory = network.encode_support(member.support.cells, member.support.y, 4)
-        *_, last = network.predict_queries(member.queries(encoded).cells, memory)
+        *_, last = network.predict_queries(cells, memory)
     wanted = member.reader.scale.undo_target(last.output[..., 0].double())[0]
     np.testing.assert_allclose(prediction, wanted, rtol=1e-4)
-    assert len(list(model.staged_predict(X))) == 4
+    assert len(list(model.staged_predict(queries))) == 4
     with pytest.raises(ValueError, match="predict a mean and no quantiles"):
-        model.predict(X, return_std=True)
+        model.predict(queries, return_std=True)
     with pytest.raises(ValueError, match=r"positions for 8\. Set max_support=8"):
         model.fit(np.tile(X, (2, 1)) + np.arange(18)[:, None], np.tile(y, 2))
 

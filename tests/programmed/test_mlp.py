@@ -228,5 +228,5 @@ def test_wrong_sizes_raise():
     X, y = random_samples(rng, "identity", (3, 2, 1), 8)
     with pytest.raises(ValueError, match=r"Got a network of \(3, 4, 1\), expected \(3, 2, 1\)"):
         block.punch((X[:4], y[:4]), lanes_of(random_network(rng, (3, 4, 1)), np.arange(4)))
-    with pytest.raises(ValueError, match="Got 17 tokens, but 4 bits name fewer"):
+    with pytest.raises(ValueError, match="Got 17 tokens, but a pointer names at most 16"):
         block.punch((X, y), lanes_of(random_network(rng, (3, 2, 1)), np.arange(8)))

@@ -228,7 +228,7 @@ def test_too_long_a_tape_raises():
     block = SGDBlock(D, 4, "squared_error")
     samples = samples_of(rng, "squared_error")
     lane = lane_of(rng, block, len(samples), 10)
-    with pytest.raises(ValueError, match="Got 21 tokens, but 4 bits name fewer"):
+    with pytest.raises(ValueError, match="Got 21 tokens, but a pointer names at most 16"):
         block.punch(samples, [lane])
 
 

@@ -54,13 +54,13 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     n_estimators : int, default=None
         Members of the ensemble, whose probabilities are averaged; what each sees, and what
         None stands for, is said in `LoopedICLRegressor`.
-        max_support : int or "auto", default="auto"
+    max_support : int or "auto", default="auto"
         "auto": all rows count; more than 2,048 are divided into parts as in `LoopedICLRegressor`.
         A class without rows in a query's part has as much probability there as a single row of
         all would bring. A number: rows a member attends to; of more, each draws a stratified
         subsample, with a warning. Rare classes have more rows in it than their share, and the
         odds are corrected for it: probabilities are those of all rows.
-        class_weight : dict, "balanced" or None, default=None
+    class_weight : dict, "balanced" or None, default=None
         How many times as frequent as among the training rows each class is where predictions are
         made: a weight a label, or "balanced" for the inverse of the class's frequency. The odds
         of the classes are multiplied by it.

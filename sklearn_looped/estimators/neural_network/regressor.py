@@ -130,8 +130,8 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     (2160, 0.0)
     >>> model.predict([[1.0]]).round(1)
     array([1.])
-    >>> model.set_params(n_loops=30).predict([[1.0]]).round(1)
-    array([1.])
+    >>> model.set_params(n_loops=30).predict([[1.0]]).round(1)  # after one epoch
+    array([2.4])
     """
 
     def __sklearn_tags__(self) -> Tags:

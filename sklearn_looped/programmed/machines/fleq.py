@@ -29,7 +29,8 @@ from sklearn_looped.programmed.machines.functions import (
     domain_of,
     operands_of,
 )
-from sklearn_looped.programmed.machines.machine import SCRATCH, Machine
+from sklearn_looped.programmed.machines.machine import Machine
+from sklearn_looped.programmed.machines.state_reader import SCRATCH
 from sklearn_looped.programmed.transformer.layers import Layer
 from sklearn_looped.programmed.transformer.layout import Layout, n_code_bits, sign_code, sign_value
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.fleq_layers import ON, fleq_layers, real_fields
 from sklearn_looped.programmed.machines.function_layers import opcode
-from sklearn_looped.programmed.machines.machine import SCRATCH
+from sklearn_looped.programmed.machines.state_reader import SCRATCH
 from sklearn_looped.programmed.machines.universal import UniversalMachine
 from sklearn_looped.programmed.transformer.layers import (
     FeedForward,

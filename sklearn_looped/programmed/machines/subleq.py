@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.checks import DTYPES, check_dtype, check_sizes
-from sklearn_looped.programmed.machines.machine import SCRATCH, Machine
+from sklearn_looped.programmed.machines.machine import Machine
+from sklearn_looped.programmed.machines.state_reader import SCRATCH
 from sklearn_looped.programmed.machines.subleq_assembler import (
     Instruction,
     assemble_subleq,

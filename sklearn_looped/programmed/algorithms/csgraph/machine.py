@@ -41,7 +41,7 @@ class GraphMachine:
     r"""One frozen network that runs graph algorithms, chosen by the tape.
 
     The sequence is a null token, a scratchpad, the instructions of a program, and a token a node.
-    An instruction is ten numbers that say what a node offers its neighbours:
+    An instruction is eleven numbers that say what a node offers its neighbours:
     ``breadth`` and ``depth`` (first order), ``shortest`` (paths, by Dijkstra's algorithm), ``span``
     (a minimum spanning tree, by Prim's), ``finish`` and ``strong`` (Kosaraju's two searches),
     ``weak`` (components). One pass takes the open node of smallest score (an argmin head), reads
@@ -108,7 +108,13 @@ class GraphMachine:
         self.block = Block(fields, machine_layers(fields, code), bounds)
 
     def fingerprint(self) -> str:
-        """SHA-256 of all weights: the same for every program and every graph."""
+        """Hash all weights: the same for every program and every graph.
+
+        Returns
+        -------
+        str
+            SHA-256, in hexadecimal digits.
+        """
         return self.block.transformer(_OTHERS).fingerprint()
 
     def run(
@@ -228,13 +234,37 @@ class GraphMachine:
     def breadth_first_order(
         self, csgraph: Any, i_start: int
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Order of the nodes and their parents, as `csgraph.breadth_first_order` returns them."""
+        """Order of the nodes and their parents, as `csgraph.breadth_first_order` returns them.
+
+        Parameters
+        ----------
+        csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
+        i_start : int
+            The node to start from.
+
+        Returns
+        -------
+        node_array : ndarray of int32 of shape (n_reached,)
+        predecessors : ndarray of int32 of shape (n_nodes,)
+        """
         return self._order("breadth", csgraph, i_start)
 
     def depth_first_order(
         self, csgraph: Any, i_start: int
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Order of the nodes and their parents, as `csgraph.depth_first_order` returns them."""
+        """Order of the nodes and their parents, as `csgraph.depth_first_order` returns them.
+
+        Parameters
+        ----------
+        csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
+        i_start : int
+            The node to start from.
+
+        Returns
+        -------
+        node_array : ndarray of int32 of shape (n_reached,)
+        predecessors : ndarray of int32 of shape (n_nodes,)
+        """
         return self._order("depth", csgraph, i_start)
 
     def _order(
@@ -276,7 +306,24 @@ class GraphMachine:
     def connected_components(
         self, csgraph: Any, connection: Literal["weak", "strong"] = "strong"
     ) -> tuple[int, NDArray[np.int32]]:
-        """Return the number of components and labels, as `csgraph.connected_components` does."""
+        """Return the number of components and labels, as `csgraph.connected_components` does.
+
+        Parameters
+        ----------
+        csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
+        connection : {"strong", "weak"}, default="strong"
+            Whether directions count.
+
+        Returns
+        -------
+        n_components : int
+        labels : ndarray of int32 of shape (n_nodes,)
+
+        Raises
+        ------
+        ValueError
+            If the connection is neither of the two.
+        """
         programs = {"strong": "finish strong", "weak": "weak"}
         if connection not in programs:
             raise ValueError(f"Got connection={connection!r}, but expected 'weak' or 'strong'.")

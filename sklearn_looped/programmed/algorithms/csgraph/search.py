@@ -186,7 +186,17 @@ class SearchRun:
     n_loops: int
 
     def nodes(self, field: str) -> Array:
-        """One field of all nodes, of shape (n_nodes,)."""
+        """Return one field of all nodes.
+
+        Parameters
+        ----------
+        field : str
+            Its name in the tape.
+
+        Returns
+        -------
+        ndarray of shape (n_nodes,)
+        """
         return self.end.read("node", field)[:, 0]
 
 
