@@ -58,6 +58,8 @@ def fails_as_in_scikit_learn(estimator):
     return {"check_sample_weight_equivalence_on_dense_data": reason}
 
 
+# One check asks for 20 epochs without progress, which SGD does not reach in its 1,000 epochs.
+@pytest.mark.filterwarnings("ignore:The loss still fell:sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=fails_as_in_scikit_learn)
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
