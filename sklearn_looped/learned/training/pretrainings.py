@@ -98,7 +98,7 @@ PRETRAININGS = {
         NetworkConfig(width=320, n_heads=10, n_loops=6, experts=True, feed_forward=2, n_bases=8),
         SyntheticTables(),
         Recipe(
-            n_steps=4000,
+            n_steps=10_000,
             n_features=(1, 48),
             n_support=(8, 1024),
             n_loops=(2, 6),
@@ -108,7 +108,7 @@ PRETRAININGS = {
         ),
         TABLES_SEEN.format(columns=48, rows=2048)
         + "The experts do most of the work. Linear models predict better on some tables that are "
-        "nearly linear or nearly noise, extra trees on tables whose rows repeat or have outliers. "
+        "nearly linear or nearly noise, extra trees on tables with outliers. "
         "All scores: [docs/benchmarks.md](../../../docs/benchmarks.md).",
         {
             "RidgeCV": make_pipeline(StandardScaler(), RidgeCV([10.0**k for k in range(-3, 4)])),
