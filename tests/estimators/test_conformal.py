@@ -24,7 +24,7 @@ def test_conformal_intervals_cover_what_they_say(noise):
     # Two standard errors of 300 and 600 rows; a fit to all of the support is a little better than
     # one to four fifths, which counts where there is no noise.
     assert -0.05 < covered(True) - 0.8 < (0.05 if noise else 0.07)
-    assert noise or covered(False) > 0.87  # too wide where there is no noise
+    assert noise or covered(False) > 0.8  # too wide, if anything, where there is no noise
 
 
 def test_each_target_has_levels_of_its_own(rng):
