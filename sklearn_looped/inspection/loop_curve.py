@@ -158,19 +158,7 @@ class LoopCurveDisplay:
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         looped = last_step(estimator)
-        staged = hasattr(looped, "staged_predict") and "n_loops" in looped.get_params(deep=False)
-        if not (staged or isinstance(looped, LoopedICLRegressorCV)):
-            raise TypeError(
-                f"Got {type(looped).__name__}, which has no loops. Pass a LoopedICLRegressor, a "
-                "LoopedICLClassifier, a LoopedICLRegressorCV, a programmed estimator that has "
-                "n_loops, or a Pipeline that ends in one."
-            )
-        if n_loops is not None:
-            check_scalar(n_loops, "n_loops", Integral, min_val=1)
-        if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
-            raise ValueError(
-                f"Got scoring={scoring!r}, but expected the name of a score or a scorer."
-            )
+        _check(looped, n_loops, scoring)
         scoring = scoring or ("accuracy" if is_classifier(estimator) else "r2")
         scorer = check_scoring(estimator, scoring)
         X, y = indexable(X, y)
@@ -254,6 +242,21 @@ class LoopCurveDisplay:
         mean, std = self.scores.mean(axis=1), varying.std(axis=1)
         low, high = self.scores.min(axis=1), self.scores.max(axis=1)
         return np.clip(mean - std, low, high), np.clip(mean + std, low, high)
+
+
+def _check(looped: Any, n_loops: int | None, scoring: Scoring) -> None:
+    """Raise unless an estimator has loops, their number is one, and the score may be one."""
+    staged = hasattr(looped, "staged_predict") and "n_loops" in looped.get_params(deep=False)
+    if not (staged or isinstance(looped, LoopedICLRegressorCV)):
+        raise TypeError(
+            f"Got {type(looped).__name__}, which has no loops. Pass a LoopedICLRegressor, a "
+            "LoopedICLClassifier, a LoopedICLRegressorCV, a programmed estimator that has "
+            "n_loops, or a Pipeline that ends in one."
+        )
+    if n_loops is not None:
+        check_scalar(n_loops, "n_loops", Integral, min_val=1)
+    if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
+        raise ValueError(f"Got scoring={scoring!r}, but expected the name of a score or a scorer.")
 
 
 def _score_name(scoring: Scoring, negate: bool) -> str:

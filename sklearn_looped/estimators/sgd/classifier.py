@@ -1,7 +1,7 @@
 """Linear classification by SGD inside a programmed looped transformer."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from sklearn_looped.estimators.sgd.one_vs_rest import OneVsRestSGD
+from sklearn_looped.programmed.algorithms.sgd import Loss, ProductKind
 
 
 def _has_probabilities(estimator: "ProgrammedSGDClassifier") -> bool:
@@ -153,17 +154,13 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
 
     _parameter_constraints: ClassVar[dict] = {
         **OneVsRestSGD._parameter_constraints,
-        "loss": [
-            StrOptions({"hinge", "log_loss", "squared_error", "huber", "epsilon_insensitive"})
-        ],
+        "loss": [StrOptions(set(get_args(Loss)))],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
     def __init__(
         self,
-        loss: Literal[
-            "hinge", "log_loss", "squared_error", "huber", "epsilon_insensitive"
-        ] = "hinge",
+        loss: Loss = "hinge",
         *,
         penalty: Literal["l2", "l1", "elasticnet"] | None = "l2",
         alpha: float = 0.0001,
@@ -184,7 +181,7 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
         warm_start: bool = False,
         average: bool | int = False,
         n_loops: int | None = None,
-        product: Literal["gated", "linear", "softmax"] = "gated",
+        product: ProductKind = "gated",
         keep_trace: bool = False,
         evaluation: Literal["fast", "dense"] = "fast",
         device: str = "cpu",
@@ -211,8 +208,7 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
         self.n_loops = n_loops
         self.product = product
         self.keep_trace = keep_trace
-        self.evaluation = evaluation
-        self.device = device
+        self.evaluation, self.device = evaluation, device
 
     def decision_function(self, X: ArrayLike) -> NDArray:
         """Score of each class, behind `n_loops` steps over samples and queries.

@@ -1,4 +1,4 @@
-r"""SUBLEQ by a network of constant width with graph heads (De Luca & Fountoulakis 2024, Section 6).
+r"""SUBLEQ by a network of constant width with graph heads (De Luca & Fountoulakis 2024).
 
 Positions are angles on the circle, cells are single numbers and all nets are of ReLU units, so
 width and depth are the same whatever the size of the memory: the construction that makes looped
