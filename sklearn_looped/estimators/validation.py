@@ -91,8 +91,6 @@ def validate_training(
     several = len(shape) == 2 and shape[1] > 0
     y = np.asarray(y) if several else column_or_1d(y, warn=True)
     try:
-        if y.dtype.kind in "SU":
-            raise TypeError(f"it contains text such as {str(y.flat[0])!r}")
         if y.dtype.kind in "Mm":
             raise TypeError(f"it contains {y.dtype}; turn it into numbers, such as days")
         y = y.astype(np.float64)
@@ -151,6 +149,7 @@ def _validate_rows(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, Any]:
         )
     X = validate_table(estimator, X, reset=True)
     _refuse_complex(y, "y")
+    _refuse_masked(y, "y")
     return X, y
 
 
@@ -163,6 +162,7 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
     check_consistent_length(X, y)
     weights = None
     if sample_weight is not None:
+        _refuse_masked(sample_weight, "sample_weight")
         weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
         positive = weights[weights > 0]
         if len(positive) and positive.mean() < 1:
@@ -180,6 +180,14 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
             "a prediction compares rows."
         )
     return weights
+
+
+def _refuse_masked(values: Any, name: str) -> None:
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} has {np.ma.count_masked(values)} masked entries, but all are needed. Remove "
+            "those rows."
+        )
 
 
 def _refuse_complex(values: Any, name: str) -> None:

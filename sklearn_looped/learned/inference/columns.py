@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sklearn_looped.learned.inference.instants import days, durations
+
 Array = NDArray[np.float64]
 Series: TypeAlias = "pd.Series[Any]"
 
@@ -22,7 +24,6 @@ MAX_DENSE = 50_000_000  # cells of a sparse table that are held as float64: 400 
 MANY = 10  # different values beyond which a column of text can hold measurements or identifiers
 STRAY = 0.05  # share of cells of another kind that a column of numbers or dates may hold
 WORDS = 3  # on average, from which on the cells of a column are free text
-DAY = np.timedelta64(86_400_000_000, "us")
 
 NO_VALUE = {
     "", "-", "--", ".", "?", "na", "n/a", "nan", "nat", "none", "null", "missing", "unknown",
@@ -30,8 +31,6 @@ NO_VALUE = {
 TRUTH = {"true": 1.0, "false": 0.0}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 PADDED = re.compile(r"[+-]?0\d+")  # a code such as 007
-DAY_FIRST = re.compile(r"(\d\d?)\.(\d\d?)\.((?:1[7-9]|2[01])\d\d)")  # 31.12.2024
-ISO_DATE = re.compile(r"(1[7-9]|2[01])\d\d-\d\d(-\d\d([T ]\d\d:\d\d.*)?)?")
 ROW_ID = re.compile(r"(.*[^A-Za-z])?(id|ID|Id|uuid|UUID|index|Unnamed: \d+)|.*[a-z](Id|ID)")
 
 
@@ -66,6 +65,8 @@ def to_table(X: Any) -> Any:
                 f"and at most {MAX_DENSE} cells are. Choose fewer columns or rows."
             )
         return X.toarray()
+    if hasattr(X, "collect") and hasattr(X, "lazy"):
+        raise TypeError("Got a lazy frame of polars, but expected its rows: pass X.collect().")
     if hasattr(X, "get_columns") and hasattr(X, "columns"):  # polars
         return _frame([(c.to_list(), c.dtype) for c in X.get_columns()], X.columns)
     if hasattr(X, "column_names") and hasattr(X, "schema"):  # an Arrow table
@@ -76,7 +77,8 @@ def to_table(X: Any) -> Any:
         array = np.asarray(X)
     except (TypeError, ValueError):  # ragged: scikit-learn says so
         return X
-    if array.ndim == 2 and array.dtype.kind in "OSTUMm":
+    is_exact = array.dtype.kind not in "iu" or not (np.abs(array.astype(float)) > 2**53).any()
+    if array.ndim == 2 and (array.dtype.kind in "OSTUMm" or not is_exact):
         return pd.DataFrame(array.astype(object) if array.dtype.kind in "ST" else array)
     return X
 
@@ -177,7 +179,7 @@ def _numbers_rows(column: Series) -> bool:
         len(numbers) > MANY
         and ROW_ID.fullmatch(str(column.name)) is not None
         and bool((numbers == np.round(numbers)).all())
-        and len(np.unique(numbers)) == len(numbers)
+        and column.nunique() == len(numbers)  # integers beyond 2**53 are equal as float64
     )
 
 
@@ -194,7 +196,9 @@ def _nominal_kind(values: list[Any], n_cells: int, n_first: int) -> str:
 def _holds(column: Series, kind: str, values: list[Any], counts: NDArray[np.intp]) -> bool:
     """Whether the values are of a kind, but for cells without a value and a few stray ones."""
     if kind == "boolean":
-        return all(isinstance(value, bool | np.bool_) or _text(value) in TRUTH for value in values)
+        held = [value for value in values if _text(value) not in NO_VALUE]
+        is_truth = [isinstance(value, bool | np.bool_) or _text(value) in TRUTH for value in held]
+        return all(is_truth) and len(held) > 0
     read = _converted(column, kind, values)
     is_read = ~np.isnan(read)
     if not is_read.any():
@@ -254,50 +258,11 @@ def _converted(column: Series, kind: str, values: list[Any]) -> Array:
         ) from error
 
 
-def _days(values: list[Any]) -> Array:
-    """Days since 1970, in UTC where the cells name a time zone."""
-    days = np.full(len(values), np.nan)
-    cells = {i: cell for i, value in enumerate(values) if (cell := _date(value)) is not None}
-    if cells:
-        when = pd.to_datetime([*cells.values()], utc=True, format="ISO8601", errors="coerce")
-        since = (when.tz_localize(None).to_numpy() - np.datetime64(0, "us")) / DAY
-        days[list(cells)] = np.where(when.isna(), np.nan, since)
-    return days
-
-
-def _date(value: Any) -> Any:
-    if isinstance(value, pd.Period):
-        return value.start_time
-    if isinstance(value, str):
-        text = value.strip()
-        if dotted := DAY_FIRST.fullmatch(text):
-            day, month, year = dotted.groups()
-            return f"{year}-{month:0>2}-{day:0>2}"
-        return text if ISO_DATE.fullmatch(text) else None
-    return value if isinstance(value, datetime.date | np.datetime64) else None
-
-
-def _durations(values: list[Any]) -> Array:
-    """Days that durations and times of the day last."""
-    return np.array([_duration(value) for value in values], dtype=np.float64)
-
-
-def _duration(value: Any) -> float:
-    if isinstance(value, datetime.time):
-        value = datetime.timedelta(
-            hours=value.hour, minutes=value.minute, seconds=value.second,
-            microseconds=value.microsecond,
-        )  # fmt: skip
-    if isinstance(value, datetime.timedelta | np.timedelta64):
-        return pd.Timedelta(value) / pd.Timedelta(days=1)
-    return np.nan
-
-
 CONVERSIONS: dict[str, Callable[[list[Any]], Array]] = {
     "boolean": _numbers,
     "number": _numbers,
-    "date": _days,
-    "duration": _durations,
+    "date": days,
+    "duration": durations,
 }
 
 

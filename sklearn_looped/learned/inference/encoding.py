@@ -16,7 +16,7 @@ from sklearn_looped.learned.inference.columns import (
 )
 from sklearn_looped.learned.inference.dates import DateEncoder
 from sklearn_looped.learned.inference.levels import N_FOLDS, EncodingTarget, Levels, NominalEncoder
-from sklearn_looped.learned.inference.lookalikes import unread_form
+from sklearn_looped.learned.inference.lookalikes import merged_integers, unread_form
 from sklearn_looped.learned.inference.support import Support as Support
 from sklearn_looped.learned.inference.support import canonical_order, class_ranks
 from sklearn_looped.learned.inference.tails import Tails
@@ -219,8 +219,15 @@ def _say_what_is_not_read(kinds: dict[str, str], columns: list[Any]) -> None:
     """Warn of columns that take no part, and of those that pass for labels."""
     left_out = [f"{name!r} ({LEFT_OUT[kind]})" for name, kind in kinds.items() if kind in LEFT_OUT]
     _say("Columns left out", left_out)
-    labels = {name: column for (name, kind), column in zip(kinds.items(), columns, strict=True)
-              if kind in ("nominal", *LEFT_OUT)}  # fmt: skip
+    pairs = [
+        (name, kind, column) for (name, kind), column in zip(kinds.items(), columns, strict=True)
+    ]
+    merged = {name: merged_integers(column) for name, kind, column in pairs if kind == "number"}
+    _say(
+        "Whole numbers beyond 2**53 become equal as float64; subtract a constant or make them text",
+        [f"{name!r} ({what})" for name, what in merged.items() if what],
+    )
+    labels = {name: column for name, kind, column in pairs if kind in ("nominal", *LEFT_OUT)}
     forms = {name: unread_form(column) for name, column in labels.items()}
     _say(
         "Columns look like numbers or dates, but in a form that is not read; convert them first, "

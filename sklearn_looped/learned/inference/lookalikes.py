@@ -1,4 +1,4 @@
-"""Text that looks like numbers or dates, but in a form that is ambiguous and so is not read."""
+"""Cells that are not what they look like: numbers and dates in forms that are not read or held."""
 
 import re
 from typing import Any
@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sklearn_looped.learned.inference.columns import MANY, PADDED, STRAY, as_number, factorized
+from sklearn_looped.learned.inference.columns import (
+    MANY,
+    PADDED,
+    STRAY,
+    as_number,
+    as_numbers,
+    factorized,
+)
 
 FORM = re.compile(
     r"""[$€£¥]?\ ?[+−-]?[$€£¥]?\ ?  # $1,200.50, 1 200,5 or 12 %
@@ -16,6 +23,8 @@ FORM = re.compile(
       | [^\W\d]{3,9}\.?\ \d\d?,?\ \d{4}  # May 31, 2024""",
     re.VERBOSE,
 )
+WHOLE = re.compile(r"[+-]?\d+")
+EXACT = 2.0**53  # beyond which float64 does not hold every whole number
 
 
 def unread_form(column: "pd.Series[Any]") -> str | None:
@@ -37,6 +46,27 @@ def unread_form(column: "pd.Series[Any]") -> str | None:
     if len(values) <= MANY or len(found) < (1 - STRAY) * len(values):
         return None
     return found[0]
+
+
+def merged_integers(column: "pd.Series[Any]") -> str | None:
+    """Say what becomes of whole numbers that float64 cannot distinguish, or None.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_looped.learned.inference.lookalikes import merged_integers
+    >>> merged_integers(pd.Series([2**60 + i for i in range(40)]))
+    '40 values, 1 as float64'
+    >>> merged_integers(pd.Series([2**60, 2**61]))
+    """
+    if pd.api.types.is_float_dtype(column.dtype) or not (np.abs(as_numbers(column)) > EXACT).any():
+        return None
+    _, values = factorized(column)
+    integers = {int(value) for value in values if WHOLE.fullmatch(str(value).strip())}
+    floats = {float(integer) for integer in integers}
+    if len(floats) == len(integers):
+        return None
+    return f"{len(integers)} values, {len(floats)} as float64"
 
 
 def _is_code_or_number(text: str) -> bool:
