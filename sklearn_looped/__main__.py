@@ -37,8 +37,10 @@ def main(argv: list[str] | None = None) -> None:
         with warnings.catch_warnings():
             warnings.showwarning = _note(set())
             args.run(args)
-    except (OSError, ValueError, TypeError, argparse.ArgumentTypeError) as error:
-        args.parser.error(str(error).strip().splitlines()[0])
+    except (OSError, ValueError, TypeError, MemoryError, argparse.ArgumentTypeError) as error:
+        args.parser.refuse(str(error).strip().splitlines()[0])
+    except KeyboardInterrupt:
+        args.parser.exit(130, f"{args.parser.prog}: interrupted\n")
 
 
 def _note(said: set[str]) -> Callable[..., None]:

@@ -177,12 +177,38 @@ def test_a_nominal_target_is_no_regression(csv, capsys):
         ("x,y\n" + "1,a\n" * 12, "only one label, 'a'"),
         ("x,y\n" + "1,a\n" * 12 + "1,b\n", "label 'b' occurs in only one row"),
         ("x,y\n" + "\n".join(f"1,u{i}" for i in range(12)), "is not a column of labels"),
+        ("x,y\n" + "\n".join(f"1,${i}.50" for i in range(12)), "not read, such as '$0.50'"),
+        ("x,y\n" + "\n".join(f"1,2024-01-{i}" for i in range(10, 22)), "it was read as date"),
+        ("x,y\n" + "1,\0\n" * 12, "contains zero bytes, so it is no text file"),
     ],
 )
 def test_files_that_cannot_serve_are_refused(tmp_path, capsys, content, message):
     path = tmp_path / "bad.csv"
     path.write_text(content)
-    assert message in error_of(["--csv", path, "--target", "y"], capsys)
+    error = error_of(["--csv", path, "--target", "y"], capsys)
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_codes_keep_their_zeros_and_a_header_of_numbers_is_said(tmp_path):
+    path = tmp_path / "codes.csv"
+    path.write_text("code,y\n" + "\n".join(f"00{i % 3},{i}" for i in range(12)))
+    X, _ = tables.read_csv(path, "y")
+    assert X["code"].tolist() == ["000", "001", "002"] * 4
+    path.write_text("\n".join(f"{i},{i + 1}" for i in range(12)))
+    with pytest.warns(UserWarning, match="is its first line a row of the table"):
+        assert tables.read_csv(path, "1")[0].shape == (11, 1)
+
+
+def test_a_stop_from_the_keyboard_is_one_line(csv, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sklearn_looped.cli.evaluate.report", stop)
+    with pytest.raises(SystemExit) as ended:
+        program.main(["--csv", str(csv), "--target", "price"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "python -m sklearn_looped evaluate: interrupted\n"
 
 
 def test_separator_encoding_and_decimal_comma_are_found(tmp_path):

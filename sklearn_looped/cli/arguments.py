@@ -36,6 +36,10 @@ class Parser(argparse.ArgumentParser):
         """Print the usage and the message, and exit with status 2."""
         super().error(printable(message))
 
+    def refuse(self, message: str) -> NoReturn:
+        """Print the message without the usage, and exit with status 2: the options were right."""
+        self.exit(2, f"{self.prog}: error: {printable(message)}\n")
+
 
 def add_parser(commands: Any, name: str, purpose: str, examples: str) -> argparse.ArgumentParser:
     """Add the parser of a subcommand, with examples after its help."""

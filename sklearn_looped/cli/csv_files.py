@@ -11,16 +11,19 @@ import numpy as np
 import pandas as pd
 
 from sklearn_looped.cli.arguments import CsvFormat
-from sklearn_looped.learned.inference.columns import as_numbers, kind_of
+from sklearn_looped.learned.inference.columns import as_number, as_numbers, kind_of
 from sklearn_looped.learned.inference.levels import level_name
+from sklearn_looped.learned.inference.lookalikes import unread_form
 
 MIN_ROWS = 10
+SHOWN = 20  # names of columns in a message
 SEPARATORS = (",", ";", "\t", "|")
 ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")  # tried in turn; the last one reads any bytes
 COMMA_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 POINTED_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
 
 
+NO_LABELS = ("identifier", "text", "date")  # kinds of columns that are no labels
 FOUND = CsvFormat()  # everything is detected from the file
 
 
@@ -57,9 +60,9 @@ def read_csv(
     table = _parsed(path, form)
     for name in (target, *form.drop):
         if name not in table.columns:
-            raise ValueError(
-                f"{path} has no column {name!r}; its columns are {', '.join(table.columns)}."
-            )
+            shown = ", ".join(table.columns[:SHOWN])
+            more = ", ..." if table.shape[1] > SHOWN else ""
+            raise ValueError(f"{path} has no column {name!r}; its columns are {shown}{more}.")
     if target in form.drop:
         raise ValueError(f"Column {target!r} is the target; remove it from --drop.")
     y = _target(table[target], path, task)
@@ -82,6 +85,12 @@ def read_csv(
 def _target(column: "pd.Series[Any]", path: Path, task: str | None) -> np.ndarray:
     """Return the target as float64 with NaN, or as text with None."""
     kind = kind_of(column.rename("target"))
+    is_read = kind == "date" or (kind == "nominal" and task != "regression")
+    if not is_read and (cell := unread_form(column)):
+        raise ValueError(
+            f"Column {column.name!r} of {path} looks like numbers or dates, but in a form that is "
+            f"not read, such as {cell[:30]!r}. Convert it first."
+        )
     is_number = kind in ("number", "boolean")
     numbers = as_numbers(column) if is_number else np.full(len(column), np.nan)
     if task is None:
@@ -94,7 +103,7 @@ def _target(column: "pd.Series[Any]", path: Path, task: str | None) -> np.ndarra
                 "regression target must be numbers. Use --task classification for labels."
             )
         return numbers
-    if kind in ("identifier", "text", "date"):
+    if kind in NO_LABELS:
         raise ValueError(
             f"Column {column.name!r} of {path} is not a column of labels: it was read as {kind}."
         )
@@ -111,9 +120,10 @@ def _parsed(path: Path, form: CsvFormat) -> pd.DataFrame:
     encoding = form.encoding or _encoding_of(path)
     try:
         sep = form.sep or _separator_of(path, encoding)
-        comma = _check_lines(path, sep, encoding)
+        comma, padded = _check_lines(path, sep, encoding)
         table = pd.read_csv(path, sep=sep, encoding=encoding, index_col=False, low_memory=False,
-                            decimal="," if comma else ".", skipinitialspace=True)  # fmt: skip
+                            decimal="," if comma else ".", skipinitialspace=True,
+                            dtype=dict.fromkeys(padded, str))  # fmt: skip
     except (pd.errors.ParserError, csv.Error, UnicodeError, LookupError) as error:
         raise ValueError(
             f"{path} is not a readable CSV file: {error}. Check --sep and --encoding."
@@ -139,6 +149,11 @@ def _encoding_of(path: Path) -> str:
     data = path.read_bytes()
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return "utf-16"
+    if b"\0" in data:
+        raise ValueError(
+            f"{path} contains zero bytes, so it is no text file, or one in an encoding that has to "
+            "be named, as by --encoding utf-16-le."
+        )
     for encoding in ENCODINGS:
         try:
             data.decode(encoding)
@@ -167,17 +182,20 @@ def _rows(path: Path, sep: str, encoding: str) -> Iterator[tuple[int, list[str]]
         yield from ((reader.line_num, row) for row in reader if row)
 
 
-def _check_lines(path: Path, sep: str, encoding: str) -> bool:
-    """Raise for rows longer or shorter than the header; return whether there are decimal commas."""
+def _check_lines(path: Path, sep: str, encoding: str) -> tuple[bool, list[int]]:
+    """Raise for rows longer or shorter than the header.
+
+    Returns
+    -------
+    comma : bool
+        Whether there are decimal commas.
+    padded : list of int
+        Columns with codes such as 007, which are no numbers.
+    """
     rows = _rows(path, sep, encoding)
     _, header = next(rows, (0, []))
-    names = [name.strip() for name in header]
-    if not any(names):
-        raise ValueError(f"{path} is empty, but expected a header and at least {MIN_ROWS} rows.")
-    twice = [name for i, name in enumerate(names) if name and name in names[:i]]
-    if twice:
-        raise ValueError(f"{path} has several columns named {twice[0]!r}; rename all but one.")
-    comma = False
+    names = _checked_names(path, header)
+    comma, padded = False, set()
     for line, row in rows:
         if len(row) != len(names):
             raise ValueError(
@@ -186,4 +204,21 @@ def _check_lines(path: Path, sep: str, encoding: str) -> bool:
                 "fields). Correct the line, or set the separator with --sep."
             )
         comma = comma or (sep != "," and any(COMMA_NUMBER.fullmatch(cell.strip()) for cell in row))
-    return comma
+        padded |= {i for i, cell in enumerate(row) if cell[:1] == "0" and cell[1:].isdecimal()}
+    return comma, sorted(padded)
+
+
+def _checked_names(path: Path, header: list[str]) -> list[str]:
+    """Return the names in a header; raise if there are none, or equal ones."""
+    names = [name.strip() for name in header]
+    if not any(names):
+        raise ValueError(f"{path} is empty, but expected a header and at least {MIN_ROWS} rows.")
+    twice = [name for i, name in enumerate(names) if name and name in names[:i]]
+    if twice:
+        raise ValueError(f"{path} has several columns named {twice[0]!r}; rename all but one.")
+    if all(not np.isnan(as_number(name)) for name in names):
+        warnings.warn(
+            f"All names in the header of {path} are numbers; is its first line a row of the table?",
+            stacklevel=6,
+        )
+    return names

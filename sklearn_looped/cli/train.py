@@ -71,8 +71,8 @@ def _train(
             verbose=int(sys.stderr.isatty()),
         )  # fmt: skip
     except KeyboardInterrupt as stop:
-        how = "the same command resumes it" if args.folder else "a run with --folder can be resumed"
-        sys.stderr.write(f"{stop} {args.output} is not written; {how}.\n")
+        how = "Run the same command again" if args.folder else "A run with --folder can be resumed"
+        sys.stderr.write(f"{stop} {args.output} is not written. {how}.\n")
         sys.exit(130)
     facts = {"prior": str(prior), "recipe": asdict(recipe), "seconds": run.seconds}
     save_checkpoint(run.network, args.output, facts)

@@ -59,10 +59,10 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     if X.empty:
         raise ValueError(f"Found array with shape {X.shape}, but at least one row and column "
                          "are required.")  # fmt: skip
-    numeric = X.select_dtypes("number")
-    for column in (numeric.iloc[:, i] for i in range(numeric.shape[1])):
+    for name, column in X.select_dtypes("number").items():
         if not is_temporal(column.dtype):
-            assert_all_finite(column.to_numpy(np.float64, na_value=np.nan), allow_nan=True)
+            numbers = column.to_numpy(np.float64, na_value=np.nan)
+            assert_all_finite(numbers, allow_nan=True, input_name=f"X, column {name!r},")
     return X
 
 

@@ -153,7 +153,5 @@ def test_a_stop_from_the_keyboard_says_how_to_go_on(tmp_path, capsys, monkeypatc
         train(path, "--prior", "linear", "--folder", tmp_path / "run")
     assert ended.value.code == 130
     said = capsys.readouterr().err
-    assert (
-        f"Stopped after 1 of 2 steps. {path} is not written; the same command resumes it." in said
-    )
+    assert f"Stopped after 1 of 2 steps. {path} is not written. Run the same command again." in said
     assert not path.exists()

@@ -142,6 +142,23 @@ def test_one_column_of_targets_has_the_shape_of_linear_regression(rng):
                 assert model.fit(X, each).predict(X).shape == shape
 
 
+def test_numbers_as_text_are_targets_in_any_container(rng):
+    X = rng.normal(size=(20, 1))
+    y = X[:, 0].round(3)
+    expected = LoopedICLRegressor(n_loops=1).fit(X, y).predict(X)
+    for text in (y.astype(str), y.astype(str).astype(object), pd.Series(y).astype(str)):
+        found = LoopedICLRegressor(n_loops=1).fit(X, text).predict(X)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_masked_labels_and_weights_are_refused(rng):
+    X, labels = rng.normal(size=(6, 1)), np.ma.masked_equal([0, 1, 0, 1, 0, 5], 5)
+    with pytest.raises(ValueError, match="y has 1 masked entries"):
+        LoopedICLClassifier().fit(X, labels)
+    with pytest.raises(ValueError, match="sample_weight has 1 masked entries"):
+        LoopedICLRegressor().fit(X, X[:, 0], labels)
+
+
 @pytest.mark.parametrize("sizes", [{}, {"max_support": 50}])
 def test_order_units_and_sign_of_mixed_tables_do_not_matter(rng, sizes):
     n = 80

@@ -91,7 +91,7 @@ def test_every_container_is_read_alike_in_fit_and_afterwards(frame, rng, contain
         ([3, "4", 5.0], "number"),
         (["n/a", "unknown", "7"], "number"),
         ([True, None], "boolean"),
-        (["TRUE", "false"], "boolean"),
+        (["TRUE", "false", "NA"], "boolean"),
         (["01", "10", "07"], "nominal"),
         (["1", "2", "web"], "nominal"),
         ([1, "web"], "nominal"),
@@ -105,6 +105,11 @@ def test_every_container_is_read_alike_in_fit_and_afterwards(frame, rng, contain
         ([pd.Period("2024-01", "M")], "date"),
         ([datetime.timedelta(days=1)], "duration"),
         ([datetime.time(6), datetime.time(12)], "duration"),
+        (["06:30", "17:05:10", None], "duration"),
+        (["1 days 02:00:00", "2 days, 3:00:00"], "duration"),
+        (["31.12.2024 6:05", "1.1.2025"], "date"),
+        (["2024/12/31", "2025/01/01 06:05"], "date"),
+        (["31:70", "2:1"], "nominal"),
         ([f"u{i}" for i in range(20)], "identifier"),
         ([f"u{i % 15}" for i in range(40)], "nominal"),
         ([f"it was number {i}, no more" for i in range(20)], "text"),
@@ -236,6 +241,24 @@ def test_numbers_that_a_container_declares_levels_are_levels(container):
     encoder = TableEncoder()
     assert encoder.fit_transform(table, np.arange(4.0)).shape == (4, 3)
     assert encoder.column_kinds_ == {"x": "nominal"}
+
+
+def test_whole_numbers_that_float64_cannot_hold_are_said():
+    beyond = pd.Series(2**60 + np.arange(40))
+    frame = beyond.to_frame("x")
+    for table in (frame, frame.astype(str), frame.astype("Int64"), frame.to_numpy()):
+        with pytest.warns(UserWarning, match=r"beyond 2\*\*53 .*\(40 values, 1 as float64\)"):
+            TableEncoder().fit_transform(table, np.arange(40.0))
+    with pytest.warns(UserWarning, match="left out: 'user_id'"):
+        TableEncoder().fit_transform(beyond.to_frame("user_id"), np.arange(40.0))
+    with warnings.catch_warnings(action="error"):
+        TableEncoder().fit_transform(frame - 2**60, np.arange(40.0))
+
+
+def test_lazy_frames_are_refused():
+    polars = pytest.importorskip("polars")
+    with pytest.raises(TypeError, match=r"pass X.collect\(\)"):
+        to_table(polars.DataFrame({"x": [1]}).lazy())
 
 
 def test_masked_cells_are_missing():

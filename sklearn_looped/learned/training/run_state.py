@@ -138,7 +138,7 @@ class RunState(Callback):
         """Say how far a run came that was stopped, and what of it is on disk."""
         kept = "nothing is saved"
         if self.n_saved and self.path is not None:
-            kept = f"the state after step {self.n_saved} is in {self.path}"
+            kept = f"the state after step {self.n_saved} is in {self.path}, from where it goes on"
         return f"Stopped after {len(self.losses)} of {self.recipe.n_steps} steps; {kept}."
 
     def load(self, net: NeuralNet) -> None:
