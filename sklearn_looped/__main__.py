@@ -8,6 +8,10 @@ from typing import Any
 
 from sklearn_looped.cli.arguments import Parser
 from sklearn_looped.cli.commands import add_demo, add_evaluate, add_run_program, add_train
+from sklearn_looped.cli.text import printable
+
+# What the commands raise for files, options and machines that cannot serve.
+REFUSALS = (OSError, ValueError, TypeError, MemoryError, FloatingPointError)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         with warnings.catch_warnings():
             warnings.showwarning = _note(set())
             args.run(args)
-    except (OSError, ValueError, TypeError, MemoryError, argparse.ArgumentTypeError) as error:
+    except (*REFUSALS, argparse.ArgumentTypeError) as error:
         args.parser.refuse(str(error).strip().splitlines()[0])
     except KeyboardInterrupt:
         args.parser.exit(130, f"{args.parser.prog}: interrupted\n")
@@ -48,7 +52,7 @@ def _note(said: set[str]) -> Callable[..., None]:
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         if str(message) not in said:
-            sys.stderr.write(f"note: {message}\n")
+            sys.stderr.write(f"note: {printable(' '.join(str(message).split()))}\n")
             said.add(str(message))
 
     return show

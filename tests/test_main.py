@@ -268,12 +268,15 @@ def test_options_that_do_not_fit_the_file_are_refused(csv, capsys, arguments, me
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_note_is_written_once(csv, capsys):
+def test_a_note_is_written_once_and_no_control_code_at_all(csv, capsys):
     table = pd.read_csv(csv).assign(tag=[f"t{i}" for i in range(60)])
+    table = table.rename(columns={"size": "si\x1b[31mze"})
     table.loc[5, "price"] = np.nan
     table.to_csv(csv, index=False)
     program.main(["--csv", str(csv), "--target", "price", "--folds", "2", "--baselines"])
-    err = capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert r"1 read as number: si\x1b[31mze" in out
+    assert "\x1b" not in out + err
     assert err.count("note: 1 of 60 rows") == 1
     assert err.count("note: Columns left out: 'tag'") == 1
 

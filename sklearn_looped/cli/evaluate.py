@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from sklearn_looped.cli.csv_files import is_regression
 from sklearn_looped.cli.models import baselines, for_baselines, ours
 from sklearn_looped.cli.tables import Problem
+from sklearn_looped.cli.text import printable
 from sklearn_looped.inspection import LoopCurveDisplay
 
 TINY = 1e-15  # smallest probability in the log loss
@@ -44,7 +45,7 @@ def report(
     results, kinds = _evaluate(problem, model, others)
     seconds = time.perf_counter() - started
     lines = [_headline(problem, seconds), *_columns_read(kinds), "", *_lines(results)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
     if picture is not None:
         _draw(problem, type(model).__name__, next(iter(results.values())), picture)
 
@@ -58,7 +59,7 @@ def _evaluate(
     results: dict[str, list[FoldResult]] = {}
     kinds: dict[str, str] = {}
     n_runs = len(models) * len(problem.splits)
-    with tqdm(total=n_runs, desc=problem.name, leave=False, disable=None) as runs:
+    with tqdm(total=n_runs, desc=printable(problem.name), leave=False, disable=None) as runs:
         for name, each in models.items():
             results[name] = []
             for train, test in problem.splits:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 from sklearn_looped.cli.arguments import csv_format
 from sklearn_looped.cli.own_tables import OwnTable, on_fresh_tables, on_held_out_rows, read_tables
+from sklearn_looped.cli.text import printable
 from sklearn_looped.learned.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace) -> None:
     else:
         lines = on_fresh_tables(PRIORS[args.prior], recipe, args.output)
     estimator = "LoopedICLRegressor" if is_regression else "LoopedICLClassifier"
-    sys.stdout.write("\n".join([*lines, f"use it: {estimator}(weights={str(args.output)!r})\n"]))
+    lines = [*lines, f"use it: {estimator}(weights={str(args.output)!r})"]
+    sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
 
 
 def _train(
@@ -72,15 +74,16 @@ def _train(
         )  # fmt: skip
     except KeyboardInterrupt as stop:
         how = "Run the same command again" if args.folder else "A run with --folder can be resumed"
-        sys.stderr.write(f"{stop} {args.output} is not written. {how}.\n")
+        sys.stderr.write(printable(f"{stop} {args.output} is not written. {how}.") + "\n")
         sys.exit(130)
     facts = {"prior": str(prior), "recipe": asdict(recipe), "seconds": run.seconds}
     save_checkpoint(run.network, args.output, facts)
     n = max(1, min(100, recipe.n_steps // 2))
     first, last = sum(run.losses[:n]) / n, sum(run.losses[-n:]) / n
     sys.stdout.write(
-        f"{args.output}: {recipe.n_steps} steps, {run.n_tables} tables, {run.seconds:.0f} s; loss "
-        f"{first:.3f} (mean of the first {n}) to {last:.3f} (of the last {n})\n"
+        f"{printable(str(args.output))}: {recipe.n_steps} steps, {run.n_tables} tables, "
+        f"{run.seconds:.0f} s; loss {first:.3f} (mean of the first {n}) to {last:.3f} (of the last "
+        f"{n})\n"
     )
 
 

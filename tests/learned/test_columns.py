@@ -255,6 +255,16 @@ def test_whole_numbers_that_float64_cannot_hold_are_said():
         TableEncoder().fit_transform(frame - 2**60, np.arange(40.0))
 
 
+def test_columns_without_text_for_names_keep_their_order(rng):
+    frame = pd.DataFrame(rng.normal(size=(20, 2)))
+    encoder = TableEncoder()
+    expected = encoder.fit_transform(frame, frame[0].to_numpy())
+    np.testing.assert_array_equal(encoder.transform(frame.to_numpy()), expected)
+    np.testing.assert_array_equal(encoder.transform(frame.to_numpy().astype(object)), expected)
+    with pytest.raises(ValueError, match="another order: column 0 is '1', but was '0'"):
+        encoder.transform(frame[[1, 0]])
+
+
 def test_lazy_frames_are_refused():
     polars = pytest.importorskip("polars")
     with pytest.raises(TypeError, match=r"pass X.collect\(\)"):

@@ -191,6 +191,7 @@ class TableEncoder:
             encoders: list[Any] = [_NumberEncoder("number")] * X.shape[1]
         else:
             X, encoders = pd.DataFrame(X), self.encoders_
+        _refuse_other_order(list(map(str, X.columns)), list(self.column_kinds_))
         encoded, said = self._transformed(X, encoders)
         _say("Cells that hold nothing met in fit count as missing or as the mean", said)
         return encoded
@@ -207,6 +208,16 @@ class TableEncoder:
                 example = str(column.to_numpy()[unseen][0])[:30]
                 said.append(f"{name!r} ({unseen.sum()} of {len(X)}, such as {example!r})")
         return _joined(parts), said
+
+
+def _refuse_other_order(names: list[str], known: list[str]) -> None:
+    """Raise if columns are those of `fit` in another order; scikit-learn compares only text."""
+    if names != known and sorted(names) == sorted(known):
+        first = next(i for i, name in enumerate(names) if name != known[i])
+        raise ValueError(
+            f"The columns are those of fit in another order: column {first} is {names[first]!r}, "
+            f"but was {known[first]!r}. Select them in the order of fit."
+        )
 
 
 def _say(what: str, columns: list[str]) -> None:
