@@ -120,9 +120,9 @@ class Target:
             found = float(series.low[0].min()), float(series.high[0].max()), float(slope)
             if not np.isfinite(found).all():
                 raise ValueError(
-                    "Got a function whose values or slopes have no known bound on "
-                    f"[{self.low:g}, {self.high:g}]: it may divide by 0 or take a root or logarithm "
-                    "there. Shorten the interval, or give curvature, a bound of its absolute second "
+                    f"Got no bound of the values or slopes of the function on [{self.low:g}, "
+                    f"{self.high:g}]: it may divide by 0 or take a root or logarithm there. "
+                    "Shorten the interval, or give curvature, a bound of its absolute second "
                     "derivative."
                 )
             return Bounds(*found)
