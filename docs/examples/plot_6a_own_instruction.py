@@ -62,8 +62,8 @@ print(f"integral {result['total'].values[0]:.5f} after {result.n_loops} loops")
 machine.certificate.functions["wave"]
 
 # %%
-# A smaller tolerance takes more terms. The machine still has three layers, since all terms are heads
-# of the same layer.
+# A smaller tolerance takes more terms. The machine still has three layers, since all terms are
+# heads of the same layer.
 
 for tol in (1e-2, 1e-4, 1e-6, 1e-8):
     fitted = SigmoidSum.fit(np.sin, (0.0, np.pi), tol)

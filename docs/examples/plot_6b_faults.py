@@ -35,8 +35,8 @@ except ValueError as error:
     print(error)
 
 # %%
-# With ``on_fault="return"`` the run returns the state before the instruction: y is still log(2). The
-# program counter stays at the instruction, however long the loop goes on.
+# With ``on_fault="return"`` the run returns the state before the instruction: y is still log(2).
+# The program counter stays at the instruction, however long the loop goes on.
 
 result = machine.run(program, on_fault="return")
 print(result.fault)
@@ -57,7 +57,7 @@ print("wrapped around:", wrapping.run(text).block("x", 2)[1])
 
 # %%
 # The calculator stops with a fault where an operation has no finite result: its program tests the
-# operands, and executes the instruction ``trap``.
+# operands and executes the instruction ``trap``, or a result is beyond the range of the numbers.
 
 calculator = Calculator()
 rows = []
