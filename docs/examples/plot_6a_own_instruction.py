@@ -35,8 +35,8 @@ right.legend(frameon=False)
 plt.show()
 
 # %%
-# Given to a machine by name, it is an instruction. This program adds up the sine at four places,
-# which is an integral by the midpoint rule.
+# A machine that is given the sum by name has it as an instruction. This program adds up the sine at
+# four places: the integral from 0 to pi, which is 2, by the midpoint rule.
 
 machine = FleqMachine(n_memory=16, n_instructions=12, functions={"wave": wave})
 text = """
@@ -56,14 +56,14 @@ result = machine.run(text)
 print(f"integral {result['total'].values[0]:.5f} after {result.n_loops} loops")
 
 # %%
-# The certificate holds what the function takes, beside why addresses and branches are exact:
-# layers behind the one that reads the operands, heads, columns of a token, error.
+# The certificate says what the function costs and how far off it can be: the layers behind the one
+# that reads the operands, the heads, the columns of a token, and the bound of the error.
 
 machine.certificate.functions["wave"]
 
 # %%
-# A tighter tolerance takes more terms. The machine still has three layers: all terms are heads of
-# the same layer.
+# A smaller tolerance takes more terms. The machine still has three layers, since all terms are
+# heads of the same layer.
 
 for tol in (1e-2, 1e-4, 1e-6, 1e-8):
     fitted = SigmoidSum.fit(np.sin, (0.0, np.pi), tol)

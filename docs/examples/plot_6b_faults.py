@@ -2,9 +2,10 @@
 A machine that faults, and why
 ==============================
 
-A looped transformer computes with whatever numbers it meets. Outside of the interval on which a
-sum of sigmoids is known, these would be plausible and wrong. The machines stop instead: the
-network itself holds its program counter and writes nothing any more, and the host says where.
+A looped transformer computes with whatever numbers it meets. Outside of the interval on which the
+error of a sum of sigmoids is bounded, its results would look plausible and be wrong. The machines
+stop instead: the network itself keeps its program counter where it is and writes nothing any more,
+and the host reports the instruction and the value.
 """
 
 import numpy as np
@@ -16,8 +17,8 @@ logarithm = SigmoidSum.fit(np.log, (1.0, 2.0), tol=1e-6)
 print(f"log(4) by the sum alone: {float(logarithm(4.0)):.3f}; it is {np.log(4):.3f}")
 
 # %%
-# The same sum as an instruction. Hidden units compare the operand with the ends of the interval;
-# the error names value, instruction, line and step.
+# The same sum is an instruction of this machine. Hidden units compare the operand with the ends of
+# the interval, and the error names the value, the instruction, its line and the step.
 
 machine = FleqMachine(n_memory=8, n_instructions=6, functions={"log": logarithm})
 program = machine.assemble("""
@@ -34,8 +35,8 @@ except ValueError as error:
     print(error)
 
 # %%
-# ``on_fault="return"`` returns the state before the instruction: y still holds log(2), and the
-# program counter stays at the instruction however long the loop goes on.
+# With ``on_fault="return"`` the run returns the state before the instruction: y is still log(2).
+# The program counter stays at the instruction, however long the loop goes on.
 
 result = machine.run(program, on_fault="return")
 print(result.fault)
@@ -44,8 +45,8 @@ states = machine.transformer.run(result.state, 50, evaluation="fast")
 print("program counter of the next 50 loops:", {machine.pc(state) for state in states})
 
 # %%
-# Results beyond the range of the numbers are faults, too, of real cells as of integer ones. A
-# SUBLEQ machine declared with ``overflow="wrap"`` wraps around, as a processor does.
+# A result beyond the range of the numbers is a fault, too, whether cells hold real numbers or
+# integers. A SUBLEQ machine declared with ``overflow="wrap"`` wraps around, as a processor does.
 
 print(machine.run("x: .word 1e200\n multiply x, x, x", on_fault="return").fault)
 text = "x: .word -100, 100\n subleq x, x+1"  # 100 - (-100) in 8 bits
@@ -55,7 +56,8 @@ wrapping = SubleqMachine(n_memory=6, n_instructions=3, n_bits=8, overflow="wrap"
 print("wrapped around:", wrapping.run(text).block("x", 2)[1])
 
 # %%
-# The calculator traps what has no value. The instruction ``trap`` is the program's own.
+# The calculator stops with a fault where an operation has no finite result: its program tests the
+# operands and executes the instruction ``trap``, or a result is beyond the range of the numbers.
 
 calculator = Calculator()
 rows = []

@@ -3,8 +3,8 @@ One frozen network, six programs and a calculator
 =================================================
 
 `UniversalMachine` is one looped transformer of three layers. What it computes is on its tape:
-matrix product and transposition, Newton and Raphson's inverse, power iteration, stochastic gradient
-descent and backpropagation are programs, one instruction a loop (Giannou et al. 2023).
+matrix product and transposition, the inverse by Newton's method, power iteration, stochastic
+gradient descent and backpropagation are programs, one instruction a loop (Giannou et al. 2023).
 """
 
 import matplotlib.pyplot as plt
@@ -23,13 +23,14 @@ print("heads by layer:", [len(layer.heads) for layer in machine.transformer.laye
 print("columns of a token:", machine.fields.width)
 
 # %%
-# A program: Newton's rounds for the inverse. A cell is a matrix, ``matmul`` and ``transpose`` are
-# instructions made of attention heads, and the loop ends by itself.
+# This is the program of the inverse, in rounds of Newton's method. A cell is a matrix, ``matmul``
+# and ``transpose`` are instructions made of attention heads, and the program itself ends its loop.
 
 print(INVERSE)
 
 # %%
-# Each beside numpy or scikit-learn. The weights are the same after all of them.
+# The table has the largest difference of each result from that of numpy or scikit-learn. The
+# weights are the same after all programs.
 
 rng = np.random.default_rng(0)
 A, B = rng.normal(size=(2, 3, 3))
@@ -56,8 +57,8 @@ pd.DataFrame({
 }).T  # fmt: skip
 
 # %%
-# Backpropagation of a network of two layers, 28 instructions a sample, epoch after epoch. Training
-# goes on from the weights of the epoch before.
+# Backpropagation trains a network of two layers, by 28 instructions a sample. Each call goes on
+# from the weights of the epoch before.
 
 targets = np.tanh(X @ w)
 network = TwoLayers([rng.normal(size=(3, 3)), rng.normal(size=(3, 1))], [np.zeros(3), np.zeros(1)])
@@ -74,7 +75,7 @@ plt.show()
 print(f"weights unchanged: {machine.transformer.fingerprint() == before}")
 
 # %%
-# What has no result is a fault, here of a singular matrix.
+# A problem without a result is a fault: this matrix is singular.
 
 try:
     machine.inv([[1.0, 2.0], [2.0, 4.0]])

@@ -205,6 +205,10 @@ def test_bad_uses_raise():
         Composition(ROOT, DECAY)
     with pytest.raises(ValueError, match="stages other than"):
         Composition()
+    with pytest.raises(ValueError, match="n_inner=0, expected an integer of at least 1"):
+        MatrixProduct(2, 0, 2)
+    with pytest.raises(ValueError, match=r"n_columns=1\.5"):
+        Transposition(2, 1.5)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -55,6 +55,14 @@ def test_arnoldi_ends_where_the_space_is_invariant():
     np.testing.assert_allclose(np.sort(np.linalg.eigvals(h)), [1.0, 2.0], atol=1e-14)
 
 
+@pytest.mark.parametrize("routine", [arnoldi, lanczos])
+def test_bases_of_a_matrix_of_zeros_are_exact(routine):
+    result = routine(np.zeros((2, 2)), [1.0, 0.0])
+    assert result.value[0].tolist() == [[1.0], [0.0]]
+    assert not np.any(result.value[1])
+    assert result.certificate.error_bound == 0
+
+
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
 def test_lanczos_keeps_the_eigenvalues(scale):
     a = random_matrix(3, 7, 7)
@@ -96,13 +104,13 @@ def test_gauss_seidel_steps_are_those_of_a_sweep():
         (lambda: qr([[1.0, 2.0]]), "no more columns than rows"),
         (lambda: qr([1.0, 2.0]), "1-dimensional array given for 'a'"),
         (lambda: arnoldi([[1.0, 2.0]], [1.0]), "must be square"),
-        (lambda: arnoldi(np.eye(2), [1.0]), "'v' of length 1, expected 2"),
+        (lambda: arnoldi(np.eye(2), [1.0]), r"'v' of shape \(1,\), expected 2"),
         (lambda: arnoldi(np.eye(2), [0.0, 0.0]), "not all 0"),
         (lambda: lanczos([[1.0, 2.0], [0.0, 1.0]], [1.0, 0.0]), "not symmetric"),
         (lambda: gauss_seidel([[1.0, 1.0], [1.0, 1.0]], [1.0, 2.0]), "singular"),
         (lambda: gauss_seidel([[0.0, 2.0], [3.0, 1.0]], [1.0, 2.0]), "0 on the diagonal"),
         (lambda: gauss_seidel([[1.0, 9.0], [9.0, 1.0]], [1.0, 2.0]), "do not converge"),
-        (lambda: gauss_seidel(np.eye(2), [1.0]), "'b' of length 1"),
+        (lambda: gauss_seidel(np.eye(2), np.eye(2)), r"'b' of shape \(2, 2\), expected one number"),
         (lambda: gauss_seidel(HILBERT, np.ones(8), max_loops=50), "do not converge: after 50"),
     ],
 )

@@ -18,6 +18,8 @@ CASES = {
     "tanh": (lambda x: np.tanh(x) ** 2 - x, (-0.5, 1.0)),
     "cubic": (lambda x: x**3 - 2 * x, (-1.0, 1.0)),
     "constant": (lambda x: 0 * x + 3.0, (0.0, 1.0)),
+    # Over the whole interval the square may be below 0, so that there is no bound.
+    "root of a square": (lambda x: np.sqrt(x * x + 0.5), (-1.0, 1.1)),
 }
 
 
@@ -87,8 +89,10 @@ def test_rounding_is_part_of_the_bound():
     ("f", "interval", "options", "message"),
     [
         (np.log, (0.0, 1.0), {}, "not finite on its interval"),
-        (np.sqrt, (0.0, 1.0), {}, "not positive"),
-        (lambda x: 1 / x, (-1.0, 2.0), {}, "holds 0|not finite"),
+        (np.sqrt, (0.0, 1.0), {}, "no bound of .*Shorten the interval"),
+        (lambda x: 1 / x, (-1.0, 2.0), {}, "no bound of the values"),
+        (np.log, (-1.0, 9.0), {}, "not finite"),
+        (math.exp, (0.0, 1.0), {}, "does not take arrays; write .* or wrap it in numpy.vectorize"),
         (np.arctan, (0.0, 1.0), {}, "numpy.arctan, of which no bound is known; write"),
         (lambda x: 2.0 ** x, (0.0, 1.0), {}, "exponent that is not constant; write exp"),
         (np.exp, (1.0, 0.0), {}, "the smaller one first"),

@@ -63,8 +63,14 @@ class Target:
 
     def values(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Finite values of f at the points x; raises where there are none."""
-        with np.errstate(all="ignore"):
-            y = np.asarray(self.f(x), dtype=float)
+        try:
+            with np.errstate(all="ignore"):
+                y = np.asarray(self.f(x), dtype=float)
+        except TypeError as error:
+            raise ValueError(
+                "Got a function that does not take arrays; write it with numpy's functions, or "
+                "wrap it in numpy.vectorize and give curvature."
+            ) from error
         if y.shape != x.shape or not np.isfinite(y).all():
             raise ValueError(
                 "Got a function that is not finite on its interval, or does not return one number "
@@ -111,7 +117,15 @@ class Target:
         if self.curvature is None:
             series = self.series(edges[:-1], edges[1:], 1)
             slope = np.maximum(-series.low[1], series.high[1]).max()
-            return Bounds(float(series.low[0].min()), float(series.high[0].max()), float(slope))
+            found = float(series.low[0].min()), float(series.high[0].max()), float(slope)
+            if not np.isfinite(found).all():
+                raise ValueError(
+                    f"Got no bound of the values or slopes of the function on [{self.low:g}, "
+                    f"{self.high:g}]: it may divide by 0 or take a root or logarithm there. "
+                    "Shorten the interval, or give curvature, a bound of its absolute second "
+                    "derivative."
+                )
+            return Bounds(*found)
         y, width = self.values(edges), edges[1] - edges[0]
         margin = self.curvature * width**2 / 8
         slope = np.abs(np.diff(y)).max() / width + self.curvature * width

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sklearn_looped.programmed.machines.checks import check_sizes
 from sklearn_looped.programmed.machines.sigmoid_sum import ReluSum, SigmoidSum
 from sklearn_looped.programmed.machines.unit_sum import LARGEST_BOUND
 from sklearn_looped.programmed.transformer.certificate import FunctionCost
@@ -32,6 +33,11 @@ class MatrixProduct:
     n_rows, n_inner, n_columns : int
         Shapes (n_rows, n_inner) and (n_inner, n_columns); a matrix and a vector with n_columns=1.
 
+    Raises
+    ------
+    ValueError
+        If a size is not an integer of at least 1.
+
     Examples
     --------
     >>> from sklearn_looped import FleqMachine
@@ -46,6 +52,9 @@ class MatrixProduct:
     n_inner: int
     n_columns: int
     operands: ClassVar[str] = "abc"
+
+    def __post_init__(self) -> None:
+        check_sizes(n_rows=self.n_rows, n_inner=self.n_inner, n_columns=self.n_columns)
 
     @property
     def n_entries(self) -> int:
@@ -82,6 +91,11 @@ class Transposition:
     n_rows, n_columns : int
         Shape of the matrix.
 
+    Raises
+    ------
+    ValueError
+        If a size is not an integer of at least 1.
+
     Examples
     --------
     >>> from sklearn_looped import FleqMachine
@@ -94,6 +108,9 @@ class Transposition:
     n_rows: int
     n_columns: int
     operands: ClassVar[str] = "ac"
+
+    def __post_init__(self) -> None:
+        check_sizes(n_rows=self.n_rows, n_columns=self.n_columns)
 
     @property
     def n_entries(self) -> int:

@@ -63,7 +63,7 @@ class PaperUniversalMachine(UniversalMachine):
     ----------
     certificate : Certificate
         ``error_bound`` bounds the error of a product of matrices, or of numbers per unit of the
-        second operand.
+        second operand; products may be off by four units of 2**-1074 more.
 
     References
     ----------

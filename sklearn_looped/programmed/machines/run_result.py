@@ -1,7 +1,7 @@
 """What a run of a machine returns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -49,7 +49,7 @@ class RunResult:
     pc: int
     halted: bool
     n_loops: int
-    state: Tensor
+    state: Tensor = field(repr=False)
     labels: Mapping[str, int]
     trace: pd.DataFrame | None = None
     fault: Fault | None = None

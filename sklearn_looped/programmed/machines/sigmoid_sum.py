@@ -18,6 +18,7 @@ STEEPNESS = 2.0 ** np.arange(-1, 6.5, 0.5)  # slopes tried, per width of the int
 MARGINS = (0.0, 0.4, 1.0)  # how far centres lie outside of the interval, in half-widths
 CUTOFFS = (1e-15, 1e-11)  # of the least squares: a larger one gives smaller coefficients
 UNIT = 2.0**-53  # rounding of float64
+MAX_UNCERTAIN = 4  # fits that are good on a grid, but may not be between its points
 Parameters = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], float]
 
 
@@ -71,6 +72,7 @@ class SigmoidSum(UnitSum):
     @classmethod
     def _fit(cls, target: Target, tol: float, max_terms: int) -> Self:
         low, high, bounds, best = target.low, target.high, target.bounds(), math.inf
+        uncertain = 0
         for n_terms in range(1, max_terms + 1):
             error, parameters = _best_fit(target, n_terms)
             if error <= tol:
@@ -79,9 +81,12 @@ class SigmoidSum(UnitSum):
                 error = target.largest_error(candidate.series, tol - rounding) + rounding
                 if error <= tol:
                     return replace(candidate, error_bound=error)
+                uncertain += error > 2 * tol
             best = min(best, error)
+            if uncertain == MAX_UNCERTAIN:
+                break
         raise ValueError(
-            f"Got tol={tol:g}, but {max_terms} sigmoids are known to reach {best:.2g} only on "
+            f"Got tol={tol:g}, but {n_terms} sigmoids are known to reach {best:.2g} only on "
             f"[{low:g}, {high:g}]; raise tol or max_terms, or shorten the interval."
         )
 

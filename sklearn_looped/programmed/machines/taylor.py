@@ -3,7 +3,9 @@
 A function written with numpy's arithmetic and elementary functions is called with a `Taylor`
 object in place of an array and returns the interval of every Taylor coefficient of the result
 (Moore 1966; Tucker 2011, Chapter 4). Intervals are rounded outward after every operation, by one
-unit in the last place for arithmetic and by `ULPS` for numpy's elementary functions.
+unit in the last place for arithmetic and by `ULPS` for numpy's elementary functions. Where an
+interval holds numbers that a function is not defined for, so that nothing is known, bounds are
+infinite or nan; on shorter intervals there may be some.
 """
 
 from collections.abc import Callable
@@ -102,9 +104,17 @@ def times(x: Interval, y: Interval) -> Interval:
 
 
 def _over(x: Interval, y: Interval) -> Interval:
-    if ((y[0] <= 0) & (y[1] >= 0)).any():
-        raise ValueError("Got a division by an interval that holds 0; shorten the interval.")
-    return times(x, outward(1 / y[1], 1 / y[0]))
+    unknown = (y[0] <= 0) & (y[1] >= 0)
+    low, high = outward(1 / y[1], 1 / y[0])
+    return times(x, (np.where(unknown, -np.inf, low), np.where(unknown, np.inf, high)))
+
+
+def _positive(x: Taylor) -> Taylor:
+    """Series whose first coefficient is nan where it may be 0 or less."""
+    defined = x.low[0] > 0
+    low, high = x.low.copy(), x.high.copy()
+    low[0], high[0] = np.where(defined, low[0], np.nan), np.where(defined, high[0], np.nan)
+    return Taylor(low, high)
 
 
 def _scaled(x: Interval, factor: float) -> Interval:
@@ -199,8 +209,7 @@ def _exp(x: Taylor) -> Taylor:
 
 
 def _log(x: Taylor) -> Taylor:
-    if (x.low[0] <= 0).any():
-        raise ValueError("Got a logarithm of numbers that are not positive; change the interval.")
+    x = _positive(x)
 
     def following(k: int, v: list[Interval]) -> Interval:
         mixed = _scaled(_convolve(v, x, range(1, k), k, weighted=True), 1 / k)
@@ -210,8 +219,7 @@ def _log(x: Taylor) -> Taylor:
 
 
 def _sqrt(x: Taylor) -> Taylor:
-    if (x.low[0] <= 0).any():
-        raise ValueError("Got a square root of numbers that are not positive; change the interval.")
+    x = _positive(x)
 
     def following(k: int, v: list[Interval]) -> Interval:
         return _over(_minus(x[k], _convolve(v, v, range(1, k), k)), _scaled(v[0], 2.0))

@@ -195,7 +195,8 @@ def arnoldi(
     basis, h, n_loops = _krylov(np.ldexp(a, -scale), v, n_steps)
     error = _decomposition_error(np.ldexp(a, -scale) @ basis[:, : h.shape[1]], basis, h)
     error = error + rounding_of_product(np.ldexp(a, -scale), basis).max()
-    h, bound = scale_back(h, error.max(), scale)
+    largest = error.max() if a.any() else 0.0  # products with 0 are exact
+    h, bound = scale_back(h, largest, scale)
     certificate = _gram_schmidt(len(a), matrix=True).certify(bound)
     result = Result(ArnoldiResult(basis, h), n_loops, tol, certificate)
     warn_if_above_tol(result, a, _ADVICE)
@@ -258,8 +259,9 @@ def lanczos(
     error = np.abs(basis.T @ images - tridiagonal).max()
     error += rounding_of_product(basis.T, images).max()
     error += np.abs(basis).sum(axis=0).max() * rounding_of_product(scaled, basis).max()
+    largest = float(error) if a.any() else 0.0  # products with 0 are exact
     (diagonal, bound), (off_diagonal, _) = (
-        scale_back(each, float(error), scale) for each in (diagonal, off_diagonal)
+        scale_back(each, largest, scale) for each in (diagonal, off_diagonal)
     )
     certificate = _gram_schmidt(len(a), matrix=True).certify(bound)
     result = Result(LanczosResult(basis, diagonal, off_diagonal), n_loops, tol, certificate)
@@ -272,7 +274,7 @@ def _krylov(a: Array, v: ArrayLike, n_steps: int | None) -> tuple[Array, Array, 
     n = len(a)
     start = check_matrix(np.reshape(v, (1, -1)), "v")[0]
     if len(start) != n or not start.any():
-        raise LinAlgError(f"Got 'v' of length {len(start)}, expected {n} numbers, not all 0.")
+        raise LinAlgError(f"Got 'v' of shape {np.shape(v)}, expected {n} numbers, not all 0.")
     n_steps = n if n_steps is None else n_steps
     check_scalar(n_steps, "n_steps", Integral, min_val=1, max_val=n)
     basis, h = np.zeros((n, n_steps + 1)), np.zeros((n_steps + 1, n_steps))

@@ -87,7 +87,9 @@ def gauss_seidel(
     n = len(a)
     sides = check_matrix(np.reshape(b, (1, -1)), "b")[0]
     if len(sides) != n:
-        raise LinAlgError(f"Got 'b' of length {len(sides)}, but 'a' has {n} rows.")
+        raise LinAlgError(
+            f"Got 'b' of shape {np.shape(b)}, expected a number for each of {n} rows."
+        )
     rows = exponents(a, axis=1)
     scaled = np.ldexp(a, -rows[:, None])
     unit = int((np.frexp(sides)[1] - rows)[sides != 0].max()) if sides.any() else 0
