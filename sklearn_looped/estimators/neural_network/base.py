@@ -196,10 +196,8 @@ class ProgrammedMLP(ProgrammedTraining):
         epochs: int | None,
     ) -> MLPLearner:
         rng = check_random_state(self.random_state)
-        if before is None:
-            network = initial_network(sizes, rng, self.activation)
-        else:
-            network = before.network
+        drawn = before is None
+        network = initial_network(sizes, rng, self.activation) if drawn else before.network
         rows, validation = self._hold_out(X, y, weights, rng)
         schedule = Schedule(
             self.learning_rate,

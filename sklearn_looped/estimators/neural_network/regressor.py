@@ -32,9 +32,9 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     update, the sum of squared weights that the loss needs, and the predictions. Its own weights
     depend on the declared sizes of network and sequence, the activation and the kind of momentum
     alone. The host, plain Python, draws the initial weights and writes, for each epoch, the
-    visiting order, the numbers of the steps and the sample weights on the tape; between epochs it adds up the losses of
-    the recorded outputs for the stopping rule, or scores the predictions for the rows that early
-    stopping holds out; and it stops a descent that diverges.
+    visiting order, the numbers of the steps and the sample weights on the tape; between epochs it
+    adds up the losses of the recorded outputs for the stopping rule, or scores the predictions for
+    the rows that early stopping holds out; and it stops a descent that diverges.
 
     Products, sums and sigmoids round as floating-point arithmetic does, so a step differs from
     scikit-learn's by 1e-15 or so. Steps that amplify rounding, as those of rectifiers near their

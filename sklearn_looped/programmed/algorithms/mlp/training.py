@@ -83,12 +83,12 @@ class Progress:
     scores: tuple[float, ...]
 
     def restarted(self, eta: float) -> "Progress":
-        """The same, with the step size and the velocity of a new training."""
+        """Return the same with the step size and the velocity of a new training."""
         return replace(self, eta=eta, network=replace(self.network, velocity=None))
 
 
 def decide(prediction: Array) -> NDArray[np.intp]:
-    """Number of the most probable class; a single output is the probability of the second."""
+    """Choose the most probable class; a single output is the probability of the second."""
     if prediction.shape[1] == 1:
         return (prediction[:, 0] > 0.5).astype(np.intp)
     return prediction.argmax(axis=1)
@@ -181,12 +181,13 @@ class MLPLearner(Learner):
         """
         if self.rng is not None:
             self.rows = shuffle(self.rows, random_state=self.rng)
-        sums = np.add.reduceat(self.weights[self.rows], np.arange(0, self.n_steps, self.rules.batch_size))
+        size = self.rules.batch_size
+        sums = np.add.reduceat(self.weights[self.rows], np.arange(0, self.n_steps, size))
         if not sums.all():
             raise ValueError(
                 "Got a batch of samples of which all have weight 0; drop them or raise batch_size."
             )
-        self._totals = np.repeat(sums, self.rules.batch_size)[: self.n_steps]
+        self._totals = np.repeat(sums, size)[: self.n_steps]
         order, rules = self.cut(self.rows), self.rules
         n = len(order)
         end = self._ends[:n]
