@@ -51,8 +51,12 @@ ESTIMATORS = [
 
 
 def fails_as_in_scikit_learn(estimator):
-    """Say what scikit-learn's own SGD fails, for the same reason: a weight is one longer step."""
-    if not isinstance(estimator, ProgrammedSGDRegressor | ProgrammedSGDClassifier):
+    """Say what scikit-learn's own estimators fail, marked so in its own tests.
+
+    A weight is one longer step of SGD, and other draws of the starts of k-means.
+    """
+    as_there = ProgrammedSGDRegressor | ProgrammedSGDClassifier | ProgrammedKMeans
+    if not isinstance(estimator, as_there):
         return {}
     reason = "sample_weight is not equivalent to removing or repeating samples, as in scikit-learn"
     return {"check_sample_weight_equivalence_on_dense_data": reason}

@@ -76,8 +76,8 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
     labels_ : ndarray of shape (n_samples,)
         Cluster of each sample.
     inertia_ : float
-        Sum of squared distances of the samples to their centres, times the weights; infinite or 0 where it is
-        beyond the range of float64.
+        Sum of squared distances of the samples to their centres, times the weights; infinite or 0
+        where it is beyond the range of float64.
     n_iter_ : int
         Steps run.
     n_loops_ : int

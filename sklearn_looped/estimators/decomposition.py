@@ -176,7 +176,7 @@ class ProgrammedPCA(
         largest = np.maximum(variances[:k], 0)
         if self.n_components == "mle":
             k = int(_infer_dimension(np.ldexp(largest, 2 * unit), n))
-        elif isinstance(self.n_components, float):
+        elif isinstance(self.n_components, Real) and self.n_components < 1:
             shares = np.cumsum(largest) / largest.sum()
             k = int(np.searchsorted(shares, self.n_components, side="right")) + 1
         largest = largest[:k]
@@ -197,14 +197,14 @@ class ProgrammedPCA(
         return self
 
     def _at_most(self, n: int, d: int) -> int:
-        """Number of components to find; with a float or "mle" some of them are kept."""
+        """Count the components to find; with a float or "mle" some of them are kept."""
         most = min(n, d)
         if self.n_components == "mle" and n < d:
             raise ValueError(
                 f"Got n_components='mle' and {n} samples of {d} features, but it needs as many "
                 "samples; give a number."
             )
-        if self.n_components is None or isinstance(self.n_components, str | float):
+        if not isinstance(self.n_components, Integral):
             return most
         if self.n_components > most:
             raise ValueError(

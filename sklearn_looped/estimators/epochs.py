@@ -48,7 +48,7 @@ class Run:
             return block.answer(self.memories(block, n_loops), queries)
         learners = [learner.capped(n_loops) for learner in self.fresh]
         train(block, self.samples, learners, queries)
-        return block.answer([learner.kept for learner in learners], queries, self.samples)
+        return block.answer([learner.result for learner in learners], queries, self.samples)
 
     def memories(self, block: TrainingBlock, n_loops: int | None) -> list[Any]:
         """Models after so many loops, all if None."""
@@ -59,7 +59,7 @@ class Run:
         train(block, self.samples, longer)
         for old, new in zip(self.learners, longer, strict=True):
             new.history = old.history | new.history
-        known = [learner.kept for learner in longer]
+        known = [learner.result for learner in longer]
         if any(n.n_loops > o.n_loops for n, o in zip(longer, self.learners, strict=True)):
             self.learners = longer
         else:

@@ -111,7 +111,7 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         Features are measured in units of their own, unless the norm of all coefficients counts.
         """
         unit = exponents(table, 0)
-        options = {"tol": self.tol, "max_loops": self.max_loops}
+        options: dict[str, Any] = {"tol": self.tol, "max_loops": self.max_loops}
         if self._penalty:
             unit[:d] = np.maximum(unit[:d], np.frexp(np.sqrt(self._penalty))[1])
         mean, gram = self._equations(table, unit, d, weights)
@@ -134,8 +134,8 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
     ) -> tuple[Array, Array]:
         penalty = np.zeros(table.shape[1])  # counts in squares of the units
         penalty[:d] = np.ldexp(self._penalty, -2 * unit[:d])
-        options = {"centre": self.fit_intercept, "penalty": penalty, "weights": weights}
-        mean, _, gram = moments(np.ldexp(table, -unit), **options)
+        scaled = np.ldexp(table, -unit)
+        mean, _, gram = moments(scaled, centre=self.fit_intercept, penalty=penalty, weights=weights)
         return mean, gram
 
     def _rounding(self, X: Array, weights: Array | None) -> Array:

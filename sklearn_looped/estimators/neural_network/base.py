@@ -196,8 +196,7 @@ class ProgrammedMLP(ProgrammedTraining):
         epochs: int | None,
     ) -> MLPLearner:
         rng = check_random_state(self.random_state)
-        drawn = before is None
-        network = initial_network(sizes, rng, self.activation) if drawn else before.network
+        network = initial_network(sizes, rng, self.activation) if before is None else before.network
         rows, validation = self._hold_out(X, y, weights, rng)
         schedule = Schedule(
             self.learning_rate,
@@ -211,9 +210,18 @@ class ProgrammedMLP(ProgrammedTraining):
         )
         largest = _LARGEST_BATCH if self.batch_size == "auto" else int(self.batch_size)
         rules = MLPRules(min(largest, len(rows)), self.momentum, self.nesterovs_momentum)
-        more = {"rows": rows, "weights": weights, "validation": validation, "before": before}
-        shuffled = rng if self.shuffle else None
-        return MLPLearner(schedule, rules, self.out_activation_, y, network, shuffled, **more)
+        return MLPLearner(
+            schedule,
+            rules,
+            self.out_activation_,
+            y,
+            network,
+            rng if self.shuffle else None,
+            rows=rows,
+            weights=weights,
+            validation=validation,
+            before=before,
+        )
 
     def _hold_out(
         self, X: NDArray, y: NDArray, weights: Array | None, rng: np.random.RandomState
@@ -242,7 +250,7 @@ class ProgrammedMLP(ProgrammedTraining):
 
     def _keep(self, learners: Sequence[MLPLearner]) -> None:
         (learner,) = learners
-        network, self._progress = learner.kept, learner.progress
+        network, self._progress = learner.result, learner.progress
         self.coefs_ = [coef.copy() for coef in network.coefs]
         self.intercepts_ = [intercept.copy() for intercept in network.intercepts]
         self.loss_curve_, self.t_ = learner.loss_curve, learner.n_seen

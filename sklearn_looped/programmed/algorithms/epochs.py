@@ -126,7 +126,7 @@ class Validation:
     """
 
     X: Array
-    y: Array
+    y: NDArray[Any]
     weights: Array
     decide: Callable[[Array], NDArray[Any]] | None = None
 
@@ -170,14 +170,14 @@ class Learner(ABC):
         self.best, self.waiting = np.inf, 0
 
     @property
-    def kept(self) -> Any:
+    def result(self) -> Any:
         """The model that answers: the last one, unless a trainer keeps another."""
         return self.memory
 
     def at(self, n_loops: int | None) -> Any:
         """Model that answers after so many loops, all if None; None where it takes a run."""
         if self.complete and (n_loops is None or n_loops >= self.n_loops):
-            return self.kept
+            return self.result
         return None if n_loops is None else self.history.get(n_loops)
 
     def capped(self, n_loops: int | None) -> "Learner":
@@ -225,7 +225,7 @@ class Learner(ABC):
         schedule, objective = self.schedule, self.take(block, lane, record)
         self.n_iter += 1
         self.n_loops += len(lane.order)
-        self.history[self.n_loops] = self.kept
+        self.history[self.n_loops] = self.result
         if objective is not None and schedule.tol is not None:
             stalls = objective > self.best - schedule.tol
             self.waiting = self.waiting + 1 if stalls else 0

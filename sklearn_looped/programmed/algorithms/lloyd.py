@@ -72,10 +72,10 @@ def lloyd(
     samples go, as scikit-learn does: the samples farthest from their centres, by the distances
     that the loop computed, become their members, and layer 4 runs once more; what is left without
     weight goes to the centre of the heaviest cluster, or as far beyond it from the mean as the
-    cluster has weight, if that one has the higher number. Lengths are in units of the power of two above
-    the middle distance from the origin, and the scores of a sample beyond that in units of its
-    own. So distances closer than about 4e-14 of a sample's own squared size are ties, which go to
-    the centre of the lower number, whatever other samples there are.
+    cluster has weight, if that one has the higher number. Lengths are in units of the power of two
+    above the middle distance from the origin, and the scores of a sample beyond that in units of
+    its own. So distances closer than about 4e-14 of a sample's own squared size are ties, which go
+    to the centre of the lower number, whatever other samples there are.
 
     Parameters
     ----------

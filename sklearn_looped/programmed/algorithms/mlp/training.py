@@ -158,7 +158,7 @@ class MLPLearner(Learner):
         return len(self.rows)
 
     @property
-    def kept(self) -> Network:
+    def result(self) -> Network:
         """The last network; with a validation set the best one at the ends of epochs."""
         if self.validation is None or self._best_network is None:
             return self.memory
@@ -167,7 +167,7 @@ class MLPLearner(Learner):
     @property
     def progress(self) -> Progress:
         """What the next call may go on from."""
-        network = replace(self.kept, velocity=self.memory.velocity)
+        network = replace(self.result, velocity=self.memory.velocity)
         numbers = self.eta, self.best, self.waiting, self.n_seen
         return Progress(network, *numbers, tuple(self.loss_curve), tuple(self.scores))
 
