@@ -78,12 +78,13 @@ def test_evaluations_agree_in_every_bit(rng):
         Layout(scratch=1, null=1, sample=5, query=3),
     )
     x = rng.uniform(-0.5, 0.5, size=(5, 2))
+    w = rng.uniform(size=(5, 1))
     cases = [
         (
             _lloyd_block(2, 2),
             lloyd_tokens,
             {
-                "sample": {"x": x, "asked": x, "share": 1.0},
+                "sample": {"x": x, "asked": x, "share": 1.0, "weight": w, "log_weight": np.log(w)},
                 "centre": {"c": x[:2], "unit": np.eye(2)},
             },
         ),

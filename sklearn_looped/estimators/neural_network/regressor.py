@@ -81,7 +81,8 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
         Stop after more than so many epochs in a row without improvement.
     n_loops : int or None, default=None
         Number of loops of the transformer, one a sample; weights move at the ends of batches. The
-        stopping rule may end it earlier. None: until the stopping rule.
+        stopping rule may end it earlier. None: until the stopping rule. With `early_stopping` the
+        network that answers is the best one at the ends of the epochs within them.
     evaluation : {"fast", "dense"}, default="fast"
         How the transformer is evaluated: skipping what cannot act, with numpy; or every token
         attending to every token, which is the definition, with torch. Both give the same bits.
