@@ -54,14 +54,18 @@ EPOCHS = (1, 2, 3, 5, 10, 15, 20)
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the drawn cases (1)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--epochs", type=int, default=200, help="of the networks on tables (200, their default)"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
 
 
-def digest() -> str:
+def digest(*cases: str) -> str:
     """Digest of what the results depend on: code without comments and docstrings."""
     root = Path(sklearn_looped.__file__).parent
-    folders = (root / "programmed", root / "estimators", Path(__file__).parent / "parity_cases")
+    folders = root / "programmed", root / "estimators"
     files = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    files += [Path(__file__).parent / "parity_cases" / f"{name}.py" for name in cases]
     trees = [ast.parse(path.read_text()) for path in files]
     kinds = ast.Module | ast.ClassDef | ast.FunctionDef
     for node in (node for tree in trees for node in ast.walk(tree)):
@@ -121,10 +125,13 @@ def drawn(args: argparse.Namespace, store: Store) -> Rows:
 
 
 def on_tables(args: argparse.Namespace, store: Store) -> Rows:
-    keys = [{"table": table, "estimator": name} for name, table in defaults.NAMES]
+    keys: Rows = [{"table": table, "estimator": name} for name, table in defaults.NAMES]
+    for key in keys:
+        key["most"] = args.epochs if key["estimator"].startswith("MLP") else 0
     store.complete(keys, defaults.job, args.jobs)
+    hidden = {"code", "most"}
     rows = [row for key in keys for row in store.select(key)]
-    return [{name: row[name] for name in row if name != "code"} for row in rows]
+    return [{name: row[name] for name in row if name not in hidden} for row in rows]
 
 
 def growth() -> Rows:
@@ -150,11 +157,12 @@ def growth() -> Rows:
 
 def run(args: argparse.Namespace) -> None:
     RUNS.mkdir(exist_ok=True)
-    code = digest()
+    code = digest("case", "sgd", "mlp", "others")
     report("parity", drawn(args, Store(RUNS / "parity_drawn.jsonl", code=code)))
     if args.share < 1:
         return
     print()
     report("parity_growth", growth())
     print()
+    code = digest("case", "sgd", "mlp", "defaults")
     report("parity_defaults", on_tables(args, Store(RUNS / "parity_defaults.jsonl", code=code)))
