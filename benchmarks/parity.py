@@ -5,25 +5,30 @@ scikit-learn's own result moves by more than the bound where each entry of its d
 unit in the last place (three draws of the directions): its steps amplify rounding, and no other
 program can be closer to it than it is to itself. Such cases are marked, not left out; a difference
 above the bound in any other is a defect. Differences are those of all fitted arrays, relative to
-their largest entry above one; another number of epochs or another label counts as one.
-``python -m benchmarks parity`` prints three tables: drawn cases, the growth of a difference by
-epoch on the breast-cancer table, and the defaults on scikit-learn's tables. It writes
-benchmarks/results/parity.json, parity_growth.json and parity_defaults.json.
+their largest entry above one; another number of epochs, another label or another shape counts as
+one at least. ``python -m benchmarks parity`` prints three tables: drawn cases, the growth of a
+difference by epoch on the breast-cancer table, and the defaults on scikit-learn's tables. It writes
+benchmarks/results/parity.json, parity_growth.json and parity_defaults.json. A run that was stopped
+goes on: cases are kept in runs/, and met again if neither the package nor scikit-learn has changed.
 """
 
 import argparse
+import ast
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
+import sklearn
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import SGDClassifier
 
-from benchmarks.common.report import Rows, report
-from benchmarks.parity_cases import mlp, others, sgd
+import sklearn_looped
+from benchmarks.common.report import RUNS, Rows, Store, report
+from benchmarks.parity_cases import defaults, mlp, others, sgd
 from benchmarks.parity_cases.case import Case, Outcome, compare
 from sklearn_looped import ProgrammedSGDClassifier
 
@@ -36,31 +41,63 @@ FAMILIES: dict[str, tuple[int, Draw]] = {
     "MLPRegressor, 2 targets": (150, partial(mlp.drawn, outputs=2)),
     "MLPClassifier, 2 classes": (150, partial(mlp.drawn, outputs=-2)),
     "MLPClassifier, 3 classes": (150, partial(mlp.drawn, outputs=-3)),
-    "LinearRegression and Ridge": (150, others.linear),
+    "LinearRegression": (150, partial(others.linear, ridge=False)),
+    "Ridge": (100, partial(others.linear, ridge=True)),
     "PCA": (100, others.components),
-    "KMeans": (100, others.clusters),
+    "KMeans": (150, others.clusters),
     "smoother and kernel ridge": (100, others.kernels),
 }
+PART = 50  # cases of a job
 EPOCHS = (1, 2, 3, 5, 10, 15, 20)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the drawn cases (1)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--epochs", type=int, default=200, help="of the networks on tables (200, their default)"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
 
 
-def summary(outcomes: Iterable[Outcome | None], bound: float) -> dict[str, float]:
+def digest(*cases: str) -> str:
+    """Digest of what the results depend on: code without comments and docstrings."""
+    root = Path(sklearn_looped.__file__).parent
+    folders = root / "programmed", root / "estimators"
+    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    files += [Path(__file__).parent / "parity_cases" / f"{name}.py" for name in cases]
+    trees = [ast.parse(path.read_text()) for path in files]
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None:
+            node.body.pop(0)
+    text = "".join(map(ast.dump, trees)) + sklearn.__version__
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def part(name: str, part: int, cases: int, seed: int) -> Rows:
+    """Run some cases of a family; rows of infinite differences for cases that both refuse."""
+    rng = np.random.default_rng([seed, list(FAMILIES).index(name), part])
+    drawn = FAMILIES[name][1](rng, cases)
+    outcomes = [(case.bound, compare(case, rng)) for case in drawn]
+    return [
+        {"bound": bound, "fitted": outcome is not None}
+        | ({} if outcome is None else {"difference": outcome.difference, "own": outcome.own})
+        for bound, outcome in outcomes
+    ]
+
+
+def summary(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
     """Count and measure: ordinary cases, chaotic ones, those that both refuse to fit."""
-    found = list(outcomes)
-    fitted = [outcome for outcome in found if outcome is not None]
+    found = list(rows)
+    fitted = [Outcome(r["difference"], r["own"], r["bound"]) for r in found if r["fitted"]]
     calm = [outcome for outcome in fitted if not outcome.chaotic]
     wild = [outcome for outcome in fitted if outcome.chaotic]
     return {
         "cases": len(found),
         "diverged": len(found) - len(fitted),
         "largest difference": max((o.difference for o in calm), default=0.0),
-        "bound": bound,
+        "bound": max(r["bound"] for r in found),
         "above": int(sum(o.difference > o.bound for o in calm)),
         "chaotic": len(wild),
         "of these above": int(sum(o.difference > o.bound for o in wild)),
@@ -69,37 +106,38 @@ def summary(outcomes: Iterable[Outcome | None], bound: float) -> dict[str, float
     }
 
 
-def family(name: str, seed: int, share: float) -> dict[str, Any]:
-    """Run the cases of a family."""
-    n_cases, draw = FAMILIES[name]
-    rng = np.random.default_rng([seed, list(FAMILIES).index(name)])
-    cases = list(draw(rng, max(2, round(n_cases * share))))
-    outcomes = [compare(case, rng) for case in cases]
-    return {"equal to": name, **summary(outcomes, max(case.bound for case in cases))}
+def drawn(args: argparse.Namespace, store: Store) -> Rows:
+    keys = []
+    for name, (n_cases, _) in FAMILIES.items():
+        n = max(2, round(n_cases * args.share))
+        sizes = [min(PART, n - start) for start in range(0, n, PART)]
+        keys += [
+            {"name": name, "part": i, "cases": size, "seed": args.seed}
+            for i, size in enumerate(sizes)
+        ]
+    store.complete(keys, part, args.jobs)
+    rows = []
+    for name in FAMILIES:
+        own = [row for key in keys if key["name"] == name for row in store.select(key)]
+        rows.append({"equal to": name, **summary(own)})
+    total = summary(row for key in keys for row in store.select(key))
+    return [*rows, {"equal to": "all", **total}]
 
 
-def drawn(args: argparse.Namespace) -> Rows:
-    jobs = (joblib.delayed(family)(name, args.seed, args.share) for name in FAMILIES)
-    rows: Rows = joblib.Parallel(n_jobs=args.jobs)(jobs)
-    return rows
-
-
-def defaults() -> Rows:
-    rng, rows = np.random.default_rng(0), []
-    for loss in ("hinge", "log_loss", "squared_error"):
-        for table, case in sgd.defaults(loss):
-            outcome = compare(case, rng)
-            if outcome is not None:
-                marks = {"chaotic": "yes" if outcome.chaotic else ""}
-                own = {"difference": outcome.difference, "scikit-learn's own": outcome.own}
-                rows.append({"table": table, "loss": loss, **own, **marks})
-    return rows
+def on_tables(args: argparse.Namespace, store: Store) -> Rows:
+    keys: Rows = [{"table": table, "estimator": name} for name, table in defaults.NAMES]
+    for key in keys:
+        key["most"] = args.epochs if key["estimator"].startswith("MLP") else 0
+    store.complete(keys, defaults.job, args.jobs)
+    hidden = {"code", "most"}
+    rows = [row for key in keys for row in store.select(key)]
+    return [{name: row[name] for name in row if name not in hidden} for row in rows]
 
 
 def growth() -> Rows:
     """Differences after each epoch of the log loss on the breast-cancer table."""
     rng = np.random.default_rng(0)
-    X, y = sgd.standardised(load_breast_cancer)
+    X, y = defaults.standardised(load_breast_cancer)
     moved = np.nextafter(X, rng.choice([-np.inf, np.inf], X.shape))
     options = {"loss": "log_loss", "random_state": 0, "tol": None}
     rows = []
@@ -118,10 +156,13 @@ def growth() -> Rows:
 
 
 def run(args: argparse.Namespace) -> None:
-    report("parity", drawn(args))
+    RUNS.mkdir(exist_ok=True)
+    code = digest("case", "sgd", "mlp", "others")
+    report("parity", drawn(args, Store(RUNS / "parity_drawn.jsonl", code=code)))
     if args.share < 1:
         return
     print()
     report("parity_growth", growth())
     print()
-    report("parity_defaults", defaults())
+    code = digest("case", "sgd", "mlp", "defaults")
+    report("parity_defaults", on_tables(args, Store(RUNS / "parity_defaults.jsonl", code=code)))

@@ -36,7 +36,7 @@ TIMES = {
     "sgd_in_context": "5 minutes",
     "prior_speed": "1 minute",
     "calculator": "10 minutes",
-    "parity": "10 minutes",
+    "parity": "an hour",
     "constant_width": "20 minutes",
     "ledger": "10 seconds",
     "universal": "1 minute",

@@ -21,9 +21,12 @@ from sklearn_looped import (
 )
 
 
-def attributes(kind: Any, options: dict[str, Any], names: tuple[str, ...], y: Any, X: Any) -> list:
-    model = kind(**options).fit(X, y)
-    return [np.ravel(getattr(model, name)) for name in names]
+def attributes(
+    kind: Any, options: dict[str, Any], names: tuple[str, ...], y: Any, weights: Any, X: Any
+) -> list:
+    given = {} if weights is None else {"sample_weight": weights}
+    model = kind(**options).fit(X, y, **given)
+    return [np.asarray(getattr(model, name)) for name in names]
 
 
 def predictions(kind: Any, options: dict[str, Any], y: Any, X: Any) -> list:
@@ -36,38 +39,50 @@ def table(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return X, X @ rng.normal(size=d) + rng.normal(size=len(X))
 
 
-def linear(rng: np.random.Generator, n_cases: int) -> Iterator[Case]:
-    """Least squares and ridge regression, with one target or three."""
-    for i in range(n_cases):
+def some_weights(rng: np.random.Generator, n: int) -> np.ndarray | None:
+    """Weights of the rows, of which some are 0, in half of the cases."""
+    return rng.choice([0.0, 0.5, 1.0, 2.0], n) if rng.random() < 0.5 else None
+
+
+def linear(rng: np.random.Generator, n_cases: int, ridge: bool) -> Iterator[Case]:
+    """Least squares or ridge regression; a third of the tables have dependent columns."""
+    kinds = (ProgrammedRidge, Ridge) if ridge else (ProgrammedLinearRegression, LinearRegression)
+    for _ in range(n_cases):
         X, y = table(rng)
-        y = y if rng.random() < 0.7 else np.stack([y, y**2, X[:, 0]], axis=1)
+        if rng.random() < 1 / 3:
+            X = X @ rng.normal(size=(X.shape[1], X.shape[1] + int(rng.integers(1, 4))))
+        y = [y, y[:, None], np.stack([y, y**2, X[:, 0]], axis=1)][rng.integers(3)]
         options: dict[str, Any] = {"fit_intercept": bool(rng.random() < 0.8)}
-        kinds = (ProgrammedLinearRegression, LinearRegression)
-        if i % 2:
-            kinds, options["alpha"] = (ProgrammedRidge, Ridge), log_uniform(rng, 1e-3, 100)
-        names = ("coef_", "intercept_")
-        yield Case(*(partial(attributes, kind, options, names, y) for kind in kinds), X, 1e-8)
+        options |= {"alpha": log_uniform(rng, 1e-3, 100)} if ridge else {}
+        more = ("coef_", "intercept_"), y, some_weights(rng, len(X))
+        yield Case(*(partial(attributes, kind, options, *more) for kind in kinds), X, 1e-8)
 
 
 def components(rng: np.random.Generator, n_cases: int) -> Iterator[Case]:
-    """Variances, means and projections: what close variances leave determined."""
+    """Variances, means and their number: what close variances leave determined."""
     for _ in range(n_cases):
         X, _ = table(rng)
-        options = {"n_components": int(rng.integers(1, X.shape[1] + 1))}
-        names = ("explained_variance_", "explained_variance_ratio_", "mean_")
+        asked = [int(rng.integers(1, X.shape[1] + 1)), float(rng.uniform(0.2, 0.99)), "mle", None]
+        options = {"n_components": asked[rng.integers(4 if X.shape[1] > 1 else 2)]}
+        names = ("explained_variance_", "explained_variance_ratio_", "mean_", "n_components_")
         kinds = (ProgrammedPCA, PCA)
-        yield Case(*(partial(attributes, kind, options, names, None) for kind in kinds), X, 1e-12)
+        yield Case(
+            *(partial(attributes, kind, options, names, None, None) for kind in kinds), X, 1e-12
+        )
 
 
 def clusters(rng: np.random.Generator, n_cases: int) -> Iterator[Case]:
-    """Lloyd's algorithm from the same start."""
+    """Lloyd's algorithm from the same start, which in a third of the cases leaves some empty."""
     for _ in range(n_cases):
         X, _ = table(rng)
-        options = {"n_clusters": int(rng.integers(1, 6)), "random_state": int(rng.integers(1000))}
-        options |= {"init": str(rng.choice(["k-means++", "random"]))}
+        k = int(rng.integers(1, 6))
+        far = X[rng.integers(len(X), size=k)] * rng.choice([1.0, 5.0], size=(k, 1))
+        options = {"n_clusters": k, "random_state": int(rng.integers(1000))}
+        options |= {"init": ["k-means++", "random", far][rng.integers(3)]}
         names = ("labels_", "cluster_centers_", "inertia_", "n_iter_")
-        fits = [partial(attributes, ProgrammedKMeans, options, names, None)]
-        fits.append(partial(attributes, KMeans, options | {"n_init": 1}, names, None))
+        more = names, None, some_weights(rng, len(X))
+        fits = [partial(attributes, ProgrammedKMeans, options, *more)]
+        fits.append(partial(attributes, KMeans, options | {"n_init": 1}, *more))
         yield Case(*fits, X, 1e-12)
 
 

@@ -1,20 +1,17 @@
-"""SGD: random parameters on random data, and the defaults on scikit-learn's tables."""
+"""SGD: random parameters on random data."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.linear_model import SGDClassifier, SGDRegressor
-from sklearn.preprocessing import StandardScaler
 
 from benchmarks.parity_cases.case import Case
 from sklearn_looped import ProgrammedSGDClassifier, ProgrammedSGDRegressor
 
 BOUND = 1e-12
 IN_A_GROUP = 10  # cases that share one block
-TABLES = (load_breast_cancer, load_wine, load_iris, load_digits)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
@@ -59,7 +56,9 @@ def fit(kind: Any, options: dict[str, Any], how: str, y: Any, weights: Any, X: A
     return state(model)
 
 
-def group(rng: np.random.Generator, kinds: tuple[Any, Any], classes: int) -> Iterator[Case]:
+def group(
+    rng: np.random.Generator, kinds: tuple[Any, Any], classes: int, n_cases: int
+) -> Iterator[Case]:
     """Cases that differ in all but what the weights of the block depend on."""
     losses = ["squared_error", "huber", "epsilon_insensitive"]
     losses = losses if classes == 0 else [*losses, "hinge", "log_loss", "hinge", "log_loss"]
@@ -67,7 +66,7 @@ def group(rng: np.random.Generator, kinds: tuple[Any, Any], classes: int) -> Ite
     shared = {"loss": str(rng.choice(losses)), "penalty": penalty}
     average = [False, False, True, 7][rng.integers(4)]
     d = int(rng.integers(1, 7))
-    for _ in range(IN_A_GROUP):
+    for _ in range(n_cases):
         n = int(rng.integers(10, 30)) * (2 if classes else 1)
         X = rng.normal(size=(n, d))
         y = X @ rng.normal(size=d) + 0.3 * rng.normal(size=n)
@@ -92,21 +91,5 @@ def drawn(rng: np.random.Generator, n_cases: int, classes: int) -> Iterator[Case
     """Cases with parameters drawn at random, for a number of classes, or 0 for a regression."""
     ours = ProgrammedSGDClassifier if classes else ProgrammedSGDRegressor
     theirs = SGDClassifier if classes else SGDRegressor
-    for _ in range(-(-n_cases // IN_A_GROUP)):
-        yield from group(rng, (ours, theirs), classes)
-
-
-def standardised(load: Callable[..., Any]) -> tuple[np.ndarray, np.ndarray]:
-    X, y = load(return_X_y=True)
-    return StandardScaler().fit_transform(X), y
-
-
-def defaults(loss: str) -> Iterator[tuple[str, Case]]:
-    """Defaults of the classifier but the loss, by table; of the regressor on diabetes."""
-    for load in TABLES if loss != "squared_error" else (load_diabetes,):
-        X, y = standardised(load)
-        kinds = (ProgrammedSGDClassifier, SGDClassifier)
-        kinds = kinds if loss != "squared_error" else (ProgrammedSGDRegressor, SGDRegressor)
-        options = {"loss": loss, "random_state": 0}
-        fits = [partial(fit, kind, options, "once", y, None) for kind in kinds]
-        yield load.__name__.removeprefix("load_"), Case(*fits, X, BOUND)
+    for start in range(0, n_cases, IN_A_GROUP):
+        yield from group(rng, (ours, theirs), classes, min(IN_A_GROUP, n_cases - start))

@@ -11,13 +11,19 @@ from sklearn.cluster import kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.linalg import exponents
-from sklearn_looped.programmed.algorithms.lloyd import LloydStep, lloyd, middle, nearest
+from sklearn_looped.programmed.algorithms.lloyd import (
+    SMALLEST_WEIGHT,
+    LloydStep,
+    lloyd,
+    middle,
+    nearest,
+)
 
 
 class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator):
@@ -33,11 +39,14 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
     data's size. Two differences. Squared distances that differ by less than about
     1e-13 of a sample's squared distance from the medians are ties, and go to the centre of the
     lower number, where scikit-learn leaves them to rounding; data of few digits have such ties.
-    And a centre that loses all its samples stays where it is, with a warning at the end if it
-    never gets any back, where scikit-learn moves it to the sample farthest from its centre.
+    A centre that loses all its samples moves to the sample farthest from its own centre. If that
+    one was alone with its centre, or all samples are at their centres, the empty centre goes to
+    that of the heaviest cluster or, as in scikit-learn, to the sum of its samples, with the mean
+    of all for the origin, where the number of that one is the higher.
 
     The transformer does the arithmetic. The host chooses the starts, takes the medians of the
-    features as the origin, loads the tapes, in units of powers of two, reads them, and stops the
+    features as the origin, loads the tapes, in units of powers of two and with the logarithms of
+    the sample weights, reads them, picks the farthest samples for empty centres, and stops the
     loops. A sample far from all others has units of its own, so it changes neither the precision
     of the others nor, in `predict`, anything but its own label.
 
@@ -67,8 +76,8 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
     labels_ : ndarray of shape (n_samples,)
         Cluster of each sample.
     inertia_ : float
-        Sum of squared distances of the samples to their centres; infinite or 0 where it is
-        beyond the range of float64.
+        Sum of squared distances of the samples to their centres, times the weights; infinite or 0
+        where it is beyond the range of float64.
     n_iter_ : int
         Steps run.
     n_loops_ : int
@@ -118,7 +127,7 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
 
     @_fit_context(prefer_skip_nested_validation=True)
     @whole_or_not_at_all
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Run Lloyd's algorithm inside the transformer.
 
         Parameters
@@ -127,6 +136,8 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
             Samples.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the samples in means and draws, not negative. None: 1.
 
         Returns
         -------
@@ -137,7 +148,8 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
         ------
         ValueError
             If the data or a parameter is not valid, before any work; or if a sample is 2**200
-            times as far from the medians as half of the samples are.
+            times as far from the medians as half of the samples are; or if weights are not 0 and
+            smaller than 1e-60 of the largest.
 
         Warns
         -----
@@ -147,21 +159,27 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
         samples: Array = validate_data(self, X, dtype=np.float64)
         if len(samples) < self.n_clusters:
             raise ValueError(f"n_samples={len(samples)} should be >= n_clusters={self.n_clusters}.")
+        weights = _check_weights(samples, sample_weight)
         start = self._check_init(samples)
         unit = int(exponents(samples))
         X = np.ldexp(samples, -unit)
         origin = np.median(X, axis=0)  # a far sample does not move it
         with np.errstate(over="ignore"):  # `lloyd` refuses starts that are far beyond the data
-            start = X[self._draw(X)] if start is None else np.ldexp(start, -unit)
+            start = X[self._draw(X, weights)] if start is None else np.ldexp(start, -unit)
         start = start - origin
         stop = _Settled(self.tol * float(np.mean(np.var(X, axis=0))), start)
-        steps = list(lloyd(X, start, self.max_iter, origin=origin, until=stop))
+        options: dict[str, Any] = {"origin": origin, "weights": weights}
+        steps = list(lloyd(X, start, self.max_iter, until=stop, **options))
         centres = steps[-1].centres
-        (last,) = lloyd(X, centres, 1, origin=origin)
-        self.labels_ = last.membership.argmax(axis=1).astype(np.int32)
+        (last,) = lloyd(X, centres, 1, **options)
+        labels, inertia = last.membership.argmax(axis=1), last.inertia
+        if stop.same and (labels != stop.labels).any():  # as scikit-learn, which moved a centre
+            labels, gap = stop.labels, X - origin - centres[stop.labels]
+            inertia = float(weights @ (gap**2).sum(axis=1))
+        self.labels_ = labels.astype(np.int32)
         self.cluster_centers_ = np.ldexp(centres + origin, unit)
         with np.errstate(over="ignore", under="ignore"):
-            self.inertia_ = float(np.ldexp(last.inertia, 2 * unit))
+            self.inertia_ = float(np.ldexp(inertia, 2 * unit))
         self.n_iter_, self.n_loops_ = len(steps), len(steps) + 1
         self._unit = middle(X, origin) + unit
         self._origin, self._centres = np.ldexp(origin, unit), np.ldexp(centres, unit)
@@ -187,14 +205,15 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
             )
         return start
 
-    def _draw(self, X: Array) -> NDArray[np.intp]:
+    def _draw(self, X: Array, weights: Array) -> NDArray[np.intp]:
         """Draw samples to start from as scikit-learn draws them."""
         random_state = check_random_state(self.random_state)
         if self.init == "k-means++":
             centred = X - X.mean(axis=0)  # in its last digits too, which break ties
-            return kmeans_plusplus(centred, self.n_clusters, random_state=random_state)[1]
-        uniform = np.full(len(X), 1 / len(X))
-        return random_state.choice(len(X), size=self.n_clusters, replace=False, p=uniform)
+            options = {"sample_weight": weights, "random_state": random_state}
+            return kmeans_plusplus(centred, self.n_clusters, **options)[1]
+        shares = weights / weights.sum()
+        return random_state.choice(len(X), size=self.n_clusters, replace=False, p=shares)
 
     def predict(self, X: ArrayLike) -> NDArray[np.int32]:
         """Nearest centre of each sample, by hard attention.
@@ -215,15 +234,30 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
         return labels.astype(np.int32)
 
 
+def _check_weights(X: Array, sample_weight: ArrayLike | None) -> Array:
+    """Weights that Lloyd's algorithm can tell from 0."""
+    weights: Array = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    positive = weights[weights > 0]
+    if not len(positive):
+        raise ValueError("Got sample_weight that are all 0; at least one must be positive.")
+    if positive.min() < SMALLEST_WEIGHT * positive.max():
+        raise ValueError(
+            f"Got sample_weight from {positive.min():g} to {positive.max():g}; set those below "
+            f"{SMALLEST_WEIGHT:g} of the largest to 0."
+        )
+    return weights
+
+
 class _Settled:
     """scikit-learn's stop rule: no label changes, or the centres hardly move."""
 
     def __init__(self, tol: float, start: Array) -> None:
         self.tol = tol
-        self.membership, self.centres = np.empty(0), start
+        self.same, self.labels, self.centres = False, np.empty(0, dtype=np.intp), start
 
     def __call__(self, step: LloydStep) -> bool:
-        same = np.array_equal(step.membership, self.membership)
+        labels = step.membership.argmax(axis=1)
+        self.same = np.array_equal(labels, self.labels)
         move = float(((step.centres - self.centres) ** 2).sum())
-        self.membership, self.centres = step.membership, step.centres
-        return same or move <= self.tol
+        self.labels, self.centres = labels, step.centres
+        return self.same or move <= self.tol

@@ -14,9 +14,10 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
+from sklearn.decomposition._pca import _infer_dimension
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -50,12 +51,15 @@ class ProgrammedPCA(
 
     The transformer does the arithmetic. The host loads the tapes, in units of a power of two,
     copies results from one to the next, divides the eigenvalues by ``n_samples - 1`` and by their
-    sum, chooses the signs, stops the loops, and computes the certificate.
+    sum, chooses signs and, for a float or "mle", the number of components as scikit-learn does,
+    stops the loops, and computes the certificate.
 
     Parameters
     ----------
-    n_components : int or None, default=None
-        Number of components, at most ``min(n_samples, n_features)``. None: that many.
+    n_components : int, float, "mle" or None, default=None
+        Number of components, at most ``min(n_samples, n_features)``. None: that many. A float
+        between 0 and 1: as few as explain more than this share of the variance. "mle": as many as
+        Minka's criterion chooses, at least as many samples as features given.
     tol : float, default=1e-6
         Error of the components, which have length 1, above which `fit` warns.
     max_loops : int, default=100
@@ -104,7 +108,12 @@ class ProgrammedPCA(
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            StrOptions({"mle"}),
+            None,
+        ],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_loops": [Interval(Integral, 1, None, closed="left")],
         **Evaluated.evaluation_constraints,
@@ -112,7 +121,7 @@ class ProgrammedPCA(
 
     def __init__(
         self,
-        n_components: int | None = None,
+        n_components: float | Literal["mle"] | None = None,
         *,
         tol: float = 1e-6,
         max_loops: int = 100,
@@ -155,9 +164,7 @@ class ProgrammedPCA(
         """
         samples: Array = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
         n, d = samples.shape
-        k = min(n, d) if self.n_components is None else self.n_components
-        if k > min(n, d):
-            raise ValueError(f"Got n_components={k}, but min(n_samples, n_features)={min(n, d)}.")
+        k = self._at_most(n, d)
         unit = int(exponents(samples))  # of lengths; variances are in its square
         mean, _, gram = moments(np.ldexp(samples, -unit))
         if not gram.any():
@@ -167,6 +174,12 @@ class ProgrammedPCA(
         variances = result.value.eigenvalues[::-1] / (n - 1)
         bound = result.certificate.error_bound / (n - 1)
         largest = np.maximum(variances[:k], 0)
+        if self.n_components == "mle":
+            k = int(_infer_dimension(np.ldexp(largest, 2 * unit), n))
+        elif isinstance(self.n_components, Real) and self.n_components < 1:
+            shares = np.cumsum(largest) / largest.sum()
+            k = int(np.searchsorted(shares, self.n_components, side="right")) + 1
+        largest = largest[:k]
         try:
             explained, error = scale_back(largest, bound, 2 * unit)
         except LinAlgError:
@@ -182,6 +195,22 @@ class ProgrammedPCA(
         self.certificate_ = replace(result.certificate, error_bound=error)
         self._check_gaps(variances, k, bound)
         return self
+
+    def _at_most(self, n: int, d: int) -> int:
+        """Count the components to find; with a float or "mle" some of them are kept."""
+        most = min(n, d)
+        if self.n_components == "mle" and n < d:
+            raise ValueError(
+                f"Got n_components='mle' and {n} samples of {d} features, but it needs as many "
+                "samples; give a number."
+            )
+        if not isinstance(self.n_components, Integral):
+            return most
+        if self.n_components > most:
+            raise ValueError(
+                f"Got n_components={self.n_components}, but min(n_samples, n_features)={most}."
+            )
+        return int(self.n_components)
 
     def _check_gaps(self, variances: Array, k: int, bound: float) -> None:
         gaps = -np.diff(variances)[:k]

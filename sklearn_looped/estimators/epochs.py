@@ -48,7 +48,7 @@ class Run:
             return block.answer(self.memories(block, n_loops), queries)
         learners = [learner.capped(n_loops) for learner in self.fresh]
         train(block, self.samples, learners, queries)
-        return block.answer([learner.memory for learner in learners], queries, self.samples)
+        return block.answer([learner.result for learner in learners], queries, self.samples)
 
     def memories(self, block: TrainingBlock, n_loops: int | None) -> list[Any]:
         """Models after so many loops, all if None."""
@@ -59,7 +59,7 @@ class Run:
         train(block, self.samples, longer)
         for old, new in zip(self.learners, longer, strict=True):
             new.history = old.history | new.history
-        known = [learner.memory for learner in longer]
+        known = [learner.result for learner in longer]
         if any(n.n_loops > o.n_loops for n, o in zip(longer, self.learners, strict=True)):
             self.learners = longer
         else:
@@ -117,6 +117,22 @@ class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
             raise ValueError("Got 1 class, but the number of classes has to be greater than one.")
         return X, labels
 
+    def _validate_part(self, X: Any, y: Any, classes: Any) -> tuple[NDArray, NDArray]:
+        """Arrays of a part of a classification; the first part sets `classes_`."""
+        first = not hasattr(self, "classes_")
+        if first and classes is None:
+            raise ValueError("Got classes=None, but the first call of partial_fit needs them.")
+        if classes is not None:
+            known = np.unique(classes)
+            if not first and not np.array_equal(known, self.classes_):
+                raise ValueError(f"Got classes={known}, but the first call had {self.classes_}.")
+            self.classes_ = known
+        samples: NDArray
+        samples, y = validate_data(self, X, y, dtype=np.float64, reset=first)
+        if not np.isin(y, self.classes_).all():
+            raise ValueError(f"Got labels that are not among the classes {self.classes_}.")
+        return samples, np.searchsorted(self.classes_, y)
+
     def _answer(self, X: Any) -> dict[str, NDArray]:
         """Run the queries behind `n_loops` steps over the samples."""
         queries = self._validate_queries(X)
@@ -146,9 +162,14 @@ def train_together(
     estimators: Sequence[Any],
     samples: Any,
     groups: Sequence[Sequence[Learner]],
-    stacklevel: int = 5,
+    *,
+    one_pass: bool = False,
+    stacklevel: int = 6,
 ) -> None:
-    """Train the models of all estimators on one sequence; a warning names the user's line."""
+    """Train the models of all estimators on one sequence; a warning names the user's line.
+
+    One pass ends where it is meant to, so it does not warn.
+    """
     block: TrainingBlock = estimators[0].block_
     fresh = [[copy.deepcopy(learner) for learner in group] for group in groups]
     learners = [learner for group in groups for learner in group]
@@ -160,7 +181,7 @@ def train_together(
         estimator.n_iter_ = max(learner.n_iter for learner in group)
         estimator.n_loops_ = max(learner.n_loops for learner in group)
         estimator._keep(group)
-        if estimator._still_falls(group):
+        if not one_pass and estimator._still_falls(group):
             warn(
                 f"The loss still fell after {estimator.max_iter} epochs; raise max_iter or tol.",
                 ConvergenceWarning,

@@ -9,18 +9,21 @@ from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
 from sklearn_looped.programmed.algorithms.linalg import (
+    Result,
     affine,
     exponents,
+    least_norm,
     moments,
     scale_back,
     solve,
 )
+from sklearn_looped.programmed.algorithms.linalg.result import Exponents
 
 
 class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator):
@@ -48,7 +51,7 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
 
     @_fit_context(prefer_skip_nested_validation=True)
     @whole_or_not_at_all
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Form the normal equations and solve them, inside the transformer.
 
         Parameters
@@ -57,6 +60,8 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the squared errors, not negative. None: 1.
 
         Returns
         -------
@@ -68,8 +73,7 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         ValueError
             If the data or a parameter is not valid, before any work.
         numpy.linalg.LinAlgError
-            If the normal equations are singular: features that are constant, or combinations of
-            others, or as many as the samples, without a penalty. It is a ValueError.
+            If the loops are too few. It is a ValueError.
 
         Warns
         -----
@@ -79,18 +83,13 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         samples, targets = validate_data(
             self, X, y, dtype=np.float64, y_numeric=True, multi_output=True
         )
-        table = np.column_stack([samples, targets])
-        d = samples.shape[1]
-        unit = exponents(table, 0)  # of each column; a penalty counts in squares of these
-        if self._penalty:
-            unit[:d] = np.maximum(unit[:d], np.frexp(np.sqrt(self._penalty))[1])
-        penalty = np.zeros(table.shape[1])
-        penalty[:d] = np.ldexp(self._penalty, -2 * unit[:d])
-        table = np.ldexp(table, -unit)
-        mean, _, gram = moments(table, centre=self.fit_intercept, penalty=penalty)
-        if self._penalty == 0:
-            self._check_rank(table[:, :d], gram)
-        result = solve(gram[:d, :d], gram[:d, d:], tol=self.tol, max_loops=self.max_loops)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, samples, ensure_non_negative=True)
+            if not weights.any():
+                raise ValueError("Got sample_weight that are all 0; at least one must be positive.")
+        table, d = np.column_stack([samples, targets]), samples.shape[1]
+        mean, result, unit = self._solve(table, d, weights)
         scale = unit[d:] - unit[:d, None]
         coef, bound = scale_back(result.value, result.certificate.error_bound, scale)
         self.n_loops_ = result.n_loops + 1
@@ -104,21 +103,45 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
             self.intercept_ = 0.0
         return self
 
-    def _check_rank(self, X: Array, gram: Array) -> None:
-        """Raise where rounding would be taken for data: a constant feature, too few samples."""
-        n, d = X.shape
-        if n - self.fit_intercept < d:
-            raise LinAlgError(
-                f"Singular normal equations: {d} coefficients are not determined by n_samples={n}; "
-                "give more samples or use ProgrammedRidge."
-            )
-        rounding = n * np.finfo(np.float64).eps * np.abs(X).max(axis=0)
-        constant = np.diag(gram)[:d] <= n * rounding**2
-        if constant.any():
-            raise LinAlgError(
-                f"Singular normal equations: feature {int(np.argmax(constant))} is constant to "
-                "rounding; drop it or use ProgrammedRidge."
-            )
+    def _solve(
+        self, table: Array, d: int, weights: Array | None
+    ) -> tuple[Array, Result[Array], Exponents]:
+        """Means and coefficients of d features and the targets behind them, and their units.
+
+        Features are measured in units of their own, unless the norm of all coefficients counts.
+        """
+        unit = exponents(table, 0)
+        options: dict[str, Any] = {"tol": self.tol, "max_loops": self.max_loops}
+        if self._penalty:
+            unit[:d] = np.maximum(unit[:d], np.frexp(np.sqrt(self._penalty))[1])
+        mean, gram = self._equations(table, unit, d, weights)
+        noise = self._rounding(np.ldexp(table[:, :d], -unit[:d]), weights)
+        n = len(table) if weights is None else np.count_nonzero(weights)
+        determined = n - self.fit_intercept >= d and (np.diag(gram)[:d] > noise).all()
+        if self._penalty or determined:
+            try:
+                return mean, solve(gram[:d, :d], gram[:d, d:], **options), unit
+            except LinAlgError:
+                if self._penalty:
+                    raise
+        unit[:d] = unit[:d].max()
+        mean, gram = self._equations(table, unit, d, weights)
+        floor = self._rounding(np.ldexp(table[:, :d], -unit[:d]), weights).max()
+        return mean, least_norm(gram[:d, :d], gram[:d, d:], floor=floor, **options), unit
+
+    def _equations(
+        self, table: Array, unit: Exponents, d: int, weights: Array | None
+    ) -> tuple[Array, Array]:
+        penalty = np.zeros(table.shape[1])  # counts in squares of the units
+        penalty[:d] = np.ldexp(self._penalty, -2 * unit[:d])
+        scaled = np.ldexp(table, -unit)
+        mean, _, gram = moments(scaled, centre=self.fit_intercept, penalty=penalty, weights=weights)
+        return mean, gram
+
+    def _rounding(self, X: Array, weights: Array | None) -> Array:
+        """Squared norms of centred columns up to which they are rounding, not data."""
+        total = len(X) if weights is None else weights.sum()
+        return total * (len(X) * np.finfo(np.float64).eps * np.abs(X).max(axis=0)) ** 2
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict by linear attention over the coefficients.
@@ -152,11 +175,15 @@ class ProgrammedLinearRegression(_LeastSquares):
 
     It is :class:`~sklearn.linear_model.LinearRegression` to the certified error, which grows with
     the *square* of the condition number of X, with its columns scaled: certified
-    to 1e-8 up to about 3e3. Beyond that a ConvergenceWarning gives the numbers. Where
-    scikit-learn takes the solution of least norm, of singular equations, an error is raised.
+    to 1e-8 up to about 3e3. Beyond that a ConvergenceWarning gives the numbers. Where the
+    equations are singular, for features that are constant or combinations of others, or as many as
+    the samples, it is the solution of least norm, as scikit-learn's: `eigh` finds the space in
+    which they are not, that of singular values of X above 1e-6 of the largest, and `solve` runs
+    there.
 
     The transformer does the arithmetic. The host loads the tapes, in units of powers of two,
-    copies results from one to the next, stops the loops, and computes the certificate.
+    divides the sample weights by their sum, counts the eigenvalues that are not 0, copies results
+    from one tape to the next, stops the loops, and computes the certificate.
 
     Parameters
     ----------

@@ -8,7 +8,6 @@ import pytest
 from numpy.linalg import LinAlgError
 from scipy.sparse import csr_array
 from sklearn.base import clone
-from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -109,25 +108,80 @@ def test_certificate_bounds_the_error_and_the_limit_is_told(rng):
         ProgrammedLinearRegression().fit(X, X @ np.ones(5))
 
 
-def test_singular_equations_raise(rng):
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize(
+    "mix", ["constant", "sum", "few rows", "half rank", "one row", "all constant"]
+)
+def test_singular_equations_have_the_solution_of_least_norm(rng, mix, fit_intercept):
     X, y = regression(rng)
-    X[:, 2] = 0.1
-    with pytest.raises(LinAlgError, match=r"feature 2 is constant.*ProgrammedRidge"):
-        ProgrammedLinearRegression().fit(X, y)
-    with pytest.raises(LinAlgError, match=r"n_samples=4.*ProgrammedRidge"):
-        ProgrammedLinearRegression().fit(X[:4], y[:4])
-    X[:, 2] = X[:, 0] + X[:, 1]
-    with pytest.raises(LinAlgError, match="Singular matrix"):
-        ProgrammedLinearRegression().fit(X, y)
-    with pytest.raises(LinAlgError, match="after 3 loops"):
-        ProgrammedRidge(alpha=1e-3, max_loops=3).fit(X, y)
+    if mix == "constant":
+        X[:, 2] = 0.1
+    elif mix == "sum":
+        X[:, 2] = X[:, 0] + X[:, 1]
+    elif mix == "half rank":
+        X = X[:, :3] @ rng.normal(size=(3, 8))
+    elif mix == "all constant":
+        X[:] = [1.0, 2.0, 4.0, 8.0, 0.5]
+    n = {"few rows": 4, "one row": 1}.get(mix, len(X))
+    X, y = X[:n], np.stack([y, y**2], axis=1)[:n]
+    theirs = LinearRegression(fit_intercept=fit_intercept).fit(X, y)
+    ours = ProgrammedLinearRegression(fit_intercept=fit_intercept).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=0, atol=1e-10)
+    assert np.abs(ours.coef_ - theirs.coef_).max() <= ours.certificate_.error_bound + 1e-13
+    assert ours.certificate_.error_bound < 1e-9
 
 
-@pytest.mark.parametrize("n_components", [1, 2, None])
+def test_too_few_loops_raise_and_an_uncertain_rank_is_told(rng):
+    X, y = regression(rng)
+    for model in (
+        ProgrammedRidge(alpha=1e-3, max_loops=3),
+        ProgrammedLinearRegression(max_loops=3),
+    ):
+        with pytest.raises(LinAlgError, match="after 3 loops"):
+            model.fit(X, y)
+    X[:, 2] = X[:, 0] + X[:, 1] + 1e-7 * rng.normal(size=60)
+    X[:, 3] = X[:, 0] + 1e-6 * rng.normal(size=60)
+    with pytest.warns(ConvergenceWarning, match="certified to a relative error"):
+        ProgrammedLinearRegression().fit(X, y)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_sample_weights_of_least_squares_are_those_of_scikit_learn(rng, several, fit_intercept):
+    X, y = regression(rng)
+    y = np.stack([y, X[:, 0] ** 2], axis=1) if several else y
+    weights = rng.choice([0.0, 0.3, 1.0, 1e3], len(y))
+    for ours, theirs in (
+        (ProgrammedLinearRegression, LinearRegression),
+        (ProgrammedRidge, Ridge),
+    ):
+        models = (kind(fit_intercept=fit_intercept) for kind in (ours, theirs))
+        assert_same_coefficients(*(m.fit(X, y, sample_weight=weights) for m in models))
+        X[:, 1] = X[:, 0]
+    with pytest.raises(ValueError, match="at least one"):
+        ProgrammedRidge().fit(X, y, sample_weight=np.zeros(len(y)))
+
+
+def test_one_column_of_targets_has_the_shapes_of_scikit_learn(rng):
+    X, y = regression(rng)
+    for ours, theirs in (
+        (ProgrammedLinearRegression(), LinearRegression()),
+        (ProgrammedRidge(), Ridge()),
+    ):
+        for model in (ours, theirs):
+            model.fit(X, y[:, None])
+        for name in ("coef_", "intercept_"):
+            assert np.shape(getattr(ours, name)) == np.shape(getattr(theirs, name))
+        assert ours.predict(X).shape == theirs.predict(X).shape
+
+
+@pytest.mark.parametrize("n_components", [1, 2, None, 0.5, 0.97, "mle"])
 def test_pca_is_pca(rng, n_components):
     for X in (load_iris().data, StandardScaler().fit_transform(load_wine().data), load_wine().data):
         ours, theirs = (cls(n_components).fit(X) for cls in (ProgrammedPCA, PCA))
         scale = theirs.explained_variance_[0]
+        assert ours.n_components_ == theirs.n_components_
         gaps = -np.diff(PCA().fit(X).explained_variance_)
         tolerance = 1e-13 * scale / gaps.min()
         for name in ("components_", "explained_variance_ratio_"):
@@ -163,100 +217,11 @@ def test_pca_names_its_output_and_refuses_what_is_not_there(rng):
         model.inverse_transform(X)
     with pytest.raises(ValueError, match="constant"):
         ProgrammedPCA().fit(np.ones((4, 2)))
-
-
-@pytest.mark.parametrize("init", ["k-means++", "random", "array"])
-@pytest.mark.parametrize("tol", [0.0, 1e-4, 0.1])
-def test_kmeans_is_lloyds(rng, init, tol):
-    iris = load_iris().data  # of two digits: without noise, samples tie between their starts
-    iris = iris + rng.uniform(-0.05, 0.05, size=iris.shape)
-    for X in (iris, load_wine().data, iris + 1e5):
-        start = X[[0, 60, 120]] if init == "array" else init
-        options = {"init": start, "tol": tol, "random_state": 3}
-        ours = ProgrammedKMeans(3, **options).fit(X)
-        theirs = KMeans(3, n_init=1, algorithm="lloyd", **options).fit(X)
-        np.testing.assert_array_equal(ours.labels_, theirs.labels_)
-        scale = np.abs(X).max()
-        np.testing.assert_allclose(
-            ours.cluster_centers_, theirs.cluster_centers_, rtol=0, atol=1e-14 * scale
-        )
-        assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-12)
-        assert ours.n_iter_ == theirs.n_iter_
-        np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
-        np.testing.assert_array_equal(ours.predict(X[::7]), theirs.predict(X[::7]))
-
-
-def test_max_iter_stops_kmeans_where_lloyds_stops():
-    X = load_iris().data
-    ours = ProgrammedKMeans(3, init=X[:3], max_iter=2, tol=0).fit(X)
-    theirs = KMeans(3, init=X[:3], n_init=1, max_iter=2, tol=0).fit(X)
-    assert (ours.n_iter_, ours.n_loops_) == (theirs.n_iter_, 3)
-    np.testing.assert_array_equal(ours.labels_, theirs.labels_)
-
-
-def test_an_empty_cluster_stays_and_is_told(rng):
-    X = rng.normal(size=(20, 2))
-    init = np.array([[0.0, 0.0], [90.0, 90.0]])
-    with pytest.warns(ConvergenceWarning, match="1 of n_clusters=2 clusters have no samples"):
-        model = ProgrammedKMeans(2, init=init).fit(X)
-    np.testing.assert_allclose(model.cluster_centers_, [X.mean(axis=0), init[1]], atol=1e-13)
-
-
-def three_clusters(rng):
-    return np.concatenate([rng.normal(size=(20, 2)) + c for c in ([0, 0], [8, 0], [0, 8])])
-
-
-@pytest.mark.parametrize("far", [1e4, 1e8, 1e30, 1e300, -1.7e308])
-def test_a_query_changes_no_other_label(rng, far):
-    X = three_clusters(rng)
-    model = ProgrammedKMeans(3, random_state=0).fit(X)
-    np.testing.assert_array_equal(model.predict(X), model.labels_)
-    labels = model.predict(np.concatenate([X, [[far, far / 2]]]))
-    np.testing.assert_array_equal(labels[:-1], model.labels_)
-    if abs(far) > 1e6:  # the centre farthest along the query's direction
-        assert labels[-1] == (model.cluster_centers_ @ [1, 0.5] * np.sign(far)).argmax()
-
-
-@pytest.mark.parametrize("far", [1e5, 1e10, 1e50])
-def test_a_far_sample_spoils_no_other_cluster(rng, far):
-    X = three_clusters(rng)
-    init = np.array([X[0], X[20], X[40], [far, far]])
-    plain = ProgrammedKMeans(3, init=init[:3], tol=0).fit(X)
-    model = ProgrammedKMeans(4, init=init, tol=0).fit(np.concatenate([X, [[far, far]]]))
-    np.testing.assert_array_equal(model.labels_, [*plain.labels_, 3])
-    np.testing.assert_allclose(
-        model.cluster_centers_, [*plain.cluster_centers_, [far, far]], rtol=1e-13
-    )
-    assert model.inertia_ == pytest.approx(plain.inertia_, rel=1e-12)
-
-
-@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**-500, 2.0**500, 2.0**1000])
-def test_units_do_not_change_clusters(rng, unit):
-    X = three_clusters(rng)
-    plain = ProgrammedKMeans(3, random_state=0).fit(X)
-    model = ProgrammedKMeans(3, random_state=0).fit(X * unit)
-    np.testing.assert_array_equal(model.cluster_centers_, plain.cluster_centers_ * unit)
-    np.testing.assert_array_equal(model.predict(X * unit), plain.labels_)
-    with np.errstate(over="ignore"):
-        assert model.inertia_ == plain.inertia_ * unit * unit
-
-
-def test_samples_too_far_apart_for_float64_are_refused(rng):
-    X = np.concatenate([three_clusters(rng), [[1e300, 0.0]]])
-    with pytest.raises(ValueError, match=r"more than 2\*\*200 times as far from the middle"):
-        ProgrammedKMeans(2, random_state=0).fit(X)
-    with pytest.raises(ValueError, match="times as far from the middle"):
-        ProgrammedKMeans(2, init=[[1e300, 0.0], [0.0, 0.0]]).fit(X[:-1] * 1e-200)
-
-
-def test_kmeans_refuses_wrong_starts(rng):
-    X = rng.normal(size=(5, 2))
-    with pytest.raises(ValueError, match=r"n_samples=5.*n_clusters=6"):
-        ProgrammedKMeans(6).fit(X)
-    with pytest.raises(ValueError, match=r"init of shape \(3, 2\)"):
-        ProgrammedKMeans(2, init=X[:3]).fit(X)
-    with pytest.raises(ValueError, match="init contains NaN"):
-        ProgrammedKMeans(2, init=X[:2] * np.nan).fit(X)
+    with pytest.raises(ValueError, match="2 samples of 3 features, but it needs as many samples"):
+        ProgrammedPCA("mle").fit(X[:2])
+    for wrong in (0.0, 1.5, "all"):
+        with pytest.raises(ValueError, match="'n_components' parameter"):
+            ProgrammedPCA(wrong).fit(X)
 
 
 @pytest.mark.parametrize("bandwidth", [0.3, 1.0, 20.0])

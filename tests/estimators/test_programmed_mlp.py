@@ -97,6 +97,86 @@ def test_a_thousand_steps_are_those_of_scikit_learn(kind, extra):
     assert ours.n_loops_ > 1000
 
 
+def how_to_fit(model, how, X, y, weights):
+    """Fit once, twice, or part by part."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if how == "parts":
+            first = {"classes": np.unique(y)} if hasattr(model, "predict_proba") else {}
+            model.partial_fit(X[:11], y[:11], **first)
+            model.partial_fit(X[11:], y[11:], sample_weight=weights[11:])
+            return model.partial_fit(X, y)
+        model.fit(X, y, sample_weight=weights)
+        if how == "twice":
+            model.set_params(warm_start=True).fit(X, y)
+        return model
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize(
+    ("how", "parameters"),
+    [
+        ("once", {"early_stopping": True, "learning_rate": "adaptive", "momentum": 0.5}),
+        ("once", {"batch_size": 9, "learning_rate": "invscaling"}),
+        ("twice", {"early_stopping": True, "batch_size": 7, "activation": "tanh"}),
+        ("twice", {"learning_rate": "invscaling", "batch_size": 7}),
+        ("parts", {"learning_rate": "invscaling", "nesterovs_momentum": False}),
+        ("parts", {"learning_rate": "adaptive", "tol": 0.5, "batch_size": 4}),
+    ],
+)
+def test_stopping_weights_and_further_calls_are_those_of_scikit_learn(kind, how, parameters):
+    ours, theirs, encode = TARGETS[kind]
+    X, z = data(n=33)
+    y, weights = encode(z), np.random.default_rng(1).choice([0.25, 0.5, 1.0, 3.0], len(X))
+    options = {"hidden_layer_sizes": (4,), "learning_rate_init": 0.1, "max_iter": 8, "tol": 0.01}
+    options |= {"n_iter_no_change": 2, "validation_fraction": 0.3, "random_state": 3} | parameters
+    mine = how_to_fit(ours(**options), how, X, y, weights)
+    other = how_to_fit(theirs(**options, solver="sgd"), how, X, y, weights)
+    assert_same_fit(mine, other)
+    assert mine.t_ == other.t_
+    for name in ("loss_", "best_loss_", "validation_scores_", "best_validation_score_"):
+        expected = getattr(other, name)
+        assert getattr(mine, name) == (expected if expected is None else pytest.approx(expected))
+    np.testing.assert_array_equal(mine.predict(X).shape, other.predict(X).shape)
+
+
+def test_early_stopping_answers_by_the_best_network_so_far():
+    X, z = data(n=40)
+    options = {"early_stopping": True, "learning_rate_init": 0.9, "max_iter": 12, "random_state": 4}
+    model = fit_quietly(
+        ProgrammedMLPClassifier((3,), validation_fraction=0.25, **options), X, z > 0
+    )
+    scores, epoch = model.validation_scores_, 30  # rows that are left to learn from
+    best = int(np.argmax(scores))
+    assert best + 1 < len(scores)  # the last network is not the best
+    stages = dict(zip(model.stages_.tolist(), model.staged_predict_proba(X), strict=True))
+    np.testing.assert_array_equal(stages[epoch * (best + 1)], model.predict_proba(X))
+    short = model.set_params(n_loops=epoch * (best + 1) + 5).predict_proba(X)
+    np.testing.assert_array_equal(short, model.set_params(n_loops=None).predict_proba(X))
+
+
+def test_calls_that_cannot_go_on_raise():
+    X, z = data()
+    with pytest.raises(ValueError, match="early_stopping=True, which partial_fit does not"):
+        ProgrammedMLPRegressor(early_stopping=True).partial_fit(X, z)
+    with pytest.raises(ValueError, match="first call of partial_fit needs them"):
+        ProgrammedMLPClassifier().partial_fit(X, z > 0)
+    model = ProgrammedMLPClassifier((2,)).partial_fit(X, z > 0, classes=[False, True])
+    with pytest.raises(ValueError, match="not among the classes"):
+        model.partial_fit(X, np.where(z > 0, 2, 0))
+    warm = fit_quietly(ProgrammedMLPClassifier((2,), max_iter=1, warm_start=True), X, z > 0)
+    with pytest.raises(ValueError, match="but the previous fit had"):
+        warm.fit(X, np.where(z > 0, "a", "b"))
+    with pytest.raises(ValueError, match=r"sizes \(3, 5, 1\).*set warm_start=False"):
+        warm.set_params(hidden_layer_sizes=(5,)).fit(X, z > 0)
+    with pytest.raises(ValueError, match="batch of samples of which all have weight 0"):
+        ProgrammedMLPRegressor(batch_size=1).fit(X, z, sample_weight=np.arange(len(X)) % 2)
+    with pytest.raises(ValueError, match="validation set of 1 rows"):
+        ProgrammedMLPRegressor(early_stopping=True, validation_fraction=0.01).fit(X, z)
+    with pytest.raises(ValueError, match="Negative values in data passed to `sample_weight`"):
+        ProgrammedMLPRegressor().fit(X, z, sample_weight=np.full(len(X), -1.0))
+
+
 def test_epochs_are_calls_of_partial_fit():
     X, y = data()
     options = {"hidden_layer_sizes": (4,), "random_state": 5, "learning_rate_init": 0.1}

@@ -249,6 +249,15 @@ def test_solve_takes_vectors_and_matrices(rng):
     np.testing.assert_allclose(solve(a, b[:, 0]).value, both[:, 0], rtol=0, atol=1e-14)
 
 
+@pytest.mark.parametrize("seed", [93, 130, 151])
+def test_rounding_does_not_break_a_multiple_eigenvalue(seed):
+    v = np.random.default_rng(seed).normal(size=4)
+    result = eigh(np.outer(v, v))
+    np.testing.assert_allclose(result.value.eigenvalues, [0, 0, 0, v @ v], rtol=0, atol=1e-13)
+    vectors = result.value.eigenvectors
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(4), rtol=0, atol=1e-13)
+
+
 def test_affine_and_moments_are_plain_sums(rng):
     X, W = rng.normal(5, size=(30, 4)), rng.normal(size=(4, 2))
     origin, offset = X.mean(axis=0), rng.normal(size=2)
@@ -260,6 +269,11 @@ def test_affine_and_moments_are_plain_sums(rng):
     np.testing.assert_allclose(centred, X - origin, rtol=0, atol=1e-14)
     expected = (X - origin).T @ (X - origin) + np.diag(np.arange(4.0))
     np.testing.assert_allclose(gram, expected, rtol=0, atol=1e-12)
+    weights = rng.uniform(size=len(X))
+    weighted = moments(X, weights=weights)
+    mean, cov = np.average(X, axis=0, weights=weights), np.cov(X.T, aweights=weights, ddof=0)
+    np.testing.assert_allclose(weighted.mean, mean, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(weighted.gram, cov * weights.sum(), rtol=0, atol=1e-12)
     plain = moments(X, centre=False)
     assert not plain.mean.any()
     np.testing.assert_allclose(plain.gram, X.T @ X, rtol=1e-14)
@@ -268,7 +282,16 @@ def test_affine_and_moments_are_plain_sums(rng):
 @pytest.mark.parametrize("product", KINDS)
 @pytest.mark.parametrize(
     "machine",
-    ["multiply", "transpose", "newton", "square", "normalise", "deflate", "moments"],
+    [
+        "multiply",
+        "transpose",
+        "newton",
+        "square",
+        "normalise",
+        "deflate",
+        "moments",
+        "weighted moments",
+    ],
 )
 def test_evaluations_agree_in_every_bit_and_weights_stay(rng, machine, product):
     n = 3
@@ -287,7 +310,11 @@ def test_evaluations_agree_in_every_bit_and_weights_stay(rng, machine, product):
         "square": (_square_block(n, product), {"row": {"unit": unit, "b": b}}),
         "normalise": (_unit_block(n), {"vector": {"v": a, "w": a}}),
         "deflate": (_deflate_block(n, product), {"row": {"unit": unit, "a": a, "v": b[0]}}),
-        "moments": (_moments_block(n, True), {"row": {"x": x}, "column": {"unit": unit}}),
+        "moments": (_moments_block(n, True, False), {"row": {"x": x}, "column": {"unit": unit}}),
+        "weighted moments": (
+            _moments_block(n, True, True),
+            {"row": {"x": x, "weight": x[:, :1] ** 2, "share": 0.25}, "column": {"unit": unit}},
+        ),
     }[machine]
     tokens = Layout(scratch=1, null=1, **dict.fromkeys(kinds, n))
     tape, transformer = declared.load(tokens, **kinds), declared.transformer(tokens)

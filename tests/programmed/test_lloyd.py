@@ -30,14 +30,13 @@ def test_a_loop_is_a_step_of_lloyds_algorithm(rng, scale):
         np.testing.assert_allclose(step.centres, centres, rtol=0, atol=1e-14 * scale)
 
 
-def test_ties_go_to_the_lower_number_and_empty_centres_stay():
+def test_ties_go_to_the_lower_number_and_empty_centres_to_the_farthest_samples():
     X = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 3.0]])
     centres = np.array([[-1.0, 0.0], [1.0, 0.0], [50.0, 0.0], [-1.0, 0.0]])
     (step,) = lloyd(X, centres, 1)
     np.testing.assert_array_equal(step.membership.argmax(axis=1), [0, 1, 0, 0])
     np.testing.assert_array_equal(np.unique(step.membership), [0, 1])
-    np.testing.assert_allclose(step.centres[[0, 1]], [[-1 / 3, 1], [1, 0]], atol=1e-15)
-    np.testing.assert_array_equal(step.centres[[2, 3]], centres[[2, 3]])
+    np.testing.assert_allclose(step.centres, X[[0, 1, 3, 2]], atol=1e-15)
 
 
 @pytest.mark.parametrize("n_equal", [2, 3, 7])
@@ -79,12 +78,13 @@ def test_evaluations_agree_in_every_bit(rng):
         Layout(scratch=1, null=1, sample=5, query=3),
     )
     x = rng.uniform(-0.5, 0.5, size=(5, 2))
+    w = rng.uniform(size=(5, 1))
     cases = [
         (
             _lloyd_block(2, 2),
             lloyd_tokens,
             {
-                "sample": {"x": x, "asked": x, "share": 1.0},
+                "sample": {"x": x, "asked": x, "share": 1.0, "weight": w, "log_weight": np.log(w)},
                 "centre": {"c": x[:2], "unit": np.eye(2)},
             },
         ),

@@ -1,13 +1,16 @@
 """Classification by a neural network trained inside a programmed looped transformer."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, _fit_context
 
+from sklearn_looped.estimators.fitting import take_over
 from sklearn_looped.estimators.neural_network.base import ProgrammedMLP
+from sklearn_looped.programmed.algorithms.mlp import MLPLearner
 
 
 class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
@@ -23,8 +26,9 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
     update, the sum of squared weights that the loss needs, and the predictions. Its own weights
     depend on the declared sizes of network and sequence, the activation and the kind of momentum
     alone. The host, plain Python, draws the initial weights and writes, for each epoch, the
-    visiting order and the numbers of the steps on the tape; between epochs it adds up the losses of
-    the recorded outputs for the stopping rule; and it stops a descent that diverges.
+    visiting order, the numbers of the steps and the sample weights on the tape; between epochs it
+    adds up the losses of the recorded outputs for the stopping rule, or scores the predictions for
+    the rows that early stopping holds out; and it stops a descent that diverges.
 
     Products, sums and sigmoids round as floating-point arithmetic does, so a step differs from
     scikit-learn's by 1e-15 or so. Steps that amplify rounding, as those of rectifiers near their
@@ -56,15 +60,23 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
         Seed of the initial weights and of the shuffle, drawn as scikit-learn draws them.
     tol : float, default=1e-4
         An epoch whose loss is not below the best one less `tol` is one without improvement.
+    warm_start : bool, default=False
+        Whether `fit` begins with the network and the losses of the previous call.
     momentum : float, default=0.9
         Share of a step that the next one repeats.
     nesterovs_momentum : bool, default=True
         Whether momentum looks ahead, as Nesterov's does.
+    early_stopping : bool, default=False
+        Whether to hold rows out, stop by their score instead of the loss, and keep the network
+        that scored best at the end of an epoch.
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping holds out.
     n_iter_no_change : int or inf, default=10
         Stop after more than so many epochs in a row without improvement.
     n_loops : int or None, default=None
         Number of loops of the transformer, one a sample; weights move at the ends of batches. The
-        stopping rule may end it earlier. None: until the stopping rule.
+        stopping rule may end it earlier. None: until the stopping rule. With `early_stopping` the
+        network that answers is the best one at the ends of the epochs within them.
     evaluation : {"fast", "dense"}, default="fast"
         How the transformer is evaluated: skipping what cannot act, with numpy; or every token
         attending to every token, which is the definition, with torch. Both give the same bits.
@@ -82,6 +94,16 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
     loss_curve_ : list of float
         Mean over each epoch of log loss and penalty, of every sample before its
         step, from the outputs and squared weights that the transformer recorded.
+    loss_ : float
+        The last of them.
+    best_loss_ : float or None
+        The lowest of them; None with `early_stopping`.
+    validation_scores_ : list of float or None
+        Score on the rows held out after each epoch, accuracy; None without `early_stopping`.
+    best_validation_score_ : float or None
+        The highest of them.
+    t_ : int
+        Samples seen, in the calls before too where one went on from them.
     n_iter_ : int
         Epochs run.
     n_loops_ : int
@@ -126,13 +148,66 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
     ['no', 'yes', 'yes', 'no']
     """
 
-    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Run one epoch over the rows, from where the calls before ended.
+
+        `predict` then starts from there too: `n_loops` counts the loops over these rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features, on the scale of the calls before.
+        y : array-like of shape (n_samples,)
+            Labels, all among the classes.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the samples in the mean loss of a batch; not negative. None: 1.
+        classes : array-like of shape (n_classes,) or None, default=None
+            All labels that any call will bring; the first call needs them.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data or the classes are not valid, or `early_stopping` is set; if the descent
+            diverges.
+        """
+        fitted = copy(self)
+        samples, labels = fitted._validate_part(X, y, classes)
+        take_over(self, fitted._partial_fit(samples, fitted._encode(labels), sample_weight))
+        return self
+
+    def _validate_training(self, X: Any, y: Any, reset: bool = True) -> tuple[NDArray, NDArray]:
         X, labels = self._validate_classes(X, y)
+        known = getattr(self, "_labels", self.classes_) if self.warm_start else self.classes_
+        if not np.array_equal(known, self.classes_):
+            raise ValueError(
+                f"Got classes {self.classes_}, but the previous fit had {known}; set "
+                "warm_start=False."
+            )
+        return X, self._encode(labels)
+
+    def _encode(self, labels: NDArray) -> NDArray:
+        """One column of 0 and 1 for two classes, one a class for more."""
         if len(self.classes_) == 2:
             self.out_activation_ = "logistic"
-            return X, labels[:, None].astype(np.float64)
+            return labels[:, None].astype(np.float64)
         self.out_activation_ = "softmax"
-        return X, np.eye(len(self.classes_))[labels]
+        return np.eye(len(self.classes_))[labels]
+
+    def _keep(self, learners: Sequence[MLPLearner]) -> None:
+        super()._keep(learners)
+        self._labels = self.classes_
 
     def predict_proba(self, X: ArrayLike) -> NDArray:
         """Run the queries through the transformer.

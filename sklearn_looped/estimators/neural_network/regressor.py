@@ -1,14 +1,16 @@
 """Regression by a neural network trained inside a programmed looped transformer."""
 
 from collections.abc import Iterator
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import RegressorMixin
+from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import Tags
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from sklearn_looped.estimators.fitting import take_over
 from sklearn_looped.estimators.neural_network.base import ProgrammedMLP
 
 
@@ -30,8 +32,9 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     update, the sum of squared weights that the loss needs, and the predictions. Its own weights
     depend on the declared sizes of network and sequence, the activation and the kind of momentum
     alone. The host, plain Python, draws the initial weights and writes, for each epoch, the
-    visiting order and the numbers of the steps on the tape; between epochs it adds up the losses of
-    the recorded outputs for the stopping rule; and it stops a descent that diverges.
+    visiting order, the numbers of the steps and the sample weights on the tape; between epochs it
+    adds up the losses of the recorded outputs for the stopping rule, or scores the predictions for
+    the rows that early stopping holds out; and it stops a descent that diverges.
 
     Products, sums and sigmoids round as floating-point arithmetic does, so a step differs from
     scikit-learn's by 1e-15 or so. Steps that amplify rounding, as those of rectifiers near their
@@ -63,15 +66,23 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
         Seed of the initial weights and of the shuffle, drawn as scikit-learn draws them.
     tol : float, default=1e-4
         An epoch whose loss is not below the best one less `tol` is one without improvement.
+    warm_start : bool, default=False
+        Whether `fit` begins with the network and the losses of the previous call.
     momentum : float, default=0.9
         Share of a step that the next one repeats.
     nesterovs_momentum : bool, default=True
         Whether momentum looks ahead, as Nesterov's does.
+    early_stopping : bool, default=False
+        Whether to hold rows out, stop by their score instead of the loss, and keep the network
+        that scored best at the end of an epoch.
+    validation_fraction : float, default=0.1
+        Share of the rows that early stopping holds out.
     n_iter_no_change : int or inf, default=10
         Stop after more than so many epochs in a row without improvement.
     n_loops : int or None, default=None
         Number of loops of the transformer, one a sample; weights move at the ends of batches. The
-        stopping rule may end it earlier. None: until the stopping rule.
+        stopping rule may end it earlier. None: until the stopping rule. With `early_stopping` the
+        network that answers is the best one at the ends of the epochs within them.
     evaluation : {"fast", "dense"}, default="fast"
         How the transformer is evaluated: skipping what cannot act, with numpy; or every token
         attending to every token, which is the definition, with torch. Both give the same bits.
@@ -87,6 +98,16 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     loss_curve_ : list of float
         Mean over each epoch of half the squared error and penalty, of every sample before its
         step, from the outputs and squared weights that the transformer recorded.
+    loss_ : float
+        The last of them.
+    best_loss_ : float or None
+        The lowest of them; None with `early_stopping`.
+    validation_scores_ : list of float or None
+        Score on the rows held out after each epoch, R2; None without `early_stopping`.
+    best_validation_score_ : float or None
+        The highest of them.
+    t_ : int
+        Samples seen, in the calls before too where one went on from them.
     n_iter_ : int
         Epochs run.
     n_loops_ : int
@@ -139,8 +160,41 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
         tags.target_tags.multi_output = True
         return tags
 
-    def _validate_training(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Run one epoch over the rows, from where the calls before ended.
+
+        `predict` then starts from there too: `n_loops` counts the loops over these rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features, on the scale of the calls before.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weights of the samples in the mean loss of a batch; not negative. None: 1.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If the data is not valid, or `early_stopping` is set; if the descent diverges.
+        """
+        fitted = copy(self)
+        arrays = fitted._validate_training(X, y, reset=not hasattr(self, "coefs_"))
+        take_over(self, fitted._partial_fit(*arrays, sample_weight))
+        return self
+
+    def _validate_training(self, X: Any, y: Any, reset: bool = True) -> tuple[NDArray, NDArray]:
+        options = {"dtype": np.float64, "multi_output": True, "y_numeric": True}
+        X, y = validate_data(self, X, y, reset=reset, **options)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         self.out_activation_ = "identity"

@@ -135,7 +135,7 @@ class ProgrammedSGD(ProgrammedTraining):
         self._declaration = self._declare(X, y, [len(X)])
         own: dict[str, Any] = {"start": start, "n_before": n_before, "epochs": epochs}
         learners = self._learners(np.arange(len(X)), X, y, weights, **own)
-        train_together([self], self._encode(X, y), [learners], stacklevel=6)
+        train_together([self], self._encode(X, y), [learners], one_pass=epochs is not None)
         self.t_ = 1.0 + n_before + self.n_iter_ * len(X)
         return self
 

@@ -8,12 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import validate_data
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.fitting import take_over
 from sklearn_looped.estimators.sgd.base import MAX_SEED, ProgrammedSGD
-from sklearn_looped.programmed.algorithms.sgd import Samples, Validation
+from sklearn_looped.programmed.algorithms.sgd import Samples, Validation, signs
 
 
 class OneVsRestSGD(ClassifierMixin, ProgrammedSGD):
@@ -59,19 +58,7 @@ class OneVsRestSGD(ClassifierMixin, ProgrammedSGD):
                 "of sklearn.utils.class_weight.compute_class_weight as a dict."
             )
         fitted = copy(self)
-        first = not hasattr(self, "classes_")
-        if first and classes is None:
-            raise ValueError("Got classes=None, but the first call of partial_fit needs them.")
-        if classes is not None:
-            known = np.unique(classes)
-            if not first and not np.array_equal(known, self.classes_):
-                raise ValueError(f"Got classes={known}, but the first call had {self.classes_}.")
-            fitted.classes_ = known
-        samples: NDArray
-        samples, y = validate_data(fitted, X, y, dtype=np.float64, reset=first)
-        if not np.isin(y, fitted.classes_).all():
-            raise ValueError(f"Got labels that are not among the classes {fitted.classes_}.")
-        labels: NDArray = np.searchsorted(fitted.classes_, y)
+        samples, labels = fitted._validate_part(X, y, classes)
         take_over(self, fitted._partial_fit(samples, labels, sample_weight))
         return self
 
@@ -121,4 +108,4 @@ class OneVsRestSGD(ClassifierMixin, ProgrammedSGD):
         low = 0.0 if self.loss == "log_loss" else -1.0
         labels = (np.where(y[held_out] == i, 1.0, low) for i in self._positives())
         shared = X[held_out], weights[held_out]
-        return seeds, held_out, [Validation(shared[0], s, shared[1], labels=True) for s in labels]
+        return seeds, held_out, [Validation(shared[0], s, shared[1], signs) for s in labels]

@@ -250,7 +250,7 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
         seed = check_random_state(self.random_state).randint(0, MAX_SEED)
         validation = None
         if self.early_stopping:
-            validation = Validation(X[held_out], y[held_out], weights[held_out], labels=False)
+            validation = Validation(X[held_out], y[held_out], weights[held_out])
         return [seed], held_out, [validation]
 
     def _keep(self, learners: Sequence[SGDLearner]) -> None:

@@ -7,12 +7,13 @@ of what the block recorded. A trainer is a block that keeps to `TrainingBlock`, 
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, r2_score
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.transformer.block import Block, Tape
@@ -110,6 +111,34 @@ class Schedule:
     n_loops: int | None = None
 
 
+@dataclass(frozen=True)
+class Validation:
+    """Rows that a model is scored on after each epoch, as scikit-learn's early stopping does.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    y : ndarray of shape (n,) or (n, n_outputs)
+        Targets, or numbers of the classes.
+    weights : ndarray of shape (n,)
+    decide : callable or None, default=None
+        Predictions -> numbers of the classes; the score is the accuracy. None: it is R2.
+    """
+
+    X: Array
+    y: NDArray[Any]
+    weights: Array
+    decide: Callable[[Array], NDArray[Any]] | None = None
+
+    def score(self, prediction: Array) -> float:
+        """Score of predictions; NaN where they are not finite."""
+        if not np.isfinite(prediction).all():
+            return np.nan
+        if self.decide is None:
+            return float(r2_score(self.y, prediction, sample_weight=self.weights))
+        return float(accuracy_score(self.y, self.decide(prediction), sample_weight=self.weights))
+
+
 class Learner(ABC):
     """One model in training: what the host keeps of it between epochs.
 
@@ -124,9 +153,13 @@ class Learner(ABC):
     memory : object
         The model by now.
     history : dict
-        Loops -> the model behind them, at the ends of epochs and at the start.
+        Loops -> the model that answers behind them, at the ends of epochs and at the start.
     n_iter, n_loops : int
         Epochs and loops run.
+    best : float
+        The lowest objective of an epoch.
+    waiting : int
+        Epochs without improvement.
     """
 
     def __init__(self, schedule: Schedule, memory: Any) -> None:
@@ -134,12 +167,17 @@ class Learner(ABC):
         self.n_iter = self.n_loops = 0
         self.history = {0: memory}
         self.converged = self.done = self.complete = False
-        self._best, self._waiting = np.inf, 0
+        self.best, self.waiting = np.inf, 0
+
+    @property
+    def result(self) -> Any:
+        """The model that answers: the last one, unless a trainer keeps another."""
+        return self.memory
 
     def at(self, n_loops: int | None) -> Any:
-        """Model after so many loops, all if None; None where it takes a run to know it."""
+        """Model that answers after so many loops, all if None; None where it takes a run."""
         if self.complete and (n_loops is None or n_loops >= self.n_loops):
-            return self.memory
+            return self.result
         return None if n_loops is None else self.history.get(n_loops)
 
     def capped(self, n_loops: int | None) -> "Learner":
@@ -187,14 +225,14 @@ class Learner(ABC):
         schedule, objective = self.schedule, self.take(block, lane, record)
         self.n_iter += 1
         self.n_loops += len(lane.order)
-        self.history[self.n_loops] = self.memory
+        self.history[self.n_loops] = self.result
         if objective is not None and schedule.tol is not None:
-            stalls = objective > self._best - schedule.tol
-            self._waiting = self._waiting + 1 if stalls else 0
-            self._best = min(self._best, objective)
-        if self._waiting >= schedule.patience:
+            stalls = objective > self.best - schedule.tol
+            self.waiting = self.waiting + 1 if stalls else 0
+            self.best = min(self.best, objective)
+        if self.waiting >= schedule.patience:
             if schedule.learning_rate == "adaptive" and self.eta > _SMALLEST_ADAPTIVE:
-                self.eta, self._waiting = self.eta / 5, 0
+                self.eta, self.waiting = self.eta / 5, 0
             else:
                 self.converged = True
         whole = len(lane.order) == self.n_steps

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.algorithms.linalg import exponents
 from sklearn_looped.programmed.transformer.block import Block, Tape
-from sklearn_looped.programmed.transformer.certificate import required_temperature
 from sklearn_looped.programmed.transformer.layers import Head, Unit, make_layers
 from sklearn_looped.programmed.transformer.layout import Layout
 from sklearn_looped.programmed.transformer.primitives import (
@@ -18,7 +18,6 @@ from sklearn_looped.programmed.transformer.primitives import (
     dot,
     gate,
     linear_product,
-    make_head,
     masked_head,
     products,
 )
@@ -26,6 +25,8 @@ from sklearn_looped.programmed.transformer.primitives import (
 # Scores of a sample closer than e^-709 tells, 4e-14, are ties.
 _TEMPERATURE = 2.0**54
 _STEEP = 2.0**1023  # any weight above 0 that float64 holds, times this, is at least 1
+_SINK, _MASK = -256.0, 2048.0  # logits of the null token and of samples that are no members
+SMALLEST_WEIGHT = 1e-60  # of the largest; e**-256 vanishes beside it
 _LARGEST_RATIO = 200  # exponent of the largest length in units of the middle one
 
 
@@ -37,9 +38,9 @@ class LloydStep(NamedTuple):
     membership : ndarray of shape (n, k)
         One-hot rows: the nearest centre of each sample.
     inertia : float
-        Sum of squared distances to the centres before the loop.
+        Sum of squared distances, times weights, to the centres before the loop.
     centres : ndarray of shape (k, d)
-        Means of the samples assigned; a centre that got none stays where it was.
+        Means of the samples assigned; those that got none are moved.
     """
 
     membership: Array
@@ -53,6 +54,7 @@ def lloyd(
     n_loops: int,
     *,
     origin: Array | float = 0.0,
+    weights: Array | None = None,
     until: Callable[[LloydStep], bool] | None = None,
 ) -> Iterator[LloydStep]:
     r"""Lloyd's algorithm by attention, one step a loop of five layers.
@@ -62,14 +64,18 @@ def lloyd(
        the nearest centre; hidden units keep the first centre of those that have a weight, so
        memberships are 0 or 1.
     3. Samples read their centre by linear attention.
-    4. Centres attend to their samples with equal scores: the mean. A centre without samples reads
-       the null token and stays.
-    5. Linear attention sums the squared distances.
+    4. Centres attend to their samples with the logarithms of the weights as scores: the weighted
+       mean. A centre without samples reads the null token and stays.
+    5. Linear attention sums the squared distances, times the weights.
 
-    The host loads the tape and reads and stops. Lengths are in units of the power of two above
-    the middle distance from the origin, and the scores of a sample beyond that in units of its
-    own. So distances closer than about 4e-14 of a sample's own squared size are ties, which go to
-    the centre of the lower number, whatever other samples there are.
+    The host loads the tape and reads and stops. It chooses where centres that lost all their
+    samples go, as scikit-learn does: the samples farthest from their centres, by the distances
+    that the loop computed, become their members, and layer 4 runs once more; what is left without
+    weight goes to the centre of the heaviest cluster, or as far beyond it from the mean as the
+    cluster has weight, if that one has the higher number. Lengths are in units of the power of two
+    above the middle distance from the origin, and the scores of a sample beyond that in units of
+    its own. So distances closer than about 4e-14 of a sample's own squared size are ties, which go
+    to the centre of the lower number, whatever other samples there are.
 
     Parameters
     ----------
@@ -80,6 +86,8 @@ def lloyd(
         Cap on the number of loops.
     origin : float or ndarray of shape (d,), default=0.0
         Subtracted from X, in the first loop.
+    weights : ndarray of shape (n,) or None, default=None
+        Weights of the samples: 0, or within `SMALLEST_WEIGHT` of the largest. None: 1.
     until : callable, default=None
         Stop rule: called with each step, ends the loop when it returns True.
 
@@ -108,17 +116,53 @@ def lloyd(
             f"Got samples or centres more than 2**{_LARGEST_RATIO} times as far from the middle as "
             "half of the samples are; drop them or scale the features."
         )
+    weights = np.ones(len(X)) if weights is None else weights
+    scale = int(exponents(weights))
     values = {"x": np.ldexp(X, -unit), "origin": np.ldexp(origin, -unit)}
-    block, tape = _load(X, centres, origin, unit, values)
-    for end in block.states(tape, n_loops):
-        step = LloydStep(
-            end.read("sample", "membership"),
-            float(np.ldexp(end.read("centre", "inertia")[0, 0], 2 * unit)),
-            np.ldexp(end.read("centre", "c"), unit),
-        )
-        yield step
-        if until is not None and until(step):
-            return
+    values |= _weighted(np.ldexp(weights, -scale))
+    while n_loops > 0:
+        block, tape = _load(X, centres, origin, unit, values)
+        for end in block.states(tape, n_loops):
+            n_loops -= 1
+            membership, moved = end.read("sample", "membership"), _move_empty(end, weights)
+            inertia = float(np.ldexp(end.read("centre", "inertia")[0, 0], 2 * unit + scale))
+            centres = np.ldexp(end.read("centre", "c") if moved is None else moved, unit)
+            step = LloydStep(membership, inertia, centres)
+            yield step
+            if until is not None and until(step):
+                return
+            if moved is not None:
+                break
+
+
+def _weighted(weights: Array) -> dict[str, Array]:
+    """Weights of the samples as they stand on the tape, and their logarithms."""
+    logs = np.log(weights, where=weights > 0, out=np.full(len(weights), -_MASK))
+    return {"weight": weights[:, None], "log_weight": logs[:, None]}
+
+
+def _move_empty(end: Tape, weights: Array) -> Array | None:
+    """Centres behind a loop with those moved that lost all their samples; None if none did."""
+    membership = end.read("sample", "membership")
+    empty = np.flatnonzero(weights @ membership == 0)
+    if not len(empty):
+        return None
+    centres, distance = end.read("centre", "c"), end.read("sample", "distance")[:, 0]
+    k, d = centres.shape
+    if distance.any():
+        far = np.argpartition(distance, -len(empty))[: -len(empty) - 1 : -1]
+        membership[far] = np.eye(k)[empty]
+        names = "x", "weight", "log_weight"
+        sample = {name: end.read("sample", name) for name in names} | {"membership": membership}
+        block, centre = _mean_block(d, k), {"c": centres, "unit": np.eye(k)}
+        after, _ = block.run(block.load(end.tokens, sample=sample, centre=centre))
+        centres = after.read("centre", "c")
+    total, mean = weights @ membership, end.read("sample", "x").mean(axis=0)
+    heaviest = int(total.argmax())
+    for i in np.flatnonzero(total == 0):  # scikit-learn has not divided the sum of a later one
+        size = total[heaviest] if i < heaviest else 1.0
+        centres[i] = mean + size * (centres[heaviest] - mean)
+    return centres
 
 
 def nearest(
@@ -187,28 +231,38 @@ def _load(
 
 
 @lru_cache(maxsize=8)
-def _lloyd_block(d: int, k: int) -> Block:
+def _mean_block(d: int, k: int) -> Block:
+    """Layer 4 alone, for memberships that are on the tape."""
+    fields = _fields(d, k)
+    return Block(fields, make_layers(fields, ("centre", "sample"), _average(fields)))
+
+
+def _fields(d: int, k: int) -> Layout:
     fields = Layout(one=1, null=1, centre=1, sample=1, x=d, origin=d, c=d, unit=k)
-    fields = fields.extend(asked=d, asked_origin=d, share=1, half_square=1, membership=k, own=d)
-    fields = fields.extend(gap=d, distance=1, mean=d, filled=1, inertia=1)
+    fields = fields.extend(weight=1, log_weight=1, membership=k, own=d)
+    fields = fields.extend(asked=d, asked_origin=d, share=1, half_square=1)
+    return fields.extend(gap=d, distance=1, mean=d, filled=1, inertia=1)
+
+
+@lru_cache(maxsize=8)
+def _lloyd_block(d: int, k: int) -> Block:
+    fields = _fields(d, k)
     centre, sample = ("centre",), ("sample",)
     renew = products(fields, "c", "c", "half_square", 0.5)
     renew += add(fields, {"origin": "x", "asked_origin": "asked"}, -1.0)
     renew += clear(fields, "origin", "asked_origin", "membership", "own", "gap", "distance")
     renew += clear(fields, "inertia")
     difference = add(fields, {"x": "gap"}) + add(fields, {"own": "gap"}, -1.0)
-    move = products(fields, "gap", "gap", "distance")
-    for mean, c in fields.pairs({"mean": "c"}):
-        move += gate(fields.at("filled"), {mean: 1.0, c: -1.0}, c)
+    update, move = _average(fields)
     read = linear_product(fields, "membership", "unit", {"c": "own"}, sample, centre)
-    total = linear_product(fields, "centre", "distance", {"sample": "inertia"}, centre, sample)
+    total = linear_product(fields, "centre", "distance", {"weight": "inertia"}, centre, sample)
     layers = make_layers(
         fields,
         centre + sample,
         ((), renew),
         ([_assign(fields)], _first(fields)),
         ([read], difference),
-        ([_update(fields)], move),
+        (update, products(fields, "gap", "gap", "distance") + move),
         ([total], clear(fields, "half_square", "mean", "filled")),
     )
     return Block(fields, layers)
@@ -236,10 +290,19 @@ def _first(fields: Layout) -> list[Unit]:
     return units
 
 
-def _update(fields: Layout) -> Head:
-    """Head of the centres: their members score 1, the null token 1/2, all others 0."""
-    sink = fields.terms(one=0.5), fields.terms(null=1.0)
-    scores = [*dot(fields, "unit", "membership"), sink]
+def _average(fields: Layout) -> tuple[list[Head], list[Unit]]:
+    r"""Move the centres to the means of their members, which score the logarithm of their weight.
+
+    Samples that are no members score `_MASK` less, the null token `_SINK`: it is read by centres
+    without members, which then stay.
+    """
+    members = [
+        ({unit: 1.0}, {m: _MASK, fields.at("sample"): -_MASK})
+        for unit, m in fields.pairs({"unit": "membership"})
+    ]
+    scores = [*members, (fields.terms(centre=1.0), fields.terms(log_weight=1.0))]
     pairs, kinds = fields.pairs({"x": "mean", "sample": "filled"}), (("centre",), ("sample",))
-    far = required_temperature(0.5, fields.dtype)
-    return make_head(fields, scores, pairs, *kinds, temperature=far)
+    move = []
+    for mean, c in fields.pairs({"mean": "c"}):
+        move += gate(fields.at("filled"), {mean: 1.0, c: -1.0}, c)
+    return [masked_head(fields, scores, pairs, *kinds, sink=_SINK)], move

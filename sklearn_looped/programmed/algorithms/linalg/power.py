@@ -32,6 +32,7 @@ from sklearn_looped.programmed.transformer.primitives import (
 )
 
 _RANK_ONE = 1e-9  # one loop squares it, so one loop later B is of rank one to rounding
+_SKEW = 0.01  # rounding of a multiple eigenvalue; a loop doubles it
 _STAGNANT = 4 * np.finfo(np.float64).eps
 _ADVICE = "Raise max_loops or tol."
 
@@ -159,7 +160,9 @@ def _square(m: Array, kind: AttentionKind, max_loops: int) -> tuple[Array, int]:
         nonlocal b, almost
         previous, b, was_almost = b, end.read("row", "b"), almost
         almost = 1 - (b * b).sum() / np.trace(b) ** 2 <= _RANK_ONE
-        return bool(was_almost or np.abs(b - previous).max() <= _STAGNANT * np.abs(b).max())
+        size = np.abs(b).max()
+        stagnant = np.abs(b - previous).max() <= _STAGNANT * size
+        return bool(was_almost or stagnant or np.abs(b - b.T).max() > _SKEW * size)
 
     tape = block.load(Layout(null=1, row=n), row={"unit": np.eye(n), "b": m})
     end, n_loops = block.run(tape, max_loops, until=settled)

@@ -46,7 +46,7 @@ class Result(NamedTuple, Generic[Value]):
 def warn_if_above_tol(result: Result[Any], scale: ArrayLike, advice: str) -> None:
     """Warn if the certificate does not promise `tol` relative to the largest entry of `scale`."""
     bound, size = result.certificate.error_bound, float(np.abs(scale).max())
-    if bound > result.tol * size:
+    if bound > max(result.tol * size, float(np.finfo(np.float64).tiny)):
         warn(
             f"The result is certified to a relative error of {bound / max(size, SMALLEST):.1e} "
             f"only, after {result.n_loops} loops, but tol={result.tol:g}. {advice}",

@@ -72,10 +72,10 @@ class MLPBlock(TrainingBlock):
     Every unit of the network, input, hidden or output, is a token. It holds its incoming weights
     :math:`w_k`, its bias and a one-hot code :math:`e_k` of its place in its layer. A *data* token
     is a sample (x, y) with a pointer to the next one, a linked list, and with the numbers of its
-    step: step size :math:`\eta` and decay :math:`\gamma = \eta\alpha`, both 0 except at the end
-    of a batch. The *register* token holds the pointer and the sample of the moment. Linear
-    attention between two layers of units is a product with their weight matrix, its transpose, or
-    an outer product:
+    step: the weight of its error, the step size :math:`\eta` and the decay
+    :math:`\gamma = \eta\alpha`, both 0 except at the end of a batch. The *register* token holds the
+    pointer and the sample of the moment. Linear attention between two layers of units is a product
+    with their weight matrix, its transpose, or an outer product:
 
     - forward, :math:`z_k = b_k + \sum_j (w_k^\top e_j)\, a_j`;
     - backward, :math:`\sum_k (e_j^\top w_k)\, \delta_k`;
@@ -184,6 +184,8 @@ class MLPBlock(TrainingBlock):
     def punch_lanes(self, tape: Tape, lanes: Sequence[Lane]) -> None:
         """Write the network of the only lane, its order and its steps on the tape.
 
+        The weight of a sample is 1 where the lane has none.
+
         Raises
         ------
         ValueError
@@ -201,8 +203,8 @@ class MLPBlock(TrainingBlock):
         following = np.zeros((tape.tokens.size("data"), self.n_bits))
         following[lane.order] = np.diff(codes, axis=0, append=0)
         numbers = np.zeros((len(following), 1))
-        for name in self.design.scalars:
-            numbers[lane.order, 0] = lane.steps.get(name, 0.0)
+        for name in ("weight", *self.design.scalars):
+            numbers[lane.order, 0] = lane.steps.get(name, float(name == "weight"))
             tape.write("data", **{name: numbers})
         tape.write("data", next=following)
         tape.write("register", pointer=codes[0] if len(codes) else 0.0)

@@ -48,7 +48,7 @@ class Design(NamedTuple):
 
     @property
     def scalars(self) -> list[str]:
-        """Numbers of a step, on the tape: step size, decay, end of the batch, momentum."""
+        """Numbers of a step that units read: step size, decay, end of the batch, momentum."""
         return ["step", "decay", "end"] + (["brake", "lead"] if self.momentum != "none" else [])
 
     def weights(self, letter: str) -> list[str]:
@@ -61,11 +61,11 @@ def mlp_fields(sizes: Sequence[int], design: Design, n_bits: int) -> Layout:
     d, n_outputs, last = sizes[0], sizes[-1], len(sizes) - 1
     indicators = dict.fromkeys(("one", "register", "null", "constant", *design.kinds, "query"), 1)
     data = {"position": n_bits, "x": d, "y": n_outputs, "next": n_bits}
-    data |= dict.fromkeys(design.scalars, 1)
+    data |= dict.fromkeys(["weight", *design.scalars], 1)
     record = {"seen_prediction": n_outputs, "seen_squares": 1}
     register = {
         **{"pointer": n_bits, "in_x": d, "in_y": n_outputs, "in_next": n_bits},
-        **{"prediction": n_outputs, "error": n_outputs, "squares": 1},
+        **{"prediction": n_outputs, "error": n_outputs, "squares": 1, "in_weight": 1},
     }
     units = {f"in_{name}": 1 for name in design.scalars}  # also on the register
     units |= {f"code{i}": size for i, size in enumerate(sizes)}
@@ -92,7 +92,7 @@ def mlp_layers(fields: Layout, design: Design) -> list[Layer]:
 
 def _read(fields: Layout, design: Design) -> list[Layer]:
     """Sample to the register, its numbers on to the units; z = b, squares of the weights."""
-    copy = {"x": "in_x", "y": "in_y", "next": "in_next"}
+    copy = {"x": "in_x", "y": "in_y", "next": "in_next", "weight": "in_weight"}
     copy |= {name: f"in_{name}" for name in design.scalars}
     read = match_read(fields, "pointer", copy, ("register",), ("data",))
     spread = linear_product(fields, "code0", "in_x", {"register": "a"}, ("input",), ("register",))
@@ -179,7 +179,7 @@ def _slopes(fields: Layout, design: Design) -> list[Unit]:
 
 
 def _output_error(fields: Layout, design: Design) -> list[Layer]:
-    """Collect outputs and squared weights in the register, spread o - y; answer the queries."""
+    """Collect outputs and squared weights, spread o - y times the weight; answer the queries."""
     kinds, output = design.kinds, design.output
     code, last = f"code{len(kinds) - 1}", len(kinds) - 1
     row = ("register",)
@@ -195,7 +195,7 @@ def _output_error(fields: Layout, design: Design) -> list[Layer]:
     squares = linear_product(fields, "register", "square", {"one": "squares"}, row, kinds[1:])
     units = add(fields, {"prediction": "error"}) + add(fields, {"in_y": "error"}, -1.0)
     units += moved + _slopes(fields, design)
-    spread = linear_product(fields, code, "error", {"register": f"delta{last}"}, ("output",), row)
+    spread = linear_product(fields, code, "error", {"in_weight": f"delta{last}"}, ("output",), row)
     rows = ("register", *design.hidden, "query")
     return [
         make_layer(fields, [collect, squares, *heads], units, rows),
@@ -244,8 +244,8 @@ def _update(fields: Layout, design: Design) -> list[Layer]:
         copy, keys = {f"code{i - 1}": f"g{i}", "constant": "gb"}, (kinds[i - 1], "constant")
         left, right = [f"delta{i}"] * 2, ["a", "constant"]
         heads.append(linear_product(fields, left, right, copy, (row,), keys))
-    registers = ["in_x", "in_y", "in_next", "prediction", "error", "squares", "z", "a", "slope"]
-    registers += ["square", *(f"delta{i}" for i in range(1, len(kinds)))]
+    registers = ["in_x", "in_y", "in_next", "in_weight", "prediction", "error", "squares"]
+    registers += ["z", "a", "slope", "square", *(f"delta{i}" for i in range(1, len(kinds)))]
     registers += [f"in_{name}" for name in design.scalars]
     registers += [f"{letter}{i}" for i in range(1, len(kinds)) for letter in "za"][:-1]
     finish = add(fields, {"in_next": "pointer"}) + clear(fields, *registers)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, r2_score
 
 from sklearn_looped.core.arrays import Array
-from sklearn_looped.programmed.algorithms.epochs import Lane, Learner, Schedule
+from sklearn_looped.programmed.algorithms.epochs import Lane, Learner, Schedule, Validation
 from sklearn_looped.programmed.algorithms.sgd.block import LaneRecord, SGDBlock
 from sklearn_looped.programmed.algorithms.sgd.layers import MAX_DERIVATIVE, Loss
 from sklearn_looped.programmed.transformer.layout import Layout
@@ -75,31 +74,9 @@ def visiting_order(n: int, seed: int) -> NDArray[np.intp]:
     return np.array(order, dtype=np.intp)
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Rows that a model is scored on after each epoch, as scikit-learn's early stopping does.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, n_features)
-    y : ndarray of shape (n,)
-        Targets, or what the labels -1 and 1 are compared with.
-    weights : ndarray of shape (n,)
-    labels : bool
-        Whether the score is the accuracy and not R2.
-    """
-
-    X: Array
-    y: Array
-    weights: Array
-    labels: bool
-
-    def score(self, prediction: Array) -> float:
-        """Score of predictions of shape (n,)."""
-        if not self.labels:
-            return float(r2_score(self.y, prediction, sample_weight=self.weights))
-        signs = np.where(prediction > 0, 1, -1)
-        return float(accuracy_score(self.y, signs, sample_weight=self.weights))
+def signs(scores: Array) -> NDArray[np.intp]:
+    """Decide between the labels -1 and 1."""
+    return np.where(scores > 0, 1, -1)
 
 
 class SGDLearner(Learner):
