@@ -137,7 +137,7 @@ def test_reads_are_certified_and_weights_do_not_depend_on_data():
     before, loop, after = algoformer_blocks(3, slope=SLOPE, activation=1.0, **options)
     margins = before.certificate
     assert margins.logit_margin >= margins.logit_threshold
-    assert [len(block.layers) for block in (before, loop, after)] == [6, 1, 1]
+    assert [len(block.layers) for block in (before, loop, after)] == [5, 1, 1]
 
 
 X, Y = np.eye(3), np.ones(3)

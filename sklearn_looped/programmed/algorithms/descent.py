@@ -154,11 +154,14 @@ def descent_block(steps: Sequence[Step], preconditioner: Array, *, newton: bool)
     -------
     block : Block
     """
-    d = len(preconditioner)
-    fields = Layout(one=1, support=1, x=d, residual=1, velocity=1, prediction=1)
-    if newton:  # what whitens: x on support tokens, 0 on queries
-        fields = fields.extend(key=d)
+    fields = descent_fields(len(preconditioner), newton=newton)
     return Block(fields, descent_layers(fields, steps, preconditioner))
+
+
+def descent_fields(d: int, *, newton: bool) -> Layout:
+    """Fields of gradient steps in d columns for one target; see `descent_layers`."""
+    fields = Layout(one=1, support=1, x=d, residual=1, velocity=1, prediction=1)
+    return fields.extend(key=d) if newton else fields
 
 
 def descent_layers(
@@ -174,8 +177,8 @@ def descent_layers(
     ----------
     fields : Layout
         With ``x``; ``residual``, ``velocity`` and ``prediction``, an entry a target; ``support``,
-        1 where there is a residual and 0 elsewhere. With a field ``key`` the layers whiten; it is
-        x on the support and 0 elsewhere.
+        1 where there is a residual and 0 elsewhere. With a field ``key``, which is x on the support
+        and 0 elsewhere, the layers whiten.
     steps, preconditioner
         As in `descent_block`.
     rows, keys : tuple of str

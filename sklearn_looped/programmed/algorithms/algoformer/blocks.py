@@ -112,12 +112,12 @@ def representation_units(
     r"""Hidden units, layer by layer, of :math:`x = c\,\Phi(s)` with a leaky ReLU network.
 
     Two units a neuron: :math:`\mathrm{relu}(z) - a\,\mathrm{relu}(-z)`; at last gated products
-    with the field ``scale``, c.
+    with the field ``scale``, c. Where there is a field ``key``, it becomes x on the support.
 
     Parameters
     ----------
     fields : Layout
-        With the fields of `hidden_fields`, ``scale`` and ``x``.
+        With the fields of `hidden_fields`, ``scale`` and ``x``; ``support`` where there is a key.
     source : str or sequence of str
         Fields of s.
     weights, slope
@@ -126,7 +126,7 @@ def representation_units(
     Returns
     -------
     units : list of list of Unit
-        One list more than there are weights.
+        A list a layer.
     """
     layers = []
     for name, W in zip(hidden_fields(weights), weights, strict=True):
@@ -136,7 +136,11 @@ def representation_units(
             units += _leaky(z, target, slope)
         layers.append(units)
         source = name
-    return [*layers, products(fields, source, "scale", "x")]
+    layers.append(products(fields, source, "scale", "x"))
+    if "key" in fields:
+        support, pairs = fields.at("support"), fields.pairs({"x": "key"})
+        layers.append([unit for x, key in pairs for unit in gate(support, {x: 1.0}, key)])
+    return layers
 
 
 def _leaky(z: Terms, target: int, slope: float, on: Terms | None = None) -> list[Unit]:
@@ -169,9 +173,6 @@ def _prepare(fields: Layout, phi: list[list[Unit]], activation: float) -> list[L
     for value, residual in fields.pairs({"value": "residual"}):
         targets += _leaky({value: 1.0}, residual, 1 / activation, on)
     stages = [a + b for a, b in zip_longest(phi, [indicators, targets], fillvalue=[])]
-    if "key" in fields:
-        support, pairs = fields.at("support"), fields.pairs({"x": "key"})
-        stages.append([unit for x, key in pairs for unit in gate(support, {x: 1.0}, key)])
     return make_layers(fields, ("token",), *(((), units) for units in stages))
 
 
