@@ -1,6 +1,6 @@
 """Does meta-training pay more from AlgoFormer's construction than from random weights?
 
-``python -m benchmarks paper.construction [--cpu-seconds 15] [--seeds 3]`` meta-trains the network
+``python -m benchmarks paper.construction [--cpu-seconds 10] [--seeds 3]`` meta-trains the network
 that is AlgoFormer by construction from its construction, from a random representation and from
 random weights alone, and the transformers of `paper.algoformer` from random weights; each takes the
 same processor time and recipe, and all are scored on the same held-out prompts. The construction
@@ -118,9 +118,9 @@ def show(rows: Rows) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cpu-seconds", type=float, default=15, help="of a training run")
+    parser.add_argument("--cpu-seconds", type=float, default=10, help="of a training run")
     parser.add_argument("--seeds", type=int, default=3)
-    add_prompts(parser, 1280)
+    add_prompts(parser, 640)
 
 
 def run(args: argparse.Namespace) -> None:

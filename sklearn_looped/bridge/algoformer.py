@@ -55,7 +55,7 @@ class AlgoFormerConfig(DescentConfig):
     step_size: float = 1.0
     random: tuple[str, ...] = ()
 
-    trainable: ClassVar = ("representation", *DescentConfig.trainable)
+    trainable: ClassVar[tuple[str, ...]] = ("representation", *DescentConfig.trainable)
 
     def __post_init__(self) -> None:
         super().__post_init__()

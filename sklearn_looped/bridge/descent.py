@@ -86,7 +86,7 @@ class DescentConfig:
     newton: bool = False
     trained: tuple[str, ...] = ("step_size",)
 
-    trainable: ClassVar = ("step_size", "momentum", "whitening", "preconditioner")
+    trainable: ClassVar[tuple[str, ...]] = ("step_size", "momentum", "whitening", "preconditioner")
 
     def __post_init__(self) -> None:
         for name in ("n_features", "n_steps", "condition"):

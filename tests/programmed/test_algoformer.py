@@ -74,6 +74,17 @@ def test_errors_are_within_the_documented_bound_of_least_squares(rng, weights, m
     assert (rho.max() < 1e-15) == (method == "newton")
 
 
+def test_rounding_of_newtons_method_grows_with_the_condition_number(rng):
+    X, y, X_query = rng.normal(size=(40, 4)), rng.normal(size=(40, 1)), rng.normal(size=(6, 4))
+    X[:, 3], X_query[:, 3] = X[:, 0] + 1e-6 * X[:, 3], X_query[:, 0] + 1e-6 * X_query[:, 3]
+    options = {"step_size": 0.5, "method": "newton", "n_loops": 60}
+    found = algoformer.regress(X, y[:, 0], X_query, **options)
+    expected = np.array([X_query @ A for A in fits(X, y, **options)])[..., 0]
+    bound = 1e-14 * np.linalg.cond(X) * np.abs(expected).max()
+    assert 1e-12 < bound < 1e-6
+    np.testing.assert_allclose(found, expected, rtol=0, atol=bound)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("phi", [True, False])
 def test_a_sequence_is_continued_as_by_the_formulas(rng, method, phi):

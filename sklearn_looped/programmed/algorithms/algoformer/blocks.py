@@ -1,7 +1,6 @@
 """Weights of AlgoFormer's constructions: a block before the loop, the loop body, one after it."""
 
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -172,7 +171,9 @@ def _prepare(fields: Layout, phi: list[list[Unit]], activation: float) -> list[L
     on, targets = fields.terms(support=1.0), []
     for value, residual in fields.pairs({"value": "residual"}):
         targets += _leaky({value: 1.0}, residual, 1 / activation, on)
-    stages = [a + b for a, b in zip_longest(phi, [indicators, targets], fillvalue=[])]
+    beside = [indicators, targets] + [[]] * (len(phi) - 2)
+    phi = phi + [[]] * (2 - len(phi))
+    stages = [a + b for a, b in zip(phi, beside, strict=True)]
     return make_layers(fields, ("token",), *(((), units) for units in stages))
 
 

@@ -8,7 +8,12 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_X_y
 
 from sklearn_looped.core.arrays import Array
-from sklearn_looped.programmed.algorithms.algoformer.host import Method, check_numbers, generate
+from sklearn_looped.programmed.algorithms.algoformer.host import (
+    Learning,
+    Method,
+    check_numbers,
+    generate,
+)
 
 
 def regress(
@@ -41,9 +46,11 @@ def regress(
     :math:`\rho_i = \prod_{k<t} |1 - \mu_{i,k}|,\; \mu_{i,0} = \mu_i,\;
     \mu_{i,k+1} = \mu_{i,k} (3 - \mu_{i,k})^2 / 4`: each step whitens the representation, so the
     error is squared by a loop in the end (the steps of
-    `sklearn_looped.programmed.algorithms.descent`). The iterates themselves are those of the
-    formulas to 1e-12 of the largest prediction: no product is approximated, and all reads are
-    one-hot.
+    `sklearn_looped.programmed.algorithms.descent`). All reads are one-hot and no product is
+    approximated, so the iterates are those of the formulas up to rounding: 1e-12 of the largest
+    prediction. Whitening amplifies rounding: Newton's are off by up to
+    :math:`10^{-14} \kappa` where the condition number :math:`\kappa` of the rows
+    :math:`\Phi(x_i)` is above 100.
 
     The host loads the prompt with positions, what is known, and
     :math:`\sqrt{\eta / n}`; it reads the predictions and, before the loop, the eigenvalues, to
@@ -97,12 +104,12 @@ def regress(
     matrices = [_padded(matrices[0].T, c).T, *matrices[1:]] if matrices else []
     rows = np.stack([_padded(x, c), _padded(targets, c)], 1)
     asked = np.stack([_padded(queries, c), np.zeros((len(queries), c))], 1)
-    options = {"slope": slope, "step_size": step_size, "method": method, "n_loops": n_loops}
+    learning = Learning(slope, step_size, method, n_loops)
     value = np.concatenate([rows, asked]).reshape(-1, c)
     answers = np.zeros(len(value), dtype=bool)
     answers[2 * len(x) + 1 :: 2] = True
     code = np.tile([[0.0], [1.0]], (len(value) // 2, 1))
-    _, by_loop = generate(value, answers, code, len(x), weights=matrices, **options)
+    _, by_loop = generate(value, answers, code, len(x), learning, weights=matrices)
     return by_loop[:, answers, 0] if single else by_loop[:, answers, : targets.shape[1]]
 
 
@@ -174,11 +181,11 @@ def autoregress(
     if n <= order:
         raise ValueError(f"Got a sequence of {n} values, but order={order} takes more than that.")
     matrices = _check_weights(weights, order * c)
-    options = {"slope": slope, "step_size": step_size, "method": method, "n_loops": n_loops}
+    learning = Learning(slope, step_size, method, n_loops)
     value = np.concatenate([past, np.zeros((n_ahead, c))])
     code = np.concatenate([np.ones((n, n_ahead)), np.eye(n_ahead)])
-    options |= {"order": order, "weights": matrices}
-    found, _ = generate(value, np.arange(len(value)) >= n, code, n - order, **options)
+    asked = np.arange(len(value)) >= n
+    found, _ = generate(value, asked, code, n - order, learning, order=order, weights=matrices)
     return found[n:, 0] if single else found[n:]
 
 
@@ -248,13 +255,13 @@ def chain_of_thought(
     _check_columns(queries, m)
     asked = np.zeros((len(queries), length, m))
     asked[:, 0] = queries
-    options = {"slope": slope, "step_size": step_size, "method": method, "n_loops": n_loops}
+    learning = Learning(slope, step_size, method, n_loops)
     value = np.concatenate([given, asked])
     code = np.tile(np.eye(length)[:, 1:], (len(value), 1))
     answers = np.zeros((len(value), length), dtype=bool)
     answers[n:, 1:] = True
-    options |= {"activation": slope}
-    found, _ = generate(value.reshape(-1, m), answers.ravel(), code, n, **options)
+    tokens = value.reshape(-1, m)
+    found, _ = generate(tokens, answers.ravel(), code, n, learning, activation=slope)
     return found.reshape(value.shape)[n:, 1:]
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
 from sklearn_looped.core.arrays import Array
@@ -18,19 +19,25 @@ METHODS = {"descent": (Step(), 2.0), "newton": (NEWTON, 3.0)}  # and where eigen
 LARGEST = 2**20  # positions: their margin exceeds the rounding of a turn by a factor of 10,000
 
 
+class Learning(NamedTuple):
+    """How the loop learns, and the slope of the representation; see `functions.regress`."""
+
+    slope: float
+    step_size: float
+    method: Method
+    n_loops: int
+
+
 def generate(
     value: Array,
-    asked: Array,
+    asked: NDArray[np.bool_],
     code: Array,
     n: int,
+    learning: Learning,
     *,
     order: int = 1,
     weights: Sequence[Array] = (),
-    slope: float,
     activation: float = 1.0,
-    step_size: float,
-    method: Method,
-    n_loops: int,
 ) -> tuple[Array, Array]:
     """Run the three blocks once a phase.
 
@@ -38,7 +45,8 @@ def generate(
     token takes part; `n` is the number of examples of a phase. Returns the values at the end, and
     what was predicted in the last phase after each loop, (n_loops, n_tokens, c).
     """
-    check_numbers(slope=slope, step_size=step_size, method=method, n_loops=n_loops)
+    check_numbers(**learning._asdict())
+    slope, step_size, method, n_loops = learning
     (n_tokens, c), n_phases = value.shape, code.shape[1]
     tokens = Layout(scratch=1, null=1, token=n_tokens)
     if (n_codes := tokens.width + order) > LARGEST:
@@ -48,7 +56,7 @@ def generate(
         c, order=order, n_codes=n_codes, n_phases=n_phases,
         weights=weights, slope=slope, activation=activation, step=step,
     )  # fmt: skip
-    token = {"value": value, "asked": asked[:, None], "known": ~asked[:, None]}
+    token = {"value": value, "asked": asked[:, None], "known": np.logical_not(asked)[:, None]}
     token |= {"code": code, "scale": np.sqrt(step_size / n)}
     first = {"current": np.eye(n_phases)[0]}
     tape = blocks.before.load(tokens, named=("token",), token=token, scratch=first)
