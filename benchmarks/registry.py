@@ -49,6 +49,7 @@ TIMES = {
     "paper.algoformer": "40 minutes",
     "paper.architecture": "2 minutes",
     "paper.condition_number": "5 minutes",
+    "paper.construction": "6 minutes",
     "paper.cost": "1 minute",
     "paper.curves": "1 minute",
     "paper.decoder": "2 hours",

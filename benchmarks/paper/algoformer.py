@@ -10,7 +10,7 @@ sizes we take the paper to have, 500,000 steps each, and wants an accelerator.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -29,11 +29,12 @@ from benchmarks.paper.evidence import claim, interval, planned
 from benchmarks.paper.presets import PRESETS
 from benchmarks.paper.prompts import Stepped, Task, errors, looped
 from benchmarks.paper.representation import NetworkLayersPrior
+from sklearn_looped.bridge import AlgoFormerConfig
 from sklearn_looped.learned.model.config import NetworkConfig
-from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.training.recipe import Recipe
 
+Config = NetworkConfig | AlgoFormerConfig
 CLOSE = 1.1  # "approaches" and "keeps": within 10 %
 
 
@@ -56,8 +57,8 @@ BUDGETS = {
 }
 
 
-def n_weights(config: NetworkConfig) -> int:
-    return sum(p.numel() for p in LoopedNetwork(config).parameters())
+def n_weights(config: Config) -> int:
+    return sum(p.numel() for p in config.build().parameters() if p.requires_grad)
 
 
 def architectures(budget: Budget, task: Task) -> dict[str, NetworkConfig]:
@@ -81,18 +82,17 @@ def architectures(budget: Budget, task: Task) -> dict[str, NetworkConfig]:
     return {name: replace(sized(c), n_loops=loops[name]) for name, c in configs.items()}
 
 
-def recipe(
-    budget: Budget, task: Task, config: NetworkConfig, n_steps: int, seed: int = 0
-) -> Recipe:
+def recipe(budget: Budget, task: Task, config: Config, n_steps: int, seed: int = 0) -> Recipe:
     """Fix the loops and average the loss over the last, as the papers do; vary the support."""
     rows = task.n_examples * task.rows_per_example
+    n_loops = config.n_loops if isinstance(config, NetworkConfig) else budget.n_loops
     return Recipe(
         n_steps,
         n_features=(task.n_features, task.n_features),
         n_support=(rows // 4, rows),
         n_query=rows // 2,
-        n_loops=(config.n_loops, config.n_loops),
-        window=min(budget.window, config.n_loops),
+        n_loops=(n_loops, n_loops),
+        window=min(budget.window, n_loops),
         rows_per_step=budget.n_tables * 3 * rows // 2,
         average=0.99,
         seed=seed,
@@ -100,22 +100,27 @@ def recipe(
 
 
 def step_seconds(
-    budget: Budget, task: Task, configs: dict[str, NetworkConfig], device: str
+    budget: Budget, task: Task, configs: Mapping[str, Config], device: str
 ) -> dict[str, float]:
-    """Processor seconds of a step of each architecture: the least of rounds taken in turn."""
+    """Processor seconds of a step of each architecture: the least of rounds taken in turn.
+
+    Building a network, which for a programmed one takes as long as some steps, does not count.
+    """
     rounds: dict[str, list[float]] = {name: [] for name in configs}
     for n_steps in (2, 8, 8):  # the first warms up
         for name, config in configs.items():
             start = process_time()
+            config.build()
+            built = process_time()
             meta_train(config, task.prior, recipe(budget, task, config, n_steps), device=device)
-            rounds[name].append((process_time() - start) / n_steps)
+            rounds[name].append((process_time() - built - (built - start)) / n_steps)
     return {name: min(seconds[1:]) for name, seconds in rounds.items()}
 
 
 def train(
     budget: Budget,
     task: Task,
-    configs: dict[str, NetworkConfig],
+    configs: Mapping[str, Config],
     seconds: float,
     seed: int,
     folder: Path,

@@ -91,7 +91,9 @@ def by_layer(prior: NetworkLayersPrior) -> Callable[[Tensor], Tensor]:
     return lambda X: (X[..., -L:, None] * X[..., None, :-L]).flatten(-2)
 
 
-def tuned_rate(task: Task, n_steps: int) -> float:
+def tuned_rate(
+    task: Task, n_steps: int, represent: Callable[[Tensor], Tensor] = lambda X: X
+) -> float:
     """Rate at which gradient descent errs least after `n_steps`, on prompts of its own."""
     rates = [1.2**power for power in range(-15, 5)]
     X, y = task.prior.sample(
@@ -100,7 +102,8 @@ def tuned_rate(task: Task, n_steps: int) -> float:
     k = task.n_examples
 
     def error(rate: float) -> float:
-        last = linear(gradient_descent(rate, n_steps))(X[:, :k], y[:, :k])(X[:, k:])[-1]
+        method = linear(gradient_descent(rate, n_steps), represent)
+        last = method(X[:, :k], y[:, :k])(X[:, k:])[-1]
         return float((last - y[:, k:]).square().mean())
 
     return min(rates, key=error)

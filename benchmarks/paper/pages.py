@@ -20,6 +20,7 @@ from benchmarks.common.report import RESULTS, Rows, Store, print_table
 from benchmarks.paper import (
     algoformer,
     condition_number,
+    construction,
     decoder,
     function_classes,
     openml_table,
@@ -163,6 +164,11 @@ def scores(name: str, **where: Any) -> str:
     return plain(found[shown].rename_axis(index=None))
 
 
+def starts() -> str:
+    """Fenced block of errors over seeds, by where training from AlgoFormer's construction began."""
+    return plain(construction.table(rows("construction")))
+
+
 def cost_table() -> str:
     """Fenced block of the cost beside the published configuration."""
     found = pd.DataFrame(rows("cost")).set_index(["what", "whose"])
@@ -226,7 +232,7 @@ def page(name: str) -> str:
     fillers = (
         command, value, score, verdict, margin, table, by_loop, with_intervals, accuracy_table,
         accuracy, cpu_minutes, scores, cost_table, has, by_seed, margin_by_seed, mean_of_seeds,
-        means_table,
+        means_table, starts,
     )  # fmt: skip
     environment.globals |= {filler.__name__: filler for filler in fillers}
     return environment.get_template(f"{name}.md").render()
@@ -280,6 +286,7 @@ TABLES: dict[str, Callable[[], None]] = {
     "openml_table": lambda: openml_table.show(chosen("openml", task=list(openml_table.PAPER))),
     "decoder": lambda: show_groups("decoder", "figure", decoder.show),
     "ouro": lambda: show_groups("ouro", "language", ouro.show),
+    "construction": lambda: construction.show(rows("construction")),
     "algoformer": lambda: algoformer.show(
         pd.DataFrame(rows("algoformer")), algoformer.BUDGETS["laptop"]
     ),

@@ -11,6 +11,7 @@ Transformer Framework with Algorithmic Structures", TMLR 2025.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -54,12 +55,19 @@ class RepresentationPrior:
     seed: int = 0
     fixed_columns: ClassVar[bool] = True
 
+    def weights(self, n_features: int) -> list[Tensor]:
+        """Matrices of the network's layers, with columns of length 1."""
+        generator, sizes = (
+            seeded_generator(self.seed),
+            [n_features, *[self.n_units] * self.n_layers],
+        )
+        matrices = [torch.randn(*size, generator=generator) for size in pairwise(sizes)]
+        return [F.normalize(W, dim=0) for W in matrices]
+
     def represent(self, X: Tensor) -> Tensor:
         """Map rows (..., d) to their representation (..., m)."""
-        generator = seeded_generator(self.seed)
-        for _ in range(self.n_layers):
-            W = torch.randn(X.shape[-1], self.n_units, generator=generator)
-            X = leaky_layer(X, F.normalize(W, dim=0))
+        for W in self.weights(X.shape[-1]):
+            X = leaky_layer(X, W)
         return X
 
     def sample(

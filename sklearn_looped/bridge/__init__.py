@@ -5,6 +5,7 @@ then improved on a prior by `sklearn_looped.learned.training.metatrain.meta_trai
 sees both halves; neither of them sees it.
 """
 
+from sklearn_looped.bridge.algoformer import AlgoFormerConfig
 from sklearn_looped.bridge.descent import DescentConfig
 
-__all__ = ["DescentConfig"]
+__all__ = ["AlgoFormerConfig", "DescentConfig"]

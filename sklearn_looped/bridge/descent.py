@@ -6,6 +6,7 @@ k steps in the loop body.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,11 +20,12 @@ from sklearn_looped.programmed.algorithms.descent import (
     NEWTON,
     Step,
     chebyshev_steps,
-    descent_block,
+    descent_fields,
+    descent_layers,
 )
 from sklearn_looped.programmed.transformer.block import Block
+from sklearn_looped.programmed.transformer.layout import Layout
 
-TRAINABLE = ("step_size", "momentum", "whitening", "preconditioner")
 FLOOR = 1e-8  # of the normalised squared error: what is far below it is not worth a step
 
 
@@ -84,13 +86,16 @@ class DescentConfig:
     newton: bool = False
     trained: tuple[str, ...] = ("step_size",)
 
+    trainable: ClassVar[tuple[str, ...]] = ("step_size", "momentum", "whitening", "preconditioner")
+
     def __post_init__(self) -> None:
         for name in ("n_features", "n_steps", "condition"):
             if getattr(self, name) < 1:
                 raise ValueError(f"Got {name}={getattr(self, name)!r}, but expected at least 1.")
-        unknown = [name for name in self.trained if name not in TRAINABLE]
-        if unknown or not self.trained:
-            raise ValueError(f"Got trained={self.trained!r}, but expected some of {TRAINABLE}.")
+        if not self.trained or not set(self.trained) <= set(self.trainable):
+            raise ValueError(
+                f"Got trained={self.trained!r}, but expected some of {self.trainable}."
+            )
         if "whitening" in self.trained and not self.newton:
             raise ValueError("Got trained whitening, but there is none; set newton=True.")
 
@@ -101,6 +106,11 @@ class DescentConfig:
             return [NEWTON._replace(momentum=self.momentum)] * self.n_steps
         steps = chebyshev_steps(self.n_steps, self.condition)
         return [step._replace(momentum=self.momentum) for step in steps]
+
+    @property
+    def width(self) -> int:
+        """Entries of x, on which the steps go down."""
+        return self.n_features
 
     @property
     def loss(self) -> type[nn.Module]:
@@ -176,17 +186,20 @@ class DescentNetwork(nn.Module):
         self.momentum = nn.Parameter(momentum.clone(), "momentum" in trained)
         self.growth = nn.Parameter(growth.clone(), "whitening" in trained)
         self.whitening = nn.Parameter(whitening.clone(), "whitening" in trained)
-        identity = torch.eye(config.n_features, dtype=torch.float64)
+        identity = torch.eye(config.width, dtype=torch.float64)
         self.preconditioner = nn.Parameter(identity, "preconditioner" in trained)
         n_values = 4 * config.n_steps + identity.numel()
-        self._fields = self._construct([0.0] * n_values).fields
+        self._fields = self._layout()
         self._layers = AffineLayers(lambda values: self._construct(values).layers, n_values)
 
+    def _layout(self) -> Layout:
+        return descent_fields(self.config.width, newton=self.config.newton)
+
     def _construct(self, values: Sequence[float]) -> Block:
-        d, k = self.config.n_features, self.config.n_steps
+        d, k = self.config.width, self.config.n_steps
         steps = [Step(*numbers) for numbers in np.reshape(values[: 4 * k], (4, k)).T.tolist()]
         P = np.reshape(values[4 * k :], (d, d))
-        return descent_block(steps, P, newton=self.config.newton)
+        return Block(self._fields, descent_layers(self._fields, steps, P))
 
     def matrices(self) -> list[nn.Parameter]:
         """Matrices that meta-training moves by Muon."""
@@ -202,17 +215,23 @@ class DescentNetwork(nn.Module):
 
     def _prompt(self, X: Tensor, y: Tensor) -> Tensor:
         """Tokens (B, n, width), in units in which the support's Gram matrix has norm 1."""
-        s, d = y.shape[1], self.config.n_features
+        s = y.shape[1]
         gram = X[:, :s].mT @ X[:, :s]
         unit = torch.linalg.matrix_norm(gram, keepdim=True).sqrt()
-        X = F.pad(X / torch.where(unit > 0, unit, 1), (0, d - X.shape[-1]))
+        X = X / torch.where(unit > 0, unit, 1)
+        state = self._load(X, y, "x")
+        if self.config.newton:
+            state[:, :s, self._fields["key"]] = state[:, :s, self._fields["x"]]
+        return state
+
+    def _load(self, X: Tensor, y: Tensor, field: str) -> Tensor:
+        """Tokens with X, padded with zeros, in a field, and y as residuals of the support."""
+        s = y.shape[1]
         state = X.new_zeros(*X.shape[:2], self._fields.width)
         state[..., self._fields["one"]] = 1.0
         state[:, :s, self._fields["support"]] = 1.0
-        state[..., self._fields["x"]] = X
+        state[..., self._fields[field]] = F.pad(X, (0, self.config.n_features - X.shape[-1]))
         state[:, :s, self._fields["residual"]] = y[..., None]
-        if self.config.newton:
-            state[:, :s, self._fields["key"]] = X[:, :s]
         return state
 
     def forward(

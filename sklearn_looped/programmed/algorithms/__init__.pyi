@@ -1,3 +1,4 @@
+from . import algoformer as algoformer
 from . import csgraph as csgraph
 from . import linalg as linalg
 

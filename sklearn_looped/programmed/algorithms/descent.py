@@ -154,23 +154,54 @@ def descent_block(steps: Sequence[Step], preconditioner: Array, *, newton: bool)
     -------
     block : Block
     """
-    d = len(preconditioner)
+    fields = descent_fields(len(preconditioner), newton=newton)
+    return Block(fields, descent_layers(fields, steps, preconditioner))
+
+
+def descent_fields(d: int, *, newton: bool) -> Layout:
+    """Fields of gradient steps in d columns for one target; see `descent_layers`."""
     fields = Layout(one=1, support=1, x=d, residual=1, velocity=1, prediction=1)
-    if newton:  # what whitens: x on support tokens, 0 on queries
-        fields = fields.extend(key=d)
-    return Block(fields, [_step_layer(fields, step, preconditioner, newton) for step in steps])
+    return fields.extend(key=d) if newton else fields
 
 
-def _step_layer(fields: Layout, step: Step, P: Array, newton: bool) -> Layer:
-    rows, keys = ("support", "query"), ("support",)
+def descent_layers(
+    fields: Layout,
+    steps: Sequence[Step],
+    preconditioner: Array,
+    rows: tuple[str, ...] = ("support", "query"),
+    keys: tuple[str, ...] = ("support",),
+) -> list[Layer]:
+    """Layers of gradient steps, see `descend`, for any number of targets.
+
+    Parameters
+    ----------
+    fields : Layout
+        With ``x``; ``residual``, ``velocity`` and ``prediction``, an entry a target; ``support``,
+        1 where there is a residual and 0 elsewhere. With a field ``key``, which is x on the support
+        and 0 elsewhere, the layers whiten.
+    steps, preconditioner
+        As in `descent_block`.
+    rows, keys : tuple of str
+        Kinds of token that predict, and that have a residual.
+
+    Returns
+    -------
+    layers : list of Layer
+    """
+    return [_step_layer(fields, step, preconditioner, rows, keys) for step in steps]
+
+
+def _step_layer(
+    fields: Layout, step: Step, P: Array, rows: tuple[str, ...], keys: tuple[str, ...]
+) -> Layer:
     pairs, x = fields.pairs({"residual": "velocity"}), fields.index("x")
     # Velocity += size * sum over the support of (x_j' P x_i) times its residual.
     scores = [({i: float(P[a, j]) for a, i in enumerate(x)}, {x[j]: 1.0}) for j in range(len(x))]
     heads = [make_head(fields, scores, pairs, rows, keys, kind="linear", scale=step.size)]
-    units = gate(fields.at("support"), fields.terms(velocity=-1.0), fields.at("residual"))
+    units = [unit for r, v in pairs for unit in gate(fields.at("support"), {v: -1.0}, r)]
     units += add(fields, {"velocity": "prediction"})
     units += add(fields, {"velocity": "velocity"}, step.momentum - 1)
-    if newton:
+    if "key" in fields:
         for moved, tokens in (("x", rows), ("key", keys)):
             copy, scale = {"key": moved}, -step.whitening
             heads.append(linear_product(fields, moved, "key", copy, tokens, keys, scale=scale))
