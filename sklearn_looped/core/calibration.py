@@ -3,6 +3,7 @@
 Batched over tables. Shapes: B tables, n rows, q queries, C classes.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,8 @@ EXPONENTS = tuple(2 ** (k / 2 - 2) for k in range(13))
 LEAST_ENTROPY = 1e-12
 LEAST_PROBABILITY = 1e-9
 MOST_EXPONENT = 3.0
+EXPONENT_ROWS = 2  # rows that a deviation of an exponent by a factor of two from one weighs
+POOL_ROWS = 20  # rows that a deviation by one from equal shares of a pool weighs
 POOL_STEPS = 6
 STEP_LENGTHS = (1.0, 0.3, 0.1)
 
@@ -23,8 +26,9 @@ class Calibration(NamedTuple):
     .. math:: p_c \propto \max(f_c, \epsilon)^a
 
     with the floor and the exponent of a small grid that the log loss of the rows' leave-one-out
-    scores is least with. The classes' frequencies are mixed in with the weight of one row, so that
-    no class that was seen has probability zero; others have.
+    scores is least with; :math:`2 (\log_2 a)^2` is added to its sum, against chance where rows are
+    few. The classes' frequencies are mixed in with the weight of one row, so that no class that was
+    seen has probability zero; others have.
 
     Attributes
     ----------
@@ -64,7 +68,8 @@ class Calibration(NamedTuple):
             logs = logs.masked_fill(absent, -torch.inf)
             for exponent in EXPONENTS:
                 loss = torch.logsumexp(exponent * logs, -1) - exponent * right
-                losses.append((share * loss).sum(1))
+                prior = EXPONENT_ROWS * math.log2(exponent) ** 2 / total
+                losses.append((share * loss).sum(1) + prior)
         best = torch.stack(losses, 1).argmin(1)
         floors, exponents = scores.new_tensor(FLOORS), scores.new_tensor(EXPONENTS)
         n = len(EXPONENTS)
@@ -105,9 +110,9 @@ def pool_exponents(proba: Tensor, indicators: Tensor, weights: Tensor) -> Tensor
     r"""Exponents (B, E) of the logarithmic pool of experts with the least log loss.
 
     Stacking by leave-one-out: the exponents are not negative, and may add up to more than one,
-    since experts that agree on different grounds are surer together. A squared distance from equal
-    shares, as much as one row weighs, is added to the log loss, which is convex: projected Newton
-    steps, of lengths tried, descend it.
+    since experts that agree on different grounds are surer together. The squared distance from
+    equal shares, times `POOL_ROWS`, is added to the sum of the log losses, so that few rows do not
+    choose by chance. That is convex: projected Newton steps, of lengths tried, descend it.
 
     Parameters
     ----------
@@ -121,20 +126,21 @@ def pool_exponents(proba: Tensor, indicators: Tensor, weights: Tensor) -> Tensor
     absent = (indicators.sum(1) == 0)[:, None]
     n_experts = proba.shape[2]
     start = logs.new_full((len(logs), n_experts), 1 / n_experts)
-    identity = 2 * torch.eye(n_experts, dtype=logs.dtype, device=logs.device)
+    identity = 2 * POOL_ROWS * torch.eye(n_experts, dtype=logs.dtype, device=logs.device)
 
     def logits(b: Tensor) -> Tensor:
         return torch.einsum("bnec,be->bnc", logs, b).masked_fill(absent, -torch.inf)
 
     def loss(b: Tensor) -> Tensor:
         each = torch.logsumexp(logits(b), -1) - (right * b[:, None]).sum(-1)
-        return (weights * each).sum(1) + (b - start).square().sum(1)
+        return (weights * each).sum(1) + POOL_ROWS * (b - start).square().sum(1)
 
     b, known = start, loss(start)
     for _ in range(POOL_STEPS):
         p = torch.softmax(logits(b), -1)
         mean = torch.einsum("bnec,bnc->bne", logs, p)
-        slope = torch.einsum("bn,bne->be", weights, mean - right) + 2 * (b - start)
+        slope = torch.einsum("bn,bne->be", weights, mean - right)
+        slope = slope + 2 * POOL_ROWS * (b - start)
         deviation = logs - mean[..., None]
         curve = torch.einsum("bn,bnec,bnc,bnfc->bef", weights, deviation, p, deviation) + identity
         free = ((b > 0) | (slope < 0)).to(b)
