@@ -76,7 +76,8 @@ def test_exponents_of_the_pool_have_the_least_loss(rng):
         def loss(b, p=p, y=y, weights=weights):
             logits = pooled(p[None], torch.tensor(b)[None, None])[0]
             each = -(torch.log_softmax(logits, -1) * y).sum(-1)
-            return float((weights * each).sum() + POOL_ROWS * ((torch.tensor(b) - 1 / 3) ** 2).sum())
+            prior = POOL_ROWS * ((torch.tensor(b) - 1 / 3) ** 2).sum()
+            return float((weights * each).sum() + prior)
 
         best = minimize(loss, np.full(3, 1 / 3), bounds=[(0, 3)] * 3)
         assert loss(b.numpy()) < best.fun + 1e-4
