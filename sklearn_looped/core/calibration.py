@@ -15,7 +15,7 @@ LEAST_ENTROPY = 1e-12
 LEAST_PROBABILITY = 1e-9
 MOST_EXPONENT = 3.0
 EXPONENT_ROWS = 2  # rows that a deviation of an exponent by a factor of two from one weighs
-POOL_ROWS = 20  # rows that a deviation by one from equal shares of a pool weighs
+POOL_ROWS = 80  # rows that equal shares of a pool count as
 POOL_STEPS = 6
 STEP_LENGTHS = (1.0, 0.3, 0.1)
 
@@ -110,9 +110,10 @@ def pool_exponents(proba: Tensor, indicators: Tensor, weights: Tensor) -> Tensor
     r"""Exponents (B, E) of the logarithmic pool of experts with the least log loss.
 
     Stacking by leave-one-out: the exponents are not negative, and may add up to more than one,
-    since experts that agree on different grounds are surer together. The squared distance from
-    equal shares, times `POOL_ROWS`, is added to the sum of the log losses, so that few rows do not
-    choose by chance. That is convex: projected Newton steps, of lengths tried, descend it.
+    since experts that agree on different grounds are surer together. A squared distance from equal
+    shares, as much as one row weighs, is added to the log loss, which is convex: projected Newton
+    steps, of lengths tried, descend it. The result is averaged with equal shares, which count as
+    `POOL_ROWS` rows, so that few rows do not choose by chance.
 
     Parameters
     ----------
@@ -126,21 +127,20 @@ def pool_exponents(proba: Tensor, indicators: Tensor, weights: Tensor) -> Tensor
     absent = (indicators.sum(1) == 0)[:, None]
     n_experts = proba.shape[2]
     start = logs.new_full((len(logs), n_experts), 1 / n_experts)
-    identity = 2 * POOL_ROWS * torch.eye(n_experts, dtype=logs.dtype, device=logs.device)
+    identity = 2 * torch.eye(n_experts, dtype=logs.dtype, device=logs.device)
 
     def logits(b: Tensor) -> Tensor:
         return torch.einsum("bnec,be->bnc", logs, b).masked_fill(absent, -torch.inf)
 
     def loss(b: Tensor) -> Tensor:
         each = torch.logsumexp(logits(b), -1) - (right * b[:, None]).sum(-1)
-        return (weights * each).sum(1) + POOL_ROWS * (b - start).square().sum(1)
+        return (weights * each).sum(1) + (b - start).square().sum(1)
 
     b, known = start, loss(start)
     for _ in range(POOL_STEPS):
         p = torch.softmax(logits(b), -1)
         mean = torch.einsum("bnec,bnc->bne", logs, p)
-        slope = torch.einsum("bn,bne->be", weights, mean - right)
-        slope = slope + 2 * POOL_ROWS * (b - start)
+        slope = torch.einsum("bn,bne->be", weights, mean - right) + 2 * (b - start)
         deviation = logs - mean[..., None]
         curve = torch.einsum("bn,bnec,bnc,bnfc->bef", weights, deviation, p, deviation) + identity
         free = ((b > 0) | (slope < 0)).to(b)
@@ -152,4 +152,5 @@ def pool_exponents(proba: Tensor, indicators: Tensor, weights: Tensor) -> Tensor
             b = torch.where((found < known)[:, None], tried, b)
             known = torch.minimum(found, known)
             step = torch.where((found <= known)[:, None], 0, step)
-    return b
+    total = weights.sum(1, keepdim=True)
+    return (total * b + POOL_ROWS * start) / (total + POOL_ROWS)
