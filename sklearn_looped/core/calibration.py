@@ -3,6 +3,7 @@
 Batched over tables. Shapes: B tables, n rows, q queries, C classes.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,8 @@ EXPONENTS = tuple(2 ** (k / 2 - 2) for k in range(13))
 LEAST_ENTROPY = 1e-12
 LEAST_PROBABILITY = 1e-9
 MOST_EXPONENT = 3.0
+EXPONENT_ROWS = 2  # rows that a deviation of an exponent by a factor of two from one weighs
+POOL_ROWS = 80  # rows that equal shares of a pool count as
 POOL_STEPS = 6
 STEP_LENGTHS = (1.0, 0.3, 0.1)
 
@@ -23,8 +26,9 @@ class Calibration(NamedTuple):
     .. math:: p_c \propto \max(f_c, \epsilon)^a
 
     with the floor and the exponent of a small grid that the log loss of the rows' leave-one-out
-    scores is least with. The classes' frequencies are mixed in with the weight of one row, so that
-    no class that was seen has probability zero; others have.
+    scores is least with; :math:`2 (\log_2 a)^2` is added to its sum, against chance where rows are
+    few. The classes' frequencies are mixed in with the weight of one row, so that no class that was
+    seen has probability zero; others have.
 
     Attributes
     ----------
@@ -64,7 +68,8 @@ class Calibration(NamedTuple):
             logs = logs.masked_fill(absent, -torch.inf)
             for exponent in EXPONENTS:
                 loss = torch.logsumexp(exponent * logs, -1) - exponent * right
-                losses.append((share * loss).sum(1))
+                prior = EXPONENT_ROWS * math.log2(exponent) ** 2 / total
+                losses.append((share * loss).sum(1) + prior)
         best = torch.stack(losses, 1).argmin(1)
         floors, exponents = scores.new_tensor(FLOORS), scores.new_tensor(EXPONENTS)
         n = len(EXPONENTS)
@@ -107,7 +112,8 @@ def pool_exponents(proba: Tensor, indicators: Tensor, weights: Tensor) -> Tensor
     Stacking by leave-one-out: the exponents are not negative, and may add up to more than one,
     since experts that agree on different grounds are surer together. A squared distance from equal
     shares, as much as one row weighs, is added to the log loss, which is convex: projected Newton
-    steps, of lengths tried, descend it.
+    steps, of lengths tried, descend it. The result is averaged with equal shares, which count as
+    `POOL_ROWS` rows, so that few rows do not choose by chance.
 
     Parameters
     ----------
@@ -146,4 +152,5 @@ def pool_exponents(proba: Tensor, indicators: Tensor, weights: Tensor) -> Tensor
             b = torch.where((found < known)[:, None], tried, b)
             known = torch.minimum(found, known)
             step = torch.where((found <= known)[:, None], 0, step)
-    return b
+    total = weights.sum(1, keepdim=True)
+    return (total * b + POOL_ROWS * start) / (total + POOL_ROWS)

@@ -5,8 +5,10 @@ from scipy.special import xlogy
 from sklearn.metrics import log_loss
 
 from sklearn_looped.core.calibration import (
+    EXPONENT_ROWS,
     EXPONENTS,
     FLOORS,
+    POOL_ROWS,
     Calibration,
     pool_exponents,
     pooled,
@@ -21,7 +23,7 @@ def table(rng, n_classes=3, n=60):
     return [torch.tensor(each)[None] for each in (scores, Y, rng.uniform(0.5, 2, n))]
 
 
-def test_floor_and_exponent_have_the_least_log_loss_of_the_grid(rng):
+def test_floor_and_exponent_have_the_least_loss_of_the_grid(rng):
     scores, Y, w = table(rng)
     found = Calibration.fit(scores, Y, w)
 
@@ -30,7 +32,8 @@ def test_floor_and_exponent_have_the_least_log_loss_of_the_grid(rng):
         proba = each.probabilities(scores)[0].numpy()
         frequencies = found.frequencies.numpy()
         proba = ((w.sum() + 1).item() * proba - frequencies) / w.sum().item()
-        return log_loss(Y[0].argmax(1), proba, sample_weight=w[0])
+        prior = EXPONENT_ROWS * np.log2(exponent) ** 2 / w.sum().item()
+        return log_loss(Y[0].argmax(1), proba, sample_weight=w[0]) + prior
 
     grid = [loss(floor, exponent) for floor in FLOORS for exponent in EXPONENTS]
     np.testing.assert_allclose(loss(float(found.floor), float(found.exponent)), min(grid))
@@ -61,7 +64,7 @@ def test_relative_log_loss_is_one_for_the_frequencies(rng):
     np.testing.assert_allclose(relative_log_loss(proba, Y, w).item(), expected)
 
 
-def test_exponents_of_the_pool_are_those_of_the_least_log_loss(rng):
+def test_exponents_of_the_pool_have_the_least_loss_beside_equal_shares(rng):
     tables = [table(rng) for _ in range(4)]
     Y, w = (torch.cat([each[place] for each in tables]) for place in (1, 2))
     noise = torch.tensor(rng.normal(size=(4, 60, 3, 3)))
@@ -75,5 +78,7 @@ def test_exponents_of_the_pool_are_those_of_the_least_log_loss(rng):
             each = -(torch.log_softmax(logits, -1) * y).sum(-1)
             return float((weights * each).sum() + ((torch.tensor(b) - 1 / 3) ** 2).sum())
 
+        total = weights.sum()
+        b = b + POOL_ROWS / total * (b - 1 / 3)  # without the average with equal shares
         best = minimize(loss, np.full(3, 1 / 3), bounds=[(0, 3)] * 3)
         assert loss(b.numpy()) < best.fun + 1e-4
