@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> None:
     else:
         lines = on_fresh_tables(PRIORS[args.prior], recipe, args.output)
     estimator = "LoopedICLRegressor" if is_regression else "LoopedICLClassifier"
-    lines = [*lines, f"use it: {estimator}(weights={str(args.output)!r})"]
-    sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
+    use = f"use it: {estimator}(weights={str(args.output)!r})"
+    sys.stdout.writelines(f"{printable(line)}\n" for line in (*lines, use))
 
 
 def _train(
