@@ -128,5 +128,5 @@ def run(args: argparse.Namespace) -> None:
     setting = {"CPU s each": args.cpu_seconds, "prompts": args.prompts}
     store = Store(RESULTS / "paper_construction.jsonl", **setting)
     job = partial(run_task, seconds=args.cpu_seconds, n_prompts=args.prompts)
-    keys = [{"task": task, "seed": seed} for seed in range(args.seeds) for task in TASKS]
+    keys = [{"task": task, "seed": seed} for task in TASKS for seed in range(args.seeds)]
     show(store.complete(keys, lambda task, seed: job(task, seed)))

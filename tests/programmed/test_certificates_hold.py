@@ -5,7 +5,15 @@ import pytest
 from benchmarks.certificate_attacks.outcome import Outcome
 from benchmarks.programmed_certificates import KINDS, attack
 
-N_CASES = {"MLP": 2, "FLEQ": 5, "inv and solve": 5, "eigh": 4, "SUBLEQ, paper layout": 3}
+N_CASES = {
+    "MLP": 2,
+    "FLEQ": 5,
+    "universal": 5,
+    "universal, paper form": 5,
+    "inv and solve": 5,
+    "eigh": 4,
+    "SUBLEQ, paper layout": 3,
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
