@@ -95,13 +95,16 @@ TABLES_SEEN = (
 )
 PRETRAININGS = {
     "tabular": Pretraining(
-        NetworkConfig(width=320, n_heads=10, n_loops=6, experts=True, feed_forward=2, n_bases=8),
+        NetworkConfig(
+            width=320, n_heads=10, n_loops=6, experts=True, feed_forward=2, n_bases=8, feedback=True
+        ),
         SyntheticTables(),
         Recipe(
             n_steps=10_000,
             n_features=(1, 48),
             n_support=(8, 1024),
-            n_loops=(2, 6),
+            n_loops=(3, 6),
+            window=2,
             decay=0.3,
             late_support=(256, 2048),
             seed=1,
