@@ -89,6 +89,12 @@ class LoopedNetwork(nn.Module):
     applied again and again with the prompt added to the normalised state. Inputs and outputs are
     in the canonical form of `Standardiser`.
 
+    With feedback the token of a support row leaves its target out, as a query's does, and the row
+    does not attend to itself. After every loop the readout predicts it, so far without its target,
+    and what is left over joins the target in its keys and values: each loop sees the errors of the
+    one before. From the second loop on the predictions are no strict leave-one-out any more, since
+    the other rows have seen the target.
+
     Parameters
     ----------
     config : NetworkConfig
