@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 TYPICAL_SUPPORT = 64  # rows at which the logits' scale starts at one
+UNSEEN = -1e4  # logit of a row that is left out: its weight underflows to zero
 WORKSPACE = 2**24  # logits and hidden units that a block holds at a time: 64 MB in float32
 
 
@@ -47,7 +48,7 @@ def attention_weights(queries: Tensor, keys: Tensor, bias: Tensor | None = None)
 def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
     """Softmax attention without a further scale, (B, h, n, c) x (B, h, s, c) -> (B, h, n, c).
 
-    `bias` (B, 1, 1, s) is added to the logits. Plain products while training on a CPU, where the
+    `bias`, of a shape that broadcasts to (B, h, n, s), is added to the logits. Plain products while training on a CPU, where the
     backward pass of torch's fused kernel is several times slower in bfloat16; else the fused
     kernel, which is several times faster forward. Both compute the same function.
     """
@@ -119,26 +120,38 @@ class Block(nn.Module):
         queries, bias = self._queries(rows, keys, weights)
         return attention_weights(queries, keys, bias)
 
-    def forward(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
+    def forward(
+        self, rows: Tensor, keys_values: KeysValues, left_out: int | None = None
+    ) -> Tensor:
         """Update rows (B, n, D), which attend to the support behind `keys_values`.
 
-        Rows do not see each other, so that many of them are updated some at a time.
+        Rows do not see each other, so that many of them are updated some at a time. With
+        `left_out` the rows are the support from that row on, then queries, and no support row
+        sees itself.
         """
         n_tables, n_rows, width = rows.shape
         n_support = keys_values.keys.shape[-2]
         most = max(1, WORKSPACE // (self.n_heads * n_support + 4 * width))  # rows at a time
         if n_tables * n_rows <= most:
-            return self._update(rows, keys_values)
+            return self._update(rows, keys_values, left_out)
         if n_tables == 1:
-            parts = rows.split(most, 1)
-            return torch.cat([self._update(part, keys_values) for part in parts], 1)
+            parts = [
+                self._update(part, keys_values, None if left_out is None else left_out + i * most)
+                for i, part in enumerate(rows.split(most, 1))
+            ]
+            return torch.cat(parts, 1)
         n_together = max(1, most // n_rows)
         tables = zip(rows.split(n_together), keys_values.split(n_together), strict=True)
-        return torch.cat([self.forward(part, support) for part, support in tables])
+        return torch.cat([self.forward(part, support, left_out) for part, support in tables])
 
-    def _update(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
+    def _update(self, rows: Tensor, keys_values: KeysValues, left_out: int | None) -> Tensor:
         keys, values, weights = keys_values
         queries, bias = self._queries(rows, keys, weights)
+        n_support = keys.shape[-2]
+        if left_out is not None and left_out < n_support:
+            unseen = queries.new_zeros(rows.shape[1], n_support)
+            unseen.diagonal(left_out).fill_(UNSEEN)
+            bias = unseen if bias is None else bias + unseen
         heads = attend(queries, keys, values, bias)
         rows = rows + self.from_heads(heads.transpose(1, 2).flatten(2))
         return rows + self.down(F.relu(self.up(self.feed_forward_norm(rows))))

@@ -57,6 +57,9 @@ class NetworkConfig:
         Radial basis functions of each cell in the read-in, beside the cell itself.
     n_classes : int, default=0
         Classes that a classifier tells apart in one pass. 0: a regressor.
+    feedback : bool, default=False
+        Whether every loop sees what the one before left over on the support rows, each predicted
+        without its own target. False: support rows carry their targets throughout.
     """
 
     limits: ClassVar = LIMITS
@@ -78,10 +81,13 @@ class NetworkConfig:
     feed_forward: int = 4
     n_bases: int = 0
     n_classes: int = 0
+    feedback: bool = False
 
     def __post_init__(self) -> None:
         check_whole(self, self.limits)
-        check_flags(self, ("injection", "centre", "experts"))
+        check_flags(self, ("injection", "centre", "experts", "feedback"))
+        if self.feedback and (self.classifies or self.n_post_blocks):
+            raise ValueError("feedback=True needs a regressor (n_classes=0) with n_post_blocks=0.")
         if self.width % self.n_heads:
             raise ValueError(
                 f"Got width={self.width}, but expected a multiple of n_heads={self.n_heads}."

@@ -25,6 +25,7 @@ from sklearn_looped.learned.model.opinions import N_OPINION_FEATURES, Opinions, 
 from sklearn_looped.learned.model.readout import ClassReadout, ExitGate, ExpertReadout, Readout
 
 AnyOpinions: TypeAlias = Opinions | ClassOpinions
+N_LEFT_OVER = 3  # in units of the target, in those of the experts' error, and squashed
 CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
 
 
@@ -48,13 +49,21 @@ class Step(NamedTuple):
 
 
 def _pass_and_keep(
-    blocks: nn.ModuleList, rows: Tensor, n_support: int, weights: Tensor | None = None
+    blocks: nn.ModuleList,
+    rows: Tensor,
+    n_support: int,
+    weights: Tensor | None = None,
+    told: Tensor | None = None,
 ) -> tuple[Tensor, list[KeysValues]]:
-    """Pass rows, the support first, through blocks; return them and the support's memory."""
+    """Pass rows, the support first, through blocks; return them and the support's memory.
+
+    With `told` (B, s, D), what the others are told of a support row, no row sees itself.
+    """
     memory = []
     for block in cast(Iterable[Block], blocks):
-        memory.append(block.keys_values(rows[:, :n_support], weights))
-        rows = block(rows, memory[-1])
+        support = rows[:, :n_support]
+        memory.append(block.keys_values(support if told is None else support + told, weights))
+        rows = block(rows, memory[-1], None if told is None else 0)
     return rows, memory
 
 
@@ -79,6 +88,12 @@ class LoopedNetwork(nn.Module):
     target, a query its features alone; every row attends to the support rows; one block is
     applied again and again with the prompt added to the normalised state. Inputs and outputs are
     in the canonical form of `Standardiser`.
+
+    With feedback the token of a support row leaves its target out, as a query's does, and the row
+    does not attend to itself. After every loop the readout predicts it, so far without its target,
+    and what is left over joins the target in its keys and values: each loop sees the errors of the
+    one before. From the second loop on the predictions are no strict leave-one-out any more, since
+    the other rows have seen the target.
 
     Parameters
     ----------
@@ -108,6 +123,9 @@ class LoopedNetwork(nn.Module):
         n_opinions = n_class_features(config.n_classes) if config.classifies else N_OPINION_FEATURES
         self.embed_opinions = (
             nn.Linear(n_opinions, config.width, bias=False) if config.experts else None
+        )
+        self.embed_left_over = (
+            nn.Linear(N_LEFT_OVER, config.width, bias=False) if config.feedback else None
         )
         self.state_norm = nn.LayerNorm(config.width, bias=False)
         self.pre, self.loop, self.post = (
@@ -150,9 +168,9 @@ class LoopedNetwork(nn.Module):
             if isinstance(opinions, ClassOpinions):
                 features = class_opinion_features(opinions, y)
             else:
-                features = opinion_features(opinions, y)
+                features = opinion_features(opinions, y[:, :0] if self.config.feedback else y)
             rows = rows + self.embed_opinions(features)
-        if not y.shape[1]:
+        if not y.shape[1] or self.config.feedback:
             return rows
         return rows + F.pad(self._embed(y), (0, 0, 0, X.shape[1] - y.shape[1]))
 
@@ -162,6 +180,26 @@ class LoopedNetwork(nn.Module):
             return self.embed_target(F.one_hot(y.long(), self.config.n_classes).to(y))
         y = y.clamp(-CLIP, CLIP)
         return self.embed_target(torch.stack([y, torch.tanh(y)], -1))
+
+    def _tell(
+        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None = None
+    ) -> Tensor | None:
+        """What support rows tell the others, (B, s, D): the target, and what is left over of it.
+
+        It is what the last `state` (B, n, D) leaves over, or before the first loop the experts.
+        None without feedback.
+        """
+        if self.embed_left_over is None:
+            return None
+        unit, found = y.new_ones(len(y), 1), torch.zeros_like(y)
+        if isinstance(opinions, Opinions):
+            opinions, unit = opinions.rows(slice(y.shape[1])), opinions.unit()[:, None]
+            found = cast(ExpertReadout, self.readout).mixture(opinions)
+        if state is not None:
+            found = self._read_out(state[:, : y.shape[1]], opinions)[..., 0]
+        left_over = y - found
+        features = torch.stack([left_over, left_over / unit, torch.tanh(left_over / unit)], -1)
+        return self._embed(y) + self.embed_left_over(features.clamp(-CLIP, CLIP))
 
     def _read_out(self, state: Tensor, opinions: AnyOpinions | None) -> Tensor:
         """Predictions (B, q, n_outputs) from the queries' last state."""
@@ -211,11 +249,15 @@ class LoopedNetwork(nn.Module):
         Tensor of shape (min(window, n_loops), B, q, n_outputs)
         """
         n_support = y.shape[1]
-        prompt, _ = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support)
+        told = self._tell(y, opinions)
+        prompt, _ = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support, told=told)
         asked = None if opinions is None else opinions.rows(slice(n_support, None))
 
         def block(state: Tensor) -> Tensor:
-            return _pass_and_keep(self.loop, state, n_support)[0]
+            nonlocal told
+            state, _ = _pass_and_keep(self.loop, state, n_support, told=told)
+            told = self._tell(y, opinions, state)
+            return state
 
         outputs = []
         for state in self._loop(block, prompt, n_loops, window=window, n_grad_loops=n_grad_loops):
@@ -269,14 +311,17 @@ class LoopedNetwork(nn.Module):
         The memory's `loops` are an iterator, which computes each when it is asked for.
         """
         n_support = y.shape[1]
-        prompt, pre = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support, weights)
+        told = self._tell(y, opinions)
+        prompt = self._prompt(X, y, opinions)
+        prompt, pre = _pass_and_keep(self.pre, prompt, n_support, weights, told)
 
         def by_loop() -> Iterator[LoopMemory]:
             kept: list[KeysValues] = []
 
             def block(state: Tensor) -> Tensor:
-                nonlocal kept
-                state, kept = _pass_and_keep(self.loop, state, n_support, weights)
+                nonlocal kept, told
+                state, kept = _pass_and_keep(self.loop, state, n_support, weights, told)
+                told = self._tell(y, opinions, state)
                 return state
 
             for state in self._loop(block, prompt, n_loops):

@@ -126,6 +126,11 @@ class ExpertReadout(nn.Module):
         expected = (trust * opinions.prediction).sum(-1, keepdim=True)
         return expected + opinions.unit()[:, None, None] * correction
 
+    def mixture(self, opinions: Opinions) -> Tensor:
+        """Predictions (B, n) of the experts alone, without preference or correction."""
+        trust = torch.softmax(-self.sharpness * opinions.error.log(), -1)
+        return (opinions.prediction @ trust[..., None])[..., 0]
+
 
 class ClassReadout(nn.Module):
     r"""From a query's state and the experts' probabilities to logits: theirs plus a correction.
