@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_looped import FleqMachine
 from sklearn_looped.programmed.machines import programs
+from sklearn_looped.programmed.machines.faults import MachineFaultError
 from sklearn_looped.programmed.machines.fleq_assembler import Cell, assemble_fleq
 from sklearn_looped.programmed.machines.interpreter import interpret_fleq
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS
@@ -292,3 +293,14 @@ def test_the_interpreter_of_another_language_reverses_a_string():
     assert scalars(run_both(programs.brainfuck("++[>+++<-]>.")).block("outputs", 1)) == [6.0]
     with pytest.raises(ValueError, match="brackets do not match"):
         programs.brainfuck("][")
+    for text, place in (("+<", -1.0), (">>+", 2.0)):
+        with pytest.raises(MachineFaultError, match=f"Got {place} .*trap place"):
+            run_both(programs.brainfuck(text, n_tape=2))
+
+
+def test_data_of_a_program_are_numbers_vectors_cells_or_lists_of_them():
+    program = FleqMachine.assemble("x: .word 1, 2\n p: .word 0\n move x, p")
+    cell = Cell((5.0,), 1)
+    assert program.with_data(p=cell).cells[2] is cell
+    given = program.with_data(x=[cell, np.array([3.0, 4.0])]).cells
+    assert (given[0], list(given[1])) == (cell, [3.0, 4.0])

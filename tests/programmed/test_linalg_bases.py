@@ -110,7 +110,7 @@ def test_gauss_seidel_steps_are_those_of_a_sweep():
         (lambda: gauss_seidel([[1.0, 1.0], [1.0, 1.0]], [1.0, 2.0]), "singular"),
         (lambda: gauss_seidel([[0.0, 2.0], [3.0, 1.0]], [1.0, 2.0]), "0 on the diagonal"),
         (lambda: gauss_seidel([[1.0, 9.0], [9.0, 1.0]], [1.0, 2.0]), "do not converge"),
-        (lambda: gauss_seidel(np.eye(2), np.eye(2)), r"'b' of shape \(2, 2\), expected one number"),
+        (lambda: gauss_seidel(np.eye(2), np.eye(2)), r"'b' of shape \(2, 2\), expected a number"),
         (lambda: gauss_seidel(HILBERT, np.ones(8), max_loops=50), "do not converge: after 50"),
     ],
 )

@@ -91,6 +91,8 @@ class Program:
     def with_data(self, **values: Any) -> "Program":
         """Return the program with other initial cells: label=value or label=[values].
 
+        A value is an integer, a number, a vector as an array, or a cell.
+
         Raises
         ------
         ValueError
@@ -102,7 +104,8 @@ class Program:
                 raise ValueError(
                     f"Got data for unknown label {label!r}{known_names(label, self.labels)}"
                 )
-            several = list(value) if isinstance(value, Sequence) else [value]
+            is_one = hasattr(value, "_fields") or not isinstance(value, Sequence)  # a Cell is one
+            several = [value] if is_one else list(value)
             start = self.labels[label]
             if start + len(several) > len(cells):
                 raise ValueError(f"Got {len(several)} values for {label!r}, beyond the memory.")

@@ -343,6 +343,5 @@ class UniversalMachine(FleqMachine):
         return UniversalResult(value, run)
 
     def _run(self, text: str, options: dict[str, Any], **data: Any) -> RunResult:
-        cells = {k: [value] if isinstance(value, Cell) else value for k, value in data.items()}
-        program = self.assemble(text).with_data(**cells)
+        program = self.assemble(text).with_data(**data)
         return self.run(program, **{"max_loops": MAX_LOOPS, **options})

@@ -86,7 +86,7 @@ def subleq_brainfuck(
     inputs : sequence of int
         Numbers that ``,`` reads; 0 behind the last.
     n_tape, n_outputs : int
-        Cells of the tape, and of what ``.`` writes; beyond the last cell is the last cell.
+        Cells of the tape, and of what ``.`` writes; beyond an end is the cell at that end.
 
     Returns
     -------

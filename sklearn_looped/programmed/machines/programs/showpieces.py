@@ -108,13 +108,19 @@ fetch:    load code, symbol
           subtract symbol, #7, t
           branch t, open
           jump close
-right:    increment here, here
-          add place, #1, place
+right:    add place, #1, place
+          subtract place, last, t
+          branch t, ahead
+          trap place            ; behind the last cell
+ahead:    increment here, here
           jump next
 left:     subtract place, #1, place
+          add place, #0.5, t
+          branch t, off
           move place, count
           rewind count, origin, here
           jump next
+off:      trap place            ; before the first cell
 plus:     add cell, #1, cell
           store cell, here
           jump next
@@ -189,7 +195,7 @@ def brainfuck(
     inputs : sequence of float
         Numbers that ``,`` reads; 0 behind the last.
     n_tape, n_outputs : int
-        Cells of the tape, and of what ``.`` writes.
+        Cells of the tape, beyond whose ends the program traps, and of what ``.`` writes.
 
     Returns
     -------
@@ -214,6 +220,7 @@ def brainfuck(
     cells: dict[str, list[float]] = {
         "program": [*codes, 0],
         "tape": [0] * n_tape,
+        "last": [n_tape - 1],
         "inputs": [*inputs, 0],
         "outputs": [0] * n_outputs,
     }
