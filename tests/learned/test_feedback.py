@@ -81,9 +81,7 @@ def test_order_of_support_rows_does_not_matter_and_weights_count_rows(table):
     mixed = by_loop(network, X[:, rows], y[:, order], opinions and opinions.rows(rows))
     torch.testing.assert_close(mixed, by_loop(*table), rtol=1e-4, atol=1e-5)
     ones = torch.ones_like(y)
-    torch.testing.assert_close(
-        by_loop(*table, weights=ones), by_loop(*table), rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(by_loop(*table, weights=ones), by_loop(*table), rtol=1e-4, atol=1e-5)
 
 
 def test_feedback_is_for_regressors_that_read_off_the_loop():

@@ -48,9 +48,10 @@ def attention_weights(queries: Tensor, keys: Tensor, bias: Tensor | None = None)
 def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
     """Softmax attention without a further scale, (B, h, n, c) x (B, h, s, c) -> (B, h, n, c).
 
-    `bias`, of a shape that broadcasts to (B, h, n, s), is added to the logits. Plain products while training on a CPU, where the
-    backward pass of torch's fused kernel is several times slower in bfloat16; else the fused
-    kernel, which is several times faster forward. Both compute the same function.
+    `bias`, of a shape that broadcasts to (B, h, n, s), is added to the logits. Plain products while
+    training on a CPU, where the backward pass of torch's fused kernel is several times slower in
+    bfloat16; else the fused kernel, which is several times faster forward. Both compute the same
+    function.
     """
     if queries.device.type == "cpu" and torch.is_grad_enabled():
         return attention_weights(queries, keys, bias) @ values
@@ -120,9 +121,7 @@ class Block(nn.Module):
         queries, bias = self._queries(rows, keys, weights)
         return attention_weights(queries, keys, bias)
 
-    def forward(
-        self, rows: Tensor, keys_values: KeysValues, left_out: int | None = None
-    ) -> Tensor:
+    def forward(self, rows: Tensor, keys_values: KeysValues, left_out: int | None = None) -> Tensor:
         """Update rows (B, n, D), which attend to the support behind `keys_values`.
 
         Rows do not see each other, so that many of them are updated some at a time. With
