@@ -184,7 +184,7 @@ class LoopedNetwork(nn.Module):
     def _tell(
         self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None = None
     ) -> Tensor | None:
-        """Embed what support rows tell the others, (B, s, D): the target and what is left over of it.
+        """Embed what support rows tell the others, (B, s, D): target, and what is left over of it.
 
         It is what the last `state` (B, n, D) leaves over, or before the first loop the experts.
         None without feedback.
