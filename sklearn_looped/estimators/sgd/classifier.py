@@ -206,8 +206,7 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
         self.warm_start = warm_start
         self.average = average
         self.n_loops = n_loops
-        self.product = product
-        self.keep_trace = keep_trace
+        self.product, self.keep_trace = product, keep_trace
         self.evaluation, self.device = evaluation, device
 
     def decision_function(self, X: ArrayLike) -> NDArray:

@@ -4,8 +4,8 @@ Shapes: B tables, n rows, s support rows, D width, h heads, c = D / h.
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -154,3 +154,36 @@ class Block(nn.Module):
         heads = attend(queries, keys, values, bias)
         rows = rows + self.from_heads(heads.transpose(1, 2).flatten(2))
         return rows + self.down(F.relu(self.up(self.feed_forward_norm(rows))))
+
+
+def pass_and_keep(
+    blocks: nn.ModuleList,
+    rows: Tensor,
+    n_support: int,
+    weights: Tensor | None = None,
+    told: Tensor | None = None,
+) -> tuple[Tensor, list[KeysValues]]:
+    """Pass rows, the support first, through blocks; return them and the support's memory.
+
+    With `told` (B, s, D), what the others are told of a support row, no row sees itself.
+    """
+    memory = []
+    for block in cast(Iterable[Block], blocks):
+        support = rows[:, :n_support]
+        memory.append(block.keys_values(support if told is None else support + told, weights))
+        rows = block(rows, memory[-1], None if told is None else 0)
+    return rows, memory
+
+
+def pass_queries(
+    blocks: nn.ModuleList,
+    rows: Tensor,
+    memory: list[KeysValues],
+    weights: list[Tensor] | None = None,
+) -> Tensor:
+    """Pass queries through blocks, attending to a remembered support; note with what weights."""
+    for block, keys_values in zip(cast(Iterable[Block], blocks), memory, strict=True):
+        if weights is not None:
+            weights.append(block.attention(rows, keys_values))
+        rows = block(rows, keys_values)
+    return rows

@@ -5,7 +5,7 @@ D width.
 """
 
 import math
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
@@ -13,7 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sklearn_looped.core.loop import Body, run_loop
-from sklearn_looped.learned.model.blocks import Block, KeysValues
+from sklearn_looped.learned.model.blocks import (
+    Block,
+    KeysValues,
+    pass_and_keep,
+    pass_queries,
+)
 from sklearn_looped.learned.model.class_opinions import (
     ClassOpinions,
     class_opinion_features,
@@ -46,39 +51,6 @@ class Step(NamedTuple):
     output: Tensor
     exit: Tensor | None
     attention: Tensor | None = None
-
-
-def _pass_and_keep(
-    blocks: nn.ModuleList,
-    rows: Tensor,
-    n_support: int,
-    weights: Tensor | None = None,
-    told: Tensor | None = None,
-) -> tuple[Tensor, list[KeysValues]]:
-    """Pass rows, the support first, through blocks; return them and the support's memory.
-
-    With `told` (B, s, D), what the others are told of a support row, no row sees itself.
-    """
-    memory = []
-    for block in cast(Iterable[Block], blocks):
-        support = rows[:, :n_support]
-        memory.append(block.keys_values(support if told is None else support + told, weights))
-        rows = block(rows, memory[-1], None if told is None else 0)
-    return rows, memory
-
-
-def _pass_queries(
-    blocks: nn.ModuleList,
-    rows: Tensor,
-    memory: list[KeysValues],
-    weights: list[Tensor] | None = None,
-) -> Tensor:
-    """Pass queries through blocks, attending to a remembered support; note with what weights."""
-    for block, keys_values in zip(cast(Iterable[Block], blocks), memory, strict=True):
-        if weights is not None:
-            weights.append(block.attention(rows, keys_values))
-        rows = block(rows, keys_values)
-    return rows
 
 
 class LoopedNetwork(nn.Module):
@@ -250,18 +222,18 @@ class LoopedNetwork(nn.Module):
         """
         n_support = y.shape[1]
         told = self._tell(y, opinions)
-        prompt, _ = _pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support, told=told)
+        prompt, _ = pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support, told=told)
         asked = None if opinions is None else opinions.rows(slice(n_support, None))
 
         def block(state: Tensor) -> Tensor:
             nonlocal told
-            state, _ = _pass_and_keep(self.loop, state, n_support, told=told)
+            state, _ = pass_and_keep(self.loop, state, n_support, told=told)
             told = self._tell(y, opinions, state)
             return state
 
         outputs = []
         for state in self._loop(block, prompt, n_loops, window=window, n_grad_loops=n_grad_loops):
-            final, _ = _pass_and_keep(self.post, state, n_support)
+            final, _ = pass_and_keep(self.post, state, n_support)
             outputs.append(self._read_out(final[:, n_support:], asked))
         return torch.stack(outputs)
 
@@ -313,19 +285,19 @@ class LoopedNetwork(nn.Module):
         n_support = y.shape[1]
         told = self._tell(y, opinions)
         prompt = self._prompt(X, y, opinions)
-        prompt, pre = _pass_and_keep(self.pre, prompt, n_support, weights, told)
+        prompt, pre = pass_and_keep(self.pre, prompt, n_support, weights, told)
 
         def by_loop() -> Iterator[LoopMemory]:
             kept: list[KeysValues] = []
 
             def block(state: Tensor) -> Tensor:
                 nonlocal kept, told
-                state, kept = _pass_and_keep(self.loop, state, n_support, weights, told)
+                state, kept = pass_and_keep(self.loop, state, n_support, weights, told)
                 told = self._tell(y, opinions, state)
                 return state
 
             for state in self._loop(block, prompt, n_loops):
-                yield LoopMemory(kept, _pass_and_keep(self.post, state, n_support, weights)[1])
+                yield LoopMemory(kept, pass_and_keep(self.post, state, n_support, weights)[1])
 
         return SupportMemory(n_loops, pre, by_loop())
 
@@ -341,7 +313,7 @@ class LoopedNetwork(nn.Module):
         ``send(staying)``, a mask (q,), lets the other queries leave the loop: what follows is
         computed and yielded for those that stay. With `attention` each step holds its weights.
         """
-        prompt = _pass_queries(self.pre, self._prompt(X, X[:, :0, 0], opinions), memory.pre)
+        prompt = pass_queries(self.pre, self._prompt(X, X[:, :0, 0], opinions), memory.pre)
         loops = iter(memory.loops)
         post: list[KeysValues] = []
         weights: list[Tensor] | None = None
@@ -352,12 +324,12 @@ class LoopedNetwork(nn.Module):
             nonlocal post, weights
             weights = [] if attention else None
             keys_values, post = next(loops)
-            return _pass_queries(self.loop, state, keys_values, weights)
+            return pass_queries(self.loop, state, keys_values, weights)
 
         states = self._loop(block, prompt, memory.n_loops)
         for loop in range(1, memory.n_loops + 1):
             state = states.send(staying)
-            output = self._read_out(_pass_queries(self.post, state, post), opinions)
+            output = self._read_out(pass_queries(self.post, state, post), opinions)
             end = self._exit(state, output, last, loop)
             staying = yield Step(output, end, torch.cat(weights, 1) if weights else None)
             last = output
