@@ -46,7 +46,7 @@ class Calibration(NamedTuple):
     >>> noise = torch.randn(1, 100, 2, dtype=torch.float64, generator=torch.manual_seed(0))
     >>> calibration = Calibration.fit(labels + noise, labels, torch.ones(1, 100).double())
     >>> calibration.probabilities(torch.tensor([[[0.9, 0.1]]]).double()).round(decimals=2)
-    tensor([[[0.7500, 0.2500]]], dtype=torch.float64)
+    tensor([[[0.8200, 0.1800]]], dtype=torch.float64)
     """
 
     floor: Tensor

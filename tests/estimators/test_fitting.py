@@ -148,11 +148,11 @@ def test_what_is_set_beside_the_parameters_stays(rng):
 
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
 def test_warnings_of_fit_point_to_the_line_that_calls_it(rng):
-    X = rng.normal(size=(6, 2))
+    X = rng.normal(size=(3, 2))[[0, 1, 2, 0, 1, 2]]
     for model in (
         sklearn_looped.ProgrammedMLPRegressor((2,), random_state=0, max_iter=1),
         sklearn_looped.ProgrammedSGDClassifier(random_state=0, max_iter=1, tol=0),
-        sklearn_looped.ProgrammedKMeans(n_clusters=2, init=[[0.0, 0.0], [99.0, 99.0]]),
+        sklearn_looped.ProgrammedKMeans(n_clusters=4, random_state=0),
         sklearn_looped.LoopedICLClassifier(max_support=4, n_estimators=1),
         sklearn_looped.KernelMachineRegressor(max_rows=4),
     ):

@@ -143,6 +143,7 @@ def test_the_regressor_predicts_with_a_decoder(tmp_path, prompt):
     [
         ({"n_gate_units": 4}, "Got n_gate_units=4"),
         ({"experts": True}, "a causal decoder has none"),
+        ({"feedback": True}, "a causal decoder has none"),
         ({"target_scale": 0.0}, "Got target_scale=0.0"),
     ],
 )

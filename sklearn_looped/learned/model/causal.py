@@ -29,7 +29,7 @@ class CausalConfig(NetworkConfig):
 
     ``CausalConfig(n_loop_blocks=12, n_loops=1)`` is the unlooped one. Of the parameters of
     `NetworkConfig` those that a decoder lacks (quantiles, experts, exit gate, classes, blocks
-    outside of the loop) are 0 or False.
+    outside of the loop, feedback) are 0 or False.
 
     Parameters
     ----------
@@ -61,6 +61,8 @@ class CausalConfig(NetworkConfig):
         As in `NetworkConfig`.
     n_bases, n_classes : int, default=0
         Not used.
+    feedback : bool, default=False
+        Not used.
     max_examples : int, default=101
         Most known rows of a prompt: positions are learned for two tokens a row and a query.
     target_scale : float, default=1.0
@@ -81,8 +83,9 @@ class CausalConfig(NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.experts:
-            raise ValueError("Got experts=True, but a causal decoder has none. Leave it out.")
+        for name in ("experts", "feedback"):
+            if getattr(self, name):
+                raise ValueError(f"Got {name}=True, but a causal decoder has none. Leave it out.")
         if not 0 < self.target_scale < float("inf"):
             raise ValueError(f"Got target_scale={self.target_scale!r}, but expected above 0.")
 
