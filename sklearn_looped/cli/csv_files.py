@@ -21,8 +21,6 @@ SEPARATORS = (",", ";", "\t", "|")
 ENCODINGS = ("utf-8-sig", "cp1252", "latin-1")  # tried in turn; the last one reads any bytes
 COMMA_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")
 POINTED_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
-
-
 NO_LABELS = ("identifier", "text", "date")  # kinds of columns that are no labels
 FOUND = CsvFormat()  # everything is detected from the file
 

@@ -11,7 +11,7 @@ N_SUPPORT, N_ROWS = 20, 28
 
 @pytest.fixture(params=[False, True], ids=["alone", "experts"])
 def table(request):
-    """A network that is told what is left over, with a table and opinions that it reads."""
+    """A network with feedback, and a table with opinions that it reads."""
     torch.manual_seed(0)
     config = NetworkConfig(
         n_features=8, width=32, n_heads=2, experts=request.param, feedback=True, n_bases=2
@@ -57,16 +57,16 @@ def test_rows_may_pass_some_at_a_time(table, monkeypatch):
     torch.testing.assert_close(found, whole)
 
 
-def test_no_row_sees_its_own_target_before_others_were_told(table):
+def test_no_row_sees_its_own_target_in_the_first_loop(table):
     network, X, y, opinions = table
     other = y.clone()
     other[:, 3] += 1
 
     def first(y):
-        told = network._tell(y, opinions)
+        added = network._feedback(y, opinions, None)
         support = X[:, :N_SUPPORT], y, opinions and opinions.rows(slice(N_SUPPORT))
         state = network._prompt(*support)
-        keys_values = network.loop[0].keys_values(state + told)
+        keys_values = network.loop[0].keys_values(state + added)
         return network.loop[0](state, keys_values, 0)
 
     change = (first(y) - first(other)).abs().amax(-1)
@@ -85,6 +85,6 @@ def test_order_of_support_rows_does_not_matter_and_weights_count_rows(table):
 
 
 def test_feedback_is_for_regressors_that_read_off_the_loop():
-    for options in ({"n_classes": 3}, {"n_post_blocks": 1}):
+    for options in ({"n_classes": 3}, {"n_pre_blocks": 1}, {"n_post_blocks": 1}):
         with pytest.raises(ValueError, match="feedback=True needs a regressor"):
             NetworkConfig(feedback=True, **options)

@@ -161,17 +161,18 @@ def pass_and_keep(
     rows: Tensor,
     n_support: int,
     weights: Tensor | None = None,
-    told: Tensor | None = None,
+    added: Tensor | None = None,
 ) -> tuple[Tensor, list[KeysValues]]:
     """Pass rows, the support first, through blocks; return them and the support's memory.
 
-    With `told` (B, s, D), what the others are told of a support row, no row sees itself.
+    With `added` (B, s, D), which keys and values of the support rows contain beside their states,
+    no row attends to itself.
     """
     memory = []
     for block in cast(Iterable[Block], blocks):
         support = rows[:, :n_support]
-        memory.append(block.keys_values(support if told is None else support + told, weights))
-        rows = block(rows, memory[-1], None if told is None else 0)
+        memory.append(block.keys_values(support if added is None else support + added, weights))
+        rows = block(rows, memory[-1], None if added is None else 0)
     return rows, memory
 
 

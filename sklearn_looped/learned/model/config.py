@@ -86,8 +86,11 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         check_whole(self, self.limits)
         check_flags(self, ("injection", "centre", "experts", "feedback"))
-        if self.feedback and (self.classifies or self.n_post_blocks):
-            raise ValueError("feedback=True needs a regressor (n_classes=0) with n_post_blocks=0.")
+        if self.feedback and (self.classifies or self.n_pre_blocks or self.n_post_blocks):
+            raise ValueError(
+                "feedback=True needs a regressor (n_classes=0) without blocks before or after the "
+                "loop (n_pre_blocks=0, n_post_blocks=0)."
+            )
         if self.width % self.n_heads:
             raise ValueError(
                 f"Got width={self.width}, but expected a multiple of n_heads={self.n_heads}."

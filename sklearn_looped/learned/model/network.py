@@ -153,13 +153,12 @@ class LoopedNetwork(nn.Module):
         y = y.clamp(-CLIP, CLIP)
         return self.embed_target(torch.stack([y, torch.tanh(y)], -1))
 
-    def _tell(
-        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None = None
+    def _feedback(
+        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None
     ) -> Tensor | None:
-        """Embed what support rows tell the others, (B, s, D): target, and what is left over of it.
+        """Embed targets of the support and their residuals, (B, s, D); None without feedback.
 
-        It is what the last `state` (B, n, D) leaves over, or before the first loop the experts.
-        None without feedback.
+        Residuals are those of the last `state` (B, n, D), before the first loop of the experts.
         """
         if self.embed_left_over is None:
             return None
@@ -221,15 +220,16 @@ class LoopedNetwork(nn.Module):
         Tensor of shape (min(window, n_loops), B, q, n_outputs)
         """
         n_support = y.shape[1]
-        told = self._tell(y, opinions)
-        prompt, _ = pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support, told=told)
+        prompt, _ = pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support)
         asked = None if opinions is None else opinions.rows(slice(n_support, None))
 
+        last: Tensor | None = None
+
         def block(state: Tensor) -> Tensor:
-            nonlocal told
-            state, _ = pass_and_keep(self.loop, state, n_support, told=told)
-            told = self._tell(y, opinions, state)
-            return state
+            nonlocal last
+            added = self._feedback(y, opinions, last)
+            last, _ = pass_and_keep(self.loop, state, n_support, added=added)
+            return last
 
         outputs = []
         for state in self._loop(block, prompt, n_loops, window=window, n_grad_loops=n_grad_loops):
@@ -283,18 +283,18 @@ class LoopedNetwork(nn.Module):
         The memory's `loops` are an iterator, which computes each when it is asked for.
         """
         n_support = y.shape[1]
-        told = self._tell(y, opinions)
         prompt = self._prompt(X, y, opinions)
-        prompt, pre = pass_and_keep(self.pre, prompt, n_support, weights, told)
+        prompt, pre = pass_and_keep(self.pre, prompt, n_support, weights)
 
         def by_loop() -> Iterator[LoopMemory]:
             kept: list[KeysValues] = []
+            last: Tensor | None = None
 
             def block(state: Tensor) -> Tensor:
-                nonlocal kept, told
-                state, kept = pass_and_keep(self.loop, state, n_support, weights, told)
-                told = self._tell(y, opinions, state)
-                return state
+                nonlocal kept, last
+                added = self._feedback(y, opinions, last)
+                last, kept = pass_and_keep(self.loop, state, n_support, weights, added)
+                return last
 
             for state in self._loop(block, prompt, n_loops):
                 yield LoopMemory(kept, pass_and_keep(self.post, state, n_support, weights)[1])

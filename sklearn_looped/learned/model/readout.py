@@ -122,14 +122,13 @@ class ExpertReadout(nn.Module):
         """Map states (B, q, D) and opinions of q rows to (B, q, 1 + n_quantiles)."""
         raw = self.correction(state).to(opinions.error.dtype)
         correction, preference = raw[..., :-N_EXPERTS], raw[..., -N_EXPERTS:]
-        trust = torch.softmax(preference - self.sharpness * opinions.error.log()[:, None], -1)
-        expected = (trust * opinions.prediction).sum(-1, keepdim=True)
+        expected = self.mixture(opinions, preference)[..., None]
         return expected + opinions.unit()[:, None, None] * correction
 
-    def mixture(self, opinions: Opinions) -> Tensor:
-        """Predictions (B, n) of the experts alone, without preference or correction."""
-        trust = torch.softmax(-self.sharpness * opinions.error.log(), -1)
-        return (opinions.prediction @ trust[..., None])[..., 0]
+    def mixture(self, opinions: Opinions, preference: Tensor | float = 0.0) -> Tensor:
+        """Predictions (B, q) of the experts alone, given the network's preference (B, q, E)."""
+        trust = torch.softmax(preference - self.sharpness * opinions.error.log()[:, None], -1)
+        return (trust * opinions.prediction).sum(-1)
 
 
 class ClassReadout(nn.Module):
