@@ -33,7 +33,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_loops": [Interval(Integral, 1, MAX_LOOPS, closed="both"), StrOptions({"auto"}), None],
-        "exit_rule": [StrOptions({"settled", "gate", "holdout"})],
+        "exit_rule": [StrOptions({"support", "settled", "gate", "holdout"})],
         "exit_quantile": [Interval(Real, 0, 1, closed="neither")],
         "n_estimators": [Interval(Integral, 1, MAX_VIEWS, closed="both"), None],
         "max_support": [Interval(Integral, 2, None, closed="left"), StrOptions({"auto"})],
@@ -198,7 +198,8 @@ def predict_many(
     Parameters
     ----------
     estimator : LoopedICLRegressor or LoopedICLClassifier
-        Its parameters are used; it is not fitted. `n_loops` must not be "auto".
+        Its parameters are used; it is not fitted. Queries must take the same number of loops:
+        with ``n_loops="auto"``, `exit_rule` must be "support".
     tables : iterable of tuple (X, y, X_query)
         Support, its target, and queries, as `fit` and `predict` take them.
 
@@ -211,7 +212,8 @@ def predict_many(
     Raises
     ------
     ValueError
-        If `n_loops` is "auto", or a table is one that `fit` or `predict` refuses.
+        If queries would leave the loop by themselves, or a table is one that `fit` or `predict`
+        refuses.
 
     Examples
     --------
@@ -224,10 +226,10 @@ def predict_many(
     >>> [prediction.shape for prediction in predict_many(LoopedICLRegressor(), tables)]
     [(10,), (10,), (10,), (10,), (10,)]
     """
-    if estimator.n_loops == "auto":
+    if estimator.n_loops == "auto" and estimator.exit_rule != "support":
         raise ValueError(
-            "Got n_loops='auto', but tables that share a pass take the same number of loops. "
-            "Give a number, or None for the weights' own."
+            f"Got n_loops='auto' and exit_rule={estimator.exit_rule!r}, but queries that share a "
+            "pass cannot leave it by themselves. Use exit_rule='support' or a number of loops."
         )
     models, queries = [], []
     for X, y, X_query in tables:
@@ -237,7 +239,8 @@ def predict_many(
         model._warn_of_losses()
         models.append(model)
         queries.append(validate_table(model, X_query, reset=False))
-    outputs = predict_tables([model.predictor_ for model in models], queries)
+    exits = [model._exit() for model in models]
+    outputs = predict_tables([model.predictor_ for model in models], queries, exits)
     return [model._decode(output) for model, output in zip(models, outputs, strict=True)]
 
 

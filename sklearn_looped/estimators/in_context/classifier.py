@@ -38,13 +38,14 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     ----------
     weights : str or path, default="tabular-classifier"
         Name of shipped weights or path of a checkpoint file.
-    n_loops : int, "auto" or None, default=None
-        Loops a prediction takes. None: as many as the weights were made for. "auto": as many as
-        `exit_rule` asks for, that number at most. Read at `predict` too: changing it needs no
-        new `fit`.
-    exit_rule : {"settled", "gate", "holdout"}, default="settled"
-        What "auto" means. "settled": each query leaves the loop once two successive changes of
-        all its probabilities are below 6 % of the standard deviation of the class's
+    n_loops : int, "auto" or None, default="auto"
+        Loops a prediction takes. "auto": as many as `exit_rule` asks for, and at most as many as
+        the weights were made for. None: all of these. Read at `predict` too: changing it needs
+        no new `fit`.
+    exit_rule : {"support", "settled", "gate", "holdout"}, default="support"
+        What "auto" means. "support": the same for all queries, as in `LoopedICLRegressor`; weights
+        of classifiers take all loops. "settled": each query leaves the loop once two successive
+        changes of all its probabilities are below 6 % of the standard deviation of the class's
         indicator. "gate": a query leaves once the exit gate of the weights, cumulated over loops,
         passes `exit_quantile`. "holdout": a quarter of the support is held out, and all queries
         take the fewest loops whose log loss on it is within one standard error of the best;
@@ -135,8 +136,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         self,
         weights: str | os.PathLike[str] = "tabular-classifier",
         *,
-        n_loops: int | str | None = None,
-        exit_rule: str = "settled",
+        n_loops: int | str | None = "auto",
+        exit_rule: str = "support",
         exit_quantile: float = 0.95,
         n_estimators: int | None = None,
         max_support: int | str = "auto",

@@ -61,12 +61,16 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         classes in 20 columns, most of them those of [1]_, "linear", "ill-conditioned-linear",
         "sparse-linear", "decision-tree" and "relu-network"; their cards, beside them, say whether
         means are taken off.
-    n_loops : int, "auto" or None, default=None
-        Loops a prediction takes. None: as many as the weights were made for. "auto": as many as
-        `exit_rule` asks for, that number at most. Read at `predict` too: changing it needs no
-        new `fit`.
-    exit_rule : {"settled", "gate", "holdout"}, default="settled"
-        What "auto" means. "settled": each query leaves the loop once two successive changes of
+    n_loops : int, "auto" or None, default="auto"
+        Loops a prediction takes. "auto": as many as `exit_rule` asks for, and at most as many as
+        the weights were made for. None: all of these. Read at `predict` too: changing it needs
+        no new `fit`.
+    exit_rule : {"support", "settled", "gate", "holdout"}, default="support"
+        What "auto" means. "support": all queries take the fewest loops, two at least, whose
+        squared error on the support is within 0.5 % of the least; the default weights predict
+        every support row without its target on the way, so that this costs nothing. Other
+        weights do not: with them, and where members see different rows, it is all loops.
+        "settled": each query leaves the loop once two successive changes of
         its prediction are below 6 % of the standard deviation of y. "gate": a query
         leaves once the exit gate of the weights, cumulated over loops, passes `exit_quantile`.
         "holdout": a quarter of the support is held out, and all queries take the fewest loops
@@ -167,8 +171,8 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         self,
         weights: str | os.PathLike[str] | None = "tabular",
         *,
-        n_loops: int | str | None = None,
-        exit_rule: str = "settled",
+        n_loops: int | str | None = "auto",
+        exit_rule: str = "support",
         exit_quantile: float = 0.95,
         prior: str | None = None,
         n_estimators: int | None = None,

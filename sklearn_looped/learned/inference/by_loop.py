@@ -4,21 +4,27 @@ Side by side from what is kept of the support, or one after another where that i
 Shapes: L loops, T targets, q queries, d columns.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.utils import gen_batches
 from torch import Tensor
 
 from sklearn_looped.learned.inference import members
 from sklearn_looped.learned.inference.batch import QueryBatch
 from sklearn_looped.learned.inference.encoding import Array, Support
-from sklearn_looped.learned.inference.members import AnyMember, Memories, average, members_of
+from sklearn_looped.learned.inference.left_out import weigh
+from sklearn_looped.learned.inference.members import (
+    AnyMember,
+    Memories,
+    average,
+    joined,
+    members_of,
+)
 from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
@@ -39,10 +45,13 @@ class Outcome(NamedTuple):
         classification the probability of each class, which is a target.
     leaving : ndarray of shape (q,) or None
         The gate's probability that a query leaves after this loop; None without a gate.
+    enough : ndarray of shape (T,)
+        Loop that the errors on the support rows ask for (`left_out.Weighing.enough`).
     """
 
     output: Array
     leaving: Array | None
+    enough: NDArray[np.intp]
 
 
 # ``send(staying)``, a mask (q,), lets the other queries leave the loop.
@@ -74,37 +83,38 @@ class _Run:
 def side_by_side(memories: Memories, network: LoopedNetwork, X: Queries) -> ByLoop:
     """Run encoded queries through all members that are kept, loop by loop."""
     assert memories.members is not None
+    assert memories.weighing is not None
     parts = [
         [_Run.start(part, part.queries(X), network, kept) for part, kept in view]
         for view in memories.members
     ]
-    importance = [torch.cat([run.member.importance() for run in view]) for view in parts]
     staying: Tensor | None = None
-    classifies = network.config.classifies
-    for _ in range(memories.n_loops):
+    classifies, enough = network.config.classifies, memories.weighing.enough()
+    for shares in memories.weighing.shares:
         outputs, exits = [], []
         for view in parts:
             found = [run.step(staying) for run in view]
             outputs.append(torch.cat([output for output, _ in found]))
             exits += [end.sigmoid() for _, end in found if end is not None]
         leaving = torch.cat(exits).mean(0).cpu().numpy() if exits else None
-        kept = yield Outcome(average(outputs, importance, classifies=classifies).numpy(), leaving)
+        output = average(outputs, shares, classifies=classifies).numpy()
+        kept = yield Outcome(output, leaving, enough)
         staying = None if kept is None else torch.from_numpy(kept)
 
 
-def replayed(output: Array, leaving: Array | None) -> ByLoop:
+def replayed(output: Array, leaving: Array | None, enough: NDArray[np.intp]) -> ByLoop:
     """Yield answers (L, T, q, n_outputs) that are known, and (L, q), as if queries left."""
     inside = np.arange(output.shape[2])
     for loop, answers in enumerate(output):
         exits = None if leaving is None else leaving[loop, inside]
-        staying = yield Outcome(answers[:, inside], exits)
+        staying = yield Outcome(answers[:, inside], exits, enough)
         if staying is not None:
             inside = inside[staying]
 
 
-def queries_at_once(config: NetworkConfig, n_targets: int, n_loops: int) -> int:
-    """Count the queries whose answers after every loop are held at a time."""
-    return max(1, ANSWERS // (n_loops * n_targets * _n_answers(config)))
+def queries_at_once(config: NetworkConfig, n_targets: int, n_members: int, n_loops: int) -> int:
+    """Count the queries whose answers of every member and loop are held at a time."""
+    return max(1, ANSWERS // (n_members * n_loops * n_targets * _n_answers(config)))
 
 
 def _n_answers(config: NetworkConfig) -> int:
@@ -112,9 +122,51 @@ def _n_answers(config: NetworkConfig) -> int:
     return 1 if config.classifies else config.n_outputs
 
 
+class Answers(NamedTuple):
+    """What one member says, after every loop.
+
+    Attributes
+    ----------
+    output : Tensor of shape (L, T, q, n_outputs)
+    left_out : ndarray of shape (L, T, s) or None
+        Its predictions of the support, as `weigh` takes them.
+    importance : ndarray of shape (T,)
+    """
+
+    output: Tensor
+    left_out: Array | None
+    importance: Array
+
+    @classmethod
+    def of(cls, member: AnyMember, steps: list[Step], queries: QueryBatch) -> "Answers":
+        """Decode a member's steps."""
+        output = torch.stack([member.decode(step.output, queries) for step in steps])
+        left_out = member.left_out(step.left_out for step in steps)
+        return cls(output, left_out, member.importance().numpy())
+
+    @classmethod
+    def of_targets(cls, parts: Sequence["Answers"]) -> "Answers":
+        """Join the answers for some targets after another."""
+        outputs, left_out, importance = zip(*parts, strict=True)
+        return cls(torch.cat(outputs, 1), joined(left_out), np.concatenate(importance))
+
+
+def combined(
+    members: list[Answers], support: Support, *, classifies: bool
+) -> tuple[Array, NDArray[np.intp]]:
+    """Average what members say: (L, T, q, n_outputs), and the loop that is enough, (T,)."""
+    outputs, left_out, importance = zip(*members, strict=True)
+    weighing = weigh(left_out, importance, support, len(outputs[0]))
+    by_loop = [
+        average(list(found), shares, classifies=classifies)
+        for *found, shares in zip(*outputs, weighing.shares, strict=True)
+    ]
+    return torch.stack(by_loop).numpy(), weighing.enough()
+
+
 def one_by_one(
     views: list[View], support: Support, network: LoopedNetwork, n_loops: int, X: Queries
-) -> tuple[Array, Array | None]:
+) -> tuple[Array, Array | None, NDArray[np.intp]]:
     """Fit and run one member and a few targets after another, keeping nothing but the answers.
 
     Returns
@@ -123,29 +175,35 @@ def one_by_one(
         The members' average after every loop.
     leaving : ndarray of shape (L, q) or None
         The gate's mean probability that a query leaves.
+    enough : ndarray of shape (T,)
+        As in `Outcome`.
     """
-    config, n_targets = network.config, support.Y.shape[1]
-    output = np.zeros((n_loops, n_targets, len(X), _n_answers(config)))
+    config = network.config
     leaving = None if network.gate is None else np.zeros((n_loops, len(X)))
-    total = np.zeros(n_targets)
+    answers = []
     for view in views:
-        start = 0
-        for member in members_of(view, support, config, n_loops):
-            importance = member.importance().numpy()
-            part = slice(start, start := start + len(importance))
-            total[part] += importance
-            for rows, memory in _passes(member, network, n_loops, len(X)):
-                queries = member.queries(X[rows])
-                for loop, step in enumerate(queries.answer(network, memory)):
-                    found = member.decode(step.output, queries).numpy()
-                    # Probabilities are averaged by their logarithms.
-                    found = np.log(found) if config.classifies else found
-                    output[loop, part, rows] += found * importance[:, None, None]
-                    if leaving is not None and step.exit is not None:
-                        exits = step.exit.sigmoid().cpu().numpy()
-                        leaving[loop, rows] += exits.sum(axis=0) / (len(views) * n_targets)
-    output /= total[:, None, None]
-    return softmax(output, axis=1) if config.classifies else output, leaving
+        parts = members_of(view, support, config, n_loops)
+        found = [_answers(member, network, n_loops, X, leaving) for member in parts]
+        answers.append(Answers.of_targets(found))
+    if leaving is not None:
+        leaving /= len(views) * support.Y.shape[1]
+    output, enough = combined(answers, support, classifies=config.classifies)
+    return output, leaving, enough
+
+
+def _answers(
+    member: AnyMember, network: LoopedNetwork, n_loops: int, X: Queries, leaving: Array | None
+) -> Answers:
+    """Run queries through a member; the gate's probabilities are added to `leaving`."""
+    found = []
+    for rows, memory in _passes(member, network, n_loops, len(X)):
+        queries = member.queries(X[rows])
+        steps = list(queries.answer(network, memory))
+        found.append(Answers.of(member, steps, queries))
+        for loop, step in enumerate(steps):
+            if leaving is not None and step.exit is not None:
+                leaving[loop, rows] += step.exit.sigmoid().cpu().numpy().sum(axis=0)
+    return found[0]._replace(output=torch.cat([answers.output for answers in found], 2))
 
 
 def _passes(

@@ -181,6 +181,9 @@ class ClassMember:
         weight = (LEAST_ERROR / self.error) ** SHARPNESS
         return torch.full((len(self.shares),), weight, dtype=torch.float64)
 
+    def left_out(self, loops: Iterable[Tensor | None]) -> None:
+        """Return None: the network of a classifier does not predict its support."""
+
     def metric(self) -> Tensor:
         """Experts' weights of the columns that the view shows, in its order, (1, d)."""
         assert self.reader is not None

@@ -78,18 +78,42 @@ class Exit(NamedTuple):
     n_loops : int
         At most.
     rule : callable or None
-        Makes the rule for so many queries. None: all take `n_loops`.
+        Makes the rule for so many queries. None: all take the same.
+    by_support : bool
+        Whether, without a rule, each target takes the loops that the errors on the support ask
+        for, in place of `n_loops`.
     """
 
     n_loops: int
     rule: Callable[[int], ExitRule] | None = None
+    by_support: bool = False
 
     def take(self, by_loop: ByLoop, n_queries: int) -> tuple[Array, NDArray[np.intp]]:
         """Output (T, q, n_outputs) of queries, and the loop (q,) that each leaves at."""
         if self.rule is not None:
             return leave_by_rule(by_loop, self.rule(n_queries))
+        if self.by_support:
+            return leave_by_support(by_loop)
         *_, last = by_loop
         return last.output, np.full(n_queries, self.n_loops)
+
+
+def leave_by_support(by_loop: ByLoop) -> tuple[Array, NDArray[np.intp]]:
+    """Run queries for the loops that the support asks for, each target for its own number.
+
+    Returns
+    -------
+    output : ndarray of shape (T, q, n_outputs)
+    n_loops : ndarray of shape (q,)
+        The most of all targets.
+    """
+    outcome = next(by_loop)
+    output, enough = outcome.output.copy(), outcome.enough
+    for loop in range(2, enough.max() + 1):
+        outcome = next(by_loop)
+        output[enough >= loop] = outcome.output[enough >= loop]
+    by_loop.close()
+    return output, np.full(output.shape[1], enough.max())
 
 
 def leave_by_rule(by_loop: ByLoop, rule: ExitRule) -> tuple[Array, NDArray[np.intp]]:

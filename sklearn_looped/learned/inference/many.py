@@ -2,19 +2,19 @@
 
 from typing import Any, NamedTuple
 
-from torch import Tensor
-
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
+from sklearn_looped.learned.inference.by_loop import Answers, combined, replayed
 from sklearn_looped.learned.inference.class_members import read_together
 from sklearn_looped.learned.inference.constant import repeated
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.halting import Exit
-from sklearn_looped.learned.inference.members import AnyMember, Member, average
+from sklearn_looped.learned.inference.members import AnyMember, Member
 from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import Step
 
 ROWS = 16_384  # rows of a batch, support and queries, that bound its memory
 
@@ -37,11 +37,13 @@ class _Pass(NamedTuple):
 
 
 @in_own_modes
-def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> list[Array]:
-    """Predict the queries of each table, as its predictor would by itself, after the last loop.
+def predict_tables(
+    predictors: list[SupportPredictor], tables: list[Any], exits: list[Exit]
+) -> list[Array]:
+    """Predict the queries of each table, as its predictor would by itself.
 
-    The predictors have the same weights and number of loops. Supports and queries are padded to
-    the longest of a batch.
+    The predictors have the same weights and number of loops, the exits no rule. Supports and
+    queries are padded to the longest of a batch.
 
     Returns
     -------
@@ -49,27 +51,27 @@ def predict_tables(predictors: list[SupportPredictor], tables: list[Any]) -> lis
     """
     results: list[Array | None] = []
     shown: list[tuple[int, View, Support, Queries]] = []
-    for index, (predictor, table) in enumerate(zip(predictors, tables, strict=True)):
+    for index, (predictor, table, exit) in enumerate(zip(predictors, tables, exits, strict=True)):
         X = Queries(predictor.encoder.transform(table))
         if predictor.constant is not None:
             results.append(repeated(predictor.constant, len(X)))
             continue
         if not predictor.views:  # a divided table has enough rows for passes of its own
-            results.append(predictor.predict_encoded(X, Exit(predictor.n_loops))[0])
+            results.append(predictor.predict_encoded(X, exit)[0])
             continue
         results.append(None)
         shown += [(index, view, predictor.support, X) for view in predictor.views]
     passes = _read(shown, predictors[0].config) if shown else []
-    outputs: list[list[tuple[Tensor, Tensor]]] = [[] for _ in predictors]
+    answers: list[list[Answers]] = [[] for _ in predictors]
     for batch in _batches(sorted(passes, key=_Pass.size)):
-        for each, output in zip(batch, _run(predictors[0], batch), strict=True):
-            decoded = each.member.decode(output, each.queries)
-            outputs[each.predictor].append((decoded, each.member.importance()))
-    classifies = bool(predictors) and predictors[0].config.classifies
-    for index, members in enumerate(outputs):
+        for each, found in zip(batch, _run(predictors[0], batch), strict=True):
+            answers[each.predictor].append(found)
+    for index, members in enumerate(answers):
         if members:
-            answers, importance = map(list, zip(*members, strict=True))
-            results[index] = average(answers, importance, classifies=classifies).numpy()
+            predictor, exit = predictors[index], exits[index]
+            classifies = predictor.config.classifies
+            output, enough = combined(members, predictor.support, classifies=classifies)
+            results[index], _ = exit.take(replayed(output, None, enough), output.shape[2])
     return [result for result in results if result is not None]
 
 
@@ -100,14 +102,22 @@ def _batches(passes: list[_Pass]) -> list[list[_Pass]]:
     return batches
 
 
-def _run(predictor: SupportPredictor, batch: list[_Pass]) -> list[Tensor]:
-    """Return outputs (T, q, n_outputs) of each member."""
+def _run(predictor: SupportPredictor, batch: list[_Pass]) -> list[Answers]:
+    """Return the answers of each member."""
     supports = SupportBatch.joined([each.member.support for each in batch])
     queries = QueryBatch.joined([each.queries for each in batch])
     memory = supports.remember(predictor.network, predictor.n_loops, stream=True)
-    *_, last = queries.answer(predictor.network, memory)
-    outputs = last.output.split([len(each.member.support.y) for each in batch])
-    return [
-        output[:, : each.queries.cells.shape[1]]
-        for output, each in zip(outputs, batch, strict=True)
-    ]
+    steps = list(queries.answer(predictor.network, memory))
+    found, start = [], 0
+    for each in batch:
+        tables = slice(start, start := start + len(each.member.support.y))
+        own = [_own(step, each, tables) for step in steps]
+        found.append(Answers.of(each.member, own, each.queries))
+    return found
+
+
+def _own(step: Step, each: _Pass, tables: slice) -> Step:
+    """Return one member's part of a step, without rows that pad."""
+    _, n_rows, n_queries = each.size()
+    left_out = None if step.left_out is None else step.left_out[tables, :n_rows]
+    return Step(step.output[tables, :n_queries], None, left_out=left_out)

@@ -3,10 +3,11 @@
 Shapes: T targets, s support rows, q queries, d columns.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
@@ -16,8 +17,9 @@ from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import n_passes
 from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMember
-from sklearn_looped.learned.inference.encoding import Support
+from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
+from sklearn_looped.learned.inference.left_out import Weighing, weigh
 from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.inference.repeats import Repeats
 from sklearn_looped.learned.inference.support import Queries
@@ -105,6 +107,18 @@ class Member:
             return torch.ones(len(self.support.y), dtype=torch.float64)
         return (LEAST_ERROR / opinions.unit().double()) ** SHARPNESS
 
+    def left_out(self, loops: Iterable[Tensor | None]) -> Array | None:
+        """Bring the network's predictions of the support, (T, s) a loop, to units of y, (L, T, s).
+
+        None where it makes none, or for a subsample of the rows only.
+        """
+        found = [each for each in loops if each is not None]
+        if not found or self.view.rows is not None:
+            return None
+        scale = self.reader.scale
+        known = torch.stack(found).cpu().double()
+        return (known * scale.target_scale + scale.target_mean).numpy()
+
     def metric(self) -> Tensor:
         """Experts' weights of the columns that the view shows, in its order, (T, d)."""
         assert self.reader.experts is not None
@@ -146,15 +160,13 @@ def members_of(
         yield Member.fit(view, support, config, part)
 
 
-def average(outputs: list[Tensor], importance: list[Tensor], *, classifies: bool) -> Tensor:
-    """Average members' outputs (T, q, n_outputs) by their importance (T,).
+def average(outputs: list[Tensor], shares: Array, *, classifies: bool) -> Tensor:
+    """Average members' outputs (T, q, n_outputs) with their shares (M, T).
 
     Probabilities, of a class a target, are averaged by their logarithms: the arithmetic mean of
     calibrated ones would be less sure than it should.
     """
-    weights = torch.stack(importance)
-    weights = weights / weights.sum(0)
-    stacked = torch.stack(outputs)
+    weights, stacked = torch.tensor(shares), torch.stack(outputs)
     if not classifies:
         return torch.einsum("mt,mtqo->tqo", weights, stacked)
     return torch.einsum("mt,mtqo->tqo", weights, stacked.log()).softmax(0)
@@ -168,17 +180,41 @@ class Memories(NamedTuple):
     n_loops : int
     members : list of list of (AnyMember, SupportMemory), or None
         Of each view one for a few targets after another. None: nothing, it is too much.
+    weighing : Weighing or None
+        How the members are combined; None if nothing is kept.
     """
 
     n_loops: int
     members: list[list[tuple[AnyMember, SupportMemory]]] | None
+    weighing: Weighing | None = None
+
+    @classmethod
+    def of(
+        cls, support: Support, members: list[list[tuple[AnyMember, SupportMemory]]], n_loops: int
+    ) -> "Memories":
+        """Weigh the members that are kept."""
+        found = [
+            [part.left_out(loop.left_out for loop in kept.loops) for part, kept in view]
+            for view in members
+        ]
+        left_out = [joined(parts) for parts in found]
+        importance = [
+            torch.cat([part.importance() for part, _ in view]).numpy() for view in members
+        ]
+        return cls(n_loops, members, weigh(left_out, importance, support, n_loops))
 
     def first(self, n_loops: int) -> "Memories":
         """Return the memories of the first loops only."""
-        if self.members is None:
+        if self.members is None or self.weighing is None:
             return Memories(n_loops, None)
         first = [[(part, kept.first(n_loops)) for part, kept in view] for view in self.members]
-        return Memories(n_loops, first)
+        return Memories(n_loops, first, self.weighing.first(n_loops))
+
+
+def joined(parts: Sequence[Array | None]) -> Array | None:
+    """Join what the members of one view predict of their targets, (L, T, s)."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known, axis=1) if known else None
 
 
 def n_tables(config: NetworkConfig, support: Support) -> int:
@@ -220,4 +256,4 @@ def remember(
     else:
         members = [(part for part, _ in view) for view in known.members]
     kept = [[(part, part.support.remember(network, n_loops)) for part in view] for view in members]
-    return Memories(n_loops, kept)
+    return Memories.of(support, kept, n_loops)

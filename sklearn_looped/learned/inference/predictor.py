@@ -167,7 +167,7 @@ class SupportPredictor:
         Parameters
         ----------
         n_loops : int, "auto" or None
-        rule : {"settled", "gate", "holdout"}
+        rule : {"support", "settled", "gate", "holdout"}
         quantile : float
             As ``exit_rule`` and ``exit_quantile`` of `LoopedICLRegressor`.
 
@@ -183,6 +183,8 @@ class SupportPredictor:
         most = most_loops(n_loops, self.config)
         if n_loops != "auto":
             return Exit(most)
+        if rule == "support":
+            return Exit(most, by_support=True)
         if rule == "holdout":
             return Exit(self.held_out_loop)
         if rule == "settled":
@@ -282,7 +284,9 @@ class SupportPredictor:
         memories = self._memories_for(n_loops)
         size = max(1, CHUNK // self.n_tables)
         if memories.members is None:
-            size = by_loop.queries_at_once(self.config, self.support.Y.shape[1], n_loops)
+            size = by_loop.queries_at_once(
+                self.config, self.support.Y.shape[1], len(self.views), n_loops
+            )
         for rows in gen_batches(len(X), size):
             yield self._run(X[rows], memories), rows.stop - rows.start
 
@@ -293,7 +297,8 @@ class SupportPredictor:
         if self.constant is not None:
             output = np.array([repeated(self.constant, len(X))] * n_loops)
             leaving = None if network.gate is None else np.ones((n_loops, len(X)))
-            yield from by_loop.replayed(output, leaving)
+            enough = np.ones(len(output[0]), dtype=np.intp)
+            yield from by_loop.replayed(output, leaving, enough)
         elif memories.members is None:
             found = by_loop.one_by_one(self.views, self.support, network, n_loops, X)
             yield from by_loop.replayed(*found)

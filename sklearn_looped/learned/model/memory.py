@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
+from torch import Tensor
+
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.learned.model.blocks import WORKSPACE, KeysValues
 from sklearn_looped.learned.model.config import NetworkConfig
@@ -26,10 +28,14 @@ class LoopMemory(NamedTuple):
     ----------
     loop, post : list of KeysValues
         One a block. Blocks behind the loop see the support as this loop leaves it.
+    left_out : Tensor of shape (B, s) or None
+        What the network predicts after this loop for the support rows, each without its target;
+        None for a network without feedback.
     """
 
     loop: list[KeysValues]
     post: list[KeysValues]
+    left_out: Tensor | None = None
 
 
 class SupportMemory(NamedTuple):

@@ -46,11 +46,14 @@ class Step(NamedTuple):
     attention : Tensor of shape (B, h, q, s) or None
         Weights of the queries on the support, of several blocks in the loop one after another;
         None: they were not asked for.
+    left_out : Tensor of shape (B, s) or None
+        Predictions of the support rows after this loop, as in `LoopMemory`.
     """
 
     output: Tensor
     exit: Tensor | None
     attention: Tensor | None = None
+    left_out: Tensor | None = None
 
 
 class LoopedNetwork(nn.Module):
@@ -153,21 +156,33 @@ class LoopedNetwork(nn.Module):
         y = y.clamp(-CLIP, CLIP)
         return self.embed_target(torch.stack([y, torch.tanh(y)], -1))
 
-    def _feedback(
+    def _left_out(
         self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None
     ) -> Tensor | None:
-        """Embed targets of the support and their residuals, (B, s, D); None without feedback.
+        """Predict the support rows, (B, s), from the last `state` (B, n, D); None: no feedback.
 
-        Residuals are those of the last `state` (B, n, D), before the first loop of the experts.
+        Before the first loop these are the predictions of the experts.
         """
-        if self.embed_left_over is None:
+        if not self.config.feedback:
             return None
-        unit, found = y.new_ones(len(y), 1), torch.zeros_like(y)
-        if isinstance(opinions, Opinions):
-            opinions, unit = opinions.rows(slice(y.shape[1])), opinions.unit()[:, None]
-            found = cast(ExpertReadout, self.readout).mixture(opinions)
+        known = opinions.rows(slice(y.shape[1])) if isinstance(opinions, Opinions) else None
         if state is not None:
-            found = self._read_out(state[:, : y.shape[1]], opinions)[..., 0]
+            return self._read_out(state[:, : y.shape[1]], known)[..., 0]
+        return (
+            torch.zeros_like(y)
+            if known is None
+            else cast(ExpertReadout, self.readout).mixture(known)
+        )
+
+    def _feedback(
+        self, y: Tensor, opinions: AnyOpinions | None, found: Tensor | None
+    ) -> Tensor | None:
+        """Embed targets of the support and the residuals of `_left_out`, (B, s, D)."""
+        if self.embed_left_over is None or found is None:
+            return None
+        unit = y.new_ones(len(y), 1)
+        if isinstance(opinions, Opinions):
+            unit = opinions.unit()[:, None]
         left_over = y - found
         features = torch.stack([left_over, left_over / unit, torch.tanh(left_over / unit)], -1)
         return self._embed(y) + self.embed_left_over(features.clamp(-CLIP, CLIP))
@@ -227,7 +242,7 @@ class LoopedNetwork(nn.Module):
 
         def block(state: Tensor) -> Tensor:
             nonlocal last
-            added = self._feedback(y, opinions, last)
+            added = self._feedback(y, opinions, self._left_out(y, opinions, last))
             last, _ = pass_and_keep(self.loop, state, n_support, added=added)
             return last
 
@@ -288,16 +303,18 @@ class LoopedNetwork(nn.Module):
 
         def by_loop() -> Iterator[LoopMemory]:
             kept: list[KeysValues] = []
-            last: Tensor | None = None
+            found = self._left_out(y, opinions, None)
 
             def block(state: Tensor) -> Tensor:
-                nonlocal kept, last
-                added = self._feedback(y, opinions, last)
-                last, kept = pass_and_keep(self.loop, state, n_support, weights, added)
-                return last
+                nonlocal kept, found
+                added = self._feedback(y, opinions, found)
+                state, kept = pass_and_keep(self.loop, state, n_support, weights, added)
+                found = self._left_out(y, opinions, state)
+                return state
 
             for state in self._loop(block, prompt, n_loops):
-                yield LoopMemory(kept, pass_and_keep(self.post, state, n_support, weights)[1])
+                post = pass_and_keep(self.post, state, n_support, weights)[1]
+                yield LoopMemory(kept, post, found)
 
         return SupportMemory(n_loops, pre, by_loop())
 
@@ -318,12 +335,13 @@ class LoopedNetwork(nn.Module):
         post: list[KeysValues] = []
         weights: list[Tensor] | None = None
         last: Tensor | None = None
+        left_out: Tensor | None = None
         staying: Tensor | None = None
 
         def block(state: Tensor) -> Tensor:
-            nonlocal post, weights
+            nonlocal post, weights, left_out
             weights = [] if attention else None
-            keys_values, post = next(loops)
+            keys_values, post, left_out = next(loops)
             return pass_queries(self.loop, state, keys_values, weights)
 
         states = self._loop(block, prompt, memory.n_loops)
@@ -331,7 +349,7 @@ class LoopedNetwork(nn.Module):
             state = states.send(staying)
             output = self._read_out(pass_queries(self.post, state, post), opinions)
             end = self._exit(state, output, last, loop)
-            staying = yield Step(output, end, torch.cat(weights, 1) if weights else None)
+            staying = yield Step(output, end, torch.cat(weights, 1) if weights else None, left_out)
             last = output
             if staying is not None:
                 last = output[:, staying]
