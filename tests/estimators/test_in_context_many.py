@@ -39,8 +39,8 @@ def test_many_tables_of_classes(rng):
 def test_many_tables_refuse_what_one_refuses(rng):
     X = rng.normal(size=(10, 2))
     assert predict_many(LoopedICLRegressor(), []) == []
-    with pytest.raises(ValueError, match="n_loops='auto'"):
-        predict_many(LoopedICLRegressor(n_loops="auto"), [(X, X[:, 0], X)])
+    with pytest.raises(ValueError, match="exit_rule='settled', but"):
+        predict_many(LoopedICLRegressor(exit_rule="settled"), [(X, X[:, 0], X)])
     with pytest.raises(ValueError, match="expecting 2 features"):
         predict_many(LoopedICLRegressor(), [(X, X[:, 0], X[:, :1])])
     with pytest.raises(ValueError, match="'n_estimators' parameter"):

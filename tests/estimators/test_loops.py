@@ -26,6 +26,7 @@ def test_n_loops_is_a_dial_that_needs_no_refit(split):
 
 
 def test_staged_predict_ends_at_predict(split, fitted):
+    fitted.set_params(n_loops=None)
     stages = list(fitted.staged_predict(split[2]))
     assert len(stages) == fitted.n_loops_ == 6
     assert np.array_equal(stages[-1], fitted.predict(split[2]))
@@ -33,9 +34,10 @@ def test_staged_predict_ends_at_predict(split, fitted):
     assert relative(stages[2], third) < 1e-6
 
 
-def test_auto_is_close_to_all_loops_and_independent_of_the_batch(split, fitted):
-    full = fitted.predict(split[2])
-    auto, n_loops = fitted.set_params(n_loops="auto").predict(split[2], return_n_loops=True)
+def test_settled_is_close_to_all_loops_and_independent_of_the_batch(split, fitted):
+    full = fitted.set_params(n_loops=None).predict(split[2])
+    fitted.set_params(n_loops="auto", exit_rule="settled")
+    auto, n_loops = fitted.predict(split[2], return_n_loops=True)
     assert np.abs(auto - full).max() < 0.25 * full.std()
     assert n_loops.min() >= 3  # two small changes need three loops
     assert n_loops.mean() < 6
@@ -45,13 +47,50 @@ def test_auto_is_close_to_all_loops_and_independent_of_the_batch(split, fitted):
 
 def test_a_query_that_leaves_keeps_the_prediction_of_its_last_loop(split, fitted):
     stages = np.array(list(fitted.staged_predict(split[2])))
-    auto, n_loops = fitted.set_params(n_loops="auto").predict(split[2], return_n_loops=True)
+    fitted.set_params(exit_rule="settled")
+    auto, n_loops = fitted.predict(split[2], return_n_loops=True)
     assert len(set(n_loops)) > 1
     assert relative(auto, stages[n_loops - 1, np.arange(len(auto))]) < 1e-5
     small = np.abs(np.diff(stages, axis=0)) <= 0.06 * split[1].std()
     for query, loop in enumerate(n_loops):
         assert loop == 6 or small[loop - 3 : loop - 1, query].all()
         assert not any(small[i : i + 2, query].all() for i in range(loop - 3))
+
+
+def test_by_default_the_support_says_how_many_loops(split, fitted):
+    stages = np.array(list(fitted.staged_predict(split[2])))
+    prediction, n_loops = fitted.predict(split[2], return_n_loops=True)
+    errors = fitted.predictor_.memories.weighing.errors[:, 0]
+    (loop,) = set(n_loops)
+    assert 2 <= loop < 6
+    assert errors[loop - 1] <= 1.005 * errors[1:].min()
+    assert (errors[1 : loop - 1] > 1.005 * errors[1:].min()).all()
+    assert np.array_equal(prediction, stages[loop - 1])
+
+
+def test_each_target_takes_its_own_loops(split, fitted):
+    X, y, queries = split
+    other = np.abs(X[:, 0]) - X[:, 3]
+    both, taken = LoopedICLRegressor().fit(X, np.column_stack([y, other])), []
+    for target, column in zip((y, other), both.predict(queries).T, strict=True):
+        alone, n_loops = LoopedICLRegressor().fit(X, target).predict(queries, return_n_loops=True)
+        assert relative(column, alone) < 1e-5
+        taken.append(n_loops[0])
+    assert taken[0] != taken[1]
+    assert (both.predict(queries, return_n_loops=True)[1] == max(taken)).all()
+
+
+def test_weights_that_do_not_predict_their_support_take_all_loops(tmp_path, tiny_network, split):
+    path = tmp_path / "mine.safetensors"
+    save_checkpoint(tiny_network, path)
+    X, y, queries = split
+    model = LoopedICLRegressor(weights=path).fit(X[:, :5], y)
+    loops = model.predict(queries[:, :5], return_n_loops=True)[1]
+    assert (loops == tiny_network.config.n_loops).all()
+    sampled = LoopedICLRegressor(max_support=50, random_state=0)
+    with pytest.warns(UserWarning, match="sees a random subsample"):
+        sampled.fit(X, y)
+    assert (sampled.predict(queries, return_n_loops=True)[1] == 6).all()
 
 
 def test_the_gate_takes_more_loops_for_a_higher_quantile(split, fitted):
