@@ -28,6 +28,7 @@ WEIGHTS = load_checkpoint("tabular")
 TRAINED = WEIGHTS.network.config.n_loops
 QUANTILES = (0.7, 0.9, 0.95, 0.97)
 RULES = {
+    "support": {"exit_rule": "support"},
     "settled": {"exit_rule": "settled"},
     "holdout": {"exit_rule": "holdout"},
     **{f"gate, q = {q}": {"exit_rule": "gate", "exit_quantile": q} for q in QUANTILES},

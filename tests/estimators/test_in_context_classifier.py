@@ -180,7 +180,7 @@ def test_stages_end_at_the_prediction_and_auto_is_close(wine):
     assert len(stages) == model.n_loops_ == 6
     assert np.array_equal(stages[-1], model.predict_proba(queries))
     assert np.array_equal(list(model.staged_predict(queries))[-1], model.predict(queries))
-    model.set_params(n_loops="auto")
+    model.set_params(exit_rule="settled")
     labels, n_loops = model.predict(queries, return_n_loops=True)
     assert n_loops.mean() < 6
     assert np.abs(model.predict_proba(queries) - stages[-1]).max() < 0.1

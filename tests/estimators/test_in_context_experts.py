@@ -14,7 +14,6 @@ from sklearn_looped.inspection import AttentionDisplay
 from sklearn_looped.learned.checkpoints import save_checkpoint
 from sklearn_looped.learned.inference import members
 from sklearn_looped.learned.inference.experts import Experts
-from sklearn_looped.learned.inference.members import average
 from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 
 
@@ -189,7 +188,5 @@ def test_members_with_less_error_count_more(path, rng):
     ratio = whitened.support.opinions.unit().double() / plain.support.opinions.unit().double()
     assert ratio > 1.2
     torch.testing.assert_close(plain.importance() / whitened.importance(), ratio**4)
-    zero, one = torch.zeros(1, 3, 2).double(), torch.ones(1, 3, 2).double()
-    shares = [plain.importance(), whitened.importance()]
-    mean = average([zero, one], shares, classifies=False)
-    torch.testing.assert_close(mean, (one / (1 + ratio**4)))
+    first, _, last = model.predictor_.memories.weighing.shares[-1]
+    assert first == pytest.approx(last * float(ratio) ** 4)

@@ -71,7 +71,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
 
     See Also
     --------
-    LoopedICLRegressor : With ``n_loops="auto"`` each query chooses for itself.
+    LoopedICLRegressor : With ``n_loops="auto"`` the support or each query chooses.
 
     Examples
     --------
