@@ -12,14 +12,24 @@ from sklearn_looped.core.kernels import Kernel
 
 N_BINS = 8  # of a column, in which the targets' means are compared
 LEAST_WEIGHT = 1e-4  # of a column, whose mean weight is 1: no column is lost for good
+MANY_COLUMNS = 50  # from so many on the largest negative product measures the noise in full
 
 
 def metric_of(first: Tensor, second: Tensor, weights: Tensor) -> Tensor:
     """Mean products of two predictors' gradients (B, p, d, T), summed over targets: (B, d).
 
-    Of mean 1 and at least `LEAST_WEIGHT`; weights (B, p) are those of the points.
+    Of mean 1 and at least `LEAST_WEIGHT`; weights (B, p) are those of the points. The product is
+    as often negative as positive along a column of no use, as the statistics of knockoffs are [1]_.
+    So what the negative ones reach is taken off: in full with many columns, in part with few.
+
+    References
+    ----------
+    .. [1] R. F. Barber, E. Candes, "Controlling the false discovery rate via knockoffs", Annals of
+       Statistics 43, 2015.
     """
-    products = torch.einsum("bp,bpdt,bpdt->bd", weights, first, second).clamp(min=0)
+    products = torch.einsum("bp,bpdt,bpdt->bd", weights, first, second)
+    noise = F.pad(-products, (1, 0)).amax(1, keepdim=True)
+    products = (products - min(1, products.shape[1] / MANY_COLUMNS) * noise).clamp(min=0)
     mean = products.mean(1, keepdim=True)
     # Where nothing has a slope all columns weigh the same.
     return torch.where(mean > 0, products / mean, 1).clamp(min=LEAST_WEIGHT)
