@@ -97,7 +97,9 @@ class LoopedNetwork(nn.Module):
             nn.Linear(n_opinions, config.width, bias=False) if config.experts else None
         )
         self.embed_left_over = (
-            nn.Linear(N_LEFT_OVER, config.width, bias=False) if config.feedback else None
+            nn.Linear(config.n_classes or N_LEFT_OVER, config.width, bias=False)
+            if config.feedback
+            else None
         )
         self.state_norm = nn.LayerNorm(config.width, bias=False)
         self.pre, self.loop, self.post = (
@@ -137,10 +139,11 @@ class LoopedNetwork(nn.Module):
         """Tokens (B, n, D) of a table: the target is added on the first s rows."""
         rows = self._read_in(X, opinions)
         if opinions is not None and self.embed_opinions is not None:
+            known = y[:, :0] if self.config.feedback else y
             if isinstance(opinions, ClassOpinions):
-                features = class_opinion_features(opinions, y)
+                features = class_opinion_features(opinions, known)
             else:
-                features = opinion_features(opinions, y[:, :0] if self.config.feedback else y)
+                features = opinion_features(opinions, known)
             rows = rows + self.embed_opinions(features)
         if not y.shape[1] or self.config.feedback:
             return rows
@@ -149,9 +152,13 @@ class LoopedNetwork(nn.Module):
     def _embed(self, y: Tensor) -> Tensor:
         """Embed targets, or codes of classes, (B, s) -> (B, s, D)."""
         if self.config.classifies:
-            return self.embed_target(F.one_hot(y.long(), self.config.n_classes).to(y))
+            return self.embed_target(self._indicators(y))
         y = y.clamp(-CLIP, CLIP)
         return self.embed_target(torch.stack([y, torch.tanh(y)], -1))
+
+    def _indicators(self, codes: Tensor) -> Tensor:
+        """Indicators (B, s, C) of codes of classes (B, s)."""
+        return F.one_hot(codes.long(), self.config.n_classes).to(codes)
 
     def _feedback(
         self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None
@@ -162,15 +169,33 @@ class LoopedNetwork(nn.Module):
         """
         if self.embed_left_over is None:
             return None
+        if opinions is not None:
+            opinions = opinions.rows(slice(y.shape[1]))
+        if self.config.classifies:
+            left_over = self._left_over_of_classes(y, opinions, state)
+            return self._embed(y) + self.embed_left_over(left_over)
         unit, found = y.new_ones(len(y), 1), torch.zeros_like(y)
         if isinstance(opinions, Opinions):
-            opinions, unit = opinions.rows(slice(y.shape[1])), opinions.unit()[:, None]
+            unit = opinions.unit()[:, None]
             found = cast(ExpertReadout, self.readout).mixture(opinions)
         if state is not None:
             found = self._read_out(state[:, : y.shape[1]], opinions)[..., 0]
         left_over = y - found
         features = torch.stack([left_over, left_over / unit, torch.tanh(left_over / unit)], -1)
         return self._embed(y) + self.embed_left_over(features.clamp(-CLIP, CLIP))
+
+    def _left_over_of_classes(
+        self, codes: Tensor, opinions: AnyOpinions | None, state: Tensor | None
+    ) -> Tensor:
+        """Indicators of the classes less their probabilities, (B, s, C), of the support."""
+        label = self._indicators(codes)
+        if state is not None:
+            found = self._read_out(state[:, : codes.shape[1]], opinions)
+        elif isinstance(opinions, ClassOpinions):
+            found = opinions.pool()
+        else:
+            found = torch.zeros_like(label)
+        return label - torch.softmax(found, -1)
 
     def _read_out(self, state: Tensor, opinions: AnyOpinions | None) -> Tensor:
         """Predictions (B, q, n_outputs) from the queries' last state."""

@@ -286,9 +286,11 @@ class ClassLoss(nn.Module):
 
     def forward(self, output: Tensor, target: Target) -> Tensor:
         """Score logits (..., B, q, C) against codes y (B, q)."""
-        codes = target.y.long().expand(output.shape[:-1]).flatten()
-        total = F.cross_entropy(output.flatten(0, -2), codes, ignore_index=UNKNOWN, reduction="sum")
-        return total / (codes != UNKNOWN).sum().clamp(min=1)
+        codes = target.y.long().expand(output.shape[:-1])
+        each = F.cross_entropy(
+            output.flatten(0, -2), codes.flatten(), ignore_index=UNKNOWN, reduction="none"
+        )
+        return (each.view(codes.shape) / target.unit).sum() / (codes != UNKNOWN).sum().clamp(min=1)
 
 
 class TokenTarget(NamedTuple):
