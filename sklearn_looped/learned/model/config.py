@@ -86,6 +86,8 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         check_whole(self, self.limits)
         check_flags(self, ("injection", "centre", "experts", "feedback"))
+        if self.feedback and self.classifies and not self.experts:
+            raise ValueError("feedback=True needs experts=True where classes are predicted.")
         if self.feedback and (self.n_pre_blocks or self.n_post_blocks):
             raise ValueError(
                 "feedback=True needs a network without blocks before or after the loop "
@@ -105,6 +107,11 @@ class NetworkConfig:
     def classifies(self) -> bool:
         """Whether the network predicts classes, not a number."""
         return self.n_classes > 0
+
+    @property
+    def votes(self) -> bool:
+        """Whether support rows vote on classes (`blocks.Votes`)."""
+        return self.classifies and self.experts
 
     @property
     def n_outputs(self) -> int:

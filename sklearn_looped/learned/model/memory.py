@@ -26,10 +26,13 @@ class LoopMemory(NamedTuple):
     ----------
     loop, post : list of KeysValues
         One a block. Blocks behind the loop see the support as this loop leaves it.
+    votes : KeysValues or None
+        What a classifier's votes on its classes come from.
     """
 
     loop: list[KeysValues]
     post: list[KeysValues]
+    votes: KeysValues | None = None
 
 
 class SupportMemory(NamedTuple):
@@ -64,7 +67,8 @@ def memory_of_target(config: NetworkConfig, n_rows: int, n_loops: int) -> int:
     2048000
     """
     n_blocks = config.n_pre_blocks + n_loops * (config.n_loop_blocks + config.n_post_blocks)
-    return 4 * 2 * config.width * n_blocks * n_rows * config.tokens_per_row
+    n_votes = n_loops * config.votes
+    return 4 * (2 * n_blocks + n_votes) * config.width * n_rows * config.tokens_per_row
 
 
 def memory_of_reader(config: NetworkConfig, n_rows: int, n_columns: int) -> int:

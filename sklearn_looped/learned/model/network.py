@@ -16,13 +16,16 @@ from sklearn_looped.core.loop import Body, run_loop
 from sklearn_looped.learned.model.blocks import (
     Block,
     KeysValues,
+    Votes,
     pass_and_keep,
     pass_queries,
 )
 from sklearn_looped.learned.model.class_opinions import (
+    N_CLASS_FEATURES,
     ClassOpinions,
+    class_left_over,
+    class_left_over_features,
     class_opinion_features,
-    n_class_features,
 )
 from sklearn_looped.learned.model.config import NetworkConfig as NetworkConfig
 from sklearn_looped.learned.model.memory import LoopMemory, SupportMemory
@@ -92,12 +95,13 @@ class LoopedNetwork(nn.Module):
         n_channels = 3 + config.experts + config.n_bases
         self.embed_features = nn.Linear(n_channels * config.n_features, config.width, bias=False)
         self.embed_target = nn.Linear(config.n_classes or 2, config.width)
-        n_opinions = n_class_features(config.n_classes) if config.classifies else N_OPINION_FEATURES
+        n_opinions = N_CLASS_FEATURES if config.classifies else N_OPINION_FEATURES
         self.embed_opinions = (
             nn.Linear(n_opinions, config.width, bias=False) if config.experts else None
         )
+        n_left_over = config.n_classes + 2 if config.classifies else N_LEFT_OVER
         self.embed_left_over = (
-            nn.Linear(config.n_classes or N_LEFT_OVER, config.width, bias=False)
+            nn.Linear(n_left_over, config.width, bias=False)
             if config.feedback
             else None
         )
@@ -108,14 +112,19 @@ class LoopedNetwork(nn.Module):
             )
             for n_blocks in (config.n_pre_blocks, config.n_loop_blocks, config.n_post_blocks)
         )
-        of_experts = ClassReadout if config.classifies else ExpertReadout
-        readout = of_experts if config.experts else Readout
-        self.readout = readout(config.width, config.n_outputs)
+        self.votes = Votes(config.width, config.n_heads) if config.votes else None
+        if config.votes:
+            self.readout: nn.Module = ClassReadout(config.width, config.n_heads)
+        else:
+            readout = ExpertReadout if config.experts else Readout
+            self.readout = readout(config.width, config.n_outputs)
         self.gate = ExitGate(config.width, config.n_gate_units) if config.n_gate_units else None
 
     def matrices(self) -> list[nn.Parameter]:
         """Matrices of the blocks, which meta-training moves by Muon."""
         blocks = nn.ModuleList([self.pre, self.loop, self.post])
+        if self.votes is not None:
+            blocks.append(self.votes)
         return [p for p in blocks.parameters() if p.ndim == 2]
 
     def _read_in(self, X: Tensor, opinions: AnyOpinions | None) -> Tensor:
@@ -139,11 +148,10 @@ class LoopedNetwork(nn.Module):
         """Tokens (B, n, D) of a table: the target is added on the first s rows."""
         rows = self._read_in(X, opinions)
         if opinions is not None and self.embed_opinions is not None:
-            known = y[:, :0] if self.config.feedback else y
             if isinstance(opinions, ClassOpinions):
-                features = class_opinion_features(opinions, known)
+                features = class_opinion_features(opinions)
             else:
-                features = opinion_features(opinions, known)
+                features = opinion_features(opinions, y[:, :0] if self.config.feedback else y)
             rows = rows + self.embed_opinions(features)
         if not y.shape[1] or self.config.feedback:
             return rows
@@ -152,16 +160,16 @@ class LoopedNetwork(nn.Module):
     def _embed(self, y: Tensor) -> Tensor:
         """Embed targets, or codes of classes, (B, s) -> (B, s, D)."""
         if self.config.classifies:
-            return self.embed_target(self._indicators(y))
+            return self.embed_target(F.one_hot(y.long(), self.config.n_classes).to(y))
         y = y.clamp(-CLIP, CLIP)
         return self.embed_target(torch.stack([y, torch.tanh(y)], -1))
 
-    def _indicators(self, codes: Tensor) -> Tensor:
-        """Indicators (B, s, C) of codes of classes (B, s)."""
-        return F.one_hot(codes.long(), self.config.n_classes).to(codes)
-
     def _feedback(
-        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None
+        self,
+        y: Tensor,
+        opinions: AnyOpinions | None,
+        state: Tensor | None,
+        weights: Tensor | None = None,
     ) -> Tensor | None:
         """Embed targets of the support and their residuals, (B, s, D); None without feedback.
 
@@ -171,37 +179,47 @@ class LoopedNetwork(nn.Module):
             return None
         if opinions is not None:
             opinions = opinions.rows(slice(y.shape[1]))
-        if self.config.classifies:
-            left_over = self._left_over_of_classes(y, opinions, state)
-            return self._embed(y) + self.embed_left_over(left_over)
+        output = None
+        if state is not None:
+            support = state[:, : y.shape[1]]
+            output = self._read_out(support, opinions, self._voters(y, opinions, support, weights), 0)
+        if isinstance(opinions, ClassOpinions):
+            logits = opinions.pool() if output is None else output
+            return self._embed(y) + self.embed_left_over(class_left_over_features(logits, y))
         unit, found = y.new_ones(len(y), 1), torch.zeros_like(y)
         if isinstance(opinions, Opinions):
             unit = opinions.unit()[:, None]
             found = cast(ExpertReadout, self.readout).mixture(opinions)
-        if state is not None:
-            found = self._read_out(state[:, : y.shape[1]], opinions)[..., 0]
-        left_over = y - found
+        left_over = y - (found if output is None else output[..., 0])
         features = torch.stack([left_over, left_over / unit, torch.tanh(left_over / unit)], -1)
         return self._embed(y) + self.embed_left_over(features.clamp(-CLIP, CLIP))
 
-    def _left_over_of_classes(
-        self, codes: Tensor, opinions: AnyOpinions | None, state: Tensor | None
-    ) -> Tensor:
-        """Indicators of the classes less their probabilities, (B, s, C), of the support."""
-        label = self._indicators(codes)
-        if state is not None:
-            found = self._read_out(state[:, : codes.shape[1]], opinions)
-        elif isinstance(opinions, ClassOpinions):
-            found = opinions.pool()
-        else:
-            found = torch.zeros_like(label)
-        return label - torch.softmax(found, -1)
+    def _voters(
+        self,
+        y: Tensor,
+        opinions: AnyOpinions | None,
+        state: Tensor,
+        weights: Tensor | None = None,
+    ) -> KeysValues | None:
+        """Support rows that vote on classes, from their state (B, s, D); None: they do not."""
+        if self.votes is None or not isinstance(opinions, ClassOpinions):
+            return None
+        pool = opinions.rows(slice(y.shape[1])).pool()
+        return self.votes.keys_values(state, class_left_over(pool, y), weights)
 
-    def _read_out(self, state: Tensor, opinions: AnyOpinions | None) -> Tensor:
-        """Predictions (B, q, n_outputs) from the queries' last state."""
+    def _read_out(
+        self,
+        state: Tensor,
+        opinions: AnyOpinions | None,
+        voters: KeysValues | None = None,
+        left_out: int | None = None,
+    ) -> Tensor:
+        """Predictions (B, q, n_outputs) from the last state of rows, `left_out` as in `Block`."""
         if opinions is None:
             return self.readout(state)
-        return self.readout(state, opinions)
+        if self.votes is None or voters is None:
+            return self.readout(state, opinions)
+        return self.readout(state, opinions, self.votes(state, voters, left_out))
 
     def _inject(self, state: Tensor, prompt: Tensor) -> Tensor:
         """Input injection with a norm on the state, which keeps it bounded over many loops."""
@@ -259,7 +277,8 @@ class LoopedNetwork(nn.Module):
         outputs = []
         for state in self._loop(block, prompt, n_loops, window=window, n_grad_loops=n_grad_loops):
             final, _ = pass_and_keep(self.post, state, n_support)
-            outputs.append(self._read_out(final[:, n_support:], asked))
+            voters = self._voters(y, opinions, final[:, :n_support])
+            outputs.append(self._read_out(final[:, n_support:], asked, voters))
         return torch.stack(outputs)
 
     def trajectory(
@@ -317,12 +336,13 @@ class LoopedNetwork(nn.Module):
 
             def block(state: Tensor) -> Tensor:
                 nonlocal kept, last
-                added = self._feedback(y, opinions, last)
+                added = self._feedback(y, opinions, last, weights)
                 last, kept = pass_and_keep(self.loop, state, n_support, weights, added)
                 return last
 
             for state in self._loop(block, prompt, n_loops):
-                yield LoopMemory(kept, pass_and_keep(self.post, state, n_support, weights)[1])
+                final, post = pass_and_keep(self.post, state, n_support, weights)
+                yield LoopMemory(kept, post, self._voters(y, opinions, final, weights))
 
         return SupportMemory(n_loops, pre, by_loop())
 
@@ -341,20 +361,21 @@ class LoopedNetwork(nn.Module):
         prompt = pass_queries(self.pre, self._prompt(X, X[:, :0, 0], opinions), memory.pre)
         loops = iter(memory.loops)
         post: list[KeysValues] = []
+        voters: KeysValues | None = None
         weights: list[Tensor] | None = None
         last: Tensor | None = None
         staying: Tensor | None = None
 
         def block(state: Tensor) -> Tensor:
-            nonlocal post, weights
+            nonlocal post, voters, weights
             weights = [] if attention else None
-            keys_values, post = next(loops)
+            keys_values, post, voters = next(loops)
             return pass_queries(self.loop, state, keys_values, weights)
 
         states = self._loop(block, prompt, memory.n_loops)
         for loop in range(1, memory.n_loops + 1):
             state = states.send(staying)
-            output = self._read_out(pass_queries(self.post, state, post), opinions)
+            output = self._read_out(pass_queries(self.post, state, post), opinions, voters)
             end = self._exit(state, output, last, loop)
             staying = yield Step(output, end, torch.cat(weights, 1) if weights else None)
             last = output

@@ -131,32 +131,38 @@ class ExpertReadout(nn.Module):
         return (trust * opinions.prediction).sum(-1)
 
 
+VOTE_SCALE = 4.0  # logits for a probability about one half
+
+
 class ClassReadout(nn.Module):
     r"""From a query's state and the experts' probabilities to logits: theirs plus a correction.
 
-    .. math:: \ell_c = \sum_e b_e e^{g_e} \log p_{ec} + \delta_c,
+    .. math:: \ell_c = \sum_e b_e e^{g_e} \log p_{ec} + 4 \sum_h \gamma_h v_{hc},
 
     where expert e gives class c the probability :math:`p_{ec}` and has the exponent :math:`b_e` in
-    the experts' pool, and the network says :math:`\delta` and g, at first zero. Codes that are no
-    class of the table have the logit minus infinity.
+    the experts' pool, and head h has the vote :math:`v_{hc}` on class c (`blocks.Votes`): the mean
+    of what the experts left over of it at rows alike, a fourth of which is about what the logit
+    lacks. The network says g and :math:`\gamma`, at first zero. Codes that are no class of the
+    table have the logit minus infinity.
 
     Parameters
     ----------
     width : int
         D, the size of a token.
-    n_outputs : int
-        C, the codes of classes.
+    n_heads : int
+        Heads of the votes.
     """
 
-    def __init__(self, width: int, n_outputs: int) -> None:
+    def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
-        self.correction = Readout(width, n_outputs + N_EXPERTS)
+        self.correction = Readout(width, n_heads + N_EXPERTS)
 
-    def forward(self, state: Tensor, opinions: ClassOpinions) -> Tensor:
-        """Map states (B, q, D) and opinions of q rows to logits (B, q, C)."""
+    def forward(self, state: Tensor, opinions: ClassOpinions, votes: Tensor) -> Tensor:
+        """Map states (B, q, D), opinions of q rows and votes (B, q, h, C) to logits (B, q, C)."""
         raw = self.correction(state).to(opinions.error.dtype)
-        correction, preference = raw[..., :-N_EXPERTS], raw[..., -N_EXPERTS:]
-        return opinions.pool(preference.clamp(-2, 2).exp()) + correction
+        gain, preference = raw[..., :-N_EXPERTS], raw[..., -N_EXPERTS:]
+        voted = (gain[..., None] * votes.to(gain)).sum(-2)
+        return opinions.pool(preference.clamp(-2, 2).exp()) + VOTE_SCALE * voted
 
 
 class ExitGate(nn.Module):

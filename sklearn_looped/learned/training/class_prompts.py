@@ -13,7 +13,7 @@ from sklearn_looped.learned.inference.class_reader import ClassReader, indicator
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.readout import UNKNOWN, Target
 
-LEAST_UNIT = 0.1  # relative error of the experts below which a table's losses count no more
+LEAST_UNIT = 0.1  # relative log loss of the experts below which a table's losses count no more
 
 
 def codes_of(y: Tensor, n_classes: int, generator: Generator | None = None) -> Tensor:
@@ -66,7 +66,7 @@ def read_classes(
             else silenced(opinions, silent, indicators(known, config.n_classes))
         )
         prompt |= opinions._asdict()
-        unit = opinions.unit().clamp(min=LEAST_UNIT)[:, None]
+        unit = opinions.unit().square().clamp(min=LEAST_UNIT)[:, None]
     asked = codes[:, n_support:]
     met = indicators(known, config.n_classes).sum(1).gather(1, asked) > 0
     return prompt, Target.of(torch.where(met, asked, UNKNOWN).float(), unit=unit)
