@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_looped.core.calibration import pooled
+from sklearn_looped.learned.model.blocks import TYPICAL_SUPPORT
 from sklearn_looped.learned.model.opinions import N_EXPERTS
 
 LEAST_LOG = -8.0  # of the logarithms of probabilities that the network reads
 N_TOP = 3  # classes of a row, of most probability, that it reads
-N_CLASS_FEATURES = 2 * (N_EXPERTS + 1) * N_TOP + N_TOP + 2 * N_EXPERTS + 2
+N_CLASS_FEATURES = 2 * (N_EXPERTS + 1) * N_TOP + N_TOP + 2 * N_EXPERTS + 3
 
 
 class ClassOpinions(NamedTuple):
@@ -34,6 +35,8 @@ class ClassOpinions(NamedTuple):
         Roots of the columns' weights in the kernel machines' metric, of those that are read.
     frequencies : Tensor of shape (B, C)
         Of the classes over the support; zero for codes that are no class of the table.
+    total : Tensor of shape (B,)
+        Sum of the support rows' weights.
     """
 
     proba: Tensor
@@ -41,6 +44,7 @@ class ClassOpinions(NamedTuple):
     exponents: Tensor
     gate: Tensor
     frequencies: Tensor
+    total: Tensor
 
     def rows(self, index: Tensor | slice) -> "ClassOpinions":
         """Opinions of some rows, by mask, number or slice."""
@@ -63,6 +67,7 @@ class ClassOpinions(NamedTuple):
             self.exponents.expand(n_passes, -1),
             self.gate.expand(n_passes, -1),
             torch.einsum("c,pcg->pg", self.frequencies[0], members),
+            self.total.expand(n_passes),
         )
 
     def unit(self) -> Tensor:
@@ -83,7 +88,7 @@ def class_opinion_features(opinions: ClassOpinions) -> Tensor:
 
     Of each expert and of their pool the probabilities, and their logarithms, of the classes that
     the pool gives a row the most probability, most first, with the classes' frequencies; of the
-    table the errors, the exponents and the entropy of the frequencies. No class has a place of its
+    table the errors, the exponents, the entropy of the frequencies and the number of rows. No class has a place of its
     own, so that what is learned of one holds for all.
     """
     pool = torch.softmax(opinions.pool(), -1)
@@ -94,7 +99,8 @@ def class_opinion_features(opinions: ClassOpinions) -> Tensor:
     proba = F.pad(proba, (0, N_TOP - n_top))
     frequencies = opinions.frequencies[:, None].expand(-1, n_rows, -1).gather(2, top)
     entropy = torch.special.entr(opinions.frequencies).sum(1, keepdim=True)
-    of_table = [opinions.error.log(), opinions.exponents, entropy]
+    log_rows = (opinions.total[:, None] / TYPICAL_SUPPORT).log() / 2
+    of_table = [opinions.error.log(), opinions.exponents, entropy, log_rows]
     features = [
         proba.flatten(2),
         proba.log().clamp(min=LEAST_LOG).flatten(2) / 2,
@@ -105,7 +111,7 @@ def class_opinion_features(opinions: ClassOpinions) -> Tensor:
 
 
 def class_left_over(logits: Tensor, codes: Tensor) -> Tensor:
-    """What is left over of the indicators of classes, (B, s, C); codes (B, s)."""
+    """Return what is left over of the indicators of classes, (B, s, C); codes (B, s)."""
     return F.one_hot(codes.long(), logits.shape[-1]) - torch.softmax(logits, -1)
 
 

@@ -4,7 +4,6 @@ Shapes: B tables, n rows of which the first s are the support and q = n - s are 
 D width.
 """
 
-import math
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -31,10 +30,15 @@ from sklearn_looped.learned.model.config import NetworkConfig as NetworkConfig
 from sklearn_looped.learned.model.memory import LoopMemory, SupportMemory
 from sklearn_looped.learned.model.opinions import N_OPINION_FEATURES, Opinions, opinion_features
 from sklearn_looped.learned.model.readout import ClassReadout, ExitGate, ExpertReadout, Readout
+from sklearn_looped.learned.model.tokens import (
+    CLIP,
+    N_CHANNELS,
+    N_LEFT_OVER,
+    cell_features,
+    left_over_features,
+)
 
 AnyOpinions: TypeAlias = Opinions | ClassOpinions
-N_LEFT_OVER = 3  # in units of the target, in those of the experts' error, and squashed
-CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
 
 
 class Step(NamedTuple):
@@ -92,7 +96,7 @@ class LoopedNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        n_channels = 3 + config.experts + config.n_bases
+        n_channels = N_CHANNELS + config.experts + config.n_bases
         self.embed_features = nn.Linear(n_channels * config.n_features, config.width, bias=False)
         self.embed_target = nn.Linear(config.n_classes or 2, config.width)
         n_opinions = N_CLASS_FEATURES if config.classifies else N_OPINION_FEATURES
@@ -101,9 +105,7 @@ class LoopedNetwork(nn.Module):
         )
         n_left_over = config.n_classes + 2 if config.classifies else N_LEFT_OVER
         self.embed_left_over = (
-            nn.Linear(n_left_over, config.width, bias=False)
-            if config.feedback
-            else None
+            nn.Linear(n_left_over, config.width, bias=False) if config.feedback else None
         )
         self.state_norm = nn.LayerNorm(config.width, bias=False)
         self.pre, self.loop, self.post = (
@@ -129,20 +131,9 @@ class LoopedNetwork(nn.Module):
 
     def _read_in(self, X: Tensor, opinions: AnyOpinions | None) -> Tensor:
         """Embed rows, (B, n, d) -> (B, n, D); NaN marks a missing cell."""
-        n_features, d = self.config.n_features, X.shape[-1]
-        missing = X.isnan()
-        cells = torch.where(missing, 0, X).clamp(-CLIP, CLIP)
-        channels = [cells, torch.tanh(cells), missing.to(X.dtype)]
-        if opinions is not None:
-            channels.append(cells * opinions.gate[:, None])
-        if self.config.n_bases:
-            centres = torch.linspace(-2, 2, self.config.n_bases, dtype=X.dtype, device=X.device)
-            bumps = torch.exp(-2 * (cells[..., None] - centres).square()) * ~missing[..., None]
-            channels += bumps.unbind(-1)
-        stacked = torch.stack(channels, -2)  # (B, n, n_channels, d)
-        # The root keeps the token's size the same for one column and for all of them.
-        padded = F.pad(stacked * math.sqrt(n_features / d), (0, n_features - d))
-        return self.embed_features(padded.flatten(-2))
+        gate = None if opinions is None else opinions.gate
+        config = self.config
+        return self.embed_features(cell_features(X, config.n_features, config.n_bases, gate))
 
     def _prompt(self, X: Tensor, y: Tensor, opinions: AnyOpinions | None) -> Tensor:
         """Tokens (B, n, D) of a table: the target is added on the first s rows."""
@@ -182,7 +173,9 @@ class LoopedNetwork(nn.Module):
         output = None
         if state is not None:
             support = state[:, : y.shape[1]]
-            output = self._read_out(support, opinions, self._voters(y, opinions, support, weights), 0)
+            output = self._read_out(
+                support, opinions, self._voters(y, opinions, support, weights), 0
+            )
         if isinstance(opinions, ClassOpinions):
             logits = opinions.pool() if output is None else output
             return self._embed(y) + self.embed_left_over(class_left_over_features(logits, y))
@@ -191,8 +184,7 @@ class LoopedNetwork(nn.Module):
             unit = opinions.unit()[:, None]
             found = cast(ExpertReadout, self.readout).mixture(opinions)
         left_over = y - (found if output is None else output[..., 0])
-        features = torch.stack([left_over, left_over / unit, torch.tanh(left_over / unit)], -1)
-        return self._embed(y) + self.embed_left_over(features.clamp(-CLIP, CLIP))
+        return self._embed(y) + self.embed_left_over(left_over_features(left_over, unit))
 
     def _voters(
         self,

@@ -95,8 +95,8 @@ class ClassTables(SyntheticTables):
     A third of the tables have two classes. Half of the groups cut the target at random quantiles,
     so that classes are ordered parts of its range, or several parts each; in 30 % the class is
     that of the largest of several functions of the columns, rules among them; in 20 % the columns
-    cluster by class. Three quarters of the tables leave out the target's noise. Classes are alike in size in
-    a third of the tables and very unlike in others. Some labels are mistaken.
+    cluster by class. Three quarters of the tables leave out the target's noise. Classes are alike
+    in size in a third of the tables and very unlike in others. Some labels are mistaken.
 
     Parameters
     ----------
