@@ -3,6 +3,7 @@ import torch
 
 from sklearn_looped.learned.model import blocks
 from sklearn_looped.learned.model.class_opinions import ClassOpinions
+from sklearn_looped.learned.model.class_readout import Votes
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
@@ -78,7 +79,7 @@ def test_no_row_sees_its_own_target_in_the_first_loop(table):
     other[:, 3] = (y[:, 3] + 1) % N_CLASSES
 
     def first(y):
-        added = network._feedback(y, opinions, None)
+        added = network._feedback(y, opinions, None, None)
         support = X[:, :N_SUPPORT], y, opinions and opinions.rows(slice(N_SUPPORT))
         state = network._prompt(*support)
         keys_values = network.loop[0].keys_values(state + added)
@@ -109,7 +110,7 @@ def test_feedback_needs_a_network_that_reads_off_the_loop():
 
 def test_votes_are_means_of_what_is_left_over_and_no_row_votes_on_itself():
     torch.manual_seed(0)
-    votes = blocks.Votes(12, 3).requires_grad_(False)
+    votes = Votes(12, 3).requires_grad_(False)
     rows, left_over = torch.randn(1, 9, 12), torch.randn(1, 6, N_CLASSES)
     weights = torch.tensor([[1.0, 3, 1, 1, 2, 1]])
     found = votes(rows, votes.keys_values(rows[:, :6], left_over, weights), 0)

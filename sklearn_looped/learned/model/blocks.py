@@ -129,35 +129,6 @@ class SupportAttention(nn.Module):
         raise NotImplementedError
 
 
-class Votes(SupportAttention):
-    """Votes of the support rows on each class: means of what is left over of it at rows alike.
-
-    One attention, with several heads, for all classes: they are treated alike, however many. Keys
-    and queries start from the same weights, so that rows first attend to those like themselves.
-    """
-
-    def __init__(self, width: int, n_heads: int) -> None:
-        super().__init__(width, n_heads)
-        self.to_key = nn.Linear(width, width, bias=False)
-        nn.init.normal_(self.to_query.weight, std=width**-0.5)
-        with torch.no_grad():
-            self.to_key.weight.copy_(self.to_query.weight)
-
-    def keys_values(
-        self, support: Tensor, left_over: Tensor, weights: Tensor | None = None
-    ) -> KeysValues:
-        """Return the keys of support rows (B, s, D), and as values what is left over (B, s, C)."""
-        keys = self._split_heads(self.to_key(self.attention_norm(support)))
-        values = left_over[:, None].to(keys).expand(-1, self.n_heads, -1, -1)
-        return KeysValues(keys, values, weights)
-
-    def _pass(self, rows: Tensor, keys_values: KeysValues, left_out: int | None) -> Tensor:
-        """Votes (B, n, h, C)."""
-        keys, values, weights = keys_values
-        queries, bias = self._queries(rows, keys, weights, left_out)
-        return attend(queries, keys, values, bias).transpose(1, 2)
-
-
 class Block(SupportAttention):
     """Pre-norm transformer block whose rows attend to the support rows only.
 

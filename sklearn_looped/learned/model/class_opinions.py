@@ -88,8 +88,8 @@ def class_opinion_features(opinions: ClassOpinions) -> Tensor:
 
     Of each expert and of their pool the probabilities, and their logarithms, of the classes that
     the pool gives a row the most probability, most first, with the classes' frequencies; of the
-    table the errors, the exponents, the entropy of the frequencies and the number of rows. No class has a place of its
-    own, so that what is learned of one holds for all.
+    table the errors, the exponents, the entropy of the frequencies and the number of rows. No class
+    has a place of its own, so that what is learned of one holds for all.
     """
     pool = torch.softmax(opinions.pool(), -1)
     proba = torch.cat([opinions.proba, pool[:, :, None]], 2)

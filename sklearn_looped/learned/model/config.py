@@ -110,7 +110,7 @@ class NetworkConfig:
 
     @property
     def votes(self) -> bool:
-        """Whether support rows vote on classes (`blocks.Votes`)."""
+        """Whether support rows vote on classes (`class_readout.Votes`)."""
         return self.classifies and self.experts
 
     @property

@@ -1,4 +1,4 @@
-"""What is kept of a support between calls, and how much of it.
+"""What a loop says of queries; what is kept of a support between calls, and how much of it.
 
 Keys and values of the support at every loop take 2 kB a row, loop, target and member at the width
 256; experts take some numbers for every pair of rows. Up to `KEPT` bytes are kept from `fit` on.
@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
+from torch import Tensor
+
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.learned.model.blocks import WORKSPACE, KeysValues
 from sklearn_looped.learned.model.config import NetworkConfig
@@ -17,6 +19,25 @@ from sklearn_looped.learned.model.config import NetworkConfig
 KEPT = 2**29  # bytes that an estimator keeps
 FITTING = 16  # times what fitted experts take, while they are fitted
 STATES = 12  # arrays of the size of a state that a pass of the support through a block takes
+
+
+class Step(NamedTuple):
+    """What is known of queries after one loop.
+
+    Attributes
+    ----------
+    output : Tensor of shape (B, q, n_outputs)
+        The readout: mean and quantiles, or the logits of classes.
+    exit : Tensor of shape (B, q) or None
+        The gate's logit that the loop ends here; None: the network has no gate.
+    attention : Tensor of shape (B, h, q, s) or None
+        Weights of the queries on the support, of several blocks in the loop one after another;
+        None: they were not asked for.
+    """
+
+    output: Tensor
+    exit: Tensor | None
+    attention: Tensor | None = None
 
 
 class LoopMemory(NamedTuple):

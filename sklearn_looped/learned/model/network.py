@@ -5,7 +5,7 @@ D width.
 """
 
 from collections.abc import Generator, Iterator
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,6 @@ from sklearn_looped.core.loop import Body, run_loop
 from sklearn_looped.learned.model.blocks import (
     Block,
     KeysValues,
-    Votes,
     pass_and_keep,
     pass_queries,
 )
@@ -26,10 +25,11 @@ from sklearn_looped.learned.model.class_opinions import (
     class_left_over_features,
     class_opinion_features,
 )
+from sklearn_looped.learned.model.class_readout import ClassReadout, Votes
 from sklearn_looped.learned.model.config import NetworkConfig as NetworkConfig
-from sklearn_looped.learned.model.memory import LoopMemory, SupportMemory
+from sklearn_looped.learned.model.memory import LoopMemory, Step, SupportMemory
 from sklearn_looped.learned.model.opinions import N_OPINION_FEATURES, Opinions, opinion_features
-from sklearn_looped.learned.model.readout import ClassReadout, ExitGate, ExpertReadout, Readout
+from sklearn_looped.learned.model.readout import ExitGate, ExpertReadout, Readout
 from sklearn_looped.learned.model.tokens import (
     CLIP,
     N_CHANNELS,
@@ -39,25 +39,6 @@ from sklearn_looped.learned.model.tokens import (
 )
 
 AnyOpinions: TypeAlias = Opinions | ClassOpinions
-
-
-class Step(NamedTuple):
-    """What is known of queries after one loop.
-
-    Attributes
-    ----------
-    output : Tensor of shape (B, q, n_outputs)
-        The readout: mean and quantiles, or the logits of classes.
-    exit : Tensor of shape (B, q) or None
-        The gate's logit that the loop ends here; None: the network has no gate.
-    attention : Tensor of shape (B, h, q, s) or None
-        Weights of the queries on the support, of several blocks in the loop one after another;
-        None: they were not asked for.
-    """
-
-    output: Tensor
-    exit: Tensor | None
-    attention: Tensor | None = None
 
 
 class LoopedNetwork(nn.Module):
@@ -156,11 +137,7 @@ class LoopedNetwork(nn.Module):
         return self.embed_target(torch.stack([y, torch.tanh(y)], -1))
 
     def _feedback(
-        self,
-        y: Tensor,
-        opinions: AnyOpinions | None,
-        state: Tensor | None,
-        weights: Tensor | None = None,
+        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None, weights: Tensor | None
     ) -> Tensor | None:
         """Embed targets of the support and their residuals, (B, s, D); None without feedback.
 
@@ -168,30 +145,21 @@ class LoopedNetwork(nn.Module):
         """
         if self.embed_left_over is None:
             return None
-        if opinions is not None:
-            opinions = opinions.rows(slice(y.shape[1]))
-        output = None
-        if state is not None:
+        known = None if opinions is None else opinions.rows(slice(y.shape[1]))
+        if state is None:
+            found = y.new_zeros(*y.shape, 1) if known is None else self.readout.alone(known)
+        else:
             support = state[:, : y.shape[1]]
-            output = self._read_out(
-                support, opinions, self._voters(y, opinions, support, weights), 0
-            )
-        if isinstance(opinions, ClassOpinions):
-            logits = opinions.pool() if output is None else output
-            return self._embed(y) + self.embed_left_over(class_left_over_features(logits, y))
-        unit, found = y.new_ones(len(y), 1), torch.zeros_like(y)
-        if isinstance(opinions, Opinions):
-            unit = opinions.unit()[:, None]
-            found = cast(ExpertReadout, self.readout).mixture(opinions)
-        left_over = y - (found if output is None else output[..., 0])
-        return self._embed(y) + self.embed_left_over(left_over_features(left_over, unit))
+            found = self._read_out(support, known, self._voters(y, known, support, weights), 0)
+        if isinstance(known, ClassOpinions):
+            features = class_left_over_features(found, y)
+        else:
+            unit = torch.ones_like(y[:, :1]) if known is None else known.unit()[:, None]
+            features = left_over_features(y - found[..., 0], unit)
+        return self._embed(y) + self.embed_left_over(features)
 
     def _voters(
-        self,
-        y: Tensor,
-        opinions: AnyOpinions | None,
-        state: Tensor,
-        weights: Tensor | None = None,
+        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor, weights: Tensor | None = None
     ) -> KeysValues | None:
         """Support rows that vote on classes, from their state (B, s, D); None: they do not."""
         if self.votes is None or not isinstance(opinions, ClassOpinions):
@@ -203,15 +171,13 @@ class LoopedNetwork(nn.Module):
         self,
         state: Tensor,
         opinions: AnyOpinions | None,
-        voters: KeysValues | None = None,
+        voters: KeysValues | None,
         left_out: int | None = None,
     ) -> Tensor:
         """Predictions (B, q, n_outputs) from the last state of rows, `left_out` as in `Block`."""
-        if opinions is None:
-            return self.readout(state)
-        if self.votes is None or voters is None:
-            return self.readout(state, opinions)
-        return self.readout(state, opinions, self.votes(state, voters, left_out))
+        inputs = [] if opinions is None else [opinions]
+        votes = [] if voters is None else [self.votes(state, voters, left_out)]
+        return self.readout(state, *inputs, *votes)
 
     def _inject(self, state: Tensor, prompt: Tensor) -> Tensor:
         """Input injection with a norm on the state, which keeps it bounded over many loops."""
@@ -262,7 +228,7 @@ class LoopedNetwork(nn.Module):
 
         def block(state: Tensor) -> Tensor:
             nonlocal last
-            added = self._feedback(y, opinions, last)
+            added = self._feedback(y, opinions, last, None)
             last, _ = pass_and_keep(self.loop, state, n_support, added=added)
             return last
 

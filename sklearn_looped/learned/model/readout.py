@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor, nn
 
-from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
 
@@ -125,44 +124,14 @@ class ExpertReadout(nn.Module):
         expected = self.mixture(opinions, preference)[..., None]
         return expected + opinions.unit()[:, None, None] * correction
 
+    def alone(self, opinions: Opinions) -> Tensor:
+        """Predictions (B, q, 1) of the experts alone."""
+        return self.mixture(opinions)[..., None]
+
     def mixture(self, opinions: Opinions, preference: Tensor | float = 0.0) -> Tensor:
         """Predictions (B, q) of the experts alone, given the network's preference (B, q, E)."""
         trust = torch.softmax(preference - self.sharpness * opinions.error.log()[:, None], -1)
         return (trust * opinions.prediction).sum(-1)
-
-
-VOTE_SCALE = 4.0  # logits for a probability about one half
-
-
-class ClassReadout(nn.Module):
-    r"""From a query's state and the experts' probabilities to logits: theirs plus a correction.
-
-    .. math:: \ell_c = \sum_e b_e e^{g_e} \log p_{ec} + 4 \sum_h \gamma_h v_{hc},
-
-    where expert e gives class c the probability :math:`p_{ec}` and has the exponent :math:`b_e` in
-    the experts' pool, and head h has the vote :math:`v_{hc}` on class c (`blocks.Votes`): the mean
-    of what the experts left over of it at rows alike, a fourth of which is about what the logit
-    lacks. The network says g and :math:`\gamma`, at first zero. Codes that are no class of the
-    table have the logit minus infinity.
-
-    Parameters
-    ----------
-    width : int
-        D, the size of a token.
-    n_heads : int
-        Heads of the votes.
-    """
-
-    def __init__(self, width: int, n_heads: int) -> None:
-        super().__init__()
-        self.correction = Readout(width, n_heads + N_EXPERTS)
-
-    def forward(self, state: Tensor, opinions: ClassOpinions, votes: Tensor) -> Tensor:
-        """Map states (B, q, D), opinions of q rows and votes (B, q, h, C) to logits (B, q, C)."""
-        raw = self.correction(state).to(opinions.error.dtype)
-        gain, preference = raw[..., :-N_EXPERTS], raw[..., -N_EXPERTS:]
-        voted = (gain[..., None] * votes.to(gain)).sum(-2)
-        return opinions.pool(preference.clamp(-2, 2).exp()) + VOTE_SCALE * voted
 
 
 class ExitGate(nn.Module):
