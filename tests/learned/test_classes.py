@@ -12,12 +12,14 @@ from sklearn_looped.learned.inference.class_reader import ClassReader, indicator
 from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.views import fit_views
 from sklearn_looped.learned.model.class_opinions import (
+    N_CLASS_FEATURES,
     ClassOpinions,
+    class_left_over,
     class_opinion_features,
-    n_class_features,
 )
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.model.readout import ClassLoss
 from sklearn_looped.learned.priors import ClassTables
 from sklearn_looped.learned.training.class_prompts import codes_of, read_classes
 from sklearn_looped.learned.training.held_out import log_loss, score_by_loop
@@ -80,19 +82,30 @@ def test_opinions_of_a_support_row_do_not_know_its_label(table):
     assert (experts.support.error < 1).all()
 
 
-def test_features_are_as_many_as_said_and_left_over_is_of_support_rows(table):
+def test_features_treat_classes_alike_and_left_over_is_of_the_label(table):
     X, codes = table
     prompt, _ = read_classes(X, codes, 40, NETWORK)
     opinions = ClassOpinions(*(prompt[name] for name in ClassOpinions._fields))
-    known = class_opinion_features(opinions, prompt["y"])
-    asked = class_opinion_features(opinions, prompt["y"][:, :0])
-    assert known.shape[-1] == n_class_features(5)
+    known = class_opinion_features(opinions)
+    assert known.shape[-1] == N_CLASS_FEATURES
     assert known.isfinite().all()
-    assert torch.equal(known[:, 40:], asked[:, 40:])
-    left_over = slice(2 * 4 * 5, 3 * 4 * 5)
-    assert (asked[..., left_over] == 0).all()
-    sums = known[:, :40, left_over].unflatten(-1, (4, 5)).sum(-1)
-    torch.testing.assert_close(sums, torch.zeros_like(sums), atol=1e-5, rtol=0)
+    order = torch.tensor([4, 2, 0, 1, 3])
+    proba, frequencies = opinions.proba[..., order], opinions.frequencies[..., order]
+    mixed = opinions._replace(proba=proba, frequencies=frequencies)
+    torch.testing.assert_close(class_opinion_features(mixed), known)
+    left_over = class_left_over(opinions.rows(slice(40)).pool(), prompt["y"])
+    torch.testing.assert_close(left_over.sum(-1), torch.zeros(2, 40), atol=1e-5, rtol=0)
+    assert (left_over.gather(2, prompt["y"].long()[..., None]) >= 0).all()
+
+
+def test_losses_count_in_units_of_the_experts_loss(table):
+    X, codes = table
+    prompt, target = read_classes(X, codes, 40, NETWORK)
+    expected = prompt["error"][:, -1:].square().clamp(min=0.1)
+    torch.testing.assert_close(target.unit, expected)
+    logits = torch.randn(2, 10, 5)
+    by_table = log_loss(target.y, logits) / target.unit[:, 0]
+    torch.testing.assert_close(ClassLoss()(logits[None], target), by_table.mean())
 
 
 def test_groups_have_the_sums_of_their_classes(table):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.model.network import NetworkConfig, Step
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.memory import Step
 from sklearn_looped.learned.model.readout import DistributionLoss, Target
 from sklearn_looped.learned.priors import LinearPrior, SyntheticTables
 from sklearn_looped.learned.training.gate_losses import (

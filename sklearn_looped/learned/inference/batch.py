@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_looped.learned.inference.repeats import Met
-from sklearn_looped.learned.model.memory import SupportMemory
-from sklearn_looped.learned.model.network import AnyOpinions, LoopedNetwork, Step
+from sklearn_looped.learned.model.memory import Step, SupportMemory
+from sklearn_looped.learned.model.network import AnyOpinions, LoopedNetwork
 
 BY_ROW = ("prediction", "std", "proba")  # parts of opinions that have a row each
 

@@ -28,8 +28,8 @@ from sklearn_looped.learned.inference.members import (
 from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
-from sklearn_looped.learned.model.memory import SupportMemory, memory_of_target
-from sklearn_looped.learned.model.network import LoopedNetwork, Step
+from sklearn_looped.learned.model.memory import Step, SupportMemory, memory_of_target
+from sklearn_looped.learned.model.network import LoopedNetwork
 
 QUERIES = 4096  # queries that pass together, summed over targets
 ANSWERS = 2**24  # numbers of a call's output, over all loops

@@ -108,7 +108,7 @@ def _opinions(
     """Opinions with leave-one-out probabilities (B, s, E, C): errors and pool follow from them."""
     exponents = pool_exponents(proba, Y, weights)
     error = proba.new_ones(len(proba), N_EXPERTS + 1)
-    opinions = ClassOpinions(proba, error, exponents, gate, frequencies)
+    opinions = ClassOpinions(proba, error, exponents, gate, frequencies, weights.sum(1))
     pool = torch.softmax(opinions.pool(), -1)
     parts = [*proba.unbind(2), pool]
     error = torch.stack([relative_log_loss(part, Y, weights) for part in parts], 1).sqrt()

@@ -14,7 +14,7 @@ from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
-from sklearn_looped.learned.model.network import Step
+from sklearn_looped.learned.model.memory import Step
 
 ROWS = 16_384  # rows of a batch, support and queries, that bound its memory
 

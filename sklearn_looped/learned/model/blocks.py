@@ -58,8 +58,8 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = 
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
 
 
-class Block(nn.Module):
-    """Pre-norm transformer block whose rows attend to the support rows only.
+class SupportAttention(nn.Module):
+    """Attention of rows to the support rows only.
 
     No positions and no attention between queries: the order of the support rows cannot matter and
     a query's result does not depend on the other queries. Logits grow with the logarithm of the
@@ -73,17 +73,78 @@ class Block(nn.Module):
         D, the size of a token.
     n_heads : int
         Attention heads; divides `width`.
+    """
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.attention_norm = nn.LayerNorm(width, bias=False)
+        self.to_query = nn.Linear(width, width, bias=False)
+        self.temperature = nn.Parameter(torch.full((n_heads,), 1 / math.log(TYPICAL_SUPPORT)))
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, n, D) -> (B, h, n, c)
+
+    def _queries(
+        self, rows: Tensor, keys: Tensor, weights: Tensor | None, left_out: int | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return queries (B, h, n, c), scaled, and the bias of their logits, which broadcasts."""
+        queries = self._split_heads(self.to_query(self.attention_norm(rows)))  # (B, h, n, c)
+        n_support = keys.shape[-2]
+        log_support = math.log(1 + n_support)
+        bias, log_rows = None, torch.tensor(log_support, dtype=torch.float32, device=rows.device)
+        if weights is not None:
+            bias = weights.log()[:, None, None]
+            log_rows = torch.log1p(weights.sum(1))[:, None, None, None]
+        sharpness = self.temperature[:, None, None] * log_rows * keys.shape[-1] ** -0.5
+        queries = queries * sharpness.to(queries.dtype)
+        if left_out is not None and left_out < n_support:
+            unseen = queries.new_zeros(rows.shape[1], n_support)
+            unseen.diagonal(left_out).fill_(UNSEEN)
+            bias = unseen if bias is None else bias + unseen
+        return queries, bias
+
+    def forward(self, rows: Tensor, keys_values: KeysValues, left_out: int | None = None) -> Tensor:
+        """Let rows (B, n, D) attend to the support behind `keys_values`.
+
+        Rows do not see each other, so that many of them pass some at a time. With `left_out` the
+        rows are the support from that row on, then queries, and no support row sees itself.
+        """
+        n_tables, n_rows, width = rows.shape
+        n_support = keys_values.keys.shape[-2]
+        most = max(1, WORKSPACE // (self.n_heads * n_support + 4 * width))  # rows at a time
+        if n_tables * n_rows <= most:
+            return self._pass(rows, keys_values, left_out)
+        if n_tables == 1:
+            parts = [
+                self._pass(part, keys_values, None if left_out is None else left_out + i * most)
+                for i, part in enumerate(rows.split(most, 1))
+            ]
+            return torch.cat(parts, 1)
+        n_together = max(1, most // n_rows)
+        tables = zip(rows.split(n_together), keys_values.split(n_together), strict=True)
+        return torch.cat([self.forward(part, support, left_out) for part, support in tables])
+
+    def _pass(self, rows: Tensor, keys_values: KeysValues, left_out: int | None) -> Tensor:
+        raise NotImplementedError
+
+
+class Block(SupportAttention):
+    """Pre-norm transformer block whose rows attend to the support rows only.
+
+    Parameters
+    ----------
+    width : int
+        D, the size of a token.
+    n_heads : int
+        Attention heads; divides `width`.
     feed_forward : int, default=4
         Hidden units of the feed-forward layer over `width`.
     """
 
     def __init__(self, width: int, n_heads: int, feed_forward: int = 4) -> None:
-        super().__init__()
-        self.n_heads = n_heads
-        self.attention_norm = nn.LayerNorm(width, bias=False)
-        self.to_query = nn.Linear(width, width, bias=False)
+        super().__init__(width, n_heads)
         self.to_key_value = nn.Linear(width, 2 * width, bias=False)
-        self.temperature = nn.Parameter(torch.full((n_heads,), 1 / math.log(TYPICAL_SUPPORT)))
         self.from_heads = nn.Linear(width, width, bias=False)
         self.feed_forward_norm = nn.LayerNorm(width, bias=False)
         self.up = nn.Linear(width, feed_forward * width)
@@ -94,26 +155,10 @@ class Block(nn.Module):
         nn.init.normal_(self.down.weight, std=0.5 * (feed_forward * width) ** -0.5)
         nn.init.zeros_(self.up.bias)
 
-    def _split_heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, n, D) -> (B, h, n, c)
-
     def keys_values(self, support: Tensor, weights: Tensor | None = None) -> KeysValues:
         """Return the keys and values of support rows (B, s, D) with weights (B, s)."""
         keys, values = self.to_key_value(self.attention_norm(support)).chunk(2, -1)
         return KeysValues(self._split_heads(keys), self._split_heads(values), weights)
-
-    def _queries(
-        self, rows: Tensor, keys: Tensor, weights: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return queries (B, h, n, c), scaled, and the bias (B, 1, 1, s) of their logits."""
-        queries = self._split_heads(self.to_query(self.attention_norm(rows)))  # (B, h, n, c)
-        log_support = math.log(1 + keys.shape[-2])
-        bias, log_rows = None, torch.tensor(log_support, dtype=torch.float32, device=rows.device)
-        if weights is not None:
-            bias = weights.log()[:, None, None]
-            log_rows = torch.log1p(weights.sum(1))[:, None, None, None]
-        sharpness = self.temperature[:, None, None] * log_rows * keys.shape[-1] ** -0.5
-        return queries * sharpness.to(queries.dtype), bias
 
     def attention(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
         """Weights (B, h, n, s) with which `forward` sums the values; over s they sum to one."""
@@ -121,36 +166,10 @@ class Block(nn.Module):
         queries, bias = self._queries(rows, keys, weights)
         return attention_weights(queries, keys, bias)
 
-    def forward(self, rows: Tensor, keys_values: KeysValues, left_out: int | None = None) -> Tensor:
-        """Update rows (B, n, D), which attend to the support behind `keys_values`.
-
-        Rows do not see each other, so that many of them are updated some at a time. With
-        `left_out` the rows are the support from that row on, then queries, and no support row
-        sees itself.
-        """
-        n_tables, n_rows, width = rows.shape
-        n_support = keys_values.keys.shape[-2]
-        most = max(1, WORKSPACE // (self.n_heads * n_support + 4 * width))  # rows at a time
-        if n_tables * n_rows <= most:
-            return self._update(rows, keys_values, left_out)
-        if n_tables == 1:
-            parts = [
-                self._update(part, keys_values, None if left_out is None else left_out + i * most)
-                for i, part in enumerate(rows.split(most, 1))
-            ]
-            return torch.cat(parts, 1)
-        n_together = max(1, most // n_rows)
-        tables = zip(rows.split(n_together), keys_values.split(n_together), strict=True)
-        return torch.cat([self.forward(part, support, left_out) for part, support in tables])
-
-    def _update(self, rows: Tensor, keys_values: KeysValues, left_out: int | None) -> Tensor:
+    def _pass(self, rows: Tensor, keys_values: KeysValues, left_out: int | None) -> Tensor:
+        """Update rows: attention, then the feed-forward layer."""
         keys, values, weights = keys_values
-        queries, bias = self._queries(rows, keys, weights)
-        n_support = keys.shape[-2]
-        if left_out is not None and left_out < n_support:
-            unseen = queries.new_zeros(rows.shape[1], n_support)
-            unseen.diagonal(left_out).fill_(UNSEEN)
-            bias = unseen if bias is None else bias + unseen
+        queries, bias = self._queries(rows, keys, weights, left_out)
         heads = attend(queries, keys, values, bias)
         rows = rows + self.from_heads(heads.transpose(1, 2).flatten(2))
         return rows + self.down(F.relu(self.up(self.feed_forward_norm(rows))))

@@ -16,8 +16,7 @@ from sklearn_looped.core.loop import add_prompt, run_loop
 from sklearn_looped.learned.model.blocks import KeysValues
 from sklearn_looped.learned.model.causal_block import STD, CausalBlock
 from sklearn_looped.learned.model.config import LIMITS, NetworkConfig
-from sklearn_looped.learned.model.memory import LoopMemory, SupportMemory
-from sklearn_looped.learned.model.network import Step
+from sklearn_looped.learned.model.memory import LoopMemory, Step, SupportMemory
 from sklearn_looped.learned.model.readout import SquaredLoss
 
 LACKING = ("n_pre_blocks", "n_post_blocks", "n_quantiles", "n_gate_units", "n_bases", "n_classes")

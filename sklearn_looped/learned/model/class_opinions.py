@@ -10,9 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_looped.core.calibration import pooled
+from sklearn_looped.learned.model.blocks import TYPICAL_SUPPORT
 from sklearn_looped.learned.model.opinions import N_EXPERTS
 
 LEAST_LOG = -8.0  # of the logarithms of probabilities that the network reads
+N_TOP = 3  # classes of a row, of most probability, that it reads
+N_CLASS_FEATURES = 2 * (N_EXPERTS + 1) * N_TOP + N_TOP + 2 * N_EXPERTS + 3
 
 
 class ClassOpinions(NamedTuple):
@@ -32,6 +35,8 @@ class ClassOpinions(NamedTuple):
         Roots of the columns' weights in the kernel machines' metric, of those that are read.
     frequencies : Tensor of shape (B, C)
         Of the classes over the support; zero for codes that are no class of the table.
+    total : Tensor of shape (B,)
+        Sum of the support rows' weights.
     """
 
     proba: Tensor
@@ -39,6 +44,7 @@ class ClassOpinions(NamedTuple):
     exponents: Tensor
     gate: Tensor
     frequencies: Tensor
+    total: Tensor
 
     def rows(self, index: Tensor | slice) -> "ClassOpinions":
         """Opinions of some rows, by mask, number or slice."""
@@ -61,6 +67,7 @@ class ClassOpinions(NamedTuple):
             self.exponents.expand(n_passes, -1),
             self.gate.expand(n_passes, -1),
             torch.einsum("c,pcg->pg", self.frequencies[0], members),
+            self.total.expand(n_passes),
         )
 
     def unit(self) -> Tensor:
@@ -76,29 +83,41 @@ class ClassOpinions(NamedTuple):
         return logits.masked_fill((self.frequencies == 0)[:, None], -torch.inf)
 
 
-def n_class_features(n_classes: int) -> int:
-    """Count the numbers that a token carries."""
-    return 3 * (N_EXPERTS + 1) * n_classes + 2 * N_EXPERTS + 1 + n_classes
+def class_opinion_features(opinions: ClassOpinions) -> Tensor:
+    """Numbers (B, n, N_CLASS_FEATURES) that tokens carry.
 
-
-def class_opinion_features(opinions: ClassOpinions, codes: Tensor) -> Tensor:
-    """Numbers (B, n, n_class_features(C)) that tokens carry; codes (B, s), s first rows.
-
-    Of each expert and of their pool the probabilities, their logarithms and the error; the
-    exponents of the pool and the frequencies; and on support rows what each leaves over of the
-    label's indicator.
+    Of each expert and of their pool the probabilities, and their logarithms, of the classes that
+    the pool gives a row the most probability, most first, with the classes' frequencies; of the
+    table the errors, the exponents, the entropy of the frequencies and the number of rows. No class
+    has a place of its own, so that what is learned of one holds for all.
     """
     pool = torch.softmax(opinions.pool(), -1)
     proba = torch.cat([opinions.proba, pool[:, :, None]], 2)
-    n_rows, n_support = proba.shape[1], codes.shape[1]
-    label = F.one_hot(codes.long(), proba.shape[-1]).to(proba)  # (B, s, C)
-    left_over = label[:, :, None] - proba[:, :n_support]
-    logs = proba.log().clamp(min=LEAST_LOG) / 2
-    of_table = [opinions.error.log(), opinions.exponents, opinions.frequencies]
+    n_rows, n_top = proba.shape[1], min(N_TOP, proba.shape[-1])
+    top = pool.topk(n_top, -1).indices
+    proba = proba.gather(3, top[:, :, None].expand(-1, -1, N_EXPERTS + 1, -1))
+    proba = F.pad(proba, (0, N_TOP - n_top))
+    frequencies = opinions.frequencies[:, None].expand(-1, n_rows, -1).gather(2, top)
+    entropy = torch.special.entr(opinions.frequencies).sum(1, keepdim=True)
+    log_rows = (opinions.total[:, None] / TYPICAL_SUPPORT).log() / 2
+    of_table = [opinions.error.log(), opinions.exponents, entropy, log_rows]
     features = [
         proba.flatten(2),
-        logs.flatten(2),
-        F.pad(left_over.flatten(2), (0, 0, 0, n_rows - n_support)),
+        proba.log().clamp(min=LEAST_LOG).flatten(2) / 2,
+        F.pad(frequencies, (0, N_TOP - n_top)),
         *(each[:, None].expand(-1, n_rows, -1) for each in of_table),
     ]
     return torch.cat(features, -1)
+
+
+def class_left_over(logits: Tensor, codes: Tensor) -> Tensor:
+    """Return what is left over of the indicators of classes, (B, s, C); codes (B, s)."""
+    return F.one_hot(codes.long(), logits.shape[-1]) - torch.softmax(logits, -1)
+
+
+def class_left_over_features(logits: Tensor, codes: Tensor) -> Tensor:
+    """Numbers (B, s, C + 2) of support rows: what is left over, and of their own class alone."""
+    left_over = class_left_over(logits, codes)
+    own = codes.long()[..., None]
+    log_proba = torch.log_softmax(logits, -1).gather(2, own).clamp(min=LEAST_LOG) / 4
+    return torch.cat([left_over, left_over.gather(2, own), log_proba], -1)

@@ -59,7 +59,7 @@ class NetworkConfig:
         Classes that a classifier tells apart in one pass. 0: a regressor.
     feedback : bool, default=False
         Whether every loop sees what the one before left over on the support rows, each predicted
-        without its own target. False: support rows carry their targets throughout.
+        without its own target or class. False: support rows carry theirs throughout.
     """
 
     limits: ClassVar = LIMITS
@@ -86,10 +86,12 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         check_whole(self, self.limits)
         check_flags(self, ("injection", "centre", "experts", "feedback"))
-        if self.feedback and (self.classifies or self.n_pre_blocks or self.n_post_blocks):
+        if self.feedback and self.classifies and not self.experts:
+            raise ValueError("feedback=True needs experts=True where classes are predicted.")
+        if self.feedback and (self.n_pre_blocks or self.n_post_blocks):
             raise ValueError(
-                "feedback=True needs a regressor (n_classes=0) without blocks before or after the "
-                "loop (n_pre_blocks=0, n_post_blocks=0)."
+                "feedback=True needs a network without blocks before or after the loop "
+                "(n_pre_blocks=0, n_post_blocks=0)."
             )
         if self.width % self.n_heads:
             raise ValueError(
@@ -105,6 +107,11 @@ class NetworkConfig:
     def classifies(self) -> bool:
         """Whether the network predicts classes, not a number."""
         return self.n_classes > 0
+
+    @property
+    def votes(self) -> bool:
+        """Whether support rows vote on classes (`class_readout.Votes`)."""
+        return self.classifies and self.experts
 
     @property
     def n_outputs(self) -> int:

@@ -14,7 +14,7 @@ from sklearn_looped.core.loop import run_loop
 from sklearn_looped.learned.fields import MAX_LOOPS, check_whole
 from sklearn_looped.learned.model.blocks import KeysValues
 from sklearn_looped.learned.model.causal_block import STD, CausalBlock
-from sklearn_looped.learned.model.network import Step
+from sklearn_looped.learned.model.memory import Step
 from sklearn_looped.learned.model.readout import TokenLoss
 
 SHARING = ("full", "last", "first", "average")

@@ -1,4 +1,4 @@
-"""What is kept of a support between calls, and how much of it.
+"""What a loop says of queries; what is kept of a support between calls, and how much of it.
 
 Keys and values of the support at every loop take 2 kB a row, loop, target and member at the width
 256; experts take some numbers for every pair of rows. Up to `KEPT` bytes are kept from `fit` on.
@@ -21,6 +21,28 @@ FITTING = 16  # times what fitted experts take, while they are fitted
 STATES = 12  # arrays of the size of a state that a pass of the support through a block takes
 
 
+class Step(NamedTuple):
+    """What is known of queries after one loop.
+
+    Attributes
+    ----------
+    output : Tensor of shape (B, q, n_outputs)
+        The readout: mean and quantiles, or the logits of classes.
+    exit : Tensor of shape (B, q) or None
+        The gate's logit that the loop ends here; None: the network has no gate.
+    attention : Tensor of shape (B, h, q, s) or None
+        Weights of the queries on the support, of several blocks in the loop one after another;
+        None: they were not asked for.
+    left_out : Tensor of shape (B, s) or None
+        Predictions of the support rows after this loop, as in `LoopMemory`.
+    """
+
+    output: Tensor
+    exit: Tensor | None
+    attention: Tensor | None = None
+    left_out: Tensor | None = None
+
+
 class LoopMemory(NamedTuple):
     """Keys and values of the support at the blocks of one loop, and at those after it.
 
@@ -28,13 +50,16 @@ class LoopMemory(NamedTuple):
     ----------
     loop, post : list of KeysValues
         One a block. Blocks behind the loop see the support as this loop leaves it.
+    votes : KeysValues or None
+        What a classifier's votes on its classes come from.
     left_out : Tensor of shape (B, s) or None
-        What the network predicts after this loop for the support rows, each without its target;
+        What a regressor predicts after this loop for the support rows, each without its target;
         None for a network without feedback.
     """
 
     loop: list[KeysValues]
     post: list[KeysValues]
+    votes: KeysValues | None = None
     left_out: Tensor | None = None
 
 
@@ -70,7 +95,8 @@ def memory_of_target(config: NetworkConfig, n_rows: int, n_loops: int) -> int:
     2048000
     """
     n_blocks = config.n_pre_blocks + n_loops * (config.n_loop_blocks + config.n_post_blocks)
-    return 4 * 2 * config.width * n_blocks * n_rows * config.tokens_per_row
+    n_votes = n_loops * config.votes
+    return 4 * (2 * n_blocks + n_votes) * config.width * n_rows * config.tokens_per_row
 
 
 def memory_of_reader(config: NetworkConfig, n_rows: int, n_columns: int) -> int:

@@ -4,9 +4,8 @@ Shapes: B tables, n rows of which the first s are the support and q = n - s are 
 D width.
 """
 
-import math
 from collections.abc import Generator, Iterator
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -20,40 +19,26 @@ from sklearn_looped.learned.model.blocks import (
     pass_queries,
 )
 from sklearn_looped.learned.model.class_opinions import (
+    N_CLASS_FEATURES,
     ClassOpinions,
+    class_left_over,
+    class_left_over_features,
     class_opinion_features,
-    n_class_features,
 )
+from sklearn_looped.learned.model.class_readout import ClassReadout, Votes
 from sklearn_looped.learned.model.config import NetworkConfig as NetworkConfig
-from sklearn_looped.learned.model.memory import LoopMemory, SupportMemory
+from sklearn_looped.learned.model.memory import LoopMemory, Step, SupportMemory
 from sklearn_looped.learned.model.opinions import N_OPINION_FEATURES, Opinions, opinion_features
-from sklearn_looped.learned.model.readout import ClassReadout, ExitGate, ExpertReadout, Readout
+from sklearn_looped.learned.model.readout import ExitGate, ExpertReadout, Readout
+from sklearn_looped.learned.model.tokens import (
+    CLIP,
+    N_CHANNELS,
+    N_LEFT_OVER,
+    cell_features,
+    left_over_features,
+)
 
 AnyOpinions: TypeAlias = Opinions | ClassOpinions
-N_LEFT_OVER = 3  # in units of the target, in those of the experts' error, and squashed
-CLIP = 8.0  # standard deviations: beyond this a cell or target is an outlier, not information
-
-
-class Step(NamedTuple):
-    """What is known of queries after one loop.
-
-    Attributes
-    ----------
-    output : Tensor of shape (B, q, n_outputs)
-        The readout: mean and quantiles, or the logits of classes.
-    exit : Tensor of shape (B, q) or None
-        The gate's logit that the loop ends here; None: the network has no gate.
-    attention : Tensor of shape (B, h, q, s) or None
-        Weights of the queries on the support, of several blocks in the loop one after another;
-        None: they were not asked for.
-    left_out : Tensor of shape (B, s) or None
-        Predictions of the support rows after this loop, as in `LoopMemory`.
-    """
-
-    output: Tensor
-    exit: Tensor | None
-    attention: Tensor | None = None
-    left_out: Tensor | None = None
 
 
 class LoopedNetwork(nn.Module):
@@ -92,15 +77,16 @@ class LoopedNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        n_channels = 3 + config.experts + config.n_bases
+        n_channels = N_CHANNELS + config.experts + config.n_bases
         self.embed_features = nn.Linear(n_channels * config.n_features, config.width, bias=False)
         self.embed_target = nn.Linear(config.n_classes or 2, config.width)
-        n_opinions = n_class_features(config.n_classes) if config.classifies else N_OPINION_FEATURES
+        n_opinions = N_CLASS_FEATURES if config.classifies else N_OPINION_FEATURES
         self.embed_opinions = (
             nn.Linear(n_opinions, config.width, bias=False) if config.experts else None
         )
+        n_left_over = config.n_classes + 2 if config.classifies else N_LEFT_OVER
         self.embed_left_over = (
-            nn.Linear(N_LEFT_OVER, config.width, bias=False) if config.feedback else None
+            nn.Linear(n_left_over, config.width, bias=False) if config.feedback else None
         )
         self.state_norm = nn.LayerNorm(config.width, bias=False)
         self.pre, self.loop, self.post = (
@@ -109,39 +95,33 @@ class LoopedNetwork(nn.Module):
             )
             for n_blocks in (config.n_pre_blocks, config.n_loop_blocks, config.n_post_blocks)
         )
-        of_experts = ClassReadout if config.classifies else ExpertReadout
-        readout = of_experts if config.experts else Readout
-        self.readout = readout(config.width, config.n_outputs)
+        self.votes = Votes(config.width, config.n_heads) if config.votes else None
+        if config.votes:
+            self.readout: nn.Module = ClassReadout(config.width, config.n_heads)
+        else:
+            readout = ExpertReadout if config.experts else Readout
+            self.readout = readout(config.width, config.n_outputs)
         self.gate = ExitGate(config.width, config.n_gate_units) if config.n_gate_units else None
 
     def matrices(self) -> list[nn.Parameter]:
         """Matrices of the blocks, which meta-training moves by Muon."""
         blocks = nn.ModuleList([self.pre, self.loop, self.post])
+        if self.votes is not None:
+            blocks.append(self.votes)
         return [p for p in blocks.parameters() if p.ndim == 2]
 
     def _read_in(self, X: Tensor, opinions: AnyOpinions | None) -> Tensor:
         """Embed rows, (B, n, d) -> (B, n, D); NaN marks a missing cell."""
-        n_features, d = self.config.n_features, X.shape[-1]
-        missing = X.isnan()
-        cells = torch.where(missing, 0, X).clamp(-CLIP, CLIP)
-        channels = [cells, torch.tanh(cells), missing.to(X.dtype)]
-        if opinions is not None:
-            channels.append(cells * opinions.gate[:, None])
-        if self.config.n_bases:
-            centres = torch.linspace(-2, 2, self.config.n_bases, dtype=X.dtype, device=X.device)
-            bumps = torch.exp(-2 * (cells[..., None] - centres).square()) * ~missing[..., None]
-            channels += bumps.unbind(-1)
-        stacked = torch.stack(channels, -2)  # (B, n, n_channels, d)
-        # The root keeps the token's size the same for one column and for all of them.
-        padded = F.pad(stacked * math.sqrt(n_features / d), (0, n_features - d))
-        return self.embed_features(padded.flatten(-2))
+        gate = None if opinions is None else opinions.gate
+        config = self.config
+        return self.embed_features(cell_features(X, config.n_features, config.n_bases, gate))
 
     def _prompt(self, X: Tensor, y: Tensor, opinions: AnyOpinions | None) -> Tensor:
         """Tokens (B, n, D) of a table: the target is added on the first s rows."""
         rows = self._read_in(X, opinions)
         if opinions is not None and self.embed_opinions is not None:
             if isinstance(opinions, ClassOpinions):
-                features = class_opinion_features(opinions, y)
+                features = class_opinion_features(opinions)
             else:
                 features = opinion_features(opinions, y[:, :0] if self.config.feedback else y)
             rows = rows + self.embed_opinions(features)
@@ -157,22 +137,20 @@ class LoopedNetwork(nn.Module):
         return self.embed_target(torch.stack([y, torch.tanh(y)], -1))
 
     def _left_out(
-        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None
+        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None, weights: Tensor | None
     ) -> Tensor | None:
-        """Predict the support rows, (B, s), from the last `state` (B, n, D); None: no feedback.
+        """Predict the support rows, (B, s, n_outputs), from the last `state` (B, n, D).
 
-        Before the first loop these are the predictions of the experts.
+        None: there is no feedback. Before the first loop these are the experts' predictions.
         """
         if not self.config.feedback:
             return None
-        known = opinions.rows(slice(y.shape[1])) if isinstance(opinions, Opinions) else None
-        if state is not None:
-            return self._read_out(state[:, : y.shape[1]], known)[..., 0]
-        return (
-            torch.zeros_like(y)
-            if known is None
-            else cast(ExpertReadout, self.readout).mixture(known)
-        )
+        known = None if opinions is None else opinions.rows(slice(y.shape[1]))
+        if state is None:
+            unknown = y.new_zeros(*y.shape, 1)
+            return unknown if known is None else cast(Any, self.readout).alone(known)
+        support = state[:, : y.shape[1]]
+        return self._read_out(support, known, self._voters(y, known, support, weights), 0)
 
     def _feedback(
         self, y: Tensor, opinions: AnyOpinions | None, found: Tensor | None
@@ -180,18 +158,35 @@ class LoopedNetwork(nn.Module):
         """Embed targets of the support and the residuals of `_left_out`, (B, s, D)."""
         if self.embed_left_over is None or found is None:
             return None
-        unit = y.new_ones(len(y), 1)
-        if isinstance(opinions, Opinions):
-            unit = opinions.unit()[:, None]
-        left_over = y - found
-        features = torch.stack([left_over, left_over / unit, torch.tanh(left_over / unit)], -1)
-        return self._embed(y) + self.embed_left_over(features.clamp(-CLIP, CLIP))
+        if isinstance(opinions, ClassOpinions):
+            features = class_left_over_features(found, y)
+        else:
+            unit = torch.ones_like(y[:, :1]) if opinions is None else opinions.unit()[:, None]
+            features = left_over_features(y - found[..., 0], unit)
+        return self._embed(y) + self.embed_left_over(features)
 
-    def _read_out(self, state: Tensor, opinions: AnyOpinions | None) -> Tensor:
-        """Predictions (B, q, n_outputs) from the queries' last state."""
-        if opinions is None:
-            return self.readout(state)
-        return self.readout(state, opinions)
+    def _voters(
+        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor, weights: Tensor | None = None
+    ) -> KeysValues | None:
+        """Support rows that vote on classes, from their state (B, s, D); None: they do not."""
+        if self.votes is None or not isinstance(opinions, ClassOpinions):
+            return None
+        pool = opinions.rows(slice(y.shape[1])).pool()
+        return self.votes.keys_values(state, class_left_over(pool, y), weights)
+
+    def _read_out(
+        self,
+        state: Tensor,
+        opinions: AnyOpinions | None,
+        voters: KeysValues | None,
+        left_out: int | None = None,
+    ) -> Tensor:
+        """Predictions (B, q, n_outputs) from the last state of rows, `left_out` as in `Block`."""
+        inputs = [] if opinions is None else [opinions]
+        votes = (
+            [] if voters is None or self.votes is None else [self.votes(state, voters, left_out)]
+        )
+        return self.readout(state, *inputs, *votes)
 
     def _inject(self, state: Tensor, prompt: Tensor) -> Tensor:
         """Input injection with a norm on the state, which keeps it bounded over many loops."""
@@ -242,14 +237,15 @@ class LoopedNetwork(nn.Module):
 
         def block(state: Tensor) -> Tensor:
             nonlocal last
-            added = self._feedback(y, opinions, self._left_out(y, opinions, last))
+            added = self._feedback(y, opinions, self._left_out(y, opinions, last, None))
             last, _ = pass_and_keep(self.loop, state, n_support, added=added)
             return last
 
         outputs = []
         for state in self._loop(block, prompt, n_loops, window=window, n_grad_loops=n_grad_loops):
             final, _ = pass_and_keep(self.post, state, n_support)
-            outputs.append(self._read_out(final[:, n_support:], asked))
+            voters = self._voters(y, opinions, final[:, :n_support])
+            outputs.append(self._read_out(final[:, n_support:], asked, voters))
         return torch.stack(outputs)
 
     def trajectory(
@@ -303,18 +299,20 @@ class LoopedNetwork(nn.Module):
 
         def by_loop() -> Iterator[LoopMemory]:
             kept: list[KeysValues] = []
-            found = self._left_out(y, opinions, None)
+            found = self._left_out(y, opinions, None, weights)
 
             def block(state: Tensor) -> Tensor:
                 nonlocal kept, found
                 added = self._feedback(y, opinions, found)
                 state, kept = pass_and_keep(self.loop, state, n_support, weights, added)
-                found = self._left_out(y, opinions, state)
+                found = self._left_out(y, opinions, state, weights)
                 return state
 
             for state in self._loop(block, prompt, n_loops):
-                post = pass_and_keep(self.post, state, n_support, weights)[1]
-                yield LoopMemory(kept, post, found)
+                final, post = pass_and_keep(self.post, state, n_support, weights)
+                voters = self._voters(y, opinions, final, weights)
+                of_rows = None if found is None or self.config.classifies else found[..., 0]
+                yield LoopMemory(kept, post, voters, of_rows)
 
         return SupportMemory(n_loops, pre, by_loop())
 
@@ -333,21 +331,22 @@ class LoopedNetwork(nn.Module):
         prompt = pass_queries(self.pre, self._prompt(X, X[:, :0, 0], opinions), memory.pre)
         loops = iter(memory.loops)
         post: list[KeysValues] = []
+        voters: KeysValues | None = None
         weights: list[Tensor] | None = None
         last: Tensor | None = None
         left_out: Tensor | None = None
         staying: Tensor | None = None
 
         def block(state: Tensor) -> Tensor:
-            nonlocal post, weights, left_out
+            nonlocal post, voters, left_out, weights
             weights = [] if attention else None
-            keys_values, post, left_out = next(loops)
+            keys_values, post, voters, left_out = next(loops)
             return pass_queries(self.loop, state, keys_values, weights)
 
         states = self._loop(block, prompt, memory.n_loops)
         for loop in range(1, memory.n_loops + 1):
             state = states.send(staying)
-            output = self._read_out(pass_queries(self.post, state, post), opinions)
+            output = self._read_out(pass_queries(self.post, state, post), opinions, voters)
             end = self._exit(state, output, last, loop)
             staying = yield Step(output, end, torch.cat(weights, 1) if weights else None, left_out)
             last = output

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from torch import Tensor, nn
 
-from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
 
@@ -125,38 +124,14 @@ class ExpertReadout(nn.Module):
         expected = self.mixture(opinions, preference)[..., None]
         return expected + opinions.unit()[:, None, None] * correction
 
+    def alone(self, opinions: Opinions) -> Tensor:
+        """Predictions (B, q, 1) of the experts alone."""
+        return self.mixture(opinions)[..., None]
+
     def mixture(self, opinions: Opinions, preference: Tensor | float = 0.0) -> Tensor:
         """Predictions (B, q) of the experts alone, given the network's preference (B, q, E)."""
         trust = torch.softmax(preference - self.sharpness * opinions.error.log()[:, None], -1)
         return (trust * opinions.prediction).sum(-1)
-
-
-class ClassReadout(nn.Module):
-    r"""From a query's state and the experts' probabilities to logits: theirs plus a correction.
-
-    .. math:: \ell_c = \sum_e b_e e^{g_e} \log p_{ec} + \delta_c,
-
-    where expert e gives class c the probability :math:`p_{ec}` and has the exponent :math:`b_e` in
-    the experts' pool, and the network says :math:`\delta` and g, at first zero. Codes that are no
-    class of the table have the logit minus infinity.
-
-    Parameters
-    ----------
-    width : int
-        D, the size of a token.
-    n_outputs : int
-        C, the codes of classes.
-    """
-
-    def __init__(self, width: int, n_outputs: int) -> None:
-        super().__init__()
-        self.correction = Readout(width, n_outputs + N_EXPERTS)
-
-    def forward(self, state: Tensor, opinions: ClassOpinions) -> Tensor:
-        """Map states (B, q, D) and opinions of q rows to logits (B, q, C)."""
-        raw = self.correction(state).to(opinions.error.dtype)
-        correction, preference = raw[..., :-N_EXPERTS], raw[..., -N_EXPERTS:]
-        return opinions.pool(preference.clamp(-2, 2).exp()) + correction
 
 
 class ExitGate(nn.Module):
@@ -286,9 +261,11 @@ class ClassLoss(nn.Module):
 
     def forward(self, output: Tensor, target: Target) -> Tensor:
         """Score logits (..., B, q, C) against codes y (B, q)."""
-        codes = target.y.long().expand(output.shape[:-1]).flatten()
-        total = F.cross_entropy(output.flatten(0, -2), codes, ignore_index=UNKNOWN, reduction="sum")
-        return total / (codes != UNKNOWN).sum().clamp(min=1)
+        codes = target.y.long().expand(output.shape[:-1])
+        each = F.cross_entropy(
+            output.flatten(0, -2), codes.flatten(), ignore_index=UNKNOWN, reduction="none"
+        )
+        return (each.view(codes.shape) / target.unit).sum() / (codes != UNKNOWN).sum().clamp(min=1)
 
 
 class TokenTarget(NamedTuple):

@@ -95,8 +95,8 @@ class ClassTables(SyntheticTables):
     A third of the tables have two classes. Half of the groups cut the target at random quantiles,
     so that classes are ordered parts of its range, or several parts each; in 30 % the class is
     that of the largest of several functions of the columns, rules among them; in 20 % the columns
-    cluster by class. Half of the tables leave out the target's noise. Classes are alike in size in
-    a third of the tables and very unlike in others. Some labels are mistaken.
+    cluster by class. Three quarters of the tables leave out the target's noise. Classes are alike
+    in size in a third of the tables and very unlike in others. Some labels are mistaken.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class ClassTables(SyntheticTables):
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         X, y, signal = super()._sample_group(generator, n_tables, n_rows, n_features)
-        y = torch.where(torch.rand(n_tables, 1, generator=generator) < 0.5, signal, y)
+        y = torch.where(torch.rand(n_tables, 1, generator=generator) < 0.75, signal, y)
         n_classes = torch.randint(2, MAX_CLASSES + 1, (n_tables, 1), generator=generator)
         two = torch.rand(n_tables, 1, generator=generator) < 1 / 3
         n_classes = torch.where(two, 2, n_classes)

@@ -13,6 +13,8 @@ from sklearn_looped.learned.inference.class_reader import ClassReader, indicator
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.readout import UNKNOWN, Target
 
+LEAST_UNIT = 0.1  # relative log loss of the experts below which a table's losses count no more
+
 
 def codes_of(y: Tensor, n_classes: int, generator: Generator | None = None) -> Tensor:
     """Codes (B, n) of the labels y: in order, or at random from all C with a generator.
@@ -56,7 +58,7 @@ def read_classes(
         fixed_columns=fixed_columns,
     )
     cells, opinions = reader.table(X)
-    prompt = {"X": cells, "y": known.float()}
+    prompt, unit = {"X": cells, "y": known.float()}, None
     if opinions is not None:
         opinions = (
             opinions
@@ -64,6 +66,7 @@ def read_classes(
             else silenced(opinions, silent, indicators(known, config.n_classes))
         )
         prompt |= opinions._asdict()
+        unit = opinions.unit().square().clamp(min=LEAST_UNIT)[:, None]
     asked = codes[:, n_support:]
     met = indicators(known, config.n_classes).sum(1).gather(1, asked) > 0
-    return prompt, Target.of(torch.where(met, asked, UNKNOWN).float())
+    return prompt, Target.of(torch.where(met, asked, UNKNOWN).float(), unit=unit)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sklearn_looped.learned.model.network import Step
+from sklearn_looped.learned.model.memory import Step
 from sklearn_looped.learned.model.readout import Target
 
 # Outputs (L, B, q, n_outputs) and their target to scores (L, B, q).
@@ -79,7 +79,7 @@ class OuroLoss(nn.Module):
     --------
     >>> import torch
     >>> from sklearn_looped.learned.training.gate_losses import OuroLoss
-    >>> from sklearn_looped.learned.model.network import Step
+    >>> from sklearn_looped.learned.model.memory import Step
     >>> from sklearn_looped.learned.model.readout import DistributionLoss, Target
     >>> even = Step(torch.zeros(2, 1, 3, 4), torch.zeros(2, 1, 3))  # log 2 of entropy
     >>> OuroLoss(DistributionLoss().of_each, 0.05)(even, Target.of(torch.zeros(1, 3)))

@@ -121,10 +121,26 @@ PRETRAININGS = {
     ),
     "tabular-classifier": Pretraining(
         NetworkConfig(
-            n_classes=10, width=320, n_heads=10, n_loops=6, experts=True, feed_forward=2, n_bases=8
+            n_classes=10,
+            width=320,
+            n_heads=10,
+            n_loops=3,
+            experts=True,
+            feed_forward=2,
+            n_bases=8,
+            feedback=True,
         ),
         ClassTables(),
-        Recipe(n_steps=500, n_features=(1, 48), n_support=(8, 1024), n_loops=(2, 6), seed=1),
+        Recipe(
+            n_steps=600,
+            n_features=(1, 48),
+            n_support=(8, 512),
+            n_loops=(2, 3),
+            window=2,
+            rows_per_step=2048,
+            decay=0.0,  # a longer run goes on from the end of this one
+            seed=1,
+        ),
         TABLES_SEEN.format(columns=48, rows=1024)
         + "Up to ten classes are predicted in one pass, more in passes that tell ten groups apart.",
         {

@@ -12,9 +12,9 @@ from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.inference.experts import STEPS, Experts, silenced
 from sklearn_looped.learned.inference.standardise import Standardiser
 from sklearn_looped.learned.model.config import NetworkConfig
-from sklearn_looped.learned.model.network import CLIP
 from sklearn_looped.learned.model.opinions import N_EXPERTS
 from sklearn_looped.learned.model.readout import Target
+from sklearn_looped.learned.model.tokens import CLIP
 from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
 from sklearn_looped.learned.priors.mechanisms import integer
 from sklearn_looped.learned.training.class_prompts import codes_of, read_classes

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sklearn_looped.core.device import training_dtype
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.model.class_opinions import ClassOpinions
-from sklearn_looped.learned.model.network import Step
+from sklearn_looped.learned.model.memory import Step
 from sklearn_looped.learned.model.opinions import Opinions
 from sklearn_looped.learned.model.readout import Target
 from sklearn_looped.learned.training.recipe import Recipe
