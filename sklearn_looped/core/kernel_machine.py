@@ -123,7 +123,7 @@ def _choose(
     penalties, lengths = X.new_tensor(PENALTIES), X.new_tensor(search.lengths)
     errors = []
     for factor in search.lengths:
-        K = kernel.radial(D / (factor * median)[:, None, None])
+        K = kernel.radial_(D / (factor * median)[:, None, None])
         errors.append(errors_by_penalty(kernel.add_products(K, X, X), Z, weights, penalties))
     best = torch.cat(errors, 1).nan_to_num(torch.inf).argmin(1)
     return lengths[best // len(penalties)], penalties[best % len(penalties)]
@@ -285,7 +285,7 @@ class KernelMachine:
         precision = best.solution.precision
         noise = mean_over_rows(residual.square() * precision, w).sqrt() * scale.spread
         return cls(
-            X, w, best.kernel, best.solution._replace(root=X[:, :0]), best.solution.roots(w),
+            X, w, best.kernel, best.solution._replace(root=X[:, :0]), best.solution.roots(),
             scale, parts, linear, intercept,
             mean_over_rows(residual.square(), w)[:, 0].mean(-1),
             scale.restored(Z - residual), noise / precision.sqrt(), noise, of_known,
@@ -329,4 +329,4 @@ class KernelMachine:
         self.__dict__.update(state)
         K = self.kernel(self.X, self.X)
         solution = Solution.of(K, self.solution.coef, self.weights, self.solution.penalty)
-        self.__dict__["roots"] = solution.roots(self.weights)
+        self.__dict__["roots"] = solution.roots()

@@ -147,25 +147,24 @@ def test_a_batch_is_its_tables(rng):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("length", [1.0, 8.0])
-def test_variances_in_float32_are_right_to_one_in_a_thousand(kind, length, rng):
+@pytest.mark.parametrize("penalty", [1e-5, 2 * FOR_SINGLE])
+def test_variances_are_right_also_in_float32(kind, penalty, rng):
     X = tensor(rng.uniform(-2, 2, (300, 4)))
     Q = torch.cat([X + 1e-3, X[:, ::3], 2 * X], 1)
-    kernel = kernel_of(kind, rng, 4)._replace(length=torch.tensor([length]).double())
-    w = tensor(rng.integers(1, 4, 300))
-    penalty = torch.tensor([3 * FOR_SINGLE]).double()
+    kernel, w = kernel_of(kind, rng, 4, length=4.0), tensor(rng.integers(1, 3, 300))
+    penalty = torch.tensor([penalty]).double()
     solution = Solution.of(kernel(X, X), X[..., :1], w, penalty)
-    (root,) = solution.roots(w)
-    assert root.dtype == torch.float32
-    assert solution._replace(penalty=penalty / 2).roots(w)[0].dtype == torch.float64
     K, own = kernel(Q, X), kernel.variances(Q)
     inverse = torch.linalg.inv(kernel(X, X) + torch.diag_embed(penalty / w))
     u = inverse.sum(-1, keepdim=True)
     explained = ((K @ inverse) * K).sum(-1) - (1 - K @ u)[..., 0].square() / u.sum()
     expected = own + penalty - explained
     exact = solution.variances(K, own, tuple(solution.root))
-    torch.testing.assert_close(exact, expected, atol=0, rtol=1e-7)
-    torch.testing.assert_close(solution.variances(K, own, (root,)), expected, atol=0, rtol=1e-3)
+    torch.testing.assert_close(exact, expected, atol=0, rtol=1e-3 if penalty < 1e-4 else 1e-7)
+    (root,) = solution.roots()
+    is_smooth = kind in {"gauss", "matern"}
+    assert root.dtype == (torch.float64 if is_smooth and penalty < 1e-4 else torch.float32)
+    assert ((solution.variances(K, own, (root,)) - exact).abs() <= 1e-3 * exact + 3e-6).all()
 
 
 def test_order_of_columns_and_without_loops_of_rows_does_not_matter(rng):
