@@ -123,7 +123,7 @@ def _choose(
     penalties, lengths = X.new_tensor(PENALTIES), X.new_tensor(search.lengths)
     errors = []
     for factor in search.lengths:
-        K = kernel.radial(D / (factor * median)[:, None, None])
+        K = kernel.radial_(D / (factor * median)[:, None, None])
         errors.append(errors_by_penalty(kernel.add_products(K, X, X), Z, weights, penalties))
     best = torch.cat(errors, 1).nan_to_num(torch.inf).argmin(1)
     return lengths[best // len(penalties)], penalties[best % len(penalties)]
@@ -178,7 +178,9 @@ class KernelMachine:
     kernel : Kernel
         Of the member with the least leave-one-out error.
     solution : Solution
-        Of the same member, for the standardised targets.
+        Of the same member, for the standardised targets, without its `root`.
+    roots : tuple of Tensor of shape (n, n)
+        The roots, a table each, in float32 or float64 (`Solution.roots`).
     scale : TargetScale
     parts : list of (Kernel, Tensor of shape (B, n, T))
         The mixture's kernels and coefficients.
@@ -213,6 +215,7 @@ class KernelMachine:
     weights: Tensor
     kernel: Kernel
     solution: Solution
+    roots: tuple[Tensor, ...]
     scale: TargetScale
     parts: list[tuple[Kernel, Tensor]]
     linear: Tensor
@@ -282,7 +285,8 @@ class KernelMachine:
         precision = best.solution.precision
         noise = mean_over_rows(residual.square() * precision, w).sqrt() * scale.spread
         return cls(
-            X, w, best.kernel, best.solution, scale, parts, linear, intercept,
+            X, w, best.kernel, best.solution._replace(root=X[:, :0]), best.solution.roots(),
+            scale, parts, linear, intercept,
             mean_over_rows(residual.square(), w)[:, 0].mean(-1),
             scale.restored(Z - residual), noise / precision.sqrt(), noise, of_known,
         )  # fmt: skip
@@ -314,18 +318,15 @@ class KernelMachine:
         return metric_of(gradients, gradients, self.weights[:, points])
 
     def _std(self, Q: Tensor, K: Tensor) -> Tensor:
-        solution = self.solution
-        known = (K @ solution.inverse).mul_(K).sum(-1) + 2 * (K @ solution.share)[..., 0]
-        variance = self.kernel.variances(Q) + (solution.penalty + 1 / solution.total)[:, None]
-        least = solution.penalty[:, None]  # rounding must not make it less
-        return self.noise * torch.maximum(variance - known, least).sqrt()[..., None]
+        variances = self.solution.variances(K, self.kernel.variances(Q), self.roots)
+        return self.noise * variances.sqrt()[..., None]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the one large matrix, which can be computed again."""
-        return self.__dict__ | {"solution": self.solution._replace(inverse=self.X[:, :0])}
+        """Leave out the large matrices, which can be computed again."""
+        return self.__dict__ | {"roots": ()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         K = self.kernel(self.X, self.X)
         solution = Solution.of(K, self.solution.coef, self.weights, self.solution.penalty)
-        self.__dict__["solution"] = self.solution._replace(inverse=solution.inverse)
+        self.__dict__["roots"] = solution.roots()

@@ -16,9 +16,9 @@ LINEAR = 0.1  # share of the linear kernel: lets a smooth function rise beyond t
 TOUCHING = 1e-6  # distance over the length below which two rows count as one point
 
 
-# In place after the first step: fresh memory for n^2 numbers costs more than the arithmetic.
+# All may overwrite r: fresh memory for n^2 numbers costs more than the arithmetic.
 def _laplace(r: Tensor) -> Tensor:
-    return r.neg().exp_()
+    return r.neg_().exp_()
 
 
 def _laplace_slope(r: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def _matern_slope(r: Tensor) -> Tensor:
 
 
 def _gauss(r: Tensor) -> Tensor:
-    return r.square().mul_(-0.5).exp_()
+    return r.square_().mul_(-0.5).exp_()
 
 
 Radial = Callable[[Tensor], Tensor]
@@ -45,7 +45,7 @@ SLOPES: tuple[Radial, ...] = (_laplace_slope, _matern_slope, _gauss, _laplace)
 
 def _by_kind(kind: Tensor, r: Tensor, functions: tuple[Radial, ...]) -> Tensor:
     """Apply to each table's r the function of its kind."""
-    first, *others = kind.unique().tolist()
+    first, *others = sorted(set(kind.tolist()))
     if not others:
         return functions[first](r)
     out = torch.empty_like(r)
@@ -85,34 +85,34 @@ class Kernel(NamedTuple):
 
     def distances(self, X: Tensor, Z: Tensor) -> Tensor:
         """Distances over the length, (B, n, d) x (B, q, d) -> (B, n, q)."""
-        scale, origin = self.metric.sqrt()[:, None], Z[:, :1]  # constant columns become exact zeros
-        X, Z, sums = (X - origin) * scale, (Z - origin) * scale, self.kind == MANHATTAN
+        scale, origin = self.metric.sqrt() / self.length[:, None], Z[:, :1]
+        X, Z = (part - origin for part in (X, Z))  # constant columns become exact zeros
+        X, Z, sums = X * scale[:, None], Z * scale[:, None], self.kind == MANHATTAN
         if sums.all():
-            D = torch.cdist(X, Z, p=1)
-        else:
-            D = torch.cdist(X, Z)
-            if sums.any():
-                D[sums] = torch.cdist(X[sums], Z[sums], p=1)
-        return D.div_(self.length[:, None, None])
+            return torch.cdist(X, Z, p=1)
+        D = torch.cdist(X, Z)
+        if sums.any():
+            D[sums] = torch.cdist(X[sums], Z[sums], p=1)
+        return D
 
     def add_products(self, K: Tensor, X: Tensor, Z: Tensor) -> Tensor:
         """Add to K (B, n, q) the linear part, (B, n, d) x (B, q, d), in place."""
         return K.baddbmm_(X * self.metric[:, None], Z.mT, alpha=_share(X))
 
-    def radial(self, r: Tensor) -> Tensor:
-        """phi(r), (B, n, q)."""
+    def radial_(self, r: Tensor) -> Tensor:
+        """phi(r), (B, n, q); overwrites r."""
         return _by_kind(self.kind, r, VALUES)
 
     def __call__(self, X: Tensor, Z: Tensor) -> Tensor:
         """Kernel values, (B, n, d) x (B, q, d) -> (B, n, q)."""
-        return self.add_products(self.radial(self.distances(X, Z)), X, Z)
+        return self.add_products(self.radial_(self.distances(X, Z)), X, Z)
 
     def variances(self, X: Tensor) -> Tensor:
         """Kernel values k(x, x), (B, n, d) -> (B, n)."""
         return 1 + _share(X) * (X.square() * self.metric[:, None]).sum(-1)
 
-    def slopes(self, r: Tensor) -> Tensor:
-        """-phi'(r) / (L^2 r), (B, n, q); of the Manhattan distance -phi'(r) / L."""
+    def slopes_(self, r: Tensor) -> Tensor:
+        """-phi'(r) / (L^2 r), (B, n, q); of the Manhattan distance -phi'(r) / L; overwrites r."""
         power = torch.where(self.kind == MANHATTAN, 1, 2)
         return _by_kind(self.kind, r, SLOPES).div_(self.length.pow(power)[:, None, None])
 
@@ -122,7 +122,7 @@ class Kernel(NamedTuple):
         Products -M (x_p sum_i S_pi coef_i - sum_i S_pi coef_i x_i), or for the Manhattan distance
         one a column, -sqrt(m_j) sum_i S_pi coef_i sign(x_pj - x_ij). All tables are of one kind.
         """
-        slopes = self.slopes(self.distances(P, X))
+        slopes = self.slopes_(self.distances(P, X))
         linear = _share(X) * self.metric[:, None, :, None] * (X.mT @ coef)[:, None]
         if self.kind[0] != MANHATTAN:
             targets = coef.split(1, 2)
