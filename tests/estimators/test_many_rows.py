@@ -14,6 +14,7 @@ from sklearn_looped.learned.inference import divided
 
 @pytest.fixture(autouse=True)
 def _few_rows_are_many(monkeypatch):
+    monkeypatch.setattr(divided, "WHOLE", 60)
     monkeypatch.setattr(divided, "PART", 60)
     monkeypatch.setattr(nystroem, "N_LANDMARKS", 64)
 

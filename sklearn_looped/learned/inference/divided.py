@@ -22,7 +22,9 @@ from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.prepare import fitted_views
 from sklearn_looped.learned.inference.support import Queries, Support
 
-PART = 2048  # rows of a part at most: as many as the shipped weights were trained on
+WHOLE = 2048  # rows at most that are attended to together: as many as weights were trained on
+PART = 1024  # rows of a part at most: twice as many take twice the time and bring nothing
+N_MEMBERS = 2  # of a part: two more take twice the time and bring nothing
 KEPT = 2**31  # bytes that all parts keep
 
 
