@@ -125,10 +125,7 @@ def run(args: argparse.Namespace) -> None:
             for function in args.functions
             for name in args.estimators
         ]
-        rows = pd.DataFrame(
-            store.complete(keys, partial(on_function, n_jobs=args.parts), args.jobs)
-        )
-        index = ["function", "n_rows"]
+        job, index = partial(on_function, n_jobs=args.parts), ["function", "n_rows"]
     else:
         keys = [
             {"task": task, "fold": fold, "estimator": name}
@@ -137,16 +134,17 @@ def run(args: argparse.Namespace) -> None:
             for name in args.estimators
         ]
         job = partial(on_task, n_jobs=args.parts, cache=args.cache)
-        rows = pd.DataFrame(store.complete(keys, job, args.jobs))
         index = ["dataset", "n_train"]
-    summarise(rows.dropna(subset=index), index)
+    store.complete(keys, job, args.jobs)
+    rows = pd.DataFrame([row for key in keys for row in store.select(key)])
+    summarise(rows, index)
     if args.published:
-        beside_published(rows.dropna(subset=["dataset"]), args.published)
+        beside_published(rows, args.published)
 
 
 def summarise(rows: pd.DataFrame, index: list[str]) -> None:
     """Print mean R2 and seconds by table, and on how many tables ours is at least as good."""
-    if "task" in rows and index[0] == "dataset":
+    if "task" in rows:
         rows = rows.assign(n_train=rows.groupby("task")["n_train"].transform("max"))
     for value in ("r2", "fit_seconds", "predict_seconds", "cpu_seconds", "peak_gb"):
         table = rows.pivot_table(value, index, "estimator")

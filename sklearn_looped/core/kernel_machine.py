@@ -38,12 +38,15 @@ class Search:
     n_rows : int, default=256
         Rows, evenly spaced, that length and penalty are chosen on and the slopes are taken at
         that the metric is made of. All else sees all rows.
+    plain : bool, default=True
+        Whether the mixture has each kernel as it is before the rounds of the metric, too.
     """
 
     kinds: tuple[str, ...] = ("manhattan", "gauss")
     lengths: tuple[float, ...] = LENGTHS
     n_loops: int = 3
     n_rows: int = N_ROWS
+    plain: bool = True
 
 
 DEFAULT_SEARCH = Search()
@@ -141,7 +144,9 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
     kernel = _unit_kernel(kind, X.new_ones(len(X), X.shape[2]))
     factor, penalty = _choose(kernel, *chosen_on)
     kernel = scaled(kernel, factor)
-    members = [Member.fit(kernel, X, Z, weights, penalty)]
+    members = []
+    if search.plain or not search.n_loops:
+        members.append(Member.fit(kernel, X, Z, weights, penalty))
     for loop in range(search.n_loops):
         metric = cross_fitted_metric(X, Z, weights, kernel, penalty, points)
         if loop == 0:

@@ -103,11 +103,12 @@ class NystroemRidge:
         intercept = weights @ Y / total
         features, sides = _principal(kernel, X, Y - intercept, weights, landmarks)
         some = evenly_spaced(len(X), N_CHOSEN_ON)
-        shrunk = _choose(features, sides, X[some], Y[some] - intercept, weights[some], total)
+        known = torch.cat([features(X[some[rows]]) for rows in _blocks(len(some))])
+        shrunk = _choose(features, sides, known, Y[some] - intercept, weights[some], total)
         left_out = torch.empty_like(Y)
         beta = shrunk[:, None] * sides
         for rows in _blocks(len(X)):
-            scores = features(X[rows])
+            scores = known[rows] if len(known) == len(X) else features(X[rows])
             spare = _spare(scores, shrunk[:, None], weights[rows], total)
             residual = Y[rows] - intercept - scores @ beta
             left_out[rows] = Y[rows] - residual / spare
@@ -156,11 +157,10 @@ def _spare(scores: Tensor, shrunk: Tensor, weights: Tensor, total: Tensor) -> Te
 
 
 def _choose(
-    features: _Features, sides: Tensor, X: Tensor, Y: Tensor, weights: Tensor, total: Tensor
+    features: _Features, sides: Tensor, scores: Tensor, Y: Tensor, weights: Tensor, total: Tensor
 ) -> Tensor:
-    """Inverse sizes (m,) with the penalty of least leave-one-out error on some rows."""
-    scores = torch.cat([features(X[rows]) for rows in _blocks(len(X))])
-    inverse = 1 / (features.sizes[:, None] + X.new_tensor(PENALTIES))  # (m, P)
+    """Inverse sizes (m,) with the penalty of least error on some rows' features (n, m)."""
+    inverse = 1 / (features.sizes[:, None] + scores.new_tensor(PENALTIES))  # (m, P)
     spare = _spare(scores, inverse, weights, total)
     spread = (weights @ Y.square()).clamp(min=torch.finfo(Y.dtype).tiny)
     errors = [

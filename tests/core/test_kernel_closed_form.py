@@ -113,6 +113,17 @@ def test_the_metric_finds_the_columns_that_matter(rng):
         assert metric[:2].min() > 3 * metric[2:].max()
 
 
+def test_machines_without_plain_kernels_have_learned_metrics_only(rng):
+    X, y = smooth_table(rng)
+    for n_loops, learned in ((2, True), (0, False)):  # without rounds the plain one is all there is
+        search = Search(n_loops=n_loops, plain=False)
+        machine = KernelMachine.fit(tensor(X), tensor(y), None, search)
+        metrics = [kernel.metric for kernel, _ in machine.parts]
+        assert 1 <= len(metrics) <= len(search.kinds)
+        assert all(bool((metric != 1).any()) == learned for metric in metrics)
+        assert machine.relative_error < 0.5
+
+
 def test_the_leave_one_out_error_is_that_on_new_rows(rng):
     X, y = smooth_table(rng, n=900)
     machine = KernelMachine.fit(tensor(X[:300]), tensor(y[:300]))

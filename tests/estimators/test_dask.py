@@ -51,6 +51,7 @@ def test_a_search_on_two_workers_scores_as_here_and_each_loads_the_weights_once(
 
 
 def test_parts_of_a_table_are_predicted_on_two_workers(cluster, diabetes, monkeypatch):
+    monkeypatch.setattr(divided, "WHOLE", 60)
     monkeypatch.setattr(divided, "PART", 60)
     X, y = diabetes
     model = LoopedICLRegressor(n_loops=1, n_estimators=1, n_jobs=2).fit(X[:150], y[:150])

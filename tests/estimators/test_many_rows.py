@@ -14,6 +14,7 @@ from sklearn_looped.learned.inference import divided
 
 @pytest.fixture(autouse=True)
 def _few_rows_are_many(monkeypatch):
+    monkeypatch.setattr(divided, "WHOLE", 60)
     monkeypatch.setattr(divided, "PART", 60)
     monkeypatch.setattr(nystroem, "N_LANDMARKS", 64)
 
@@ -39,6 +40,16 @@ def test_all_rows_count_without_a_warning_and_parts_are_small(split):
     assert max(sizes) <= 60
     assert sum(sizes) == 200
     assert model.feature_importances_[2] < 0.05
+
+
+def test_parts_are_smaller_than_what_is_attended_to_as_a_whole(split, monkeypatch):
+    X, y, *_ = split
+    monkeypatch.setattr(divided, "PART", 40)
+    model = LoopedICLRegressor(n_loops=1)
+    assert len(model.fit(X[:60], y[:60]).predictor_.views) == 4
+    parts = model.fit(X[:61], y[:61]).predictor_.parts
+    assert sorted(len(part.support.X) for part in parts) == [30, 31]
+    assert [len(part.views) for part in parts] == [2, 2]
 
 
 def test_order_units_copies_and_other_queries_do_not_matter(split, rng):

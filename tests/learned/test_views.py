@@ -23,6 +23,10 @@ def test_views_differ_and_leave_out_constant_columns(rng):
     np.testing.assert_allclose(np.cov(seen[2].T, ddof=0), np.eye(3), atol=0.05)
     np.testing.assert_allclose(np.cov(seen[3].T, ddof=0), np.eye(3), atol=0.05)
     assert not np.allclose(seen[2], seen[3])
+    support = Support(X, X[:, :1], None, known=X[:, :1])  # a model saw the columns as they are
+    beside = fit_views(support, 3, None, 1024, np.random.RandomState(0))
+    for view, expected in zip(beside, (seen[1], seen[2], seen[0]), strict=True):
+        assert np.array_equal(view.query(X), expected)
 
 
 def test_members_that_would_see_the_same_are_left_out(rng):

@@ -22,7 +22,9 @@ from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.prepare import fitted_views
 from sklearn_looped.learned.inference.support import Queries, Support
 
-PART = 2048  # rows of a part at most: as many as the shipped weights were trained on
+WHOLE = 2048  # rows at most that are attended to together
+PART = 1024  # rows of a part at most: twice as many take twice the time and bring nothing
+N_MEMBERS = 2  # of a part: two more take twice the time and bring nothing
 KEPT = 2**31  # bytes that all parts keep
 
 
@@ -33,8 +35,9 @@ class DividedPredictor(SupportPredictor):
     The `Overview` sees all rows. The rows are divided into parts of up to `PART` neighbours, by
     the columns of most weight in its metric (`Partition`). Each part is a `SupportPredictor`: its
     experts and the network see the rows of the part, and beside them what the overview predicts
-    of each row without having seen it; the experts' mixtures have that as one more member. A query
-    is predicted by the part that it belongs to. Nothing is drawn.
+    of each row without having seen it; the experts' mixtures have that as one more member. Views
+    come first that show what the overview does not see, `N_MEMBERS` of them if nobody asks for
+    more. A query is predicted by the part that it belongs to. Nothing is drawn.
 
     The parts run side by side, `n_jobs` at a time. They keep up to `KEPT` bytes together; beyond,
     none keeps anything, and each call fits the experts of the parts that it needs again. Of a

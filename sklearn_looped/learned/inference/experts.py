@@ -119,8 +119,8 @@ def fit_models(
 ) -> tuple[Models, Tensor, Tensor]:
     """Fit ridge regression and both machines to targets Y (B, s, T).
 
-    The machines' mixtures have predictions that are known already, (B, s, T), as a member.
-    Machines learn from every other row: sorted by a key (B, s), so that the order is their own.
+    The machines' mixtures have predictions that are known already, (B, s, T), as a member in place
+    of each kernel without a learned metric. Machines learn from every other row: sorted by a key (B, s), so that the order is their own.
 
     Returns
     -------
@@ -137,6 +137,7 @@ def fit_models(
     w = None if weights is None else weights.double().gather(1, order)
     if known is not None:
         known = known.double().gather(1, order[..., None].expand_as(Y))
+        search = replace(search, plain=False)
     smooth = tuple(kind for kind in search.kinds if kind != STEPS)
     machines = [
         KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds), known)

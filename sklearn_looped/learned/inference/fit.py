@@ -45,9 +45,10 @@ def fit_predictor(
     n_loops : int, "auto" or None
         Loops to keep the memory for. "auto", None: as many as the weights are made for.
     n_members : int or None
-        None: as many as the weights are made for.
+        None: as many as the weights are made for, and `divided.N_MEMBERS` for each part of a
+        divided table.
     max_rows : int or "auto"
-        Of more rows, each member sees a random subsample. "auto": more than `divided.PART` are
+        Of more rows, each member sees a random subsample. "auto": more than `divided.WHOLE` are
         divided, if the weights were trained with experts, and subsampled otherwise.
     device : str
     rng : RandomState
@@ -63,15 +64,16 @@ def fit_predictor(
     encoder, support = encoded_rows(rows, target, target_type)
     checkpoint = weights(support)
     config = checkpoint.network.config
-    n_members = n_members or config.n_views
-    limit = divided.PART if isinstance(max_rows, str) else max_rows
+    limit = divided.WHOLE if isinstance(max_rows, str) else max_rows
     n_loops = most_loops(n_loops, config)
 
-    def predictor(views: list[View]) -> SupportPredictor:
+    def predictor(views: list[View], n_members: int) -> SupportPredictor:
         return SupportPredictor(
             checkpoint, encoder, support, views, n_loops, n_members, limit, device, verbose
         )
 
     if max_rows == "auto" and len(support.X) > limit and config.experts:
-        return divided.DividedPredictor.of(predictor([]), n_jobs)
-    return predictor(fitted_views(support, config, n_members, limit, rng))
+        whole = predictor([], n_members or divided.N_MEMBERS)
+        return divided.DividedPredictor.of(whole, n_jobs)
+    n_members = n_members or config.n_views
+    return predictor(fitted_views(support, config, n_members, limit, rng), n_members)

@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_looped.learned.inference.encoding import Array, Support
 
 VIEWS = ("standard", "normal", "whitened", "whitened normal")  # what members see, in turn
+BESIDE_KNOWN = ("normal", "whitened", "standard", "whitened normal")  # what is new comes first
 RARE = 4  # a class has at least an even share over this of a subsample
 DIGITS = 12  # decimals of a correlation: uncorrelated columns are their own components
 LARGEST_SHARE = 0.5  # of the rows: that many components are whitened at most
@@ -127,7 +128,8 @@ def fit_views(
     """Choose and fit what each ensemble member sees.
 
     Members take the `VIEWS` in turn: columns as they are, columns mapped to a normal distribution,
-    and the whitened principal components of either. Constant columns go.
+    and the whitened principal components of either. Where predictions by a model are known, which
+    saw the columns as they are, members begin with what it did not see. Constant columns go.
     Of more than `max_columns` each member sees the half of `max_columns` most correlated with a
     target and a share of the rest, dealt so that members see different ones; of more than
     `max_rows` rows a random subsample each. With `by_class` the targets are indicators of classes,
@@ -149,6 +151,7 @@ def fit_views(
     list of View
     """
     n_rows, columns = len(support.X), varying_columns(support.X)
+    kinds = VIEWS if support.known is None else BESIDE_KNOWN
     max_columns = max_columns or len(columns)
     if n_rows <= max_rows and len(columns) <= max_columns:
         n_views = min(n_views, len(VIEWS))
@@ -163,7 +166,7 @@ def fit_views(
         part = support if rows is None else support.take(rows)
         chosen = dealer.deal()
         chosen = chosen[varying_columns(part.X[:, chosen])]
-        transformers = _fit_transformers(VIEWS[index % len(VIEWS)], part.X[:, chosen], part.weights)
+        transformers = _fit_transformers(kinds[index % len(kinds)], part.X[:, chosen], part.weights)
         views.append(View(chosen, rows, transformers, index))
     return views
 
