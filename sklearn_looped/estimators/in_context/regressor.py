@@ -84,9 +84,9 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         marginals, and as whitened principal components of either. None: the weights' own
         number, four for "tabular" and one, the table as it is, for the weights of a function
         class; in each part of a divided table two, which begin with normal marginals and
-        whitened components. More than four differ, and are run, only where rows or columns are subsampled.
-        Of more columns than the network reads (32), each member sees the most correlated half
-        and a different share of the rest.
+        whitened components. More than four differ, and are run, only where rows or columns are
+        subsampled. Of more columns than the network reads (32), each member sees the most
+        correlated half and a different share of the rest.
     max_support : int or "auto", default="auto"
         "auto": all rows count. Up to 2,048 are attended to together. More are divided, along the
         columns that matter most, into parts of at most 1,024 neighbours, as many as the weights

@@ -120,7 +120,8 @@ def fit_models(
     """Fit ridge regression and both machines to targets Y (B, s, T).
 
     The machines' mixtures have predictions that are known already, (B, s, T), as a member in place
-    of each kernel without a learned metric. Machines learn from every other row: sorted by a key (B, s), so that the order is their own.
+    of the kernels without a learned metric. Machines learn from every other row: sorted by a key
+    (B, s), so that the order is their own.
 
     Returns
     -------
