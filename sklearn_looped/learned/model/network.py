@@ -97,7 +97,7 @@ class LoopedNetwork(nn.Module):
         )
         self.votes = Votes(config.width, config.n_heads) if config.votes else None
         if config.votes:
-            self.readout: nn.Module = ClassReadout(config.width, config.n_heads)
+            self.readout: Any = ClassReadout(config.width, config.n_heads)
         else:
             readout = ExpertReadout if config.experts else Readout
             self.readout = readout(config.width, config.n_outputs)
@@ -182,11 +182,10 @@ class LoopedNetwork(nn.Module):
         left_out: int | None = None,
     ) -> Tensor:
         """Predictions (B, q, n_outputs) from the last state of rows, `left_out` as in `Block`."""
-        inputs = [] if opinions is None else [opinions]
-        votes = (
-            [] if voters is None or self.votes is None else [self.votes(state, voters, left_out)]
-        )
-        return self.readout(state, *inputs, *votes)
+        known: list[Any] = [] if opinions is None else [opinions]
+        if self.votes is not None and voters is not None:
+            known.append(self.votes(state, voters, left_out))
+        return self.readout(state, *known)
 
     def _inject(self, state: Tensor, prompt: Tensor) -> Tensor:
         """Input injection with a norm on the state, which keeps it bounded over many loops."""

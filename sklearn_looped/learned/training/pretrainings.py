@@ -132,13 +132,14 @@ PRETRAININGS = {
         ),
         ClassTables(),
         Recipe(
-            n_steps=600,
+            n_steps=880,
             n_features=(1, 48),
             n_support=(8, 512),
             n_loops=(2, 3),
             window=2,
             rows_per_step=2048,
-            decay=0.0,  # a longer run goes on from the end of this one
+            warmup=0.0075,
+            decay=0.25,
             seed=1,
         ),
         TABLES_SEEN.format(columns=48, rows=1024)
