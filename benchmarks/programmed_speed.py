@@ -1,25 +1,33 @@
 """How fast do programmed transformers run, by kind of evaluation? Instructions a second, one core.
 
-``python -m benchmarks programmed_speed`` prints a table of the machines and writes
-benchmarks/results/programmed_speed.json.
+``python -m benchmarks programmed_speed`` prints a table of the machines: their loops, `run` with
+what the host does beside the loop, with and without a trace, and plain Python; and what making a
+machine and its certificate takes. It writes benchmarks/results/programmed_speed.json.
 """
 
 import argparse
+import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks.common.report import report, spread
-from benchmarks.common.timing import rates, timed
+from benchmarks.common.report import print_table, report, spread
+from benchmarks.common.timing import N_REPEATS, rates, timed
 from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.machines.assembler import Program
-from sklearn_looped.programmed.machines.interpreter import interpret_subleq
+from sklearn_looped.programmed.machines.interpreter import interpret_fleq, interpret_subleq
+from sklearn_looped.programmed.machines.machine import Machine
 from sklearn_looped.programmed.machines.paper_subleq import PaperSubleqMachine
 from sklearn_looped.programmed.machines.programs import linear_sgd
 from sklearn_looped.programmed.machines.subleq import Instruction
+from sklearn_looped.programmed.transformer.certificate import certify
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
 
 SECONDS = 0.5  # of one measurement
@@ -46,6 +54,25 @@ def loops(name: str, transformer: LoopedTransformer, tape: torch.Tensor) -> Iter
         yield Case(name, *tape.shape, evaluation, run)
 
 
+def hosted(
+    name: str, machine: Machine, program: Program, steps: Callable[[], Iterator[object]]
+) -> Iterator[Case]:
+    """Cases of `run`, which looks at every state, and of the plain interpreter's `steps`."""
+    shape = machine.load(program).shape
+    for trace in (False, True):
+
+        def run(n: int, trace: bool = trace) -> None:
+            with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+                machine.run(program, n, trace=trace)
+
+        yield Case(f"{name} run{', trace' if trace else ''}", *shape, "fast", run)
+
+    def interpret(n: int) -> None:
+        deque(islice(steps(), n), 0)
+
+    yield Case(f"{name} plain Python", *shape, "interpreter", interpret)
+
+
 def random_subleq(n_memory: int, n_instructions: int) -> Program:
     """Endless program on numbers that stay small."""
     rng = np.random.default_rng(0)
@@ -65,14 +92,9 @@ def subleq_cases() -> Iterator[Case]:
             name = f"SUBLEQ {options.get('cells', 'bits')} {options.get('dtype', 'float64')}"
             yield from loops(name, machine.transformer, machine.load(program))
     small = random_subleq(32, 95)
-    machine = PaperSubleqMachine(32, 95)
-    yield from loops("SUBLEQ paper_layout", machine.transformer, machine.load(small))
-
-    def interpret(n: int) -> None:
-        for _ in zip(range(n), interpret_subleq(small, 16), strict=False):
-            pass
-
-    yield Case("SUBLEQ plain Python", 128, 0, "interpreter", interpret)
+    paper, ours = PaperSubleqMachine(32, 95), SubleqMachine(32, 95, overflow="wrap")
+    yield from loops("SUBLEQ paper_layout", paper.transformer, paper.load(small))
+    yield from hosted("SUBLEQ", ours, small, partial(interpret_subleq, small, 16))
 
 
 def fleq_cases() -> Iterator[Case]:
@@ -82,6 +104,23 @@ def fleq_cases() -> Iterator[Case]:
     data = {"samples": list(X), "targets": X.sum(1).tolist(), "n": 20, "epochs": 1e6, "rate": 0.01}
     program = machine.assemble(linear_sgd(20)).with_data(**data)
     yield from loops("FLEQ linear SGD", machine.transformer, machine.load(program))
+    yield from hosted("FLEQ linear SGD", machine, program, partial(interpret_fleq, program, 5))
+
+
+def certificates() -> Iterator[dict[str, Any]]:
+    """Milliseconds that a machine takes to make, and its certificate, which is part of that."""
+    makers: dict[str, Callable[[], Machine]] = {
+        "SUBLEQ": partial(SubleqMachine, 32, 95),
+        "FLEQ": partial(FleqMachine, 60, 66, 5),
+    }
+    for name, make in makers.items():
+        block = make().block
+        check = partial(certify, block.layers, block.fields, {})
+        taken = {
+            part: spread([1e3 * timed(call).cpu for _ in range(N_REPEATS)], f"{part} ms")
+            for part, call in {"machine": make, "certificate": check}.items()
+        }
+        yield {"made": name} | taken["machine"] | taken["certificate"]
 
 
 def sized(run: Callable[[int], object]) -> int:
@@ -107,3 +146,4 @@ def run(args: argparse.Namespace) -> None:
             }
             rows.append(row | spread(rates(n, partial(case.run, n)), "steps/s"))
     report("programmed_speed", rows)
+    print_table(pd.DataFrame(certificates()))

@@ -165,7 +165,8 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
             Queries, with the columns of `fit`.
         return_std : bool, default=False
             Whether to return the predictive standard deviation too, noise included: that of a
-            Gaussian process with the kernel of `metric_`, scaled to the leave-one-out errors.
+            Gaussian process with the kernel of `metric_`, scaled to the leave-one-out errors, and
+            rounded to about one in a thousand.
 
         Returns
         -------
@@ -173,7 +174,7 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
         std : ndarray of the shape of y
             Only if `return_std`.
         """
-        mean, std = map(self._shaped, self._restored(*self._query(X)))
+        mean, std = map(self._shaped, self._restored(*self._query(X, return_std)))
         return (mean, std) if return_std else mean
 
 
