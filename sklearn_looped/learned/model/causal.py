@@ -151,8 +151,8 @@ class CausalNetwork(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.read_out = nn.Linear(width, 1)
-        # As in the papers' code, read-in and read-out begin as torch's linear maps do. At GPT-2's
-        # .02 the prompt would be lost beside a state that every pass normalises.
+        # As in the papers' code, read-in and read-out begin as torch's linear maps do. GPT-2's .02
+        # would make the prompt small beside a state that every pass normalises.
         nn.init.normal_(self.positions, std=STD)
 
     def matrices(self) -> list[nn.Parameter]:
