@@ -1,14 +1,14 @@
 """Does Yang et al. 2024 hold on its own architecture? Looped and unlooped GPT-2 decoders.
 
-``python -m benchmarks paper.decoder [--budget minute|laptop|night|paper] [--seeds 0 1 2]``
+``python -m benchmarks paper.decoder [--budget laptop|night|paper] [--seeds 0 1 2]``
 meta-trains the causal decoders of the paper with its recipe (loss over all prefixes and the last T
 of b loops, curriculum on d, k and b; Adam, or Muon in short runs), scores them on the same held-out
 prompts by number of examples, by loop and off the training distribution, appends the rows of a
 figure to benchmarks/results/paper_decoder.jsonl as soon as its networks are trained, and prints
 them with what they say of the paper's claims. A run that was killed goes on where it stopped (its
-state lies in runs/). A network takes a fraction of a minute at `minute` (2 columns), minutes at
-`laptop`, hours at `night`; `paper` has the paper's sizes and 500,000 steps and wants a GPU, on
-which prompts are drawn, blocks compiled and products in bfloat16.
+state lies in runs/). A network takes a minute at `laptop` (5 columns) and hours at `night`;
+`paper` has the paper's sizes and 500,000 steps and wants a GPU, on which prompts are drawn,
+blocks compiled and products in bfloat16.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from sklearn_looped.learned.model.causal import CausalConfig, CausalNetwork
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.recipe import Curriculum
 
-LOOPED, LAYERS, ONE = "looped", "as many layers", "one layer"
+LOOPED, LAYERS, ONE = "looped", "unlooped", "one layer"
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def class_claims(name: str, found: dict[str, Scores]) -> Rows:
     b, k = looped.trained, looped.by_examples.shape[1] - 1
     return [
         claim(
-            f"looped errs at most 10 % more than {LAYERS} without looping, at {k} examples",
+            f"looped errs at most 10 % more than {LAYERS}, at {k} examples",
             [looped.final - CLOSE * layers.final],
         ),
         claim(f"looped errs less than {LAYERS}, at {k} examples", [looped.final - layers.final]),

@@ -53,15 +53,11 @@ MUON: dict[str, Any] = {
     "optimizer": "muon", "lr": 2e-3, "muon_lr": 0.02, "max_norm": 1.0, "warmup": 0.02, "decay": 0.3,
     "average": 0.9,
 }  # fmt: skip
-MINUTE = Budget(
-    n_features=(1, 2), few=(8, 8), width=32, n_heads=4, n_layers=4, loops={"linear": (4, 3)},
-    grid=((3, 4, 8), (3,)), n_steps=600, every=(200, 200, 100), moved=MUON,
-)  # fmt: skip
 LAPTOP = Budget(
-    n_features=(1, 5), few=(8, 20), many=(8, 20), width=64, n_heads=4, n_layers=8,
-    loops={"linear": (8, 6), "sparse": (8, 6), "trees": (12, 6), "ReLU": (8, 5)},
-    grid=((6, 12, 20), (6,)), n_steps=4000, n_prompts=32, every=(500, 250, 150), moved=MUON,
-    sparsity=2, depth=2, n_hidden=10, held_out=640,
+    n_features=(1, 5), few=(10, 10), many=(10, 20), width=64, n_heads=4, n_layers=4,
+    loops={"linear": (6, 4), "sparse": (6, 4), "trees": (8, 4), "ReLU": (6, 4)},
+    grid=((4, 6, 12), (4,)), n_steps=2000, n_prompts=32, every=(250, 250, 150), moved=MUON,
+    sparsity=2, depth=2, n_hidden=10, held_out=1280,
 )  # fmt: skip
 NIGHT = Budget(
     n_features=(5, 10), few=(10, 20), many=(10, 40), width=128, n_heads=4, n_layers=8,
@@ -70,9 +66,8 @@ NIGHT = Budget(
     sparsity=3, depth=3, n_hidden=40,
 )  # fmt: skip
 BUDGETS = {
-    "minute": MINUTE,
     "laptop": LAPTOP,
-    "laptop, d=10": replace(LAPTOP, n_features=(1, 10), few=(8, 40), every=(300, 150, 150)),
+    "laptop, d=10": replace(LAPTOP, n_features=(1, 10), few=(10, 20), n_steps=6000),
     "night": NIGHT,
     "night, d=20": replace(NIGHT, n_features=(5, 20), few=(10, 40)),
     "paper": Budget(),

@@ -56,6 +56,19 @@ def test_the_papers_networks_have_the_papers_weights_and_shapes(config, n_parame
     assert [recipe.learning_rate(step) for step in (0, 499_999)] == [1.0, 1.0]
 
 
+def test_the_network_begins_as_that_of_the_papers_code():
+    torch.manual_seed(0)
+    network = CausalConfig().build()
+    for layer in (network.read_in, network.read_out):  # torch's own, not GPT-2's .02
+        highest = layer.in_features**-0.5
+        assert 0.9 * highest < layer.weight.abs().max() <= highest
+    block = network.loop[0]
+    for weight, std in (
+        (network.positions, 0.02), (block.to_heads.weight, 0.02), (block.down.weight, 0.02 / 2**0.5)
+    ):  # fmt: skip
+        assert weight.std().item() == pytest.approx(std, rel=0.05)
+
+
 @torch.no_grad()
 def test_a_prediction_sees_the_rows_before_it_and_no_other(prompt):
     X, y = prompt

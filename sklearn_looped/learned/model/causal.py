@@ -150,10 +150,9 @@ class CausalNetwork(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.read_out = nn.Linear(width, 1)
-        for weight in (self.read_in.weight, self.positions, self.read_out.weight):
-            nn.init.normal_(weight, std=STD)
-        for bias in (self.read_in.bias, self.read_out.bias):
-            nn.init.zeros_(bias)
+        # As in the papers' code, read-in and read-out begin as torch's linear maps do. GPT-2's .02
+        # would make the prompt small beside a state that every pass normalises.
+        nn.init.normal_(self.positions, std=STD)
 
     def matrices(self) -> list[nn.Parameter]:
         """Matrices of the blocks, which Muon moves if the recipe asks for it."""
