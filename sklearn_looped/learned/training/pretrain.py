@@ -36,6 +36,7 @@ from sklearn_looped.learned.training.pretrainings import PRETRAININGS, Pretraini
 
 GATE_UNITS = 16
 CURVE = "curve.jsonl"
+POINTS = 2000  # steps between points of the curve at most
 RUNS = Path("runs")
 CARD = """# {name}
 
@@ -150,7 +151,7 @@ def _train(
         n_loops, measure = job.network.n_loops, SCORES[job.score]
         return score_by_loop(network, job.prior, n_loops, 32, job.sizes, measure)[-1]
 
-    every = max(100, job.recipe.n_steps // 6)
+    every = max(100, min(job.recipe.n_steps // 6, POINTS))
     runs = []
     for network, recipe, place in stages:
         if recipe is None:

@@ -100,12 +100,12 @@ PRETRAININGS = {
         ),
         SyntheticTables(),
         Recipe(
-            n_steps=4_000,
+            n_steps=9_219,
             n_features=(1, 48),
             n_support=(8, 1024),
             n_loops=(3, 6),
             window=2,
-            warmup=0.0135,
+            warmup=0.00586,
             decay=0.0,  # a longer run goes on from the end of this one
             seed=1,
         ),
