@@ -31,8 +31,9 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     Closed-form experts, ridge regression and two kernel machines, are fitted to the indicators of
     all classes and calibrated by leave-one-out; their probabilities come with each row. The
     network weighs their logarithms and adds votes of the support rows: means, over rows alike, of
-    what the experts left over of each class. Up to ten classes are predicted in one pass. More take two passes, from a hundred on three: each pass tells ten groups of classes
-    apart, and the probabilities of the classes are those that agree with all passes.
+    what the experts left over of each class. Up to ten classes are predicted in one pass. More
+    take two passes, from a hundred on three: each pass tells ten groups of classes apart, and the
+    probabilities of the classes are those that agree with all passes.
 
     Parameters
     ----------
