@@ -67,7 +67,7 @@ def test_every_shipped_file_matches_its_registered_hash_and_has_a_card():
         for heading in ("Prior:", "Recipe:", "Cost:", "Scores", "Limits", "Reproduce"):
             assert heading in card
         file = (checkpoints.WEIGHTS_FOLDER / f"{name}.safetensors").read_bytes()
-        assert len(zlib.compress(file)) < 4_000_000  # as in the wheel
+        assert len(zlib.compress(file)) < 4_800_000  # as in the wheel
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, 2000, -1])

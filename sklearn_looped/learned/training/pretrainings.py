@@ -142,7 +142,7 @@ PRETRAININGS = {
             decay=0.25,
             seed=1,
         ),
-        TABLES_SEEN.format(columns=48, rows=1024)
+        TABLES_SEEN.format(columns=48, rows=512)
         + "Up to ten classes are predicted in one pass, more in passes that tell ten groups apart.",
         {
             "LogisticRegression": make_pipeline(StandardScaler(), LogisticRegression()),
