@@ -9,7 +9,7 @@ which it met in a quarter of the tables of its training. Rows go to results/expe
 
 import argparse
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,9 @@ from benchmarks.openml_regression import TASKS
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.inference.experts import silenced
+from sklearn_looped.learned.inference.left_out import weigh
 from sklearn_looped.learned.inference.members import Member, average
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
@@ -32,16 +33,22 @@ WEIGHTS = load_checkpoint("tabular")
 FORMS = ("both", "experts alone", "loop alone")
 
 
+class Answers(NamedTuple):
+    """One member's output (1, q, n_outputs), and what it predicts for its support, (1, 1, s)."""
+
+    output: torch.Tensor
+    left_out: np.ndarray | None
+
+
 @torch.inference_mode()
-def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[str, torch.Tensor]:
-    """One member's output (1, q, n_outputs) in each form."""
+def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[str, Answers]:
+    """One member's answers in each form."""
     queries, support = member.queries(Queries(X)), member.support
     cells, opinions = queries.cells, queries.opinions
     assert isinstance(opinions, Opinions)
     silent = torch.ones(1, N_EXPERTS, dtype=torch.bool)
-    mixture = torch.softmax(-network.readout.sharpness * opinions.error.log()[:, None], -1)
-    expected = (mixture * opinions.prediction).sum(-1, keepdim=True)
-    outputs = {"experts alone": expected.expand(-1, -1, 1 + network.config.n_quantiles)}
+    expected = network.readout.alone(opinions).expand(-1, -1, 1 + network.config.n_quantiles)
+    outputs = {"experts alone": (expected, network.readout.alone(support.opinions)[..., 0])}
     for form, known, asked in (
         ("both", support.opinions, opinions),
         ("loop alone", silenced(support.opinions, silent), silenced(opinions, silent)),
@@ -49,15 +56,18 @@ def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[s
         n_loops = network.config.n_loops
         memory = network.encode_support(support.cells, support.y, n_loops, support.weights, known)
         *_, last = network.predict_queries(cells, memory, asked)
-        outputs[form] = last.output
-    return {form: member.decode(output, queries) for form, output in outputs.items()}
+        outputs[form] = last.output, last.left_out
+    return {
+        form: Answers(member.decode(output, queries), member.left_out([left_out]))
+        for form, (output, left_out) in outputs.items()
+    }
 
 
-def answer(
-    outputs: list[dict[str, torch.Tensor]], importance: list[torch.Tensor], form: str
-) -> np.ndarray:
-    """Predictions (q,) of all members in one form."""
-    return average([each[form] for each in outputs], importance, classifies=False)[0, :, 0].numpy()
+def answer(members: list[Answers], importance: list[np.ndarray], support: Support) -> np.ndarray:
+    """Predictions (q,) of all members in one form, with the shares that it deserves."""
+    outputs, left_out = zip(*members, strict=True)
+    shares = weigh(left_out, importance, support, 1).shares[0]
+    return average(list(outputs), shares, classifies=False)[0, :, 0].numpy()
 
 
 @quiet
@@ -72,12 +82,14 @@ def score(task: int, fold: int, *, n_rows: int, cache: str | None) -> list[dict[
     predictor = model.predictor_
     members = [Member.fit(v, predictor.support, network.config) for v in predictor.views]
     each = [predictions(network, member, queries) for member in members]
-    importance = [member.importance() for member in members]
+    importance = [member.importance().numpy() for member in members]
     return [
         {
             "dataset": dataset,
             "form": form,
-            "r2": r2_score(y[test], answer(each, importance, form)),
+            "r2": r2_score(
+                y[test], answer([member[form] for member in each], importance, predictor.support)
+            ),
         }
         for form in FORMS
     ]
