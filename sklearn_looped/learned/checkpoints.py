@@ -40,6 +40,7 @@ ARCHITECTURES: dict[str, Any] = {  # by the name that a file's configuration giv
     "causal": CausalConfig,
     "language": LanguageConfig,
 }
+PRECISIONS = (torch.float32, torch.float16)
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
 
 
@@ -101,18 +102,24 @@ def _with_weights(config: NetworkConfig, tensors: dict[str, Tensor]) -> LoopedNe
 
 
 def save_checkpoint(
-    network: nn.Module, path: str | os.PathLike[str], training: dict[str, Any] | None = None
+    network: nn.Module,
+    path: str | os.PathLike[str],
+    training: dict[str, Any] | None = None,
+    *,
+    half: bool = False,
 ) -> None:
     """Write a network to a safetensors file, completely or not at all.
 
     Parameters
     ----------
     network : LoopedNetwork, CausalNetwork or LoopedLanguageModel
-        Its configuration and its weights, in float32, are saved.
+        Its configuration and its weights are saved.
     path : path
         File to write. An existing file is replaced in one step.
     training : dict, default=None
         Facts about the meta-training, saved in the header as JSON.
+    half : bool, default=False
+        Whether weights are rounded to float16, which halves the file. They are loaded as float32.
 
     Raises
     ------
@@ -124,7 +131,8 @@ def save_checkpoint(
     if type(shape) is not NetworkConfig:  # the one that files without a name have
         fields["architecture"] = {kind: n for n, kind in ARCHITECTURES.items()}[type(shape)]
     config = json.dumps(fields, sort_keys=True)
-    tensors = {k: t.detach().cpu().float().contiguous() for k, t in network.state_dict().items()}
+    dtype = torch.float16 if half else torch.float32
+    tensors = {k: t.detach().cpu().to(dtype).contiguous() for k, t in network.state_dict().items()}
     metadata = {
         "sklearn_looped": str(FORMAT),
         "config": config,
@@ -156,12 +164,13 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if tensor_digest(metadata["config"], tensors) != metadata["digest"]:
         raise CheckpointError(f"{path} is damaged: its weights do not match its digest. {again}")
     for name, tensor in tensors.items():
-        if tensor.dtype != torch.float32 or not tensor.isfinite().all():
+        if tensor.dtype not in PRECISIONS or not tensor.isfinite().all():
             raise CheckpointError(
                 f"{path} contains {name!r} in {tensor.dtype} or with values that are not finite, "
-                "but weights are finite float32. Train again and save with save_checkpoint."
+                "but weights are finite float32, or float16. Train again and save with "
+                "save_checkpoint."
             )
-    return metadata, tensors
+    return metadata, {name: tensor.float() for name, tensor in tensors.items()}
 
 
 @lru_cache(maxsize=8)

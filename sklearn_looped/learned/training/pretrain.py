@@ -194,7 +194,8 @@ def main() -> None:
         return
     seconds = sum(run.seconds for run in runs)
     facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
-    save_checkpoint(network, folder / f"{args.name}.safetensors", facts)
+    half = job.network.experts  # the larger networks; what others learned needs the precision
+    save_checkpoint(network, folder / f"{args.name}.safetensors", facts, half=half)
     command = f"python -m sklearn_looped.learned.training.pretrain {args.name}"
     if args.steps is not None:
         command += f" --steps {args.steps}"
