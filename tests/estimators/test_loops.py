@@ -62,9 +62,9 @@ def test_by_default_the_support_says_how_many_loops(split, fitted):
     prediction, n_loops = fitted.predict(split[2], return_n_loops=True)
     errors = fitted.predictor_.memories.weighing.errors[:, 0]
     (loop,) = set(n_loops)
-    assert 2 <= loop < 6
-    assert errors[loop - 1] <= 1.005 * errors[1:].min()
-    assert (errors[1 : loop - 1] > 1.005 * errors[1:].min()).all()
+    assert 3 <= loop < 6
+    assert errors[loop - 1] <= 1.005 * errors[2:].min()
+    assert (errors[2 : loop - 1] > 1.005 * errors[2:].min()).all()
     assert np.array_equal(prediction, stages[loop - 1])
 
 

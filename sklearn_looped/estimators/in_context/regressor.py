@@ -66,7 +66,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         the weights were made for. None: all of these. Read at `predict` too: changing it needs
         no new `fit`.
     exit_rule : {"support", "settled", "gate", "holdout"}, default="support"
-        What "auto" means. "support": all queries take the fewest loops, two at least, whose
+        What "auto" means. "support": all queries take the fewest loops, three at least, whose
         squared error on the support is within 0.5 % of the least; the default weights predict
         every support row without its target on the way, so that this costs nothing. Other
         weights do not: with them, and where members see different rows, it is all loops.

@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from sklearn_looped.learned.inference.encoding import Array, Support
 
 PRIOR_ROWS = 100.0  # support rows that the shares by the experts' errors count as
-FEWEST = 2  # loops: the support rows have told each other their residuals once
+FEWEST = 3  # loops: with fewer no shipped weights were trained
 SLACK = 0.005  # of the least squared error: what fewer loops may cost
 SUM = 1e3  # weight of the equation that shares add up to one, over the size of the others
 
@@ -115,7 +115,7 @@ def shares_of(gram: Array, prior: Array, n_rows: float) -> Array:
     >>> from sklearn_looped.learned.inference.left_out import shares_of
     >>> residuals = np.array([[1.0, -1.0] * 500, [0.0, 2.0] * 500])
     >>> shares_of(residuals @ residuals.T, np.array([0.5, 0.5]), 1000).round(2)
-    array([0.95, 0.05])
+    array([0.6, 0.4])
     """
     error = prior @ gram @ prior / n_rows
     if not error > 0:
@@ -136,8 +136,8 @@ def fewest_loops(errors: Array) -> NDArray[np.intp]:
     --------
     >>> import numpy as np
     >>> from sklearn_looped.learned.inference.left_out import fewest_loops
-    >>> fewest_loops(np.array([[9.0], [2.0], [1.002], [1.0]]))
-    array([3])
+    >>> fewest_loops(np.array([[9.0], [2.0], [1.5], [1.002], [1.0]]))
+    array([4])
     """
     skipped = min(FEWEST, len(errors)) - 1
     return (
