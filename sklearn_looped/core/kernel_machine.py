@@ -183,9 +183,7 @@ class KernelMachine:
     kernel : Kernel
         Of the member with the least leave-one-out error.
     solution : Solution
-        Of the same member, for the standardised targets, without its `root`.
-    roots : tuple of Tensor of shape (n, n)
-        The roots, a table each, in float32 or float64 (`Solution.roots`).
+        Of the same member, for the standardised targets.
     scale : TargetScale
     parts : list of (Kernel, Tensor of shape (B, n, T))
         The mixture's kernels and coefficients.
@@ -220,7 +218,6 @@ class KernelMachine:
     weights: Tensor
     kernel: Kernel
     solution: Solution
-    roots: tuple[Tensor, ...]
     scale: TargetScale
     parts: list[tuple[Kernel, Tensor]]
     linear: Tensor
@@ -290,8 +287,7 @@ class KernelMachine:
         precision = best.solution.precision
         noise = mean_over_rows(residual.square() * precision, w).sqrt() * scale.spread
         return cls(
-            X, w, best.kernel, best.solution._replace(root=X[:, :0]), best.solution.roots(),
-            scale, parts, linear, intercept,
+            X, w, best.kernel, best.solution, scale, parts, linear, intercept,
             mean_over_rows(residual.square(), w)[:, 0].mean(-1),
             scale.restored(Z - residual), noise / precision.sqrt(), noise, of_known,
         )  # fmt: skip
@@ -323,15 +319,15 @@ class KernelMachine:
         return metric_of(gradients, gradients, self.weights[:, points])
 
     def _std(self, Q: Tensor, K: Tensor) -> Tensor:
-        variances = self.solution.variances(K, self.kernel.variances(Q), self.roots)
+        variances = self.solution.variances(K, self.kernel.variances(Q))
         return self.noise * variances.sqrt()[..., None]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the large matrices, which can be computed again."""
-        return self.__dict__ | {"roots": ()}
+        """Leave out the one large matrix, which can be computed again."""
+        return self.__dict__ | {"solution": self.solution._replace(root=self.X[:, :0])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         K = self.kernel(self.X, self.X)
         solution = Solution.of(K, self.solution.coef, self.weights, self.solution.penalty)
-        self.__dict__["roots"] = solution.roots()
+        self.__dict__["solution"] = self.solution._replace(root=solution.root)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 LEAST_PENALTY = 1e-10  # of a row of many copies: what rounding of the kernel may need
-FOR_SINGLE = 1e-3  # least variance of a row given those before it that float32 resolves
 FEW = 64  # rows below which the inverse of a triangle is not taken in halves
 
 
@@ -99,17 +98,7 @@ class Solution(NamedTuple):
         intercept, residual = share.mT @ Y, coef / precision
         return cls(penalty, root, precision, share, total[:, 0, 0], coef, intercept, residual)
 
-    def roots(self) -> tuple[Tensor, ...]:
-        """Return the tables' Cholesky factors for `variances`: of float32 where that will do.
-
-        It halves time and memory. The error of a variance, at most one in a thousand of it and
-        3e-6 of the kernel's, grows as the least pivot falls.
-        """
-        pivots = self.root.diagonal(dim1=1, dim2=2).square().amin(1)
-        roots = zip(self.root, (pivots >= FOR_SINGLE).tolist(), strict=True)
-        return tuple(root.float() if rounded else root for root, rounded in roots)
-
-    def variances(self, K: Tensor, own: Tensor, roots: tuple[Tensor, ...]) -> Tensor:
+    def variances(self, K: Tensor, own: Tensor) -> Tensor:
         r"""Variances of new rows, (B, q), where the kernel's own variance is one.
 
         Kriging with an unknown mean,
@@ -122,17 +111,10 @@ class Solution(NamedTuple):
             Kernel values k of new rows and those that were fitted to.
         own : Tensor of shape (B, q)
             Their kernel values with themselves.
-        roots : tuple of Tensor of shape (n, n)
-            L of each table.
         """
-        explained = [
-            torch.linalg.solve_triangular(root.mT, sides.to(root.dtype), upper=True, left=False)
-            .square_()
-            .sum(1)
-            for root, sides in zip(roots, K, strict=True)
-        ]
+        explained = torch.linalg.solve_triangular(self.root.mT, K, upper=True, left=False)
         missing = 1 / self.total[:, None] - (K @ self.share)[..., 0]
-        variance = own - torch.stack(explained).to(own) + self.total[:, None] * missing.square()
+        variance = own - explained.square_().sum(-1) + self.total[:, None] * missing.square()
         return self.penalty[:, None] + variance.clamp(min=0)  # rounding must not make it less
 
     def error(self, weights: Tensor) -> Tensor:
