@@ -5,19 +5,14 @@ D width.
 """
 
 from collections.abc import Generator, Iterator
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sklearn_looped.core.loop import Body, run_loop
-from sklearn_looped.learned.model.blocks import (
-    Block,
-    KeysValues,
-    pass_and_keep,
-    pass_queries,
-)
+from sklearn_looped.learned.model.blocks import Block, KeysValues, pass_and_keep, pass_queries
 from sklearn_looped.learned.model.class_opinions import (
     N_CLASS_FEATURES,
     ClassOpinions,
@@ -105,9 +100,7 @@ class LoopedNetwork(nn.Module):
 
     def matrices(self) -> list[nn.Parameter]:
         """Matrices of the blocks, which meta-training moves by Muon."""
-        blocks = nn.ModuleList([self.pre, self.loop, self.post])
-        if self.votes is not None:
-            blocks.append(self.votes)
+        blocks = nn.ModuleList([self.pre, self.loop, self.post, *filter(None, [self.votes])])
         return [p for p in blocks.parameters() if p.ndim == 2]
 
     def _read_in(self, X: Tensor, opinions: AnyOpinions | None) -> Tensor:
@@ -147,8 +140,7 @@ class LoopedNetwork(nn.Module):
             return None
         known = None if opinions is None else opinions.rows(slice(y.shape[1]))
         if state is None:
-            unknown = y.new_zeros(*y.shape, 1)
-            return unknown if known is None else cast(Any, self.readout).alone(known)
+            return y.new_zeros(*y.shape, 1) if known is None else self.readout.alone(known)
         support = state[:, : y.shape[1]]
         return self._read_out(support, known, self._voters(y, known, support, weights), 0)
 
@@ -254,11 +246,8 @@ class LoopedNetwork(nn.Module):
 
         As `forward` with a window of all loops; the results have a first dimension more.
         """
-        known = asked = None
-        if opinions is not None:
-            known, asked = (
-                opinions.rows(part) for part in (slice(y.shape[1]), slice(y.shape[1], None))
-            )
+        parts = slice(y.shape[1]), slice(y.shape[1], None)
+        known, asked = (None if opinions is None else opinions.rows(part) for part in parts)
         memory = self.encode_support(X[:, : y.shape[1]], y, n_loops, opinions=known)
         steps = list(self.predict_queries(X[:, y.shape[1] :], memory, asked))
         exits = [step.exit for step in steps if step.exit is not None]
