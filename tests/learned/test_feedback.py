@@ -79,7 +79,7 @@ def test_no_row_sees_its_own_target_in_the_first_loop(table):
     other[:, 3] = (y[:, 3] + 1) % N_CLASSES
 
     def first(y):
-        added = network._feedback(y, opinions, network._left_out(y, opinions, None, None))
+        added = network._feedback(y, opinions, network._left_out(y, opinions))
         support = X[:, :N_SUPPORT], y, opinions and opinions.rows(slice(N_SUPPORT))
         state = network._prompt(*support)
         keys_values = network.loop[0].keys_values(state + added)

@@ -165,8 +165,7 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
             Queries, with the columns of `fit`.
         return_std : bool, default=False
             Whether to return the predictive standard deviation too, noise included: that of a
-            Gaussian process with the kernel of `metric_`, scaled to the leave-one-out errors, and
-            rounded to about one in a thousand.
+            Gaussian process with the kernel of `metric_`, scaled to the leave-one-out errors.
 
         Returns
         -------

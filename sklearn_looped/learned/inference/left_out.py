@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 from sklearn_looped.learned.inference.encoding import Array, Support
 
 PRIOR_ROWS = 100.0  # support rows that the shares by the experts' errors count as
-FEWEST = 3  # loops: with fewer no shipped weights were trained
+FEWEST = 3  # loops: `tabular` was trained with no fewer, and two predict its support too well
 SLACK = 0.005  # of the least squared error: what fewer loops may cost
 SUM = 1e3  # weight of the equation that shares add up to one, over the size of the others
 

@@ -62,9 +62,10 @@ def predict_tables(
         results.append(None)
         shown += [(index, view, predictor.support, X) for view in predictor.views]
     passes = _read(shown, predictors[0].config) if shown else []
+    last_only = not any(exit.by_support for exit in exits)
     answers: list[list[Answers]] = [[] for _ in predictors]
     for batch in _batches(sorted(passes, key=_Pass.size)):
-        for each, found in zip(batch, _run(predictors[0], batch), strict=True):
+        for each, found in zip(batch, _run(predictors[0], batch, last_only), strict=True):
             answers[each.predictor].append(found)
     for index, members in enumerate(answers):
         if members:
@@ -102,12 +103,13 @@ def _batches(passes: list[_Pass]) -> list[list[_Pass]]:
     return batches
 
 
-def _run(predictor: SupportPredictor, batch: list[_Pass]) -> list[Answers]:
-    """Return the answers of each member."""
+def _run(predictor: SupportPredictor, batch: list[_Pass], last_only: bool) -> list[Answers]:
+    """Return the answers of each member, after every loop or after the last one."""
     supports = SupportBatch.joined([each.member.support for each in batch])
     queries = QueryBatch.joined([each.queries for each in batch])
     memory = supports.remember(predictor.network, predictor.n_loops, stream=True)
     steps = list(queries.answer(predictor.network, memory))
+    steps = steps[-1:] if last_only else steps
     found, start = [], 0
     for each in batch:
         tables = slice(start, start := start + len(each.member.support.y))

@@ -71,32 +71,30 @@ class LoopedNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, width = config, config.width
         n_channels = N_CHANNELS + config.experts + config.n_bases
-        self.embed_features = nn.Linear(n_channels * config.n_features, config.width, bias=False)
-        self.embed_target = nn.Linear(config.n_classes or 2, config.width)
+        self.embed_features = nn.Linear(n_channels * config.n_features, width, bias=False)
+        self.embed_target = nn.Linear(config.n_classes or 2, width)
         n_opinions = N_CLASS_FEATURES if config.classifies else N_OPINION_FEATURES
-        self.embed_opinions = (
-            nn.Linear(n_opinions, config.width, bias=False) if config.experts else None
-        )
+        self.embed_opinions = nn.Linear(n_opinions, width, bias=False) if config.experts else None
         n_left_over = config.n_classes + 2 if config.classifies else N_LEFT_OVER
         self.embed_left_over = (
-            nn.Linear(n_left_over, config.width, bias=False) if config.feedback else None
+            nn.Linear(n_left_over, width, bias=False) if config.feedback else None
         )
-        self.state_norm = nn.LayerNorm(config.width, bias=False)
+        self.state_norm = nn.LayerNorm(width, bias=False)
         self.pre, self.loop, self.post = (
             nn.ModuleList(
-                Block(config.width, config.n_heads, config.feed_forward) for _ in range(n_blocks)
+                Block(width, config.n_heads, config.feed_forward) for _ in range(n_blocks)
             )
             for n_blocks in (config.n_pre_blocks, config.n_loop_blocks, config.n_post_blocks)
         )
-        self.votes = Votes(config.width, config.n_heads) if config.votes else None
+        self.votes = Votes(width, config.n_heads) if config.votes else None
         if config.votes:
-            self.readout: Any = ClassReadout(config.width, config.n_heads)
+            self.readout: Any = ClassReadout(width, config.n_heads)
         else:
             readout = ExpertReadout if config.experts else Readout
-            self.readout = readout(config.width, config.n_outputs)
-        self.gate = ExitGate(config.width, config.n_gate_units) if config.n_gate_units else None
+            self.readout = readout(width, config.n_outputs)
+        self.gate = ExitGate(width, config.n_gate_units) if config.n_gate_units else None
 
     def matrices(self) -> list[nn.Parameter]:
         """Matrices of the blocks, which meta-training moves by Muon."""
@@ -130,7 +128,11 @@ class LoopedNetwork(nn.Module):
         return self.embed_target(torch.stack([y, torch.tanh(y)], -1))
 
     def _left_out(
-        self, y: Tensor, opinions: AnyOpinions | None, state: Tensor | None, weights: Tensor | None
+        self,
+        y: Tensor,
+        opinions: AnyOpinions | None,
+        state: Tensor | None = None,
+        voters: KeysValues | None = None,
     ) -> Tensor | None:
         """Predict the support rows, (B, s, n_outputs), from the last `state` (B, n, D).
 
@@ -141,8 +143,7 @@ class LoopedNetwork(nn.Module):
         known = None if opinions is None else opinions.rows(slice(y.shape[1]))
         if state is None:
             return y.new_zeros(*y.shape, 1) if known is None else self.readout.alone(known)
-        support = state[:, : y.shape[1]]
-        return self._read_out(support, known, self._voters(y, known, support, weights), 0)
+        return self._read_out(state[:, : y.shape[1]], known, voters, 0)
 
     def _feedback(
         self, y: Tensor, opinions: AnyOpinions | None, found: Tensor | None
@@ -223,12 +224,12 @@ class LoopedNetwork(nn.Module):
         n_support = y.shape[1]
         prompt, _ = pass_and_keep(self.pre, self._prompt(X, y, opinions), n_support)
         asked = None if opinions is None else opinions.rows(slice(n_support, None))
-
         last: Tensor | None = None
 
         def block(state: Tensor) -> Tensor:
             nonlocal last
-            added = self._feedback(y, opinions, self._left_out(y, opinions, last, None))
+            voters = None if last is None else self._voters(y, opinions, last[:, :n_support])
+            added = self._feedback(y, opinions, self._left_out(y, opinions, last, voters))
             last, _ = pass_and_keep(self.loop, state, n_support, added=added)
             return last
 
@@ -287,18 +288,18 @@ class LoopedNetwork(nn.Module):
 
         def by_loop() -> Iterator[LoopMemory]:
             kept: list[KeysValues] = []
-            found = self._left_out(y, opinions, None, weights)
+            found = self._left_out(y, opinions)
 
             def block(state: Tensor) -> Tensor:
-                nonlocal kept, found
+                nonlocal kept
                 added = self._feedback(y, opinions, found)
                 state, kept = pass_and_keep(self.loop, state, n_support, weights, added)
-                found = self._left_out(y, opinions, state, weights)
                 return state
 
             for state in self._loop(block, prompt, n_loops):
                 final, post = pass_and_keep(self.post, state, n_support, weights)
                 voters = self._voters(y, opinions, final, weights)
+                found = self._left_out(y, opinions, final, voters)
                 of_rows = None if found is None or self.config.classifies else found[..., 0]
                 yield LoopMemory(kept, post, voters, of_rows)
 
@@ -318,25 +319,24 @@ class LoopedNetwork(nn.Module):
         """
         prompt = pass_queries(self.pre, self._prompt(X, X[:, :0, 0], opinions), memory.pre)
         loops = iter(memory.loops)
-        post: list[KeysValues] = []
-        voters: KeysValues | None = None
+        kept = LoopMemory([], [])
         weights: list[Tensor] | None = None
         last: Tensor | None = None
-        left_out: Tensor | None = None
         staying: Tensor | None = None
 
         def block(state: Tensor) -> Tensor:
-            nonlocal post, voters, left_out, weights
+            nonlocal kept, weights
             weights = [] if attention else None
-            keys_values, post, voters, left_out = next(loops)
-            return pass_queries(self.loop, state, keys_values, weights)
+            kept = next(loops)
+            return pass_queries(self.loop, state, kept.loop, weights)
 
         states = self._loop(block, prompt, memory.n_loops)
         for loop in range(1, memory.n_loops + 1):
             state = states.send(staying)
-            output = self._read_out(pass_queries(self.post, state, post), opinions, voters)
+            output = self._read_out(pass_queries(self.post, state, kept.post), opinions, kept.votes)
             end = self._exit(state, output, last, loop)
-            staying = yield Step(output, end, torch.cat(weights, 1) if weights else None, left_out)
+            seen = torch.cat(weights, 1) if weights else None
+            staying = yield Step(output, end, seen, kept.left_out)
             last = output
             if staying is not None:
                 last = output[:, staying]
