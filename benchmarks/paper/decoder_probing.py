@@ -32,11 +32,11 @@ from sklearn_looped.learned.model.causal import CausalNetwork
 from sklearn_looped.learned.training.held_out import HELD_OUT
 
 N_UNITS = 64
-N_STEPS, BATCH, RATE = 500, 320, 3e-3  # of a probe, by Adam
+N_STEPS, BATCH, RATE = 500, 320, 1e-2  # of a probe, by Adam
 
 
 class Probes(nn.Module):
-    """A probe for each target and pass, side by side: states (L, B, n, D) -> (targets, L, B, d)."""
+    """A probe for each target and pass, side by side, of states (L, B, n, D)."""
 
     def __init__(self, n_passes: int, n_tokens: int, width: int, n_outputs: int) -> None:
         super().__init__()
@@ -48,6 +48,7 @@ class Probes(nn.Module):
         self.output_bias = nn.Parameter(torch.zeros(*side, 1, n_outputs))
 
     def forward(self, states: Tensor) -> Tensor:
+        """Predict (targets, L, B, d)."""
         pooled = torch.einsum("lbnd,tln->tlbd", states, self.positions.softmax(-1))
         return F.relu(pooled @ self.hidden + self.hidden_bias) @ self.output + self.output_bias
 

@@ -48,9 +48,10 @@ def spread(values: Iterable[float]) -> str:
     values = list(values)
     if not values:
         return MISSING
-    if min(values) == max(values):
-        return f"{values[0]:,}" if isinstance(values[0], int) else f"{values[0]:.3g}"
-    return f"{np.mean(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
+    if isinstance(values[0], int) and len(set(values)) == 1:
+        return f"{values[0]:,}"
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{np.mean(values):.3g} [{low}, {high}]"
 
 
 def table(rows: Rows, by: list[str]) -> pd.DataFrame:
