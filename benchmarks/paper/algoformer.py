@@ -253,5 +253,5 @@ def run(args: argparse.Namespace) -> None:
         folder = RUNS / "paper_algoformer" / place / task
         return run_task(task, budget, args.cpu_seconds, seed, args.prompts, folder)
 
-    wanted = [{"task": name, "seed": seed} for seed in args.seeds for name in budget.tasks]
+    wanted = [{"task": name, "seed": seed} for name in budget.tasks for seed in args.seeds]
     show(store.complete(wanted, job), budget)
