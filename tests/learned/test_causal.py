@@ -176,6 +176,11 @@ def test_a_recipe_of_more_rows_than_positions_is_refused():
         meta_train(SMALL, LinearPrior(), replace(RECIPE, n_support=(4, 9)))
 
 
+def test_workers_are_refused_where_prompts_are_drawn_on_the_device():
+    with pytest.raises(ValueError, match=r"Got n_workers=2.*Leave n_workers at 0"):
+        meta_train(SMALL, LinearPrior(), RECIPE, n_workers=2)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_papers_budget_trains_on_a_gpu():

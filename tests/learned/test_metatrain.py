@@ -105,6 +105,14 @@ def test_a_seed_repeats_a_run_and_another_does_not():
     assert one.losses != other.losses
 
 
+def test_workers_that_draw_prompts_ahead_change_nothing():
+    recipe = replace(RECIPE, n_steps=5)
+    alone, helped = (
+        meta_train(NETWORK, LinearPrior(), recipe, n_workers=n_workers) for n_workers in (0, 2)
+    )
+    assert alone.losses == helped.losses
+
+
 def test_a_state_from_before_a_field_existed_counts_as_one_of_its_default(tmp_path):
     recipe = replace(RECIPE, n_steps=2)
     first = meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)

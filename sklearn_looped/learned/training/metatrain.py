@@ -127,8 +127,13 @@ def _expert_columns(network: TableTrainable) -> int:
     return network.n_features if has_experts else 0
 
 
-def _check(network: Trainable, recipe: Recipe, processes: Processes) -> None:
+def _check(network: Trainable, recipe: Recipe, processes: Processes, n_workers: int) -> None:
     """Refuse a recipe that the network or the processes cannot follow."""
+    if n_workers and isinstance(network, CausalConfig):
+        raise ValueError(
+            f"Got n_workers={n_workers}, but the prompts of a CausalConfig are drawn on the device. "
+            "Leave n_workers at 0."
+        )
     if not isinstance(network, LanguageConfig):
         tables = cast(TableTrainable, network)
         if recipe.n_features[1] > tables.n_features and not _expert_columns(tables):
@@ -181,6 +186,7 @@ def meta_train(
     device: str = "auto",
     distributed: bool = True,
     compile: bool = False,
+    n_workers: int = 0,
     verbose: int = 0,
     callbacks: Sequence[Callback] = (),
 ) -> MetaTraining[Network]:
@@ -223,6 +229,10 @@ def meta_train(
         it by itself.
     compile : bool, default=False
         Whether the blocks run through `torch.compile`, which pays in long runs on a GPU.
+    n_workers : int, default=0
+        Processes that draw prompts ahead, for a GPU, which is faster than what draws them. The run
+        is the same for any number of them. 0: prompts are drawn between steps. A `CausalConfig`
+        needs none: its prompts are drawn on the device.
     verbose : int, default=0
         Above 0: a progress bar with the mean loss of the last 100 steps.
     callbacks : sequence of skorch callbacks, default=()
@@ -237,8 +247,8 @@ def meta_train(
     ------
     ValueError
         If the recipe draws more columns than the network reads, its loss asks for an exit gate
-        that the network lacks, the device is not available, a step may have fewer tables than there
-        are processes, the processes do not see the same state in `folder`, or that state is
+        that the network lacks, the device is not available, a `CausalConfig` is given workers, a
+        step may have fewer tables than there are processes, the processes do not see the same state in `folder`, or that state is
         damaged or belongs to a run with another network, prior, recipe or start.
     OSError
         If the state cannot be saved, as on a full disk; the last one is untouched, and the same
@@ -269,7 +279,7 @@ def meta_train(
     3
     """
     processes = Processes.joined() if distributed else Processes()
-    _check(network, recipe, processes)
+    _check(network, recipe, processes, n_workers)
     module = _built(network, recipe, start).to(choose_device(device))
     path = None if folder is None else Path(folder)
     state = RunState(module, prior, recipe, start, path, save_every, verbose, processes)
@@ -283,6 +293,7 @@ def meta_train(
         callbacks=[("clip", GradientNormClipping(recipe.max_norm)), ("state", state), *callbacks],
         max_epochs=1,
         iterator_train__batch_size=None,
+        iterator_train__num_workers=n_workers,
         train_split=None,
         device=str(choose_device(device)),
         verbose=0,

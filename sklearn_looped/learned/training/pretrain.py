@@ -137,7 +137,7 @@ def ship(name: str, folder: Path) -> None:
 
 
 def _train(
-    name: str, job: Pretraining, folder: Path, device: str
+    name: str, job: Pretraining, folder: Path, device: str, n_workers: int
 ) -> tuple[list[MetaTraining], LoopedNetwork]:
     """Train the network, then its gate if it is to have one."""
     gated = replace(job.network, n_gate_units=GATE_UNITS)
@@ -163,6 +163,7 @@ def _train(
             start=start,
             folder=place,
             device=device,
+            n_workers=n_workers,
             verbose=1,
             callbacks=[HeldOutCurve(folder / CURVE, score, every)] if place == folder else [],
         )
@@ -182,6 +183,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None, help="default: runs/NAME")
     parser.add_argument("--steps", type=int, default=None, help="in place of the recipe's")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw tables ahead")
     parser.add_argument("--ship", action="store_true", help="install the result in the package")
     args = parser.parse_args()
 
@@ -189,7 +191,7 @@ def main() -> None:
     if args.steps is not None:
         job = replace(job, recipe=replace(job.recipe, n_steps=args.steps))
     folder = args.folder or RUNS / args.name
-    runs, network = _train(args.name, job, folder, args.device)
+    runs, network = _train(args.name, job, folder, args.device, args.workers)
     if Processes.joined().rank > 0:
         return
     seconds = sum(run.seconds for run in runs)

@@ -19,6 +19,7 @@ from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
 from sklearn_looped.learned.priors.mechanisms import integer
 from sklearn_looped.learned.training.class_prompts import codes_of, read_classes
 from sklearn_looped.learned.training.recipe import Recipe
+from sklearn_looped.learned.training.streams import steps_to_draw
 
 LEAST_UNIT = 1e-3  # error of the experts below which a table's errors count no more
 SILENCE = 0.1  # probability that an expert is left out of a table
@@ -64,7 +65,7 @@ class PromptStream(IterableDataset):
         self.processes, self.classifier = processes or Processes(), classifier
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Target]]:
-        for step in range(self.start, self.recipe.n_steps):
+        for step in steps_to_draw(self.start, self.recipe.n_steps):
             yield self.prompt(step)
 
     def prompt(self, step: int) -> tuple[dict[str, Tensor], Target]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.core.processes import Processes
@@ -15,6 +15,17 @@ from sklearn_looped.learned.model.readout import Target, TokenTarget
 from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.priors.sequences import Language
 from sklearn_looped.learned.training.recipe import Recipe
+
+
+def steps_to_draw(start: int, n_steps: int) -> range:
+    """Steps whose prompts this process draws: all, or every n-th in one of n workers.
+
+    A `DataLoader` takes a prompt of each worker in turn, so that the order stays.
+    """
+    worker = get_worker_info()
+    if worker is None:
+        return range(start, n_steps)
+    return range(start + worker.id, n_steps, worker.num_workers)
 
 
 class PrefixStream(IterableDataset):
@@ -30,7 +41,7 @@ class PrefixStream(IterableDataset):
         self.processes, self.device = processes, device
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Target]]:
-        for step in range(self.start, self.recipe.n_steps):
+        for step in steps_to_draw(self.start, self.recipe.n_steps):
             generator = seeded_generator(self.recipe.seed, step)
             n_features, n_support, n_loops = self.recipe.draw_sizes(step, generator)
             if self.device.type != "cpu":
@@ -56,7 +67,7 @@ class TokenStream(IterableDataset):
         self.processes = processes
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], TokenTarget]]:
-        for step in range(self.start, self.recipe.n_steps):
+        for step in steps_to_draw(self.start, self.recipe.n_steps):
             generator = seeded_generator(self.recipe.seed, step)
             *_, n_loops = self.recipe.draw_sizes(step, generator)
             n_sequences = self.recipe.n_tables(self.language.length - 1)
