@@ -127,10 +127,10 @@ def _choose(
     penalties, lengths = X.new_tensor(PENALTIES), X.new_tensor(search.lengths)
     errors = []
     for some in lengths.split(max(1, TOGETHER // len(X))):
-        K = [kernel.radial_(D / (factor * median)[:, None, None]) for factor in some]
-        K = torch.cat([kernel.add_products(each, X, X) for each in K])
-        known = Z.repeat(len(some), 1, 1), weights.repeat(len(some), 1)
-        errors += errors_by_penalty(K, *known, penalties).split(len(X))
+        radial = [kernel.radial_(D / (factor * median)[:, None, None]) for factor in some]
+        K = torch.cat([kernel.add_products(each, X, X) for each in radial])
+        rows = Z.repeat(len(some), 1, 1), weights.repeat(len(some), 1)
+        errors += errors_by_penalty(K, *rows, penalties).split(len(X))
     best = torch.cat(errors, 1).nan_to_num(torch.inf).argmin(1)
     return lengths[best // len(penalties)], penalties[best % len(penalties)]
 

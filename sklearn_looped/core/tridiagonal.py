@@ -44,8 +44,8 @@ class Tridiagonal(NamedTuple):
     >>> A = torch.tensor([[[2.0, 1.0], [1.0, 2.0]]], dtype=torch.float64)
     >>> sides = torch.tensor([[[8.0], [0.0]]], dtype=torch.float64)
     >>> diagonals, solved = Tridiagonal.of(A).inverses(sides, torch.tensor([1.0]))
-    >>> diagonals, solved[..., 0]
-    (tensor([[[0.3750, 0.3750]]], dtype=torch.float64), tensor([[[ 3., -1.]]], dtype=torch.float64))
+    >>> diagonals.flatten().tolist(), solved.flatten().round(decimals=9).tolist()
+    ([0.375, 0.375], [3.0, -1.0])
     """
 
     basis: Tensor
@@ -78,12 +78,10 @@ class Tridiagonal(NamedTuple):
         pivots, ratios = (
             torch.from_numpy(each).to(sides)[..., None] for each in self._factors(penalties)
         )
-        column = sides.new_zeros(
-            n_tables, len(penalties), n + n_sides
-        )  # of W, and of L^-1 Q' sides
+        column = sides.new_zeros(n_tables, len(penalties), n + n_sides)  # of W and L^-1 Q' sides
         scaled = torch.empty_like(column)
-        of_rows, of_sides, across = column[..., :n], column[..., n:, None], scaled[..., None, :n]
-        scaled_rows = scaled[..., :n]
+        of_rows, of_sides = column[..., :n], column[..., n:, None]
+        scaled_rows, across = scaled[..., :n], scaled[..., None, :n]
         diagonals = torch.zeros_like(of_rows)
         solved = sides.new_zeros(n_tables, len(penalties), n_sides, n)
         for each, inverse, ratio in zip(added, (1 / pivots).unbind(), ratios.unbind(), strict=True):
