@@ -118,7 +118,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         What each column was read as: "number", "boolean", "date", "duration", "nominal",
         "missing", or "identifier" and "text", which are left out.
     n_loops_ : int
-        Loops the support was run for in `fit`.
+        Loops that queries take at most, by `n_loops` at the time of `fit`.
     weights_digest_ : str
         sha256 of the configuration and weights used.
     predictor_ : SupportPredictor
