@@ -20,6 +20,7 @@ from sklearn_looped.core.stacking import TargetScale, stacking_shares
 
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # multiples of the median distance between rows
 PENALTIES = tuple(10.0**k for k in range(-5, 3))
+TOGETHER = 8  # kernels whose errors are found at once: steps of the small ones cost as much alone
 N_ROWS = 256  # that lengths and penalties are chosen on, and slopes taken at
 
 
@@ -125,9 +126,11 @@ def _choose(
     median = _median(D)
     penalties, lengths = X.new_tensor(PENALTIES), X.new_tensor(search.lengths)
     errors = []
-    for factor in search.lengths:
-        K = kernel.radial_(D / (factor * median)[:, None, None])
-        errors.append(errors_by_penalty(kernel.add_products(K, X, X), Z, weights, penalties))
+    for some in lengths.split(max(1, TOGETHER // len(X))):
+        radial = [kernel.radial_(D / (factor * median)[:, None, None]) for factor in some]
+        K = torch.cat([kernel.add_products(each, X, X) for each in radial])
+        rows = Z.repeat(len(some), 1, 1), weights.repeat(len(some), 1)
+        errors += errors_by_penalty(K, *rows, penalties).split(len(X))
     best = torch.cat(errors, 1).nan_to_num(torch.inf).argmin(1)
     return lengths[best // len(penalties)], penalties[best % len(penalties)]
 

@@ -188,5 +188,5 @@ def test_members_with_less_error_count_more(path, rng):
     ratio = whitened.support.opinions.unit().double() / plain.support.opinions.unit().double()
     assert ratio > 1.2
     torch.testing.assert_close(plain.importance() / whitened.importance(), ratio**4)
-    first, _, last = model.predictor_.memories.weighing.shares[-1]
+    first, _, last = model.predictor_.memories.weighing(model.n_loops_).shares[0]
     assert first == pytest.approx(last * float(ratio) ** 4)

@@ -107,6 +107,8 @@ def test_queries_leave_and_padding_is_not_seen(prompt):
     next(run)
     left = run.send(torch.tensor([True, False, True])).output
     torch.testing.assert_close(left, whole[1][:, [0, 2]])
+    [shown] = network.predict_queries(X[:, 6:], memory, shown=[2])
+    torch.testing.assert_close(shown.output, whole[1])
     tables = [SupportBatch(X[:, :n], y[:, :n], None, None) for n in (8, 6)]
     joined = SupportBatch.joined(tables).remember(network, 3)
     *_, last = network.predict_queries(X[[0, 1, 0, 1], 6:], joined)

@@ -96,9 +96,9 @@ class DividedPredictor(SupportPredictor):
         shown = tqdm(jobs, desc="parts", disable=not self.verbose)
         return list(Parallel(self.n_jobs, **options)(shown))
 
-    def run_support(self) -> int:
-        """Run the parts through the network, if they are kept, and return for how many loops."""
-        self._all([delayed(part.run_support)() for part in self.parts], require="sharedmem")
+    def run_support(self, exit: Exit) -> int:
+        """Run the parts through the network, if they are kept, as their queries will."""
+        self._all([delayed(part.run_support)(exit) for part in self.parts], require="sharedmem")
         return self.n_loops
 
     def _divided(self, X: Queries) -> tuple[Queries, list[tuple[int, NDArray[np.intp]]]]:

@@ -4,11 +4,12 @@ Shapes: T targets, s support rows, q queries, d columns.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -172,43 +173,56 @@ def average(outputs: list[Tensor], shares: Array, *, classifies: bool) -> Tensor
     return torch.einsum("mt,mtqo->tqo", weights, stacked.log()).softmax(0)
 
 
-class Memories(NamedTuple):
-    """What an ensemble keeps of its support for so many loops.
+@dataclass(frozen=True, eq=False)
+class Memories:
+    """What an ensemble keeps of its support for so many loops, each run when it is asked for.
 
     Attributes
     ----------
     n_loops : int
+    support : Support
     members : list of list of (AnyMember, SupportMemory), or None
         Of each view one for a few targets after another. None: nothing, it is too much.
-    weighing : Weighing or None
-        How the members are combined; None if nothing is kept.
+    weighed : dict of Weighing
+        By loop, of those that were asked for: how the members are combined after it.
     """
 
     n_loops: int
+    support: Support
     members: list[list[tuple[AnyMember, SupportMemory]]] | None
-    weighing: Weighing | None = None
+    weighed: dict[int, Weighing] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls, support: Support, members: list[list[tuple[AnyMember, SupportMemory]]], n_loops: int
-    ) -> "Memories":
-        """Weigh the members that are kept."""
-        found = [
-            [part.left_out(loop.left_out for loop in kept.loops) for part, kept in view]
-            for view in members
-        ]
-        left_out = [joined(parts) for parts in found]
-        importance = [
-            torch.cat([part.importance() for part, _ in view]).numpy() for view in members
-        ]
-        return cls(n_loops, members, weigh(left_out, importance, support, n_loops))
+    def weighing(self, loop: int) -> Weighing:
+        """How the members are combined after a loop, from 1 on."""
+        if loop not in self.weighed:
+            assert self.members is not None
+            found = [
+                [part.left_out([kept.loop(loop).left_out]) for part, kept in view]
+                for view in self.members
+            ]
+            importance = [
+                torch.cat([part.importance() for part, _ in view]).numpy() for view in self.members
+            ]
+            left_out = [joined(parts) for parts in found]
+            self.weighed[loop] = weigh(left_out, importance, self.support, 1)
+        return self.weighed[loop]
+
+    def enough(self) -> NDArray[np.intp]:
+        """Loops that are enough for each target, (T,); runs one more, as `fewest_loops` needs."""
+        known: list[Weighing] = []
+        for loop in range(1, self.n_loops + 1):
+            known.append(self.weighing(loop))
+            enough = Weighing.of_loops(known).enough()
+            if (enough < loop).all():
+                break
+        return enough
 
     def first(self, n_loops: int) -> "Memories":
         """Return the memories of the first loops only."""
-        if self.members is None or self.weighing is None:
-            return Memories(n_loops, None)
+        if self.members is None:
+            return Memories(n_loops, self.support, None)
         first = [[(part, kept.first(n_loops)) for part, kept in view] for view in self.members]
-        return Memories(n_loops, first, self.weighing.first(n_loops))
+        return Memories(n_loops, self.support, first, self.weighed)
 
 
 def joined(parts: Sequence[Array | None]) -> Array | None:
@@ -233,9 +247,10 @@ def remember(
     verbose: int = 0,
     limit: int | None = None,
 ) -> Memories:
-    """Run the support through the network, once a view; keep what it takes, up to a limit of bytes.
+    """Prepare to run the support through the network, once a view; the loops run when asked for.
 
-    The members of `known`, for other loops, are taken over. With `verbose` a bar shows progress.
+    What they take is kept, up to a limit of bytes. The members of `known`, for other loops, are
+    taken over. With `verbose` a bar shows progress.
 
     Raises
     ------
@@ -248,7 +263,7 @@ def remember(
     read = [memory_of_reader(config, *size) for size in sizes]
     run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
     if n_tables(config, support) * (sum(read) + sum(run)) > (KEPT if limit is None else limit):
-        return Memories(n_loops, None)
+        return Memories(n_loops, support, None)
     if known is None or known.members is None:
         shown = tqdm(views, desc="members", disable=not verbose)
         members: Iterable[Iterable[AnyMember]]
@@ -256,4 +271,4 @@ def remember(
     else:
         members = [(part for part, _ in view) for view in known.members]
     kept = [[(part, part.support.remember(network, n_loops)) for part in view] for view in members]
-    return Memories.of(support, kept, n_loops)
+    return Memories(n_loops, support, kept)

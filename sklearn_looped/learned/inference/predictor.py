@@ -133,9 +133,15 @@ class SupportPredictor:
         parts = self.views, self.support, self.network, self.n_loops
         return remember(*parts, verbose=self.verbose, limit=self.kept)
 
-    def run_support(self) -> int:
-        """Run the support through the network, and return for how many loops."""
-        return self.memories.n_loops
+    @in_own_modes
+    def run_support(self, exit: Exit) -> int:
+        """Run the support for the loops that queries take so; return how many there may be."""
+        memories = self.memories
+        if memories.members is not None and exit.by_support:
+            memories.enough()
+        elif memories.members is not None:
+            memories.weighing(exit.n_loops)
+        return memories.n_loops
 
     @cached_property
     def spread(self) -> Array:
@@ -215,7 +221,8 @@ class SupportPredictor:
 
     def predict_encoded(self, X: Queries, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
         """Predict queries that are encoded, as `predict` does."""
-        parts = [exit.take(run, n_queries) for run, n_queries in self._runs(X, exit.n_loops)]
+        runs = self._runs(X, exit.n_loops, exit)
+        parts = [exit.take(run, n_queries) for run, n_queries in runs]
         outputs, loops = zip(*parts, strict=True)
         return np.concatenate(outputs, axis=1), np.concatenate(loops)
 
@@ -279,7 +286,9 @@ class SupportPredictor:
             return remember(*parts, self.memories, limit=self.kept)
         return self.memories.first(n_loops)
 
-    def _runs(self, X: Queries, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
+    def _runs(
+        self, X: Queries, n_loops: int, exit: Exit | None = None
+    ) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the encoded queries, its run by loop and its size."""
         memories = self._memories_for(n_loops)
         size = max(1, CHUNK // self.n_tables)
@@ -288,11 +297,11 @@ class SupportPredictor:
                 self.config, self.support.Y.shape[1], len(self.views), n_loops
             )
         for rows in gen_batches(len(X), size):
-            yield self._run(X[rows], memories), rows.stop - rows.start
+            yield self._run(X[rows], memories, exit), rows.stop - rows.start
 
     @in_own_modes
-    def _run(self, X: Queries, memories: Memories) -> ByLoop:
-        """Run encoded queries loop by loop."""
+    def _run(self, X: Queries, memories: Memories, exit: Exit | None) -> ByLoop:
+        """Run encoded queries loop by loop, for what the exit takes at least; None: all."""
         network, n_loops = self.network, memories.n_loops
         if self.constant is not None:
             output = np.array([repeated(self.constant, len(X))] * n_loops)
@@ -303,4 +312,5 @@ class SupportPredictor:
             found = by_loop.one_by_one(self.views, self.support, network, n_loops, X)
             yield from by_loop.replayed(*found)
         else:
-            yield from by_loop.side_by_side(memories, network, X)
+            shown = None if exit is None else exit.shown(memories.enough())
+            yield from by_loop.side_by_side(memories, network, X, shown)
