@@ -192,8 +192,9 @@ class SyntheticTables:
     normal, uniform, clustered or heavy-tailed, and independent or driven by common factors. They
     may then be discretised, coded or skewed; some are replaced by irrelevant columns, some cells
     are missing, and some rows are repeated. The target may be skewed or rounded, and its noise is
-    between zero and three times the signal; in 8 % of the calls it is a count. The docstrings of the functions in `mechanisms` and
-    `tables` give the distributions.
+    between zero and three times the signal, with even or skewed distributions; in 8 % of the calls
+    it is a count. The docstrings of the functions in `mechanisms` and `tables` give the
+    distributions.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from sklearn_looped.learned.training.recipe import Recipe
 
 
 def steps_to_draw(start: int, n_steps: int) -> range:
-    """Steps whose prompts this process draws: all, or every n-th in one of n workers.
+    """Return the steps whose prompts this process draws: all, or every n-th in one of n workers.
 
     A `DataLoader` takes a prompt of each worker in turn, so that the order stays.
     """
