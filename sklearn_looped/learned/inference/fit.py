@@ -47,10 +47,11 @@ def fit_predictor(
         Loops to keep the memory for. "auto", None: as many as the weights are made for.
     n_members : int or None
         None: as many as the weights are made for, and `divided.N_MEMBERS` for each part of a
-        divided table.
+        divided table and for a table with an overview.
     max_rows : int or "auto"
         Of more rows, each member sees a random subsample. "auto": more than `divided.WHOLE` are
-        divided, if the weights were trained with experts, and subsampled otherwise.
+        divided, if the weights were trained with experts, and subsampled otherwise. Fewer rows of
+        a regressor's table get an `Overview` if the target has steps (`has_steps`).
     device : str
     rng : RandomState
     n_jobs : int or None

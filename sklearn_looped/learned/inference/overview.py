@@ -93,8 +93,8 @@ def _standardised(support: Support) -> tuple[Standardiser, TargetScale, Tensor, 
 def has_steps(support: Support) -> bool:
     """Whether a few evenly spaced rows of at least `FEWEST` show that the target has steps.
 
-    They do if the machine for steps misses much less on warped columns: of so few rows more than a
-    quarter less, which smooth or noisy targets do not reach by chance.
+    They do if the machine for steps misses so much less on warped columns that it keeps them: 28 %
+    less of so few rows, which smooth or noisy targets do not reach.
     """
     if len(support.X) < FEWEST:
         return False
