@@ -83,19 +83,20 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         Members of the ensemble, which see the table in turn as it is, with normal
         marginals, and as whitened principal components of either. None: the weights' own
         number, four for "tabular" and one, the table as it is, for the weights of a function
-        class; in each part of a divided table two, which begin with normal marginals and
-        whitened components. More than four differ, and are run, only where rows or columns are
-        subsampled. Of more columns than the network reads (32), each member sees the most
-        correlated half and a different share of the rest.
+        class; in each part of a divided table, and where a whole table has steps, two, which
+        begin with normal marginals and whitened components. More than four differ, and are run,
+        only where rows or columns are subsampled. Of more columns than the network reads (32),
+        each member sees the most correlated half and a different share of the rest.
     max_support : int or "auto", default="auto"
         "auto": all rows count. Up to 2,048 are attended to together. More are divided, along the
         columns that matter most, into parts of at most 1,024 neighbours, as many as the weights
         were trained on, each a support of its own; a query is predicted by its part. Two
         kernel machines on all rows, through 1,024 landmarks, join the experts of every part by
-        their leave-one-out predictions. Time grows in proportion to the rows. Up to 2 GB of the
-        parts are kept from `fit` on, enough for about 40,000 rows; beyond, `predict` fits the
-        experts of the parts that it needs again, in about half a gigabyte for each part that runs
-        at a time.
+        their leave-one-out predictions. A whole table of at least 500 rows gets these machines too
+        if 256 of its rows show that the target has steps. Time grows in proportion to the rows. Up
+        to 2 GB of the parts are kept from `fit` on, enough for about 40,000 rows; beyond, `predict`
+        fits the experts of the parts that it needs again, in about half a gigabyte for each part
+        that runs at a time.
         A number: rows a member attends to; of more, each draws a random subsample, with a warning.
         Weights without experts subsample in either case.
     device : str, default="auto"

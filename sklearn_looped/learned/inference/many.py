@@ -52,7 +52,7 @@ def predict_tables(
     results: list[Array | None] = []
     shown: list[tuple[int, View, Support, Queries]] = []
     for index, (predictor, table, exit) in enumerate(zip(predictors, tables, exits, strict=True)):
-        X = Queries(predictor.encoder.transform(table))
+        X = predictor.queries(table)
         if predictor.constant is not None:
             results.append(repeated(predictor.constant, len(X)))
             continue

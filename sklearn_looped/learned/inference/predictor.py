@@ -37,6 +37,7 @@ from sklearn_looped.learned.inference.members import (
     n_tables,
     remember,
 )
+from sklearn_looped.learned.inference.overview import Overview
 from sklearn_looped.learned.inference.prepare import fitted_views
 from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
@@ -76,6 +77,8 @@ class SupportPredictor:
         Above 0: a bar shows the members while the support runs.
     kept : int or None
         Bytes that are kept at most; None: `members.KEPT`.
+    overview : Overview or None
+        Gave what is known of the support, and gives it of queries; None: nothing is known.
     """
 
     checkpoint: Checkpoint
@@ -88,6 +91,7 @@ class SupportPredictor:
     device: str
     verbose: int = 0
     kept: int | None = None
+    overview: Overview | None = None
 
     def _from(self, support: Support, n_loops: int) -> "SupportPredictor":
         """Predict from other rows of the same table, with the same network."""
@@ -217,7 +221,12 @@ class SupportPredictor:
         n_loops : ndarray of shape (q,)
             The loop that each leaves at.
         """
-        return self.predict_encoded(Queries(self.encoder.transform(table)), exit)
+        return self.predict_encoded(self.queries(table), exit)
+
+    def queries(self, table: Any) -> Queries:
+        """Encode queries, and add what the overview predicts of them."""
+        X = self.encoder.transform(table)
+        return Queries(X, None if self.overview is None else self.overview.predict(X))
 
     def predict_encoded(self, X: Queries, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
         """Predict queries that are encoded, as `predict` does."""
@@ -242,7 +251,7 @@ class SupportPredictor:
 
     def stages(self, table: Any, n_loops: int) -> Iterator[Array]:
         """Yield the output (T, q, n_outputs) of queries after every loop."""
-        yield from self.encoded_stages(Queries(self.encoder.transform(table)), n_loops)
+        yield from self.encoded_stages(self.queries(table), n_loops)
 
     def encoded_stages(self, X: Queries, n_loops: int) -> Iterator[Array]:
         """Yield what `stages` does, of queries that are encoded."""
@@ -253,7 +262,7 @@ class SupportPredictor:
     @in_own_modes
     def attention(self, table: Any, n_loops: int, member: int) -> Iterator[Array]:
         """Yield for every loop the weights (T, h, q, s) of queries on one member's support."""
-        X, memories = Queries(self.encoder.transform(table)), self._memories_for(n_loops)
+        X, memories = self.queries(table), self._memories_for(n_loops)
         if memories.members is None:
             found = members_of(self.views[member], self.support, self.config, n_loops)
             known = [(part, part.support.remember(self.network, n_loops)) for part in found]
