@@ -13,7 +13,6 @@ import argparse
 from dataclasses import replace
 from functools import partial
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -97,24 +96,11 @@ def run_task(name: str, seed: int, seconds: float, n_prompts: int) -> Rows:
     return rows
 
 
-def table(rows: Rows) -> pd.DataFrame:
-    """Errors over seeds, with the cost of a seed: a row a start."""
-    scores = pd.DataFrame(seeds.matching(rows, kind="score"))
-    groups = scores.groupby(["task", "start"], sort=False)
-    found = groups["value"].agg(["mean", "min", "max"])
-    return found.join(groups[["weights", "CPU s", "steps"]].mean())
-
-
 def show(rows: Rows) -> None:
     """Print the errors over seeds, and how many seeds say what of each claim."""
     print("Squared error as a share of E[y^2]: mean, least and most of the seeds")
-    print_table(table(rows).reset_index())
-    print("\nBy seed, with the mean difference, its least and most; below zero if so")
-    claims = seeds.matching(rows, kind="claim")
-    for task, text in dict.fromkeys((row["task"], row["claim"]) for row in claims):
-        said = (task, seeds.verdict_of_seeds, seeds.margins)
-        where = {"task": task, "claim": text}
-        print(f"{task}: {text}: {said[1](rows, '', **where)}: {said[2](rows, '', **where)}")
+    print_table(seeds.table(rows, ["task", "start"]).reset_index())
+    seeds.print_claims(rows, "task")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,6 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -33,7 +32,7 @@ from benchmarks.paper.prompts import Task, chunks
 from benchmarks.paper.sweep import CLOSE, SHOWN
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.learned.model.causal import CausalConfig, CausalNetwork
-from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.metatrain import MetaTraining, meta_train
 from sklearn_looped.learned.training.recipe import Curriculum
 
 LOOPED, LAYERS, ONE = "looped", "unlooped", "one layer"
@@ -128,8 +127,9 @@ def shifts(d: int) -> dict[str, Shift]:
     }
 
 
-def scored(run: Run, folder: Path, n_prompts: int, shifted: bool) -> tuple[Scores, dict[str, Any]]:
-    """Meta-train and score a network, or read what was kept of it."""
+def trained(run: Run, budget: str, seed: int) -> tuple[MetaTraining[CausalNetwork], dict[str, Any]]:
+    """Meta-train a network, or take it from runs/, where figures share it; give its cost too."""
+    folder = RUNS / "paper_decoder" / f"{budget}-{seed}" / _place(run)
     start, fresh = process_time(), not folder.exists()
     device = choose_device("auto")
     result = meta_train(
@@ -138,7 +138,15 @@ def scored(run: Run, folder: Path, n_prompts: int, shifted: bool) -> tuple[Score
     # Of a run that went on after a kill the processor time before it is not known.
     taken = process_time() - start if fresh else None
     cost = planned(folder / "cost.json", lambda: {"CPU s": taken, "device": str(device)})
-    network = result.network.to(device)
+    return result, cost
+
+
+def scored(
+    run: Run, budget: str, seed: int, n_prompts: int, shifted: bool
+) -> tuple[Scores, dict[str, Any]]:
+    """Meta-train and score a network."""
+    result, cost = trained(run, budget, seed)
+    network = result.network.to(choose_device("auto"))
     errors = prefix_errors(network, run.task, run.n_loops, n_prompts).numpy()
     others = shifts(run.task.n_features) if shifted else {}
     off = {
@@ -272,10 +280,9 @@ def run(args: argparse.Namespace) -> None:
     names = args.figures or list(figures(budget, 0))
 
     def job(figure: str, seed: int) -> Rows:
-        folder = RUNS / "paper_decoder" / f"{args.budget}-{seed}"
         made = figures(budget, seed)[figure]
         found = {
-            network: scored(run, folder / _place(run), budget.held_out, made.shifts)
+            network: scored(run, args.budget, seed, budget.held_out, made.shifts)
             for network, run in made.runs.items()
         }
         rows = [score_row(network, *each) for network, each in found.items()]

@@ -22,6 +22,7 @@ from benchmarks.paper import (
     condition_number,
     construction,
     decoder,
+    decoder_probing,
     function_classes,
     openml_table,
     ouro,
@@ -157,16 +158,9 @@ def with_intervals(name: str, figures: dict[str, str], strip: str = "$^") -> str
     return plain(pd.DataFrame(found))
 
 
-def scores(name: str, **where: Any) -> str:
-    """Fenced block of scores with their intervals, weights and seconds: a row a method."""
-    found = pd.DataFrame(chosen(name, kind="score", **where)).set_index("method")
-    shown = ["value", "low", "high", "weights", "CPU s"]
-    return plain(found[shown].rename_axis(index=None))
-
-
-def starts() -> str:
-    """Fenced block of errors over seeds, by where training from AlgoFormer's construction began."""
-    return plain(construction.table(rows("construction")))
+def over_seeds(name: str, by: list[str], **where: Any) -> str:
+    """Fenced block of errors over seeds and the cost of a seed, a row for each value of `by`."""
+    return plain(seeds.table(chosen(name, **where), by))
 
 
 def cost_table() -> str:
@@ -191,8 +185,16 @@ def accuracy(method: str, data_set: str | None = None) -> str:
 
 def cpu_minutes(name: str) -> str:
     """Processor minutes that the trainings of an experiment took; networks count once."""
-    seconds = {row["CPU s"] for row in rows(name) if row.get("CPU s")}
-    return f"{sum(seconds) / 60:.0f}"
+    return f"{_seconds(name) / 60:.0f}"
+
+
+def core_hours(name: str, **where: Any) -> str:
+    """Hours of one core, as `cpu_minutes`."""
+    return f"{_seconds(name, **where) / 3600:.2g}"
+
+
+def _seconds(name: str, **where: Any) -> float:
+    return sum({row["CPU s"] for row in chosen(name, **where) if row.get("CPU s")})
 
 
 def has(name: str, **where: Any) -> bool:
@@ -215,10 +217,16 @@ def mean_of_seeds(name: str, key: str = "value", **where: Any) -> str:
     return seeds.spread(row[key] for row in chosen(name, **where))
 
 
-def means_table(name: str, column: str, at: list[Any], **where: Any) -> str:
-    """Fenced block of means over seeds by loop or by number of examples."""
-    found = seeds.means_by(rows(name), column, at, **where)
+def means_table(name: str, column: str, at: list[Any], of: str = "network", **where: Any) -> str:
+    """Fenced block of means over seeds by loop or by number of examples: a row for each `of`."""
+    found = seeds.means_by(rows(name), column, at, of, **where)
     return plain(found) if len(found) else "(not run)"
+
+
+def mean_table(name: str, index: list[str], columns: str, **where: Any) -> str:
+    """As `table`, of means over seeds."""
+    found = pd.DataFrame(chosen(name, **where))
+    return plain(found.groupby([*index, columns], sort=False)["value"].mean().unstack())
 
 
 def page(name: str) -> str:
@@ -231,8 +239,8 @@ def page(name: str) -> str:
     )
     fillers = (
         command, value, score, verdict, margin, table, by_loop, with_intervals, accuracy_table,
-        accuracy, cpu_minutes, scores, cost_table, has, by_seed, margin_by_seed, mean_of_seeds,
-        means_table, starts,
+        accuracy, cpu_minutes, core_hours, over_seeds, cost_table, has, by_seed, margin_by_seed,
+        mean_of_seeds, means_table, mean_table,
     )  # fmt: skip
     environment.globals |= {filler.__name__: filler for filler in fillers}
     return environment.get_template(f"{name}.md").render()
@@ -285,11 +293,10 @@ TABLES: dict[str, Callable[[], None]] = {
     "architecture": lambda: show_sweep("architecture"),
     "openml_table": lambda: openml_table.show(chosen("openml", task=list(openml_table.PAPER))),
     "decoder": lambda: show_groups("decoder", "figure", decoder.show),
+    "decoder_probing": lambda: decoder_probing.show(rows("decoder_probing")),
     "ouro": lambda: show_groups("ouro", "language", ouro.show),
     "construction": lambda: construction.show(rows("construction")),
-    "algoformer": lambda: algoformer.show(
-        pd.DataFrame(rows("algoformer")), algoformer.BUDGETS["laptop"]
-    ),
+    "algoformer": lambda: algoformer.show(rows("algoformer"), algoformer.BUDGETS["laptop"]),
 }
 
 

@@ -121,7 +121,8 @@ def claims(found: dict[str, dict[Any, np.ndarray]]) -> list[dict[str, Any]]:
             path = [errs[target, False, t] for t in (1, 2, 4, last) if t <= last]
             if name == "unlooped":
                 text = (
-                    f"of the 12 layers an earlier one, {best[name]}, tells it better than the last"
+                    f"of the {last} layers an earlier one, {best[name]}, tells it better than the "
+                    "last"
                 )
                 numbers = [errs[target, False, best[name]] - errs[target, False, last]]
             else:

@@ -48,13 +48,33 @@ def spread(values: Iterable[float]) -> str:
     values = list(values)
     if not values:
         return MISSING
-    if min(values) == max(values):
-        return f"{values[0]:,}" if isinstance(values[0], int) else f"{values[0]:.3g}"
-    return f"{np.mean(values):.3g} [{min(values):.3g}, {max(values):.3g}]"
+    if isinstance(values[0], int) and len(set(values)) == 1:
+        return f"{values[0]:,}"
+    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
+    return low if low == high else f"{np.mean(values):.3g} [{low}, {high}]"
 
 
-def means_by(rows: Rows, column: str, at: list[Any], **where: Any) -> pd.DataFrame:
-    """Mean over seeds of numbers that rows list: a row a network, a column a place.
+def table(rows: Rows, by: list[str]) -> pd.DataFrame:
+    """Errors over seeds, with the cost of a seed: a row for each value of the fields `by`."""
+    groups = pd.DataFrame(matching(rows, kind="score")).groupby(by, sort=False)
+    found = groups["value"].agg(["mean", "min", "max"])
+    return found.join(groups[["weights", "CPU s", "steps"]].mean())
+
+
+def print_claims(rows: Rows, *fields: str) -> None:
+    """Print how many seeds say what of each claim, for each value of the fields."""
+    print("\nBy seed, with the mean difference, its least and most; below zero if so")
+    alike: dict[str, Rows] = {}
+    for row in matching(rows, kind="claim"):
+        alike.setdefault(": ".join(row[field] for field in (*fields, "claim")), []).append(row)
+    for text, found in alike.items():
+        print(f"{text}: {verdict_of_seeds(found, '')}: {margins(found, '')}")
+
+
+def means_by(
+    rows: Rows, column: str, at: list[Any], name: str = "network", **where: Any
+) -> pd.DataFrame:
+    """Mean over seeds of numbers that rows list: a row for each `name`, a column a place.
 
     `at` holds keys of a mapping, or places in a list counted from 1.
     """
@@ -67,5 +87,5 @@ def means_by(rows: Rows, column: str, at: list[Any], **where: Any) -> pd.DataFra
             else (listed[place - 1] if place <= len(listed) else np.nan)
             for place in at
         ]
-        found.setdefault(row["network"], []).append(values)
-    return pd.DataFrame({name: np.mean(each, 0) for name, each in found.items()}, index=at).T
+        found.setdefault(row[name], []).append(values)
+    return pd.DataFrame({each: np.mean(by, 0) for each, by in found.items()}, index=at).T

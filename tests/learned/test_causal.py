@@ -46,9 +46,15 @@ def test_the_papers_networks_have_the_papers_weights_and_shapes(config, n_parame
     assert (d, k, b) == (20, 40, 30)
     with torch.device("meta"):
         network = config.build()
-        X = torch.empty(recipe.n_tables(k), k + 1, d)
-        loops, window = (b, recipe.window) if config.n_loops > 1 else (1, 1)
-        output = network(X, X[:, :-1, 0], loops, window, recipe.n_grad_loops)
+    # Outside of the context: what were made on the CPU would be refused.
+    X = torch.empty(recipe.n_tables(k), k + 1, d, device="meta")
+    y = X[:, :-1, 0]
+    loops, window = (b, recipe.window) if config.n_loops > 1 else (1, 1)
+    output = network(X, y, loops, window, recipe.n_grad_loops)
+    memory = network.encode_support(X[:, :-1], y, config.n_loops, weights=torch.ones_like(y))
+    steps = [step.output for step in network.predict_queries(X, memory)]
+    assert {step.shape for step in steps} == {(64, 41, 1)}
+    assert len(steps) == config.n_loops
     assert sum(p.numel() for p in network.parameters()) == n_parameters
     assert output.shape == (window, 64, 41, 1)
     assert output.dtype == torch.float32

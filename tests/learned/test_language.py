@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from benchmarks.paper.ouro import BUDGETS
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
@@ -104,6 +106,32 @@ def test_a_full_cache_continues_as_the_whole_sequence(model):
         )
 
 
+@pytest.mark.parametrize("name", ["facts", "Mano", "hops"])
+def test_shapes_dtypes_and_devices_without_data(name):
+    budget = BUDGETS["night"][name]
+    n, V, B = budget.language.length - 1, budget.language.n_tokens, 4
+    for config in budget.configs().values():
+        L = config.n_loops
+        with torch.device("meta"):
+            model = config.build()
+        # Outside of the context: what were made on the CPU would be refused.
+        tokens = torch.zeros(B, n, dtype=torch.long, device="meta")
+        steps = model.trajectory(tokens, L)
+        assert steps.output.shape == (L, B, n, V)
+        assert steps.exit.shape == (L, B, n)
+        assert steps.output.dtype == steps.exit.dtype == torch.float32
+        target = TokenTarget(tokens, torch.ones(B, n, device="meta"))
+        for loss in (OuroLoss(TokenLoss().of_each, 0.1), GateLoss(TokenLoss().of_each, 0.1, 50.0)):
+            loss(steps, target).backward(retain_graph=True)
+        assert all(p.grad.shape == p.shape for p in model.parameters())
+        for sharing in SHARING:
+            _, cache = model.read(tokens[:, :-1], L, sharing)
+            step, cache = model.extend(tokens[:, -1:], cache, L)
+            assert step.output.shape == (L, B, 1, V)
+            assert cache.n_tokens == n
+            assert {kv.keys.device.type for loop in cache.loops for kv in loop} == {"meta"}
+
+
 def test_stage_one_then_stage_two_which_leaves_the_model_as_it_is(tmp_path):
     first = meta_train(CONFIG, LANGUAGE, RECIPE, folder=tmp_path / "one")
     again = meta_train(CONFIG, LANGUAGE, RECIPE, folder=tmp_path / "one")
@@ -146,3 +174,19 @@ def test_impossible_sequences_and_caches_are_refused(model):
         model.read(tokens[:, :3], 1, "middle")
     with pytest.raises(ValueError, match="Got width=9"):
         replace(CONFIG, width=9)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("loss", ["window", "ouro", "gate"])
+def test_every_loss_trains_on_a_gpu_as_on_the_cpu(tmp_path, loss):
+    recipe = replace(RECIPE, loss=loss, gamma=0.1, k=50.0)
+    on_cpu = meta_train(CONFIG, LANGUAGE, recipe, device="cpu")
+    half = replace(recipe, n_steps=2)
+    meta_train(CONFIG, LANGUAGE, half, device="cuda", folder=tmp_path)
+    resumed = meta_train(CONFIG, LANGUAGE, recipe, device="cuda", folder=tmp_path)
+    assert np.isfinite(resumed.losses).all()
+    assert {p.device.type for p in resumed.network.parameters()} == {"cpu"}
+    whole = meta_train(CONFIG, LANGUAGE, recipe, device="cuda")
+    # Products are in bfloat16; the same weights and sequences all the same.
+    np.testing.assert_allclose(whole.losses, on_cpu.losses, rtol=0.02)
