@@ -12,13 +12,18 @@ import torch
 from sklearn.utils import gen_batches
 from torch import Tensor
 
-PAIRS = 2**18  # of rows, of the tables of a batch: larger ones take as long together as alone
+PAIRS = 2**18  # that bound a batch, in memory too: larger tables take as long together as alone
 
 Fitted = TypeVar("Fitted")
 
 
+def count_pairs(n_tables: int, n_rows: int, n_columns: int) -> int:
+    """Pairs of rows of some tables, or of columns where those are more: what a fit takes."""
+    return n_tables * max(n_rows, n_columns) ** 2
+
+
 def alike(shapes: Sequence[Hashable], n_pairs: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the numbers of tables of one shape, so many that their pairs of rows are `PAIRS`.
+    """Yield the numbers of tables of one shape, of at most `PAIRS` pairs together or alone.
 
     Examples
     --------
@@ -70,7 +75,7 @@ def fit_alike(
     fit : callable
         Takes what a table consists of, each a batch, and returns what `tables_of` cuts.
     tables : sequence of tuple of (Tensor of shape (B, n, ...) or None)
-        The first of each is a tensor. A table may itself be a batch.
+        The first of each are its cells, (B, n, d). A table may itself be a batch.
 
     Returns
     -------
@@ -78,7 +83,7 @@ def fit_alike(
         As if `fit` had been called for each.
     """
     shapes = [tuple(None if part is None else part.shape for part in each) for each in tables]
-    n_pairs = [shape[0][0] * shape[0][1] ** 2 for shape in shapes if shape[0] is not None]
+    n_pairs = [count_pairs(*shape[0]) for shape in shapes if shape[0] is not None]
     found: dict[int, Fitted] = {}
     for numbers in alike(shapes, n_pairs):
         batch = [

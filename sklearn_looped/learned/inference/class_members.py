@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_looped.core.tables import alike
+from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import (
     class_order,
@@ -230,7 +230,7 @@ def read_together(
     shown = [(Shown.of(view, support), rows) for view, support, rows in tables]
     shapes = [(each.X.shape, each.Y.shape, each.weights is None, len(rows)) for each, rows in shown]
     found: dict[int, tuple[ClassMember, QueryBatch]] = {}
-    for numbers in alike(shapes, [shape[0][1] ** 2 for shape in shapes]):
+    for numbers in alike(shapes, [count_pairs(*shape[0]) for shape in shapes]):
         members = _read_alike([shown[number] for number in numbers], config)
         found |= dict(zip(numbers, members, strict=True))
     return [found[number] for number in range(len(shown))]

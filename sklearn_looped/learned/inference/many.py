@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from sklearn_looped.core.modes import in_own_modes
-from sklearn_looped.core.tables import alike
+from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.by_loop import Answers, combined, replayed
 from sklearn_looped.learned.inference.class_members import read_together
@@ -86,7 +86,7 @@ def _read(shown: list[tuple[int, View, Support, Queries]], config: NetworkConfig
         (support.Y.shape[1], len(support.X), len(view.columns)) for _, view, support, _ in shown
     ]
     passes: dict[int, _Pass] = {}
-    for numbers in alike(sizes, [n_targets * n_rows**2 for n_targets, n_rows, _ in sizes]):
+    for numbers in alike(sizes, [count_pairs(*size) for size in sizes]):
         members = Member.fit_each((shown[number][1:3] for number in numbers), config)
         for number, member in zip(numbers, members, strict=True):
             index, *_, X = shown[number]

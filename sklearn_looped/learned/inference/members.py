@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sklearn_looped.core.modes import in_own_modes
-from sklearn_looped.core.tables import PAIRS
+from sklearn_looped.core.tables import PAIRS, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import n_passes
 from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMember
@@ -181,9 +181,9 @@ def members_of(
     if config.classifies:
         yield fit_member(view, support, config)
         return
-    n_rows = len(support.X) if view.rows is None else len(view.rows)
+    n_rows, n_columns = view.size(support)
     each = memory_of_target(config, n_rows, n_loops)
-    each += FITTING * memory_of_reader(config, n_rows, len(view.columns))
+    each += FITTING * memory_of_reader(config, n_rows, n_columns)
     n_targets = support.Y.shape[1]
     for part in gen_batches(n_targets, max(1, min(n_targets, PART // each))):
         yield Member.fit(view, support, config, part)
@@ -193,9 +193,9 @@ def members_by_view(
     views: Sequence[View], support: Support, config: NetworkConfig, n_loops: int
 ) -> Iterator[Iterable[AnyMember]]:
     """Yield each view's members; the experts of small views of one shape are fitted together."""
-    n_rows = max(len(support.X) if view.rows is None else len(view.rows) for view in views)
-    n_targets = 1 if config.classifies else support.Y.shape[1]
-    if 2 * n_targets * n_rows**2 > PAIRS:  # no two views together
+    n_fitted = 1 if config.classifies else support.Y.shape[1]
+    sizes = [count_pairs(n_fitted, *view.size(support)) for view in views]
+    if 2 * max(sizes) > PAIRS:  # no two views together
         for view in views:
             yield members_of(view, support, config, n_loops)
         return
@@ -300,8 +300,8 @@ def remember(
     MemoryError
         If a single pass would need more memory than there is.
     """
-    config, n_rows = network.config, len(support.X)
-    sizes = [(n_rows if view.rows is None else len(view.rows), len(view.columns)) for view in views]
+    config = network.config
+    sizes = [view.size(support) for view in views]
     check_support(config, *map(max, zip(*sizes, strict=True)))
     read = [memory_of_reader(config, *size) for size in sizes]
     run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
