@@ -309,8 +309,10 @@ class KernelMachine:
         if self.of_known is not None and known is not None:
             Z = Z + self.of_known * self.scale.standardised(known)
         for kernel, coef in self._shared():
-            known_values = K is not None and all(map(torch.equal, kernel, self.kernel))
-            values = K if known_values else kernel(Q, self.X)
+            if K is not None and all(map(torch.equal, kernel, self.kernel)):
+                values = K
+            else:
+                values = kernel(Q, self.X)
             Z = Z + values @ coef
         return self.scale.restored(Z)
 

@@ -66,7 +66,7 @@ def tables_of(fitted: Any, tables: slice) -> Any:
 
 
 def fit_alike(
-    fit: Callable[..., Fitted], tables: Sequence[tuple[Tensor | None, ...]]
+    fit: Callable[..., Fitted], tables: Sequence[tuple[Tensor, *tuple[Tensor | None, ...]]]
 ) -> list[Fitted]:
     """Fit each of some tables, those of one shape in batches.
 
@@ -83,14 +83,14 @@ def fit_alike(
         As if `fit` had been called for each.
     """
     shapes = [tuple(None if part is None else part.shape for part in each) for each in tables]
-    n_pairs = [count_pairs(*shape[0]) for shape in shapes if shape[0] is not None]
+    sizes = [cells.shape for cells, *_ in tables]
     found: dict[int, Fitted] = {}
-    for numbers in alike(shapes, n_pairs):
+    for numbers in alike(shapes, [count_pairs(*size) for size in sizes]):
         batch = [
             None if parts[0] is None else torch.cat(parts)
             for parts in zip(*(tables[number] for number in numbers), strict=True)
         ]
-        fitted, size = fit(*batch), shapes[numbers[0]][0][0]
+        fitted, size = fit(*batch), sizes[numbers[0]][0]
         for place, number in enumerate(numbers):
             found[number] = tables_of(fitted, slice(place * size, (place + 1) * size))
     return [found[number] for number in range(len(tables))]
