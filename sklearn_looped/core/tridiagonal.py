@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.linalg import lapack
 from torch import Tensor
 
+from sklearn_looped.core.blas import one_blas_thread
+
 Array = NDArray[np.float64]
 
 BLOCK = 32  # columns that LAPACK reduces at a time
@@ -55,7 +57,8 @@ class Tridiagonal(NamedTuple):
     @classmethod
     def of(cls, A: Tensor) -> "Tridiagonal":
         """Reduce matrices (B, n, n) in float64, n > 1."""
-        reduced = [_reduced(each) for each in A.cpu().numpy()]
+        with one_blas_thread():
+            reduced = [_reduced(each) for each in A.cpu().numpy()]
         basis, diagonal, beside = map(np.stack, zip(*reduced, strict=True))
         return cls(torch.from_numpy(basis).to(A.device), diagonal, beside)
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.by_loop import Answers, combined, replayed
 from sklearn_looped.learned.inference.class_members import read_together
@@ -81,12 +82,16 @@ def _read(shown: list[tuple[int, View, Support, Queries]], config: NetworkConfig
     if config.classifies:
         read = read_together((table[1:] for table in shown), config)
         return [_Pass(index, *each) for (index, *_), each in zip(shown, read, strict=True)]
-    passes = []
-    for index, view, support, X in shown:
-        member = Member.fit(view, support, config)
-        queries = member.queries(X)
-        passes.append(_Pass(index, member.without_experts(), queries))
-    return passes
+    sizes = [
+        (support.Y.shape[1], len(support.X), len(view.columns)) for _, view, support, _ in shown
+    ]
+    passes: dict[int, _Pass] = {}
+    for numbers in alike(sizes, [count_pairs(*size) for size in sizes]):
+        members = Member.fit_each((shown[number][1:3] for number in numbers), config)
+        for number, member in zip(numbers, members, strict=True):
+            index, *_, X = shown[number]
+            passes[number] = _Pass(index, member.without_experts(), member.queries(X))
+    return [passes[number] for number in range(len(shown))]
 
 
 def _batches(passes: list[_Pass]) -> list[list[_Pass]]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.core.tables import PAIRS, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import n_passes
 from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMember
@@ -37,6 +38,17 @@ from sklearn_looped.learned.model.memory import (
 from sklearn_looped.learned.model.network import LoopedNetwork
 
 PART = 2**27  # bytes of keys and values, and of experts, held at a time
+
+
+Tables: TypeAlias = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+
+
+def _tables(shown: Support) -> Tables:
+    """Cells, targets, weights and known predictions, a table a target."""
+    y = torch.tensor(shown.Y.T)
+    weights = None if shown.weights is None else torch.tensor(shown.weights).expand(len(y), -1)
+    known = None if shown.known is None else torch.tensor(shown.known.T)
+    return torch.tensor(shown.X).expand(len(y), -1, -1), y, weights, known
 
 
 @dataclass(frozen=True)
@@ -67,14 +79,30 @@ class Member:
         cls, view: View, support: Support, config: NetworkConfig, targets: slice = slice(None)
     ) -> "Member":
         """Fit canonical form and experts of some targets of the encoded support."""
-        shown = view.support(support.of_targets(targets))
-        y = torch.tensor(shown.Y.T)
-        X = torch.tensor(shown.X).expand(len(y), -1, -1)
-        weights = None
-        if shown.weights is not None:
-            weights = torch.tensor(shown.weights).expand(len(y), -1)
-        known = None if shown.known is None else torch.tensor(shown.known.T)
-        reader = Reader.fit(X, y, weights, config=config, known=known)
+        return cls.fit_each([(view, support)], config, targets)[0]
+
+    @classmethod
+    def fit_each(
+        cls,
+        pairs: Iterable[tuple[View, Support]],
+        config: NetworkConfig,
+        targets: slice = slice(None),
+    ) -> list["Member"]:
+        """Fit to each view of a support, as `fit` does."""
+        pairs = [(view, support.of_targets(targets)) for view, support in pairs]
+        tables = [_tables(view.support(support)) for view, support in pairs]
+        readers = Reader.fit_each(tables, config=config)
+        return [
+            cls._of(*pair, reader, table, targets)
+            for pair, reader, table in zip(pairs, readers, tables, strict=True)
+        ]
+
+    @classmethod
+    def _of(
+        cls, view: View, support: Support, reader: Reader, tables: Tables, targets: slice
+    ) -> "Member":
+        """Return the member of the tables that a view shows, and of their reader."""
+        X, y, weights, _ = tables
         cells, opinions = reader.support(X)
         repeats = None
         if opinions is not None:
@@ -153,12 +181,27 @@ def members_of(
     if config.classifies:
         yield fit_member(view, support, config)
         return
-    n_rows = len(support.X) if view.rows is None else len(view.rows)
+    n_rows, n_columns = view.size(support)
     each = memory_of_target(config, n_rows, n_loops)
-    each += FITTING * memory_of_reader(config, n_rows, len(view.columns))
+    each += FITTING * memory_of_reader(config, n_rows, n_columns)
     n_targets = support.Y.shape[1]
     for part in gen_batches(n_targets, max(1, min(n_targets, PART // each))):
         yield Member.fit(view, support, config, part)
+
+
+def members_by_view(
+    views: Sequence[View], support: Support, config: NetworkConfig, n_loops: int
+) -> Iterator[Iterable[AnyMember]]:
+    """Yield each view's members; the experts of small views of one shape are fitted together."""
+    n_fitted = 1 if config.classifies else support.Y.shape[1]
+    sizes = [count_pairs(n_fitted, *view.size(support)) for view in views]
+    if 2 * max(sizes) > PAIRS:  # no two views together
+        for view in views:
+            yield members_of(view, support, config, n_loops)
+        return
+    kind = ClassMember if config.classifies else Member
+    for member in kind.fit_each([(view, support) for view in views], config):
+        yield [member]
 
 
 def average(outputs: list[Tensor], shares: Array, *, classifies: bool) -> Tensor:
@@ -257,17 +300,17 @@ def remember(
     MemoryError
         If a single pass would need more memory than there is.
     """
-    config, n_rows = network.config, len(support.X)
-    sizes = [(n_rows if view.rows is None else len(view.rows), len(view.columns)) for view in views]
+    config = network.config
+    sizes = [view.size(support) for view in views]
     check_support(config, *map(max, zip(*sizes, strict=True)))
     read = [memory_of_reader(config, *size) for size in sizes]
     run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
     if n_tables(config, support) * (sum(read) + sum(run)) > (KEPT if limit is None else limit):
         return Memories(n_loops, support, None)
     if known is None or known.members is None:
-        shown = tqdm(views, desc="members", disable=not verbose)
+        found = members_by_view(views, support, config, n_loops)
         members: Iterable[Iterable[AnyMember]]
-        members = (members_of(view, support, config, n_loops) for view in shown)
+        members = tqdm(found, desc="members", total=len(views), disable=not verbose)
     else:
         members = [(part for part, _ in view) for view in known.members]
     kept = [[(part, part.support.remember(network, n_loops)) for part in view] for view in members]
