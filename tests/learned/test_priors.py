@@ -15,7 +15,6 @@ from sklearn_looped.learned.priors import (
     SyntheticTables,
 )
 from sklearn_looped.learned.priors.mechanisms import causal_model
-from sklearn_looped.learned.priors.tables import _count
 
 
 def generator(seed=0):
@@ -133,19 +132,6 @@ def test_synthetic_tables_range_from_noise_to_clean_signal():
     assert low < 0.25
     assert 0.15 < middle < 0.85
     assert high > 0.6
-
-
-def test_counts_are_whole_numbers_about_their_expectation_in_units_of_their_spread():
-    source = generator()
-    for _ in range(4):
-        y, expected = _count(source, torch.randn(400, 300, generator=source))
-        steps = torch.where(y > 0, y, torch.inf).amin(1, keepdim=True)  # one, or a few, of them
-        assert ((y / steps * 60).round() - y / steps * 60).abs().max() < 1e-2
-        assert (y - expected).mean().abs() < 0.01
-        assert 0.5 < y.var(1).mean() < 3
-    y, expected = _count(source, torch.zeros(8, 30))  # nothing to learn
-    assert y.isfinite().all()
-    assert (expected > 0).all()
 
 
 def test_synthetic_tables_hold_missing_and_discrete_columns():

@@ -107,8 +107,7 @@ def _change_target(generator: Generator, y: Tensor) -> Tensor:
 def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
     """Add noise to the target: none in 25 % of tables, at most three times the signal.
 
-    The noise is heavy-tailed in 15 % of calls and grows with the first column in another 15 %. In
-    10 % the sum is then rounded to steps of half to twice the noise, as ratings are.
+    The noise is heavy-tailed in 15 % of calls and grows with the first column in another 15 %.
     """
     size = log_uniform(generator, y.shape[0], 1, low=0.01, high=3.0)
     size = size * (torch.rand(y.shape[0], 1, generator=generator) > 0.25)
@@ -119,29 +118,7 @@ def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
         noise = noise / (chi_square + 0.1).sqrt()
     elif kind < 0.3:
         noise = noise * torch.exp(0.5 * standard(X)[..., 0].clamp(-2, 2))
-    y = y + size * noise
-    if chance(generator, 0.1):
-        step = size * uniform(generator, y.shape[0], 1, low=0.5, high=2.0)
-        y = torch.where(step > 0, (y / step.clamp(min=1e-3)).round() * step, y)
-    return y
-
-
-def _count(generator: Generator, signal: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw counts whose expectation grows with a function, mostly few or rare; and the expectation.
-
-    Counts are Poisson, in half of the calls with rates that vary by themselves too, as much as the
-    Poisson noise of a count of one half to ten.
-    """
-    mean = log_uniform(generator, signal.shape[0], 1, low=0.05, high=10.0)
-    slope = uniform(generator, signal.shape[0], 1, low=0.2, high=1.5)
-    expected = mean * (slope * standard(signal)).clamp(-6, 3).exp()
-    rate = expected
-    if chance(generator, 0.5):
-        shape = log_uniform(generator, signal.shape[0], 1, low=0.5, high=10.0)
-        rate = rate * torch._standard_gamma(shape.expand_as(rate), generator) / shape
-    counts = torch.poisson(rate, generator)
-    unit = (expected.mean(1, keepdim=True) + expected.var(1, keepdim=True)).sqrt()  # of the counts
-    return counts / unit, expected / unit
+    return y + size * noise
 
 
 def _design(generator: Generator, X: Tensor) -> Tensor:
@@ -192,9 +169,8 @@ class SyntheticTables:
     normal, uniform, clustered or heavy-tailed, and independent or driven by common factors. They
     may then be discretised, coded or skewed; some are replaced by irrelevant columns, some cells
     are missing, and some rows are repeated. The target may be skewed or rounded, and its noise is
-    between zero and three times the signal, with even or skewed distributions; in 8 % of the calls
-    it is a count. The docstrings of the functions in `mechanisms` and `tables` give the
-    distributions.
+    between zero and three times the signal. The docstrings of the functions in `mechanisms` and
+    `tables` give the distributions.
 
     Parameters
     ----------
@@ -268,10 +244,7 @@ class SyntheticTables:
             X, y = _function_of_features(generator, n_tables, n_rows, n_features)
         X = _add_irrelevant(generator, X)
         signal = _change_target(generator, y)
-        if chance(generator, 0.08):
-            y, signal = _count(generator, signal)
-        else:
-            y = _add_noise(generator, X, signal)
+        y = _add_noise(generator, X, signal)
         X = _hide_cells(generator, X)
         if chance(generator, 0.08):
             source = _repeat_rows(generator, n_tables, n_rows)
