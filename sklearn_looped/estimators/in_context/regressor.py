@@ -67,7 +67,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         no new `fit`.
     exit_rule : {"support", "settled", "gate", "holdout"}, default="support"
         What "auto" means. "support": all queries take the fewest loops, three at least, after
-        which one more takes less than 0.5 % off the squared error on the support. The default
+        which one more takes less than 0.2 % off the squared error on the support. The default
         weights predict every support row without its target on the way, and `fit` runs no more
         loops than it takes to see it. Other weights do not: with them, and where members see
         different rows, it is all loops. "settled": each query leaves the loop once two successive

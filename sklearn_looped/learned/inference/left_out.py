@@ -17,7 +17,7 @@ from sklearn_looped.learned.inference.encoding import Array, Support
 
 PRIOR_ROWS = 100.0  # support rows that the shares by the experts' errors count as
 FEWEST = 3  # loops: `tabular` was trained with no fewer, and two predict its support too well
-SLACK = 0.005  # of the squared error: a loop that takes off no more is not worth its time
+SLACK = 0.002  # of the squared error: a loop that takes off no more is not worth its time
 SUM = 1e3  # weight of the equation that shares add up to one, over the size of the others
 
 
@@ -139,7 +139,7 @@ def fewest_loops(errors: Array) -> NDArray[np.intp]:
     --------
     >>> import numpy as np
     >>> from sklearn_looped.learned.inference.left_out import fewest_loops
-    >>> fewest_loops(np.array([[9.0], [2.0], [1.5], [1.002], [1.0], [0.5]]))
+    >>> fewest_loops(np.array([[9.0], [2.0], [1.5], [1.001], [1.0], [0.5]]))
     array([4])
     """
     first = min(FEWEST, len(errors)) - 1
