@@ -72,7 +72,7 @@ def test_without_predictions_shares_go_by_importance_and_all_loops_are_taken():
 
 
 def test_loops_end_before_the_first_that_is_of_little_use_for_each_target():
-    errors = np.array([[9, 9, 1, 0], [5, 5, 1, 0], [3, 3, 1, 0], [2.99, 2, 1, 0], [1, 1, 0, 0]])
+    errors = np.array([[9, 9, 1, 0], [5, 5, 1, 0], [3, 3, 1, 0], [2.995, 2, 1, 0], [1, 1, 0, 0]])
     assert fewest_loops(errors).tolist() == [3, 5, 3, 3]
     assert [fewest_loops(errors[:n, :2]).tolist() for n in (1, 2, 3)] == [[1, 1], [2, 2], [3, 3]]
     assert fewest_loops(errors[:4]).tolist() == [3, 4, 3, 3]  # as far as is known
