@@ -77,7 +77,7 @@ def test_members_without_a_share_do_not_run(split, fitted, monkeypatch):
     (loop,) = memories.enough()
     shares = memories.weighing(loop).shares
     kept = np.array([0.75, 0, 0.25, 0]).reshape(shares.shape)
-    memories.weighed[loop] = memories.weighing(loop)._replace(shares=kept)
+    monkeypatch.setitem(memories.weighed, loop, memories.weighing(loop)._replace(shares=kept))
     expected = list(fitted.staged_predict(split[2]))[loop - 1]
     answer, asked = QueryBatch.answer, []
 
