@@ -178,6 +178,12 @@ def test_a_recipe_of_more_rows_than_positions_is_refused():
         meta_train(SMALL, LinearPrior(), replace(RECIPE, n_support=(4, 9)))
 
 
+def test_a_negative_number_of_workers_is_refused_before_any_work(tmp_path):
+    with pytest.raises(ValueError, match=r"Got n_workers=-1, but expected at least 0"):
+        meta_train(SMALL, LinearPrior(), RECIPE, n_workers=-1, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_workers_are_refused_where_prompts_are_drawn_on_the_device():
     with pytest.raises(ValueError, match=r"Got n_workers=2.*Leave n_workers at 0"):
         meta_train(SMALL, LinearPrior(), RECIPE, n_workers=2)

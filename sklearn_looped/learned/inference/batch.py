@@ -4,7 +4,6 @@ Shapes: B tables, n rows, s support rows, q queries, d columns.
 """
 
 from collections.abc import Generator, Iterable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -52,8 +51,8 @@ class SupportBatch(NamedTuple):
         memory = network.stream_support(*parts)
         if stream:
             return memory
-        again = partial(network.stream_support, *parts)
-        return memory._replace(loops=KeptLoops(memory.loops, lambda: again().loops))
+        loops = KeptLoops(memory.loops, lambda: network.stream_support(*parts).loops)
+        return memory._replace(loops=loops)
 
     @classmethod
     def joined(cls, batches: Sequence["SupportBatch"]) -> "SupportBatch":

@@ -53,8 +53,7 @@ class ClassReader:
         With `fixed_columns` tables are left as they are. `known` (B, s, C) are scores of the rows
         by a model that did not see them.
         """
-        tables, options = [(X, Y, weights, known)], (search, fixed_columns)
-        return cls.fit_each(tables, config, *options)[0]
+        return cls.fit_each([(X, Y, weights, known)], config, search, fixed_columns)[0]
 
     @classmethod
     def fit_each(

@@ -88,7 +88,7 @@ def _read(shown: list[tuple[int, View, Support, Queries]], config: NetworkConfig
     passes: dict[int, _Pass] = {}
     for numbers in alike(sizes, [count_pairs(*size) for size in sizes]):
         members = Member.fit_each((shown[number][1:3] for number in numbers), config)
-        for number, member in zip(numbers, members, strict=True):
+        for number, member in zip(numbers, members, strict=True):  # one batch's experts at a time
             index, *_, X = shown[number]
             passes[number] = _Pass(index, member.without_experts(), member.queries(X))
     return [passes[number] for number in range(len(shown))]
@@ -113,8 +113,8 @@ def _run(predictor: SupportPredictor, batch: list[_Pass], last_only: bool) -> li
     supports = SupportBatch.joined([each.member.support for each in batch])
     queries = QueryBatch.joined([each.queries for each in batch])
     memory = supports.remember(predictor.network, predictor.n_loops, stream=True)
-    steps = list(queries.answer(predictor.network, memory))
-    steps = steps[-1:] if last_only else steps
+    shown = [predictor.n_loops] if last_only else None
+    steps = list(queries.answer(predictor.network, memory, shown=shown))
     found, start = [], 0
     for each in batch:
         tables = slice(start, start := start + len(each.member.support.y))

@@ -165,12 +165,6 @@ class Member:
 AnyMember: TypeAlias = Member | ClassMember
 
 
-def fit_member(view: View, support: Support, config: NetworkConfig) -> AnyMember:
-    """Fit the member of a view for all targets or classes."""
-    kind = ClassMember if config.classifies else Member
-    return kind.fit(view, support, config)
-
-
 def members_of(
     view: View, support: Support, config: NetworkConfig, n_loops: int
 ) -> Iterator[AnyMember]:
@@ -179,7 +173,7 @@ def members_of(
     Of a classifier it is one for all classes.
     """
     if config.classifies:
-        yield fit_member(view, support, config)
+        yield ClassMember.fit(view, support, config)
         return
     n_rows, n_columns = view.size(support)
     each = memory_of_target(config, n_rows, n_loops)

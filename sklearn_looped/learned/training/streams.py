@@ -41,7 +41,7 @@ class PrefixStream(IterableDataset):
         self.processes, self.device = processes, device
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Target]]:
-        for step in steps_to_draw(self.start, self.recipe.n_steps):
+        for step in range(self.start, self.recipe.n_steps):
             generator = seeded_generator(self.recipe.seed, step)
             n_features, n_support, n_loops = self.recipe.draw_sizes(step, generator)
             if self.device.type != "cpu":
