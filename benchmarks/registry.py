@@ -24,7 +24,7 @@ TIMES = {
     "sklearn_classification": "1 minute",
     "odd_tables": "15 minutes",
     "icl_speed": "5 minutes",
-    "peers_speed": "an hour",
+    "peers_speed": "5 minutes",
     "cv_speed": "10 minutes",
     "on_demand": "5 minutes",
     "loops_on_prior": "1 minute",

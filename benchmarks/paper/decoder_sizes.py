@@ -69,6 +69,10 @@ BUDGETS = {
     "laptop": LAPTOP,
     "laptop, d=10": replace(LAPTOP, n_features=(1, 10), few=(10, 20), n_steps=6000),
     "night": NIGHT,
+    # For a quarter of an hour of a GPU, on which large steps cost no more than small ones.
+    "GPU, d=10": replace(
+        NIGHT, n_features=(1, 10), n_steps=8000, n_prompts=1024, every=(250, 250, 150), moved=MUON
+    ),
     "night, d=20": replace(NIGHT, n_features=(5, 20), few=(10, 40)),
     "paper": Budget(),
 }

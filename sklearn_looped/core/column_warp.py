@@ -12,7 +12,7 @@ from torch import Tensor
 
 Array = NDArray[np.float64]
 
-N_BINS = 64  # of equally many rows, in which a column is stretched alike
+N_BINS = 128  # of equally many rows, in which a column is stretched alike
 N_ROWS = 8192  # at most, evenly spaced, that the bins are made from
 FLOOR = 0.02  # of a column's total stretch, spread evenly: no two values become one
 LEAST_STRETCH = 0.05  # of the columns' mean stretch, added to each before the floor is taken

@@ -6,6 +6,7 @@ Shapes: B tables, n rows, q queries, d columns, T targets, M members.
 """
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from sklearn_looped.core.stacking import TargetScale, stacking_shares
 
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # multiples of the median distance between rows
 PENALTIES = tuple(10.0**k for k in range(-5, 3))
+TOGETHER = 8  # kernels whose errors are found at once: steps of the small ones cost as much alone
 N_ROWS = 256  # that lengths and penalties are chosen on, and slopes taken at
 
 
@@ -125,9 +127,11 @@ def _choose(
     median = _median(D)
     penalties, lengths = X.new_tensor(PENALTIES), X.new_tensor(search.lengths)
     errors = []
-    for factor in search.lengths:
-        K = kernel.radial_(D / (factor * median)[:, None, None])
-        errors.append(errors_by_penalty(kernel.add_products(K, X, X), Z, weights, penalties))
+    for some in lengths.split(max(1, TOGETHER // len(X))):
+        radial = [kernel.radial_(D / (factor * median)[:, None, None]) for factor in some]
+        K = torch.cat([kernel.add_products(each, X, X) for each in radial])
+        rows = Z.repeat(len(some), 1, 1), weights.repeat(len(some), 1)
+        errors += errors_by_penalty(K, *rows, penalties).split(len(X))
     best = torch.cat(errors, 1).nan_to_num(torch.inf).argmin(1)
     return lengths[best // len(penalties)], penalties[best % len(penalties)]
 
@@ -281,8 +285,7 @@ class KernelMachine:
         parts = []
         for share, member in zip(of_members, members, strict=True):
             intercept = intercept + share * member.solution.intercept
-            if share.any():  # most have none of the mixture, and cost as much as the others
-                parts.append((member.kernel, share * member.solution.coef))
+            parts.append((member.kernel, share * member.solution.coef))
         best = functools.reduce(Member.or_better, members)
         precision = best.solution.precision
         noise = mean_over_rows(residual.square() * precision, w).sqrt() * scale.spread
@@ -305,8 +308,11 @@ class KernelMachine:
         Z = self.intercept + Q @ self.linear
         if self.of_known is not None and known is not None:
             Z = Z + self.of_known * self.scale.standardised(known)
-        for kernel, coef in self.parts:
-            values = K if K is not None and kernel is self.kernel else kernel(Q, self.X)
+        for kernel, coef in self._shared():
+            if K is not None and all(map(torch.equal, kernel, self.kernel)):
+                values = K
+            else:
+                values = kernel(Q, self.X)
             Z = Z + values @ coef
         return self.scale.restored(Z)
 
@@ -314,9 +320,13 @@ class KernelMachine:
         """Mean squares of the mixture's own gradients at up to `N_ROWS` rows, (B, d), of mean 1."""
         points = evenly_spaced(self.X.shape[1], N_ROWS)
         gradients = self.linear[:, None].expand(-1, len(points), -1, -1)
-        for kernel, coef in self.parts:
+        for kernel, coef in self._shared():
             gradients = gradients + kernel.gradients(self.X[:, points], self.X, coef)
         return metric_of(gradients, gradients, self.weights[:, points])
+
+    def _shared(self) -> Iterator[tuple[Kernel, Tensor]]:
+        """Yield the parts with a share in the mixture: most have none, and cost as much."""
+        return (part for part in self.parts if part[1].any())
 
     def _std(self, Q: Tensor, K: Tensor) -> Tensor:
         variances = self.solution.variances(K, self.kernel.variances(Q))

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sklearn_looped.core.tridiagonal import Tridiagonal
+
 LEAST_PENALTY = 1e-10  # of a row of many copies: what rounding of the kernel may need
 FEW = 64  # rows below which the inverse of a triangle is not taken in halves
 
@@ -125,18 +127,14 @@ class Solution(NamedTuple):
 def errors_by_penalty(K: Tensor, Y: Tensor, weights: Tensor, penalties: Tensor) -> Tensor:
     """Leave-one-out errors as `Solution.error` has them, (B, P), for P penalties at once.
 
-    One eigendecomposition of the weighted kernel serves all penalties and targets.
+    One tridiagonal form of the weighted kernel serves all penalties and targets.
     """
     root = weights.sqrt()[..., None]
-    values, vectors = torch.linalg.eigh(root * K * root.mT)
-    inverse = 1 / (values.clamp(min=0)[..., None] + penalties)  # (B, n, P)
     sides = torch.cat([root, root * Y], -1)  # (B, n, 1 + T)
-    turned = (vectors.mT @ sides)[..., None] * inverse[:, :, None]  # (B, n, 1 + T, P)
-    solved = (vectors @ turned.flatten(2)).view(turned.shape)
+    before, solved = Tridiagonal.of(root * K * root.mT).inverses(sides, penalties)
     u, solved = solved[:, :, :1], solved[:, :, 1:]
     total = (root[..., None] * u).sum(1, keepdim=True)
     means = (u * (root * Y)[..., None]).sum(1, keepdim=True) / total
-    before = vectors.square() @ inverse
     diagonal = before - u[:, :, 0].square() / total[:, :, 0]
     diagonal = torch.maximum(diagonal, torch.finfo(K.dtype).eps * before)
     residual = (solved - u * means) / diagonal[:, :, None] / root[..., None]

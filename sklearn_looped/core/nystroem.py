@@ -19,7 +19,10 @@ N_LANDMARKS = 1024
 N_CHOSEN_ON = 8192  # rows, evenly spaced, that the penalty is chosen on
 N_POINTS = 4096  # rows at most, evenly spaced, at which slopes are taken
 N_SLOPES = 2**25  # numbers: of many columns and targets slopes are taken at fewer rows
-N_WARPS = 2  # rounds of the warp: a third changes little
+N_TUNED_ON = 4096  # rows, evenly spaced, that the kernel's length is chosen on at last
+TRIED = (1.0, 0.5, 2.0)  # lengths, of the one chosen on few rows: of equal ones the first is taken
+N_WARPS = 3  # rounds of the warp: a fourth changes little
+WARP_ROWS = 100  # what a round has to save: the warp has seen the rows that are left out
 BLOCK = 4096  # rows at a time
 JITTER = 1e-8  # on the landmarks' kernel, whose diagonal is about one
 PENALTIES = tuple(10.0 ** (k / 2) for k in range(-8, 5))
@@ -119,6 +122,10 @@ class NystroemRidge:
         parts = [self.features.values(Q[rows]) @ self.coef for rows in _blocks(len(Q))]
         return torch.cat(parts) + self.intercept if parts else Q.new_empty(0, len(self.intercept))
 
+    def error(self, Y: Tensor, weights: Tensor) -> float:
+        """Sum of the squared leave-one-out residuals."""
+        return float(weights @ (Y - self.left_out).square().sum(1))
+
     def gradients(self, P: Tensor) -> Tensor:
         """Slopes of the predictions at points, (p, d) -> (p, d, T)."""
         kernel, Z = self.features.kernel, self.features.landmarks
@@ -174,11 +181,12 @@ def _choose(
 class LargeKernelMachine:
     """Kernel machine on any number of rows: the metric from some of them, the fit from all.
 
-    A `KernelMachine` on evenly spaced rows chooses kernel, length and metric; the same rows are
-    the landmarks of a `NystroemRidge` on all rows. For the Manhattan distance the columns are then
-    stretched by the slopes of two such predictors, of every other row and of the rows between
-    (`ColumnWarp`), and all is done again, up to `N_WARPS` times while the leave-one-out error
-    falls: steps of the target become sharp.
+    A `KernelMachine` on evenly spaced rows chooses kernel and metric, and a length that is then
+    compared with half and twice of it on up to `N_TUNED_ON` rows; the same rows are the landmarks
+    of a `NystroemRidge` on all rows. For the Manhattan distance the columns are then stretched by
+    the slopes of two such predictors, of every other row and of the rows between (`ColumnWarp`),
+    and all is done again, up to `N_WARPS` times while the leave-one-out error falls by more than
+    the share that `WARP_ROWS` rows are of all: steps of the target become sharp.
 
     Attributes
     ----------
@@ -196,7 +204,7 @@ class LargeKernelMachine:
         for _ in range(N_WARPS if kind == WARPED else 0):
             warp = best._steeper(X, Y, weights)
             new = cls(warp, _ridge(warp(X), Y, weights, kind))
-            if new._error(Y, weights) >= best._error(Y, weights):
+            if (1 + WARP_ROWS / len(X)) * new._error(Y, weights) >= best._error(Y, weights):
                 break
             best = new
         return best
@@ -222,7 +230,7 @@ class LargeKernelMachine:
         return X if self.warp is None else self.warp(X)
 
     def _error(self, Y: Tensor, weights: Tensor) -> float:
-        return float(weights @ (Y - self.left_out).square().sum(1))
+        return self.ridge.error(Y, weights)
 
     def _steeper(self, X: Tensor, Y: Tensor, weights: Tensor) -> ColumnWarp:
         """Warp of the columns by cross-fitted slopes, in the columns' own units."""
@@ -249,4 +257,16 @@ def _ridge(X: Tensor, Y: Tensor, weights: Tensor, kind: str) -> NystroemRidge:
     chosen = evenly_spaced(len(X), N_LANDMARKS)
     some = X[chosen]
     machine = KernelMachine.fit(some[None], Y[chosen][None], weights[chosen][None], Search((kind,)))
-    return NystroemRidge.fit(machine.kernel, X, Y, weights, some)
+    kernel = _of_best_length(machine.kernel, X, Y, weights)
+    return NystroemRidge.fit(kernel, X, Y, weights, some)
+
+
+def _of_best_length(kernel: Kernel, X: Tensor, Y: Tensor, weights: Tensor) -> Kernel:
+    """Choose the length again, on more rows than a `KernelMachine` does and on fewer landmarks."""
+    some = evenly_spaced(len(X), N_TUNED_ON)
+    X, Y, weights = X[some], Y[some], weights[some]
+    landmarks = X[evenly_spaced(len(X), max(1, min(len(X) // 4, N_LANDMARKS // 2)))]
+    kernels = [kernel._replace(length=factor * kernel.length) for factor in TRIED]
+    fits = [NystroemRidge.fit(each, X, Y, weights, landmarks) for each in kernels]
+    errors = torch.tensor([fit.error(Y, weights) for fit in fits])
+    return kernels[int(errors.nan_to_num(torch.inf).argmin())]

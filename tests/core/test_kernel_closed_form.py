@@ -11,6 +11,7 @@ from sklearn_looped.core.kernel_machine import KernelMachine, Search
 from sklearn_looped.core.kernel_ridge import LEAST_PENALTY, Solution, errors_by_penalty
 from sklearn_looped.core.kernels import KINDS, Kernel
 from sklearn_looped.core.stacking import SLACK, stacking_shares
+from sklearn_looped.core.tridiagonal import Tridiagonal
 
 
 def tensor(array):
@@ -56,6 +57,26 @@ def test_errors_of_many_penalties_are_those_of_each(table, rng):
     penalties = torch.tensor([1e-4, 0.1, 10.0]).double()
     expected = [Solution.of(K, Y, w, penalty[None]).error(w) for penalty in penalties]
     torch.testing.assert_close(errors_by_penalty(K, Y, w, penalties)[0], torch.cat(expected))
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 70])
+def test_one_reduction_serves_all_inverses(n_rows, rng):
+    factors = torch.tensor(rng.normal(size=(3, n_rows, n_rows // 2 + 1)))  # not of full rank
+    A, sides = factors @ factors.mT, torch.tensor(rng.normal(size=(3, n_rows, 4)))
+    penalties = torch.tensor([1e-5, 1.0]).double()
+    diagonals, solved = Tridiagonal.of(A).inverses(sides, penalties)
+    for place, penalty in enumerate(penalties):
+        inverse = torch.linalg.inv(A + penalty * torch.eye(n_rows))
+        expected = inverse.diagonal(dim1=1, dim2=2)
+        torch.testing.assert_close(diagonals[..., place], expected, rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(solved[..., place], inverse @ sides, rtol=1e-6, atol=1e-4)
+
+
+def test_rounding_of_huge_matrices_makes_no_inverse_negative(rng):
+    x = 1e9 * torch.tensor(rng.normal(size=(1, 50, 1)))
+    diagonals, solved = Tridiagonal.of(x @ x.mT).inverses(x, torch.tensor([1e-5]).double())
+    assert (diagonals > 0).all()
+    assert torch.isfinite(solved).all()
 
 
 def test_a_weight_counts_as_repetition(table, rng):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_looped.core import nystroem
+from sklearn_looped.core import kernel_machine, nystroem
 from sklearn_looped.core.column_warp import ColumnWarp
 from sklearn_looped.core.kernel_ridge import Solution
 from sklearn_looped.core.kernels import KINDS, Kernel
@@ -53,6 +53,27 @@ def test_a_warp_sharpens_steps(rng, monkeypatch):
     error, without = (float((y - each.left_out).square().mean()) for each in (warped, plain))
     assert error < 0.7 * without
     assert warped.metric(X, w).argmin() == 2  # the column that says nothing
+
+
+def test_the_length_that_few_rows_choose_is_corrected_by_many(rng, monkeypatch):
+    monkeypatch.setattr(nystroem, "N_LANDMARKS", 64)
+    search = kernel_machine.Search(("gauss",), lengths=(2.0,))
+    monkeypatch.setattr(nystroem, "Search", lambda kinds: search)
+    X, w = torch.tensor(rng.uniform(-1, 1, size=(500, 1))), torch.ones(500).double()
+    y = torch.sin(12 * X) + 0.1 * torch.tensor(rng.normal(size=(500, 1)))
+    tuned = LargeKernelMachine.fit(X, y, w, "gauss").ridge
+    monkeypatch.setattr(nystroem, "TRIED", (1.0,))
+    plain = LargeKernelMachine.fit(X, y, w, "gauss").ridge
+    torch.testing.assert_close(tuned.features.kernel.length, plain.features.kernel.length / 2)
+    assert tuned.error(y, w) < 0.9 * plain.error(y, w)
+
+
+def test_a_warp_has_to_save_more_than_it_learns_by_heart(rng, monkeypatch):
+    X, w = torch.tensor(rng.uniform(-1, 1, size=(200, 4))), torch.ones(200).double()
+    y = X[:, :1] + X[:, 1:2] * X[:, 2:3] + 0.5 * torch.tensor(rng.normal(size=(200, 1)))
+    assert LargeKernelMachine.fit(X, y, w, "manhattan").warp is None
+    monkeypatch.setattr(nystroem, "WARP_ROWS", 0)
+    assert LargeKernelMachine.fit(X, y, w, "manhattan").warp is not None
 
 
 def test_slopes_of_a_warp_are_its_derivatives(rng):

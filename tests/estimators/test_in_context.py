@@ -190,7 +190,7 @@ def test_prediction_leaves_torchs_modes_alone_and_builds_no_graph(fitted, split)
     next(stages)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
-    keys = fitted.predictor_.memories.members[0][0][1].loops[0].loop[0].keys
+    keys = fitted.predictor_.memories.members[0][0][1].loop(1).loop[0].keys
     assert not keys.requires_grad
 
 
@@ -198,9 +198,9 @@ def test_queries_are_taken_in_chunks_that_do_not_show(fitted, split, monkeypatch
     whole, sizes = fitted.predict(split[2]), []
     side_by_side = by_loop.side_by_side
 
-    def recording(memories, network, X):
+    def recording(memories, network, X, shown):
         sizes.append(len(X))
-        return side_by_side(memories, network, X)
+        return side_by_side(memories, network, X, shown)
 
     monkeypatch.setattr("sklearn_looped.learned.inference.predictor.CHUNK", 25)
     monkeypatch.setattr(by_loop, "side_by_side", recording)

@@ -5,6 +5,7 @@ import pytest
 
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
+from sklearn_looped.learned.inference.batch import QueryBatch
 from sklearn_looped.learned.inference.halting import thriftiest_loop
 from sklearn_looped.learned.priors import SyntheticTables
 from sklearn_looped.learned.training.held_out import score_by_loop
@@ -57,15 +58,36 @@ def test_a_query_that_leaves_keeps_the_prediction_of_its_last_loop(split, fitted
         assert not any(small[i : i + 2, query].all() for i in range(loop - 3))
 
 
-def test_by_default_the_support_says_how_many_loops(split, fitted):
-    stages = np.array(list(fitted.staged_predict(split[2])))
+def test_by_default_the_support_says_how_many_loops(split):
+    fitted = LoopedICLRegressor().fit(*split[:2])
     prediction, n_loops = fitted.predict(split[2], return_n_loops=True)
-    errors = fitted.predictor_.memories.weighing.errors[:, 0]
+    memories = fitted.predictor_.memories
     (loop,) = set(n_loops)
-    assert 3 <= loop < 6
-    assert errors[loop - 1] <= 1.005 * errors[2:].min()
-    assert (errors[2 : loop - 1] > 1.005 * errors[2:].min()).all()
-    assert np.array_equal(prediction, stages[loop - 1])
+    assert 3 <= loop < 5
+    assert max(memories.weighed) == loop + 1  # `fit` ran no more
+    stages = np.array(list(fitted.staged_predict(split[2])))
+    errors = np.concatenate([memories.weighing(each).errors[:, 0] for each in range(1, 7)])
+    assert errors[loop] >= 0.998 * errors[loop - 1]
+    assert (errors[3:loop] < 0.998 * errors[2 : loop - 1]).all()
+    assert relative(prediction, stages[loop - 1]) < 1e-6
+
+
+def test_members_without_a_share_do_not_run(split, fitted, monkeypatch):
+    memories = fitted.predictor_.memories
+    (loop,) = memories.enough()
+    shares = memories.weighing(loop).shares
+    kept = np.array([0.75, 0, 0.25, 0]).reshape(shares.shape)
+    monkeypatch.setitem(memories.weighed, loop, memories.weighing(loop)._replace(shares=kept))
+    expected = list(fitted.staged_predict(split[2]))[loop - 1]
+    answer, asked = QueryBatch.answer, []
+
+    def recording(queries, *args, **options):
+        asked.append(queries)
+        return answer(queries, *args, **options)
+
+    monkeypatch.setattr(QueryBatch, "answer", recording)
+    assert relative(fitted.predict(split[2]), expected) < 1e-6
+    assert len(asked) == 2
 
 
 def test_each_target_takes_its_own_loops(split, fitted):

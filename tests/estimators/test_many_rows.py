@@ -9,7 +9,7 @@ import pytest
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
 from sklearn_looped.core import nystroem
 from sklearn_looped.estimators.in_context import predict_many
-from sklearn_looped.learned.inference import divided
+from sklearn_looped.learned.inference import divided, overview
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +85,29 @@ def test_everything_that_a_whole_table_can_do(split):
     assert both.score(Q, np.column_stack([truth, Q[:, 2]])) > 0.95
     with pytest.raises(ValueError, match="Give max_support as a number"):
         next(model.attention_by_loop(Q))
+
+
+def test_a_whole_table_whose_target_has_steps_gets_an_overview(rng, monkeypatch):
+    monkeypatch.setattr(divided, "WHOLE", 400)
+    monkeypatch.setattr(nystroem, "N_LANDMARKS", 300)
+    X = rng.uniform(size=(500, 3))
+    smooth = np.sin(3 * X[:, 0]) + X[:, 1] + 0.1 * rng.normal(size=500)
+    steps = np.floor(4 * X[:, 0]) + 2.0 * ((X[:, 1] > 0.3) & (X[:, 2] > 0.6))
+    y, Q = steps + 0.1 * rng.normal(size=500), X[300:]
+    without = regressor().fit(X[:300], y[:300])
+    monkeypatch.setattr(overview, "FEWEST", 300)
+    assert regressor().fit(X[:300], smooth[:300]).predictor_.overview is None
+    model = regressor().fit(X[:300], y[:300])
+    assert without.predictor_.overview is None
+    assert model.predictor_.overview is not None
+    assert 1 - model.score(Q, steps[300:]) < 0.7 * (1 - without.score(Q, steps[300:]))
+    prediction, rows = model.predict(Q), rng.permutation(300)
+    assert np.abs(regressor().fit(X[rows], y[rows]).predict(Q) - prediction).max() < 1e-4
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(Q), prediction)
+    many = predict_many(regressor(), [(X[:300], y[:300], Q), (X[:30], y[:30], Q[:4])])
+    assert np.abs(many[0] - prediction).max() < 1e-5
+    assert next(model.attention_by_loop(Q[:3])).shape[2:] == (3, 300)
+    assert model.predict_quantiles(Q, [0.2, 0.8], conformal=True).shape == (200, 2)
 
 
 def test_rows_that_are_all_the_same_to_the_metric_are_thinned(rng):

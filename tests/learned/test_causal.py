@@ -113,6 +113,8 @@ def test_queries_leave_and_padding_is_not_seen(prompt):
     next(run)
     left = run.send(torch.tensor([True, False, True])).output
     torch.testing.assert_close(left, whole[1][:, [0, 2]])
+    [shown] = network.predict_queries(X[:, 6:], memory, shown=[2])
+    torch.testing.assert_close(shown.output, whole[1])
     tables = [SupportBatch(X[:, :n], y[:, :n], None, None) for n in (8, 6)]
     joined = SupportBatch.joined(tables).remember(network, 3)
     *_, last = network.predict_queries(X[[0, 1, 0, 1], 6:], joined)
@@ -174,6 +176,12 @@ def test_what_a_decoder_lacks_is_refused(changes, message):
 def test_a_recipe_of_more_rows_than_positions_is_refused():
     with pytest.raises(ValueError, match="positions for 8"):
         meta_train(SMALL, LinearPrior(), replace(RECIPE, n_support=(4, 9)))
+
+
+def test_a_negative_number_of_workers_is_refused_before_any_work(tmp_path):
+    with pytest.raises(ValueError, match=r"Got n_workers=-1, but expected at least 0"):
+        meta_train(SMALL, LinearPrior(), RECIPE, n_workers=-1, folder=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_workers_are_refused_where_prompts_are_drawn_on_the_device():

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from sklearn_looped.learned.inference.encoding import Support
-from sklearn_looped.learned.inference.left_out import PRIOR_ROWS, shares_of, weigh
+from sklearn_looped.learned.inference.left_out import PRIOR_ROWS, fewest_loops, shares_of, weigh
 
 N_ROWS = 60
 
@@ -68,4 +68,11 @@ def test_without_predictions_shares_go_by_importance_and_all_loops_are_taken():
         [None, None], [np.array([3.0]), np.array([1.0])], Support(None, np.ones((4, 1)), None), 5
     )
     assert np.array_equal(found.shares, np.tile([[[0.75], [0.25]]], (5, 1, 1)))
-    assert found.enough() == found.first(3).enough() + 2 == 5
+    assert found.enough() == 5
+
+
+def test_loops_end_before_the_first_that_is_of_little_use_for_each_target():
+    errors = np.array([[9, 9, 1, 0], [5, 5, 1, 0], [3, 3, 1, 0], [2.995, 2, 1, 0], [1, 1, 0, 0]])
+    assert fewest_loops(errors).tolist() == [3, 5, 3, 3]
+    assert [fewest_loops(errors[:n, :2]).tolist() for n in (1, 2, 3)] == [[1, 1], [2, 2], [3, 3]]
+    assert fewest_loops(errors[:4]).tolist() == [3, 4, 3, 3]  # as far as is known

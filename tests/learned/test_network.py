@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.memory import KeptLoops, LoopMemory, SupportMemory
 from sklearn_looped.learned.model.network import LoopedNetwork
 
 
@@ -55,6 +56,32 @@ def test_memory_of_the_first_loops_gives_the_first_predictions(tiny_network):
     first = list(tiny_network.predict_queries(X[:, 9:], memory.first(2)))
     assert len(first) == 2
     assert all(torch.equal(a.output, b.output) for a, b in zip(first, all_loops, strict=False))
+    shown = tiny_network.predict_queries(X[:, 9:], memory, shown=[2, 4])
+    for step, loop in zip(shown, (2, 4), strict=True):
+        assert torch.equal(step.output, all_loops[loop - 1].output)
+
+
+def test_loops_are_computed_once_when_they_are_asked_for_also_after_an_interruption():
+    started, computed = [], []
+
+    def loops():
+        started.append(len(computed))
+        for loop in range(4):
+            computed.append(loop)
+            if computed == [0, 1]:
+                raise KeyboardInterrupt
+            yield LoopMemory([], [loop])
+
+    memory = SupportMemory(4, [], KeptLoops(loops(), loops))
+    assert computed == []
+    assert memory.loop(1).post == [0]
+    with pytest.raises(KeyboardInterrupt):
+        memory.loop(2)
+    assert memory.loop(2).post == [1]
+    assert computed == [0, 1, 0, 1]  # from the first on, as nothing else leads there
+    assert [loop.post for loop in memory.loops] == [[0], [1], [2], [3]]
+    assert [memory.first(2).loop(1).post, memory.loop(4).post] == [[0], [3]]
+    assert (started, computed) == ([0, 2], [0, 1, 0, 1, 2, 3])
 
 
 def test_window_returns_the_last_loops(tiny_network):

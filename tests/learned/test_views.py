@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
+import torch
 from scipy.special import ndtri
 from sklearn.preprocessing import QuantileTransformer
 
+from sklearn_looped.core import tables
+from sklearn_looped.core.kernel_machine import KernelMachine
+from sklearn_looped.learned.inference import members
 from sklearn_looped.learned.inference.encoding import Support
+from sklearn_looped.learned.inference.members import members_by_view
+from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import NormalScores, Whitening, fit_views
+from sklearn_looped.learned.model.config import NetworkConfig
 
 
 def views_of(X, y, n_views, max_columns, max_rows):
@@ -98,3 +105,41 @@ def test_components_are_at_most_half_as_many_as_rows(rng):
     parts = Whitening().fit(X).transform(X)
     assert parts.shape == (30, 15)
     np.testing.assert_allclose(parts.T @ parts / 30, np.eye(15), atol=1e-9)
+
+
+@pytest.mark.parametrize("n_classes", [0, 3])
+def test_views_fitted_together_are_as_each_alone(rng, monkeypatch, n_classes):
+    X = rng.normal(size=(40, 4))
+    Y = np.column_stack([np.sin(2 * X[:, 0]), X[:, 1] + X[:, 2]])
+    if n_classes:
+        Y = np.eye(n_classes)[np.digitize(Y[:, 0], [-0.5, 0.5])]
+    X[::7, 3] = np.nan
+    weights = rng.integers(1, 3, 40).astype(float)
+    support = Support(X, Y, weights, known=Y + rng.normal(size=Y.shape))
+    views = fit_views(support, 4, None, 1024, np.random.RandomState(0))
+    rows = Queries(rng.normal(size=(6, 4)), Y[:6])
+    config = NetworkConfig(n_features=3, n_classes=n_classes, experts=True)
+    sizes, fit = [], KernelMachine.fit
+
+    def watched(X, *others):
+        sizes.append(len(X))
+        return fit(X, *others)
+
+    monkeypatch.setattr(KernelMachine, "fit", watched)
+    n_tables = 1 if n_classes else 2
+    found = {}
+    for n_pairs, n_views in ((4, 4), (4, 2), (0, 4)):  # all together, two, one by one
+        for module in (members, tables):
+            monkeypatch.setattr(module, "PAIRS", n_pairs * n_tables * 40**2)
+        parts = [part for [part] in members_by_view(views[:n_views], support, config, 2)]
+        asked = [part.queries(rows) for part in parts]
+        found[n_pairs, n_views] = [
+            (*part.support.opinions, *asked.opinions, part.support.cells, part.metric())
+            for part, asked in zip(parts, asked, strict=True)
+        ]
+    assert set(sizes) == {4 * n_tables, 2 * n_tables, n_tables}
+    for number, expected in enumerate(found[0, 4]):
+        for some in found.values():
+            for parts in some[number : number + 1]:
+                for part, alone in zip(parts, expected, strict=True):
+                    torch.testing.assert_close(part, alone, atol=1e-6, rtol=1e-6, equal_nan=True)

@@ -61,7 +61,7 @@ def main(folder):
         meta_train(NETWORK, LinearPrior(), RECIPE, folder=folder / f"run{rank or ''}")
     except ValueError as error:
         results["refused"] = str(error)
-    _, network = _train("tiny", JOB, folder / "pretraining", "cpu")
+    _, network = _train("tiny", JOB, folder / "pretraining", "cpu", 0)
     save_checkpoint(network, folder / f"gated{rank}.safetensors")
     results["digests"] = [
         load_checkpoint(folder / f"{name}{rank}.safetensors").digest for name in ("", "gated")

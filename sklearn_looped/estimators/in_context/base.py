@@ -140,8 +140,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     def _run_support(self) -> None:
         """Run the support through the network."""
         self._warn_of_losses()
-        self._exit()  # a loop chosen on held-out rows is chosen now
-        self.n_loops_ = self.predictor_.run_support()
+        self.n_loops_ = self.predictor_.run_support(self._exit())
 
     def _exit(self) -> Exit:
         """How long queries stay in the loop."""

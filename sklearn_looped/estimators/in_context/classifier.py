@@ -86,7 +86,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     column_kinds_ : dict of str
         What each column was read as, as in `LoopedICLRegressor`.
     n_loops_ : int
-        Loops the support was run for in `fit`.
+        Loops that queries take at most, by `n_loops` at the time of `fit`.
     weights_digest_ : str
         sha256 of the configuration and weights used.
     predictor_ : SupportPredictor

@@ -66,12 +66,12 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         the weights were made for. None: all of these. Read at `predict` too: changing it needs
         no new `fit`.
     exit_rule : {"support", "settled", "gate", "holdout"}, default="support"
-        What "auto" means. "support": all queries take the fewest loops, three at least, whose
-        squared error on the support is within 0.5 % of the least; the default weights predict
-        every support row without its target on the way, so that this costs nothing. Other
-        weights do not: with them, and where members see different rows, it is all loops.
-        "settled": each query leaves the loop once two successive changes of
-        its prediction are below 6 % of the standard deviation of y. "gate": a query
+        What "auto" means. "support": all queries take the fewest loops, three at least, after
+        which one more takes less than 0.2 % off the squared error on the support. The default
+        weights predict every support row without its target on the way, and `fit` runs no more
+        loops than it takes to see it. Other weights do not: with them, and where members see
+        different rows, it is all loops. "settled": each query leaves the loop once two successive
+        changes of its prediction are below 6 % of the standard deviation of y. "gate": a query
         leaves once the exit gate of the weights, cumulated over loops, passes `exit_quantile`.
         "holdout": a quarter of the support is held out, and all queries take the fewest loops
         whose squared error on it is within one standard error of the best; needs 20 rows.
@@ -83,19 +83,20 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         Members of the ensemble, which see the table in turn as it is, with normal
         marginals, and as whitened principal components of either. None: the weights' own
         number, four for "tabular" and one, the table as it is, for the weights of a function
-        class; in each part of a divided table two, which begin with normal marginals and
-        whitened components. More than four differ, and are run, only where rows or columns are
-        subsampled. Of more columns than the network reads (32), each member sees the most
-        correlated half and a different share of the rest.
+        class; in each part of a divided table, and where a whole table has steps, two, which
+        begin with normal marginals and whitened components. More than four differ, and are run,
+        only where rows or columns are subsampled. Of more columns than the network reads (32),
+        each member sees the most correlated half and a different share of the rest.
     max_support : int or "auto", default="auto"
         "auto": all rows count. Up to 2,048 are attended to together. More are divided, along the
         columns that matter most, into parts of at most 1,024 neighbours, as many as the weights
         were trained on, each a support of its own; a query is predicted by its part. Two
         kernel machines on all rows, through 1,024 landmarks, join the experts of every part by
-        their leave-one-out predictions. Time grows in proportion to the rows. Up to 2 GB of the
-        parts are kept from `fit` on, enough for about 40,000 rows; beyond, `predict` fits the
-        experts of the parts that it needs again, in about half a gigabyte for each part that runs
-        at a time.
+        their leave-one-out predictions. A whole table of at least 500 rows gets these machines too
+        if 256 of its rows show that the target has steps. Time grows in proportion to the rows. Up
+        to 2 GB of the parts are kept from `fit` on, enough for about 40,000 rows; beyond, `predict`
+        fits the experts of the parts that it needs again, in about half a gigabyte for each part
+        that runs at a time.
         A number: rows a member attends to; of more, each draws a random subsample, with a warning.
         Weights without experts subsample in either case.
     device : str, default="auto"
@@ -118,7 +119,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         What each column was read as: "number", "boolean", "date", "duration", "nominal",
         "missing", or "identifier" and "text", which are left out.
     n_loops_ : int
-        Loops the support was run for in `fit`.
+        Loops that queries take at most, by `n_loops` at the time of `fit`.
     weights_digest_ : str
         sha256 of the configuration and weights used.
     predictor_ : SupportPredictor
@@ -143,11 +144,12 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
     the same the distribution of their targets is predicted. A pickle carries the support and, for
     shipped weights, their name and digest in place of the weights.
 
-    From `fit` on the estimator keeps keys and values of the support, 2.5 kB for each row, loop and
-    member with the default weights, or 61 MB for 1,000 rows, and about 8 bytes for each pair of
-    rows and member in the experts, or 33 MB; up to 512 MB in all. Beyond, nothing is kept and each
-    `predict` computes it again in bounded parts. `n_estimators=1` and a number as `n_loops` keep
-    less; a pickle leaves all of it out, and what it needs is computed at the first `predict`.
+    From `fit` on the estimator keeps keys and values of the support, 2.5 kB for each row, member
+    and loop that was run with the default weights, or 41 MB for four loops of 1,000 rows, and
+    about 16 bytes for each pair of rows and member in the experts, or 64 MB; up to 512 MB in all.
+    Beyond, nothing is kept and each `predict` computes it again in bounded parts. `n_estimators=1`
+    and a number as `n_loops` keep less; a pickle leaves all of it out, and what it needs is
+    computed at the first `predict`.
 
     References
     ----------

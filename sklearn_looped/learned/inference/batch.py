@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_looped.learned.inference.repeats import Met
-from sklearn_looped.learned.model.memory import Step, SupportMemory
+from sklearn_looped.learned.model.memory import KeptLoops, Step, SupportMemory
 from sklearn_looped.learned.model.network import AnyOpinions, LoopedNetwork
 
 BY_ROW = ("prediction", "std", "proba")  # parts of opinions that have a row each
@@ -36,16 +36,23 @@ class SupportBatch(NamedTuple):
     opinions: AnyOpinions | None
 
     def remember(self, network: LoopedNetwork, n_loops: int, stream: bool = False) -> SupportMemory:
-        """Run the supports through the network, or let them pass with one pass of queries."""
+        """Run the supports through the network, each loop when it is first asked for.
+
+        With `stream` loops pass with one pass of queries, and none is kept.
+        """
         device = next(network.parameters()).device
-        run = network.stream_support if stream else network.encode_support
-        return run(
+        parts = (
             self.cells.to(device),
             self.y.to(device),
             n_loops,
             None if self.weights is None else self.weights.to(device),
             None if self.opinions is None else self.opinions.to(device),
         )
+        memory = network.stream_support(*parts)
+        if stream:
+            return memory
+        loops = KeptLoops(memory.loops, lambda: network.stream_support(*parts).loops)
+        return memory._replace(loops=loops)
 
     @classmethod
     def joined(cls, batches: Sequence["SupportBatch"]) -> "SupportBatch":
@@ -90,12 +97,16 @@ class QueryBatch(NamedTuple):
         )
 
     def answer(
-        self, network: LoopedNetwork, memory: SupportMemory, attention: bool = False
+        self,
+        network: LoopedNetwork,
+        memory: SupportMemory,
+        attention: bool = False,
+        shown: Sequence[int] | None = None,
     ) -> Generator[Step, Tensor | None, None]:
         """Run the queries as `LoopedNetwork.predict_queries` does."""
         device = next(network.parameters()).device
         opinions = None if self.opinions is None else self.opinions.to(device)
-        return network.predict_queries(self.cells.to(device), memory, opinions, attention)
+        return network.predict_queries(self.cells.to(device), memory, opinions, attention, shown)
 
     @classmethod
     def joined(cls, batches: Sequence["QueryBatch"]) -> "QueryBatch":

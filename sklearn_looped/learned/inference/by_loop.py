@@ -6,6 +6,7 @@ Shapes: L loops, T targets, q queries, d columns.
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,8 @@ class Outcome(NamedTuple):
 
     Attributes
     ----------
+    loop : int
+        Its number, from 1 on.
     output : ndarray of shape (T, q, n_outputs)
         For regression in units of y, the mean first, then the quantiles in rising order; for
         classification the probability of each class, which is a target.
@@ -49,6 +52,7 @@ class Outcome(NamedTuple):
         Loop that the errors on the support rows ask for (`left_out.Weighing.enough`).
     """
 
+    loop: int
     output: Array
     leaving: Array | None
     enough: NDArray[np.intp]
@@ -68,9 +72,14 @@ class _Run:
 
     @classmethod
     def start(
-        cls, member: AnyMember, queries: QueryBatch, network: LoopedNetwork, kept: SupportMemory
+        cls,
+        member: AnyMember,
+        queries: QueryBatch,
+        network: LoopedNetwork,
+        kept: SupportMemory,
+        shown: Sequence[int] | None,
     ) -> "_Run":
-        return cls(member, queries, queries.answer(network, kept))
+        return cls(member, queries, queries.answer(network, kept, shown=shown))
 
     def step(self, staying: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Answers after one more loop of the queries that stay, and the gate's logits."""
@@ -80,34 +89,44 @@ class _Run:
         return self.member.decode(step.output, self.queries), step.exit
 
 
-def side_by_side(memories: Memories, network: LoopedNetwork, X: Queries) -> ByLoop:
-    """Run encoded queries through all members that are kept, loop by loop."""
+def side_by_side(
+    memories: Memories, network: LoopedNetwork, X: Queries, shown: Sequence[int] | None = None
+) -> ByLoop:
+    """Run encoded queries through the members that are kept, loop by loop.
+
+    Where the only predictions that are asked for are those after some loops, the others are not
+    computed, nor is the gate, and members that have no share in them do not run.
+    """
     assert memories.members is not None
-    assert memories.weighing is not None
+    loops = range(1, memories.n_loops + 1) if shown is None else shown
+    asked = np.ones(len(memories.members), dtype=bool)
+    if shown is not None:
+        asked = np.any([memories.weighing(loop).shares for loop in shown], axis=(0, 1, 3))
     parts = [
-        [_Run.start(part, part.queries(X), network, kept) for part, kept in view]
-        for view in memories.members
+        [_Run.start(part, part.queries(X), network, kept, shown) for part, kept in view]
+        for view in compress(memories.members, asked)
     ]
     staying: Tensor | None = None
-    classifies, enough = network.config.classifies, memories.weighing.enough()
-    for shares in memories.weighing.shares:
+    classifies, enough = network.config.classifies, memories.enough()
+    for loop in loops:
         outputs, exits = [], []
         for view in parts:
             found = [run.step(staying) for run in view]
             outputs.append(torch.cat([output for output, _ in found]))
             exits += [end.sigmoid() for _, end in found if end is not None]
         leaving = torch.cat(exits).mean(0).cpu().numpy() if exits else None
+        shares = memories.weighing(loop).shares[0, asked]
         output = average(outputs, shares, classifies=classifies).numpy()
-        kept = yield Outcome(output, leaving, enough)
+        kept = yield Outcome(loop, output, leaving, enough)
         staying = None if kept is None else torch.from_numpy(kept)
 
 
 def replayed(output: Array, leaving: Array | None, enough: NDArray[np.intp]) -> ByLoop:
     """Yield answers (L, T, q, n_outputs) that are known, and (L, q), as if queries left."""
     inside = np.arange(output.shape[2])
-    for loop, answers in enumerate(output):
-        exits = None if leaving is None else leaving[loop, inside]
-        staying = yield Outcome(answers[:, inside], exits, enough)
+    for loop, answers in enumerate(output, 1):
+        exits = None if leaving is None else leaving[loop - 1, inside]
+        staying = yield Outcome(loop, answers[:, inside], exits, enough)
         if staying is not None:
             inside = inside[staying]
 

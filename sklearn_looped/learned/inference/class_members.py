@@ -3,15 +3,14 @@
 Shapes: P passes, C classes, G codes of the network, s support rows, q queries, d columns.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from sklearn.utils import gen_batches
 from torch import Tensor
 
+from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import (
     class_order,
@@ -27,7 +26,6 @@ from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
 SHARPNESS = 4  # with which members of less error count more
-PAIRS = 2**17  # of rows, of the tables that are read together
 
 
 class Shown(NamedTuple):
@@ -127,10 +125,19 @@ class ClassMember:
     @classmethod
     def fit(cls, view: View, support: Support, config: NetworkConfig) -> "ClassMember":
         """Fit canonical form and experts to the encoded support, Y (n, C) of indicators."""
-        shown = Shown.of(view, support)
-        rows = shown.X, shown.Y, shown.weights
-        reader = ClassReader.fit(*rows, config=config, known=shown.known)
-        return cls.of(shown, reader.support(shown.X), config, reader)
+        return cls.fit_each([(view, support)], config)[0]
+
+    @classmethod
+    def fit_each(
+        cls, pairs: Iterable[tuple[View, Support]], config: NetworkConfig
+    ) -> list["ClassMember"]:
+        """Fit to each view of a support, as `fit` does."""
+        shown = [Shown.of(*pair) for pair in pairs]
+        readers = ClassReader.fit_each([each[2:6] for each in shown], config)
+        return [
+            cls.of(each, reader.support(each.X), config, reader)
+            for each, reader in zip(shown, readers, strict=True)
+        ]
 
     @classmethod
     def of(
@@ -221,16 +228,11 @@ def read_together(
     little more time together than alone.
     """
     shown = [(Shown.of(view, support), rows) for view, support, rows in tables]
-    alike = defaultdict(list)
-    for number, (each, rows) in enumerate(shown):
-        shape = each.X.shape, each.Y.shape, each.weights is None, len(rows)
-        alike[shape].append(number)
+    shapes = [(each.X.shape, each.Y.shape, each.weights is None, len(rows)) for each, rows in shown]
     found: dict[int, tuple[ClassMember, QueryBatch]] = {}
-    for shape, numbers in alike.items():
-        for part in gen_batches(len(numbers), max(1, PAIRS // shape[0][1] ** 2)):
-            parts = [shown[number] for number in numbers[part]]
-            members = _read_alike(parts, config)
-            found |= dict(zip(numbers[part], members, strict=True))
+    for numbers in alike(shapes, [count_pairs(*shape[0]) for shape in shapes]):
+        members = _read_alike([shown[number] for number in numbers], config)
+        found |= dict(zip(numbers, members, strict=True))
     return [found[number] for number in range(len(shown))]
 
 

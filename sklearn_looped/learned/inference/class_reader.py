@@ -3,6 +3,7 @@
 Shapes: B tables, n rows, s support rows, q queries, d columns, C classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
+from sklearn_looped.core.tables import fit_alike
 from sklearn_looped.learned.inference.class_experts import ClassExperts
 from sklearn_looped.learned.inference.standardise import Standardiser
 from sklearn_looped.learned.model.class_opinions import ClassOpinions
@@ -51,17 +53,37 @@ class ClassReader:
         With `fixed_columns` tables are left as they are. `known` (B, s, C) are scores of the rows
         by a model that did not see them.
         """
-        counts = Y.sum(1) if weights is None else (weights[..., None] * Y).sum(1)
-        frequent = counts.argmax(1)[:, None, None].expand(-1, Y.shape[1], 1)
-        indicator = Y.gather(2, frequent)[..., 0].to(X)
-        if fixed_columns:
-            scale = Standardiser.identity(X, indicator)
-        else:
-            scale = Standardiser.fit(X, indicator, weights, centre=config.centre)
+        return cls.fit_each([(X, Y, weights, known)], config, search, fixed_columns)[0]
+
+    @classmethod
+    def fit_each(
+        cls,
+        tables: Sequence[tuple[Tensor, Tensor, Tensor | None, Tensor | None]],
+        config: NetworkConfig,
+        search: Search = DEFAULT_SEARCH,
+        fixed_columns: bool = False,
+    ) -> list["ClassReader"]:
+        """Fit to each X, Y, weights and known scores, as `fit` does.
+
+        Small tables of one shape share a batch of experts: they take less time so.
+        """
+        scales = [
+            Standardiser.identity(X, _most_frequent(Y, w).to(X))
+            if fixed_columns
+            else Standardiser.fit(X, _most_frequent(Y, w).to(X), w, centre=config.centre)
+            for X, Y, w, _ in tables
+        ]
         if not config.experts:
-            return cls(scale, None)
-        cells = scale.features(X)
-        return cls(scale, ClassExperts.fit(cells, Y, weights, config.n_features, search, known))
+            return [cls(scale, None) for scale in scales]
+
+        def fit(X: Tensor, Y: Tensor, weights: Tensor | None, known: Tensor | None) -> ClassExperts:
+            return ClassExperts.fit(X, Y, weights, config.n_features, search, known)
+
+        scaled = [
+            (scale.features(table[0]), *table[1:])
+            for scale, table in zip(scales, tables, strict=True)
+        ]
+        return [cls(*each) for each in zip(scales, fit_alike(fit, scaled), strict=True)]
 
     def support(self, X: Tensor) -> Read:
         """Return cells (B, s, d') and opinions of the support, in float32."""
@@ -86,6 +108,12 @@ class ClassReader:
             return cells.float(), None
         found = ClassOpinions(*(part.float() for part in opinions(cells)))
         return self.experts.read(cells).float(), found
+
+
+def _most_frequent(Y: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the indicator (B, n) of the most frequent class."""
+    counts = Y.sum(1) if weights is None else (weights[..., None] * Y).sum(1)
+    return Y.gather(2, counts.argmax(1)[:, None, None].expand(-1, Y.shape[1], 1))[..., 0]
 
 
 def table_of(read: Read, place: int) -> Read:

@@ -4,7 +4,7 @@ Shapes: T targets, n rows, q queries, d columns.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -64,8 +64,8 @@ class DividedPredictor(SupportPredictor):
         if whole.config.classifies:
             known = known._replace(prior=support.shares())
         partition = Partition(overview.scaled(support.X), PART)
-        given = vars(whole) | {"support": known, "max_rows": PART}
-        return cls(**given, overview=overview, partition=partition, n_jobs=n_jobs)
+        given = vars(whole) | {"support": known, "max_rows": PART, "overview": overview}
+        return cls(**given, partition=partition, n_jobs=n_jobs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be made again."""
@@ -96,21 +96,19 @@ class DividedPredictor(SupportPredictor):
         shown = tqdm(jobs, desc="parts", disable=not self.verbose)
         return list(Parallel(self.n_jobs, **options)(shown))
 
-    def run_support(self) -> int:
-        """Run the parts through the network, if they are kept, and return for how many loops."""
-        self._all([delayed(part.run_support)() for part in self.parts], require="sharedmem")
+    def run_support(self, exit: Exit) -> int:
+        """Run the parts through the network, if they are kept, as their queries will."""
+        self._all([delayed(part.run_support)(exit) for part in self.parts], require="sharedmem")
         return self.n_loops
 
-    def _divided(self, X: Queries) -> tuple[Queries, list[tuple[int, NDArray[np.intp]]]]:
-        """Add what the overview predicts; return the numbers of the queries of each part too."""
-        if X.known is None:
-            X = replace(X, known=self.overview.predict(X.X))
+    def _divided(self, X: Queries) -> list[tuple[int, NDArray[np.intp]]]:
+        """Return the numbers of the parts that queries belong to, and the queries of each."""
         part = self.partition.of(self.overview.scaled(X.X)).numpy()
-        return X, [(number, np.flatnonzero(part == number)) for number in np.unique(part)]
+        return [(number, np.flatnonzero(part == number)) for number in np.unique(part)]
 
     def predict_encoded(self, X: Queries, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
         """Predict queries that are encoded, as `predict` does."""
-        X, groups = self._divided(X)
+        groups = self._divided(X)
         jobs = [
             delayed(self.parts[number].predict_encoded)(X[rows], exit) for number, rows in groups
         ]
@@ -120,7 +118,7 @@ class DividedPredictor(SupportPredictor):
 
     def encoded_stages(self, X: Queries, n_loops: int) -> Iterator[Array]:
         """Yield what `stages` does, of queries that are encoded."""
-        X, groups = self._divided(X)
+        groups = self._divided(X)
         order = np.argsort(np.concatenate([rows for _, rows in groups]))
         runs = [self.parts[number].encoded_stages(X[rows], n_loops) for number, rows in groups]
         for outputs in zip(*runs, strict=True):

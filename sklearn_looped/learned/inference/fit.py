@@ -11,6 +11,7 @@ from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference import divided
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.halting import most_loops
+from sklearn_looped.learned.inference.overview import Overview, has_steps
 from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.prepare import encoded_rows, fitted_views
 from sklearn_looped.learned.inference.views import View
@@ -46,10 +47,11 @@ def fit_predictor(
         Loops to keep the memory for. "auto", None: as many as the weights are made for.
     n_members : int or None
         None: as many as the weights are made for, and `divided.N_MEMBERS` for each part of a
-        divided table.
+        divided table and for a table with an overview.
     max_rows : int or "auto"
         Of more rows, each member sees a random subsample. "auto": more than `divided.WHOLE` are
-        divided, if the weights were trained with experts, and subsampled otherwise.
+        divided, if the weights were trained with experts, and subsampled otherwise. Fewer rows of
+        a regressor's table get an `Overview` if the target has steps (`has_steps`).
     device : str
     rng : RandomState
     n_jobs : int or None
@@ -67,13 +69,22 @@ def fit_predictor(
     limit = divided.WHOLE if isinstance(max_rows, str) else max_rows
     n_loops = most_loops(n_loops, config)
 
-    def predictor(views: list[View], n_members: int) -> SupportPredictor:
+    def predictor(
+        support: Support, views: list[View], n_members: int, overview: Overview | None = None
+    ) -> SupportPredictor:
         return SupportPredictor(
-            checkpoint, encoder, support, views, n_loops, n_members, limit, device, verbose
-        )
+            checkpoint, encoder, support, views, n_loops, n_members, limit, device, verbose,
+            overview=overview,
+        )  # fmt: skip
 
     if max_rows == "auto" and len(support.X) > limit and config.experts:
-        whole = predictor([], n_members or divided.N_MEMBERS)
+        whole = predictor(support, [], n_members or divided.N_MEMBERS)
         return divided.DividedPredictor.of(whole, n_jobs)
-    n_members = n_members or config.n_views
-    return predictor(fitted_views(support, config, n_members, limit, rng), n_members)
+    overview = None
+    seen = len(support.X) <= limit and config.experts and not config.classifies
+    if seen and has_steps(support):
+        overview = Overview.fit(support)
+        support = support._replace(known=overview.left_out)
+    n_members = n_members or (config.n_views if overview is None else divided.N_MEMBERS)
+    views = fitted_views(support, config, n_members, limit, rng)
+    return predictor(support, views, n_members, overview)

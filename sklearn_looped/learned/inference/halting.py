@@ -88,6 +88,12 @@ class Exit(NamedTuple):
     rule: Callable[[int], ExitRule] | None = None
     by_support: bool = False
 
+    def shown(self, enough: NDArray[np.intp]) -> list[int] | None:
+        """Loops whose predictions are asked for, given those enough for each target; None: all."""
+        if self.rule is not None:
+            return None
+        return sorted(set(enough.tolist())) if self.by_support else [self.n_loops]
+
     def take(self, by_loop: ByLoop, n_queries: int) -> tuple[Array, NDArray[np.intp]]:
         """Output (T, q, n_outputs) of queries, and the loop (q,) that each leaves at."""
         if self.rule is not None:
@@ -109,9 +115,9 @@ def leave_by_support(by_loop: ByLoop) -> tuple[Array, NDArray[np.intp]]:
     """
     outcome = next(by_loop)
     output, enough = outcome.output.copy(), outcome.enough
-    for loop in range(2, enough.max() + 1):
+    while outcome.loop < enough.max():
         outcome = next(by_loop)
-        output[enough >= loop] = outcome.output[enough >= loop]
+        output[enough >= outcome.loop] = outcome.output[enough >= outcome.loop]
     by_loop.close()
     return output, np.full(output.shape[1], enough.max())
 

@@ -17,7 +17,7 @@ from sklearn_looped.learned.inference.encoding import Array, Support
 
 PRIOR_ROWS = 100.0  # support rows that the shares by the experts' errors count as
 FEWEST = 3  # loops: `tabular` was trained with no fewer, and two predict its support too well
-SLACK = 0.005  # of the least squared error: what fewer loops may cost
+SLACK = 0.002  # of the squared error: a loop that takes off no more is not worth its time
 SUM = 1e3  # weight of the equation that shares add up to one, over the size of the others
 
 
@@ -35,11 +35,12 @@ class Weighing(NamedTuple):
     shares: Array
     errors: Array | None
 
-    def first(self, n_loops: int) -> "Weighing":
-        """Return that of the first loops only."""
-        return Weighing(
-            self.shares[:n_loops], None if self.errors is None else self.errors[:n_loops]
-        )
+    @classmethod
+    def of_loops(cls, parts: Sequence["Weighing"]) -> "Weighing":
+        """Join those of some loops after another."""
+        shares, errors = zip(*parts, strict=True)
+        known = [each for each in errors if each is not None]
+        return cls(np.concatenate(shares), np.concatenate(known) if known else None)
 
     def enough(self) -> NDArray[np.intp]:
         """Loops that are enough for each target, (T,): all where errors are not known."""
@@ -75,7 +76,7 @@ def weigh(
         return Weighing(np.broadcast_to(prior, (n_loops, *prior.shape)), None)
     counts = np.ones(len(support.Y)) if support.weights is None else support.weights
     residuals = support.Y.T - np.stack(known)  # (M, L, T, s)
-    largest = np.abs(residuals).max(axis=(0, 1, 3), keepdims=True)
+    largest = np.abs(support.Y).max(axis=0)[:, None]
     residuals /= np.where(largest > 0, largest, 1)  # against overflow
     gram = np.einsum("mlts,klts,s->ltmk", residuals, residuals, counts)
     shares = np.array(
@@ -130,18 +131,18 @@ def shares_of(gram: Array, prior: Array, n_rows: float) -> Array:
 
 
 def fewest_loops(errors: Array) -> NDArray[np.intp]:
-    """Return the first loop, of `FEWEST` or more, whose error is next to the least, (L, T) -> (T,).
+    """Return the first loop, of `FEWEST` or more, after which the next is of little use.
+
+    (L, T) -> (T,): L where there is no such loop. So loops can be run until one is of little use.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_looped.learned.inference.left_out import fewest_loops
-    >>> fewest_loops(np.array([[9.0], [2.0], [1.5], [1.002], [1.0]]))
+    >>> fewest_loops(np.array([[9.0], [2.0], [1.5], [1.001], [1.0], [0.5]]))
     array([4])
     """
-    skipped = min(FEWEST, len(errors)) - 1
-    return (
-        skipped
-        + np.argmax(errors[skipped:] <= (1 + SLACK) * errors[skipped:].min(axis=0), axis=0)
-        + 1
-    )
+    first = min(FEWEST, len(errors)) - 1
+    idle = errors[first + 1 :] >= (1 - SLACK) * errors[first:-1]
+    end = np.ones_like(errors[:1], dtype=bool)
+    return first + 1 + np.argmax(np.concatenate([idle, end]), axis=0)

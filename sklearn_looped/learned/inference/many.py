@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.by_loop import Answers, combined, replayed
 from sklearn_looped.learned.inference.class_members import read_together
@@ -52,7 +53,7 @@ def predict_tables(
     results: list[Array | None] = []
     shown: list[tuple[int, View, Support, Queries]] = []
     for index, (predictor, table, exit) in enumerate(zip(predictors, tables, exits, strict=True)):
-        X = Queries(predictor.encoder.transform(table))
+        X = predictor.queries(table)
         if predictor.constant is not None:
             results.append(repeated(predictor.constant, len(X)))
             continue
@@ -81,12 +82,16 @@ def _read(shown: list[tuple[int, View, Support, Queries]], config: NetworkConfig
     if config.classifies:
         read = read_together((table[1:] for table in shown), config)
         return [_Pass(index, *each) for (index, *_), each in zip(shown, read, strict=True)]
-    passes = []
-    for index, view, support, X in shown:
-        member = Member.fit(view, support, config)
-        queries = member.queries(X)
-        passes.append(_Pass(index, member.without_experts(), queries))
-    return passes
+    sizes = [
+        (support.Y.shape[1], len(support.X), len(view.columns)) for _, view, support, _ in shown
+    ]
+    passes: dict[int, _Pass] = {}
+    for numbers in alike(sizes, [count_pairs(*size) for size in sizes]):
+        members = Member.fit_each((shown[number][1:3] for number in numbers), config)
+        for number, member in zip(numbers, members, strict=True):  # one batch's experts at a time
+            index, *_, X = shown[number]
+            passes[number] = _Pass(index, member.without_experts(), member.queries(X))
+    return [passes[number] for number in range(len(shown))]
 
 
 def _batches(passes: list[_Pass]) -> list[list[_Pass]]:
@@ -108,8 +113,8 @@ def _run(predictor: SupportPredictor, batch: list[_Pass], last_only: bool) -> li
     supports = SupportBatch.joined([each.member.support for each in batch])
     queries = QueryBatch.joined([each.queries for each in batch])
     memory = supports.remember(predictor.network, predictor.n_loops, stream=True)
-    steps = list(queries.answer(predictor.network, memory))
-    steps = steps[-1:] if last_only else steps
+    shown = [predictor.n_loops] if last_only else None
+    steps = list(queries.answer(predictor.network, memory, shown=shown))
     found, start = [], 0
     for each in batch:
         tables = slice(start, start := start + len(each.member.support.y))

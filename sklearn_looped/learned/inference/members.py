@@ -4,16 +4,18 @@ Shapes: T targets, s support rows, q queries, d columns.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from sklearn_looped.core.modes import in_own_modes
+from sklearn_looped.core.tables import PAIRS, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import n_passes
 from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMember
@@ -36,6 +38,17 @@ from sklearn_looped.learned.model.memory import (
 from sklearn_looped.learned.model.network import LoopedNetwork
 
 PART = 2**27  # bytes of keys and values, and of experts, held at a time
+
+
+Tables: TypeAlias = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+
+
+def _tables(shown: Support) -> Tables:
+    """Cells, targets, weights and known predictions, a table a target."""
+    y = torch.tensor(shown.Y.T)
+    weights = None if shown.weights is None else torch.tensor(shown.weights).expand(len(y), -1)
+    known = None if shown.known is None else torch.tensor(shown.known.T)
+    return torch.tensor(shown.X).expand(len(y), -1, -1), y, weights, known
 
 
 @dataclass(frozen=True)
@@ -66,14 +79,30 @@ class Member:
         cls, view: View, support: Support, config: NetworkConfig, targets: slice = slice(None)
     ) -> "Member":
         """Fit canonical form and experts of some targets of the encoded support."""
-        shown = view.support(support.of_targets(targets))
-        y = torch.tensor(shown.Y.T)
-        X = torch.tensor(shown.X).expand(len(y), -1, -1)
-        weights = None
-        if shown.weights is not None:
-            weights = torch.tensor(shown.weights).expand(len(y), -1)
-        known = None if shown.known is None else torch.tensor(shown.known.T)
-        reader = Reader.fit(X, y, weights, config=config, known=known)
+        return cls.fit_each([(view, support)], config, targets)[0]
+
+    @classmethod
+    def fit_each(
+        cls,
+        pairs: Iterable[tuple[View, Support]],
+        config: NetworkConfig,
+        targets: slice = slice(None),
+    ) -> list["Member"]:
+        """Fit to each view of a support, as `fit` does."""
+        pairs = [(view, support.of_targets(targets)) for view, support in pairs]
+        tables = [_tables(view.support(support)) for view, support in pairs]
+        readers = Reader.fit_each(tables, config=config)
+        return [
+            cls._of(*pair, reader, table, targets)
+            for pair, reader, table in zip(pairs, readers, tables, strict=True)
+        ]
+
+    @classmethod
+    def _of(
+        cls, view: View, support: Support, reader: Reader, tables: Tables, targets: slice
+    ) -> "Member":
+        """Return the member of the tables that a view shows, and of their reader."""
+        X, y, weights, _ = tables
         cells, opinions = reader.support(X)
         repeats = None
         if opinions is not None:
@@ -136,12 +165,6 @@ class Member:
 AnyMember: TypeAlias = Member | ClassMember
 
 
-def fit_member(view: View, support: Support, config: NetworkConfig) -> AnyMember:
-    """Fit the member of a view for all targets or classes."""
-    kind = ClassMember if config.classifies else Member
-    return kind.fit(view, support, config)
-
-
 def members_of(
     view: View, support: Support, config: NetworkConfig, n_loops: int
 ) -> Iterator[AnyMember]:
@@ -150,14 +173,29 @@ def members_of(
     Of a classifier it is one for all classes.
     """
     if config.classifies:
-        yield fit_member(view, support, config)
+        yield ClassMember.fit(view, support, config)
         return
-    n_rows = len(support.X) if view.rows is None else len(view.rows)
+    n_rows, n_columns = view.size(support)
     each = memory_of_target(config, n_rows, n_loops)
-    each += FITTING * memory_of_reader(config, n_rows, len(view.columns))
+    each += FITTING * memory_of_reader(config, n_rows, n_columns)
     n_targets = support.Y.shape[1]
     for part in gen_batches(n_targets, max(1, min(n_targets, PART // each))):
         yield Member.fit(view, support, config, part)
+
+
+def members_by_view(
+    views: Sequence[View], support: Support, config: NetworkConfig, n_loops: int
+) -> Iterator[Iterable[AnyMember]]:
+    """Yield each view's members; the experts of small views of one shape are fitted together."""
+    n_fitted = 1 if config.classifies else support.Y.shape[1]
+    sizes = [count_pairs(n_fitted, *view.size(support)) for view in views]
+    if 2 * max(sizes) > PAIRS:  # no two views together
+        for view in views:
+            yield members_of(view, support, config, n_loops)
+        return
+    kind = ClassMember if config.classifies else Member
+    for member in kind.fit_each([(view, support) for view in views], config):
+        yield [member]
 
 
 def average(outputs: list[Tensor], shares: Array, *, classifies: bool) -> Tensor:
@@ -172,43 +210,56 @@ def average(outputs: list[Tensor], shares: Array, *, classifies: bool) -> Tensor
     return torch.einsum("mt,mtqo->tqo", weights, stacked.log()).softmax(0)
 
 
-class Memories(NamedTuple):
-    """What an ensemble keeps of its support for so many loops.
+@dataclass(frozen=True, eq=False)
+class Memories:
+    """What an ensemble keeps of its support for so many loops, each run when it is asked for.
 
     Attributes
     ----------
     n_loops : int
+    support : Support
     members : list of list of (AnyMember, SupportMemory), or None
         Of each view one for a few targets after another. None: nothing, it is too much.
-    weighing : Weighing or None
-        How the members are combined; None if nothing is kept.
+    weighed : dict of Weighing
+        By loop, of those that were asked for: how the members are combined after it.
     """
 
     n_loops: int
+    support: Support
     members: list[list[tuple[AnyMember, SupportMemory]]] | None
-    weighing: Weighing | None = None
+    weighed: dict[int, Weighing] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls, support: Support, members: list[list[tuple[AnyMember, SupportMemory]]], n_loops: int
-    ) -> "Memories":
-        """Weigh the members that are kept."""
-        found = [
-            [part.left_out(loop.left_out for loop in kept.loops) for part, kept in view]
-            for view in members
-        ]
-        left_out = [joined(parts) for parts in found]
-        importance = [
-            torch.cat([part.importance() for part, _ in view]).numpy() for view in members
-        ]
-        return cls(n_loops, members, weigh(left_out, importance, support, n_loops))
+    def weighing(self, loop: int) -> Weighing:
+        """How the members are combined after a loop, from 1 on."""
+        if loop not in self.weighed:
+            assert self.members is not None
+            found = [
+                [part.left_out([kept.loop(loop).left_out]) for part, kept in view]
+                for view in self.members
+            ]
+            importance = [
+                torch.cat([part.importance() for part, _ in view]).numpy() for view in self.members
+            ]
+            left_out = [joined(parts) for parts in found]
+            self.weighed[loop] = weigh(left_out, importance, self.support, 1)
+        return self.weighed[loop]
+
+    def enough(self) -> NDArray[np.intp]:
+        """Loops that are enough for each target, (T,); runs one more, as `fewest_loops` needs."""
+        known: list[Weighing] = []
+        for loop in range(1, self.n_loops + 1):
+            known.append(self.weighing(loop))
+            enough = Weighing.of_loops(known).enough()
+            if (enough < loop).all():
+                break
+        return enough
 
     def first(self, n_loops: int) -> "Memories":
         """Return the memories of the first loops only."""
-        if self.members is None or self.weighing is None:
-            return Memories(n_loops, None)
+        if self.members is None:
+            return Memories(n_loops, self.support, None)
         first = [[(part, kept.first(n_loops)) for part, kept in view] for view in self.members]
-        return Memories(n_loops, first, self.weighing.first(n_loops))
+        return Memories(n_loops, self.support, first, self.weighed)
 
 
 def joined(parts: Sequence[Array | None]) -> Array | None:
@@ -233,27 +284,28 @@ def remember(
     verbose: int = 0,
     limit: int | None = None,
 ) -> Memories:
-    """Run the support through the network, once a view; keep what it takes, up to a limit of bytes.
+    """Prepare to run the support through the network, once a view; the loops run when asked for.
 
-    The members of `known`, for other loops, are taken over. With `verbose` a bar shows progress.
+    What they take is kept, up to a limit of bytes. The members of `known`, for other loops, are
+    taken over. With `verbose` a bar shows progress.
 
     Raises
     ------
     MemoryError
         If a single pass would need more memory than there is.
     """
-    config, n_rows = network.config, len(support.X)
-    sizes = [(n_rows if view.rows is None else len(view.rows), len(view.columns)) for view in views]
+    config = network.config
+    sizes = [view.size(support) for view in views]
     check_support(config, *map(max, zip(*sizes, strict=True)))
     read = [memory_of_reader(config, *size) for size in sizes]
     run = [memory_of_target(config, rows, n_loops) for rows, _ in sizes]
     if n_tables(config, support) * (sum(read) + sum(run)) > (KEPT if limit is None else limit):
-        return Memories(n_loops, None)
+        return Memories(n_loops, support, None)
     if known is None or known.members is None:
-        shown = tqdm(views, desc="members", disable=not verbose)
+        found = members_by_view(views, support, config, n_loops)
         members: Iterable[Iterable[AnyMember]]
-        members = (members_of(view, support, config, n_loops) for view in shown)
+        members = tqdm(found, desc="members", total=len(views), disable=not verbose)
     else:
         members = [(part for part, _ in view) for view in known.members]
     kept = [[(part, part.support.remember(network, n_loops)) for part in view] for view in members]
-    return Memories.of(support, kept, n_loops)
+    return Memories(n_loops, support, kept)

@@ -37,6 +37,7 @@ from sklearn_looped.learned.inference.members import (
     n_tables,
     remember,
 )
+from sklearn_looped.learned.inference.overview import Overview
 from sklearn_looped.learned.inference.prepare import fitted_views
 from sklearn_looped.learned.inference.support import Queries
 from sklearn_looped.learned.inference.views import View
@@ -76,6 +77,8 @@ class SupportPredictor:
         Above 0: a bar shows the members while the support runs.
     kept : int or None
         Bytes that are kept at most; None: `members.KEPT`.
+    overview : Overview or None
+        Gave what is known of the support, and gives it of queries; None: nothing is known.
     """
 
     checkpoint: Checkpoint
@@ -88,6 +91,7 @@ class SupportPredictor:
     device: str
     verbose: int = 0
     kept: int | None = None
+    overview: Overview | None = None
 
     def _from(self, support: Support, n_loops: int) -> "SupportPredictor":
         """Predict from other rows of the same table, with the same network."""
@@ -133,9 +137,15 @@ class SupportPredictor:
         parts = self.views, self.support, self.network, self.n_loops
         return remember(*parts, verbose=self.verbose, limit=self.kept)
 
-    def run_support(self) -> int:
-        """Run the support through the network, and return for how many loops."""
-        return self.memories.n_loops
+    @in_own_modes
+    def run_support(self, exit: Exit) -> int:
+        """Run the support for the loops that queries take so; return how many there may be."""
+        memories = self.memories
+        if memories.members is not None and exit.by_support:
+            memories.enough()
+        elif memories.members is not None:
+            memories.weighing(exit.n_loops)
+        return memories.n_loops
 
     @cached_property
     def spread(self) -> Array:
@@ -211,11 +221,17 @@ class SupportPredictor:
         n_loops : ndarray of shape (q,)
             The loop that each leaves at.
         """
-        return self.predict_encoded(Queries(self.encoder.transform(table)), exit)
+        return self.predict_encoded(self.queries(table), exit)
+
+    def queries(self, table: Any) -> Queries:
+        """Encode queries, and add what the overview predicts of them."""
+        X = self.encoder.transform(table)
+        return Queries(X, None if self.overview is None else self.overview.predict(X))
 
     def predict_encoded(self, X: Queries, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
         """Predict queries that are encoded, as `predict` does."""
-        parts = [exit.take(run, n_queries) for run, n_queries in self._runs(X, exit.n_loops)]
+        runs = self._runs(X, exit.n_loops, exit)
+        parts = [exit.take(run, n_queries) for run, n_queries in runs]
         outputs, loops = zip(*parts, strict=True)
         return np.concatenate(outputs, axis=1), np.concatenate(loops)
 
@@ -235,7 +251,7 @@ class SupportPredictor:
 
     def stages(self, table: Any, n_loops: int) -> Iterator[Array]:
         """Yield the output (T, q, n_outputs) of queries after every loop."""
-        yield from self.encoded_stages(Queries(self.encoder.transform(table)), n_loops)
+        yield from self.encoded_stages(self.queries(table), n_loops)
 
     def encoded_stages(self, X: Queries, n_loops: int) -> Iterator[Array]:
         """Yield what `stages` does, of queries that are encoded."""
@@ -246,7 +262,7 @@ class SupportPredictor:
     @in_own_modes
     def attention(self, table: Any, n_loops: int, member: int) -> Iterator[Array]:
         """Yield for every loop the weights (T, h, q, s) of queries on one member's support."""
-        X, memories = Queries(self.encoder.transform(table)), self._memories_for(n_loops)
+        X, memories = self.queries(table), self._memories_for(n_loops)
         if memories.members is None:
             found = members_of(self.views[member], self.support, self.config, n_loops)
             known = [(part, part.support.remember(self.network, n_loops)) for part in found]
@@ -279,7 +295,9 @@ class SupportPredictor:
             return remember(*parts, self.memories, limit=self.kept)
         return self.memories.first(n_loops)
 
-    def _runs(self, X: Queries, n_loops: int) -> Iterator[tuple[ByLoop, int]]:
+    def _runs(
+        self, X: Queries, n_loops: int, exit: Exit | None = None
+    ) -> Iterator[tuple[ByLoop, int]]:
         """Yield, for each chunk of the encoded queries, its run by loop and its size."""
         memories = self._memories_for(n_loops)
         size = max(1, CHUNK // self.n_tables)
@@ -288,11 +306,11 @@ class SupportPredictor:
                 self.config, self.support.Y.shape[1], len(self.views), n_loops
             )
         for rows in gen_batches(len(X), size):
-            yield self._run(X[rows], memories), rows.stop - rows.start
+            yield self._run(X[rows], memories, exit), rows.stop - rows.start
 
     @in_own_modes
-    def _run(self, X: Queries, memories: Memories) -> ByLoop:
-        """Run encoded queries loop by loop."""
+    def _run(self, X: Queries, memories: Memories, exit: Exit | None) -> ByLoop:
+        """Run encoded queries loop by loop, for what the exit takes at least; None: all."""
         network, n_loops = self.network, memories.n_loops
         if self.constant is not None:
             output = np.array([repeated(self.constant, len(X))] * n_loops)
@@ -303,4 +321,5 @@ class SupportPredictor:
             found = by_loop.one_by_one(self.views, self.support, network, n_loops, X)
             yield from by_loop.replayed(*found)
         else:
-            yield from by_loop.side_by_side(memories, network, X)
+            shown = None if exit is None else exit.shown(memories.enough())
+            yield from by_loop.side_by_side(memories, network, X, shown)

@@ -3,11 +3,13 @@
 Shapes: B tables, n rows, s support rows, q queries, d columns.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
+from sklearn_looped.core.tables import fit_alike
 from sklearn_looped.learned.inference.experts import Experts
 from sklearn_looped.learned.inference.standardise import Standardiser
 from sklearn_looped.learned.inference.ties import Mirrors, settle
@@ -46,14 +48,38 @@ class Reader:
 
         `known` (B, s) are predictions of the rows by a model that did not see them.
         """
-        scale = Standardiser.fit(X, y, weights, centre=config.centre)
-        scale, mirrors = settle(scale, X, y, weights)
+        return cls.fit_each([(X, y, weights, known)], config=config, search=search)[0]
+
+    @classmethod
+    def fit_each(
+        cls,
+        tables: Sequence[tuple[Tensor, Tensor, Tensor | None, Tensor | None]],
+        *,
+        config: NetworkConfig,
+        search: Search = DEFAULT_SEARCH,
+    ) -> list["Reader"]:
+        """Fit to each X, y, weights and known predictions, as `fit` does.
+
+        Small tables of one shape share a batch of experts: they take less time so.
+        """
+        settled = [
+            settle(Standardiser.fit(X, y, weights, centre=config.centre), X, y, weights)
+            for X, y, weights, _ in tables
+        ]
         if not config.experts:
-            return cls(scale, None, mirrors)
-        cells, target = scale.features(X), scale.target(y)
-        known = None if known is None else scale.target(known)
-        experts = Experts.fit(cells, target, weights, config.n_features, search, known)
-        return cls(scale, experts, mirrors)
+            return [cls(scale, None, mirrors) for scale, mirrors in settled]
+
+        def fit(X: Tensor, y: Tensor, weights: Tensor | None, known: Tensor | None) -> Experts:
+            return Experts.fit(X, y, weights, config.n_features, search, known)
+
+        scaled = [
+            (scale.features(X), scale.target(y), w, None if known is None else scale.target(known))
+            for (scale, _), (X, y, w, known) in zip(settled, tables, strict=True)
+        ]
+        experts = fit_alike(fit, scaled)
+        return [
+            cls(scale, e, mirrors) for (scale, mirrors), e in zip(settled, experts, strict=True)
+        ]
 
     def support(self, X: Tensor) -> tuple[Tensor, Opinions | None]:
         """Return cells (B, s, d') and opinions of the support, in float32."""

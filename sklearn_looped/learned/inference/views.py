@@ -105,6 +105,10 @@ class View:
         support = self.rows_of(support)
         return support._replace(X=self.query(support.X))
 
+    def size(self, support: Support) -> tuple[int, int]:
+        """Count the rows and columns that it sees of the encoded support."""
+        return len(support.X) if self.rows is None else len(self.rows), len(self.columns)
+
     def rows_of(self, support: Support) -> Support:
         """Return its rows of the encoded support, with all columns."""
         return support if self.rows is None else support.take(self.rows)

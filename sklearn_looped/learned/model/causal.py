@@ -4,7 +4,7 @@ Shapes: B prompts, n rows of which the first s are known and q = n - s are queri
 D width. A row is two tokens, x and y.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -284,8 +284,9 @@ class CausalNetwork(nn.Module):
         memory: SupportMemory,
         opinions: None = None,
         attention: bool = False,
+        shown: Sequence[int] | None = None,
     ) -> Generator[Step, Tensor | None, None]:
-        """Predict queries (B, q, d) of a remembered support after every loop.
+        """Predict queries (B, q, d) of a remembered support after every loop, or after some.
 
         ``send(staying)``, a mask (q,), lets the other queries leave the loop.
 
@@ -311,9 +312,11 @@ class CausalNetwork(nn.Module):
 
         states = run_loop(block, self._embed(X), memory.n_loops, inject=self._inject)
         staying = None
-        for _ in range(memory.n_loops):
-            state = states.send(staying)
-            staying = yield Step(self.read_out(state) / self.config.target_scale, None)
+        shown = shown or range(1, memory.n_loops + 1)
+        for loop in range(1, shown[-1] + 1):
+            state, staying = states.send(staying), None
+            if loop in shown:
+                staying = yield Step(self.read_out(state) / self.config.target_scale, None)
 
 
 def _n_tokens(past: KeysValues) -> Tensor:

@@ -6,8 +6,9 @@ Beyond, nothing is: `by_loop.one_by_one` then fits the experts and runs the supp
 call, so that memory does not grow with loops, classes or members.
 """
 
-from collections.abc import Iterable
-from itertools import islice
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count, islice
 from typing import NamedTuple
 
 from torch import Tensor
@@ -63,6 +64,44 @@ class LoopMemory(NamedTuple):
     left_out: Tensor | None = None
 
 
+class KeptLoops:
+    """Loops of a support, each computed when it is first asked for, and kept.
+
+    Parameters
+    ----------
+    loops : iterable of LoopMemory
+        Computes them.
+    again : callable
+        Returns another such iterable: one that was interrupted has ended.
+    """
+
+    def __init__(
+        self, loops: Iterable[LoopMemory], again: Callable[[], Iterable[LoopMemory]]
+    ) -> None:
+        self._kept: list[LoopMemory] = []
+        self._coming, self._again = iter(loops), again
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[LoopMemory]:
+        """Yield the loops, one after another."""
+        for index in count():
+            with self._lock:
+                if index == len(self._kept) and not self._compute():
+                    return
+            yield self._kept[index]
+
+    def _compute(self) -> bool:
+        """Keep one more loop, if there is one."""
+        try:
+            self._kept.append(next(self._coming))
+        except StopIteration:
+            return False
+        except BaseException:
+            self._coming = islice(self._again(), len(self._kept), None)
+            raise
+        return True
+
+
 class SupportMemory(NamedTuple):
     """Keys and values of the support at every block of every loop: all that a query needs.
 
@@ -72,16 +111,21 @@ class SupportMemory(NamedTuple):
     pre : list of KeysValues
         At the blocks before the loop.
     loops : iterable of LoopMemory
-        A list, or an iterator that computes each loop while queries pass (`stream_support`).
+        A list, `KeptLoops`, or an iterator that computes each loop while queries pass
+        (`stream_support`). There may be more than `n_loops`.
     """
 
     n_loops: int
     pre: list[KeysValues]
     loops: Iterable[LoopMemory]
 
+    def loop(self, number: int) -> LoopMemory:
+        """Return the memory of one loop, from 1 on."""
+        return next(islice(self.loops, number - 1, None))
+
     def first(self, n_loops: int) -> "SupportMemory":
         """Return the memory of the first loops only."""
-        return SupportMemory(n_loops, self.pre, list(islice(self.loops, n_loops)))
+        return self._replace(n_loops=n_loops)
 
 
 def memory_of_target(config: NetworkConfig, n_rows: int, n_loops: int) -> int:

@@ -4,7 +4,7 @@ Shapes: B tables, n rows of which the first s are the support and q = n - s are 
 D width.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -77,10 +77,8 @@ class LoopedNetwork(nn.Module):
         self.embed_target = nn.Linear(config.n_classes or 2, width)
         n_opinions = N_CLASS_FEATURES if config.classifies else N_OPINION_FEATURES
         self.embed_opinions = nn.Linear(n_opinions, width, bias=False) if config.experts else None
-        n_left_over = config.n_classes + 2 if config.classifies else N_LEFT_OVER
-        self.embed_left_over = (
-            nn.Linear(n_left_over, width, bias=False) if config.feedback else None
-        )
+        n_left = config.n_classes + 2 if config.classifies else N_LEFT_OVER
+        self.embed_left_over = nn.Linear(n_left, width, bias=False) if config.feedback else None
         self.state_norm = nn.LayerNorm(width, bias=False)
         self.pre, self.loop, self.post = (
             nn.ModuleList(
@@ -311,9 +309,11 @@ class LoopedNetwork(nn.Module):
         memory: SupportMemory,
         opinions: AnyOpinions | None = None,
         attention: bool = False,
+        shown: Sequence[int] | None = None,
     ) -> Generator[Step, Tensor | None, None]:
         """Predict queries (B, q, d) of a remembered support after every loop.
 
+        With `shown`, numbers of loops in rising order, after these only and without the gate.
         ``send(staying)``, a mask (q,), lets the other queries leave the loop: what follows is
         computed and yielded for those that stay. With `attention` each step holds its weights.
         """
@@ -331,20 +331,19 @@ class LoopedNetwork(nn.Module):
             return pass_queries(self.loop, state, kept.loop, weights)
 
         states = self._loop(block, prompt, memory.n_loops)
-        for loop in range(1, memory.n_loops + 1):
-            state = states.send(staying)
+        every, shown = shown is None, shown or range(1, memory.n_loops + 1)
+        for loop in range(1, shown[-1] + 1):
+            state, staying = states.send(staying), None
+            if loop not in shown:
+                continue
             output = self._read_out(pass_queries(self.post, state, kept.post), opinions, kept.votes)
-            end = self._exit(state, output, last, loop)
+            end = None
+            if self.gate is not None and every:
+                before = torch.zeros_like(output) if last is None else last
+                end = self.gate(self.state_norm(state), output, before, loop / self.config.n_loops)
             seen = torch.cat(weights, 1) if weights else None
             staying = yield Step(output, end, seen, kept.left_out)
             last = output
             if staying is not None:
                 last = output[:, staying]
                 opinions = None if opinions is None else opinions.rows(staying)
-
-    def _exit(self, state: Tensor, output: Tensor, last: Tensor | None, loop: int) -> Tensor | None:
-        """Logit (B, q) that the loop ends here, if the network has a gate."""
-        if self.gate is None:
-            return None
-        last = torch.zeros_like(output) if last is None else last
-        return self.gate(self.state_norm(state), output, last, loop / self.config.n_loops)

@@ -129,10 +129,12 @@ def _expert_columns(network: TableTrainable) -> int:
 
 def _check(network: Trainable, recipe: Recipe, processes: Processes, n_workers: int) -> None:
     """Refuse a recipe that the network or the processes cannot follow."""
+    if n_workers < 0:
+        raise ValueError(f"Got n_workers={n_workers}, but expected at least 0.")
     if n_workers and isinstance(network, CausalConfig):
         raise ValueError(
-            f"Got n_workers={n_workers}, but the prompts of a CausalConfig are drawn on the device. "
-            "Leave n_workers at 0."
+            f"Got n_workers={n_workers}, but the prompts of a CausalConfig are drawn on the "
+            "device. Leave n_workers at 0."
         )
     if not isinstance(network, LanguageConfig):
         tables = cast(TableTrainable, network)
@@ -247,9 +249,10 @@ def meta_train(
     ------
     ValueError
         If the recipe draws more columns than the network reads, its loss asks for an exit gate
-        that the network lacks, the device is not available, a `CausalConfig` is given workers, a
-        step may have fewer tables than there are processes, the processes do not see the same state in `folder`, or that state is
-        damaged or belongs to a run with another network, prior, recipe or start.
+        that the network lacks, the device is not available, `n_workers` is negative or above 0
+        for a `CausalConfig`, a step may have fewer tables than there are processes, the processes
+        do not see the same state in `folder`, or that state is damaged or belongs to a run with
+        another network, prior, recipe or start.
     OSError
         If the state cannot be saved, as on a full disk; the last one is untouched, and the same
         call goes on from there once there is room. Before any step, if another run holds the

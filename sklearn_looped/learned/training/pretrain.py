@@ -6,7 +6,8 @@ under ``torchrun --nproc_per_node 2 -m sklearn_looped.learned.training.pretrain 
 ``OMP_WAIT_POLICY=passive MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=17179869184
 MALLOC_TOP_PAD_=268435456`` beforehand saves about 5 % of the time with one thread a process, and
 more on a machine that does other work: threads that wait do not spin, and large buffers are kept
-rather than given back to the system at every operation.
+rather than given back to the system at every operation. A GPU waits for tables, which are drawn and
+read by the experts on the CPU: ``--workers N`` draws them ahead in N processes.
 """
 
 import argparse

@@ -132,14 +132,14 @@ PRETRAININGS = {
         ),
         ClassTables(),
         Recipe(
-            n_steps=880,
+            n_steps=2_800,
             n_features=(1, 48),
             n_support=(8, 512),
             n_loops=(2, 3),
             window=2,
             rows_per_step=2048,
-            warmup=0.0075,
-            decay=0.25,
+            warmup=0.00571,
+            decay=0.2857,
             seed=1,
         ),
         TABLES_SEEN.format(columns=48, rows=512)

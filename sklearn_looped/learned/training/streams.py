@@ -18,7 +18,7 @@ from sklearn_looped.learned.training.recipe import Recipe
 
 
 def steps_to_draw(start: int, n_steps: int) -> range:
-    """Steps whose prompts this process draws: all, or every n-th in one of n workers.
+    """Return the steps whose prompts this process draws: all, or every n-th in one of n workers.
 
     A `DataLoader` takes a prompt of each worker in turn, so that the order stays.
     """
@@ -41,7 +41,7 @@ class PrefixStream(IterableDataset):
         self.processes, self.device = processes, device
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Target]]:
-        for step in steps_to_draw(self.start, self.recipe.n_steps):
+        for step in range(self.start, self.recipe.n_steps):
             generator = seeded_generator(self.recipe.seed, step)
             n_features, n_support, n_loops = self.recipe.draw_sizes(step, generator)
             if self.device.type != "cpu":
