@@ -8,7 +8,8 @@ figure to benchmarks/results/paper_decoder.jsonl as soon as its networks are tra
 them with what they say of the paper's claims. A run that was killed goes on where it stopped (its
 state lies in runs/). A network takes a minute at `laptop` (5 columns) and hours at `night`;
 `paper` has the paper's sizes and 500,000 steps and wants a GPU, on which prompts are drawn,
-blocks compiled and products in bfloat16.
+blocks compiled and products in bfloat16. `--network NAME` scores one network of a figure before the
+others are trained; the claims follow with the run without it.
 """
 
 import argparse
@@ -271,24 +272,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_budget(parser, BUDGETS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--figures", nargs="*", help="names of figures; default: all")
+    parser.add_argument("--network", help="name of one network: its scores, without the claims")
 
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     budget = BUDGETS[args.budget]
     store = Store(RESULTS / "paper_decoder.jsonl", budget=args.budget)
-    names = args.figures or list(figures(budget, 0))
+    made = figures(budget, 0)
+    names = [n for n in args.figures or made if args.network in (None, *made[n].runs)]
+    if not names:
+        raise SystemExit(f"no figure has a network {args.network!r}")
+    part = {"network": args.network} if args.network else {"kind": "claim"}
 
-    def job(figure: str, seed: int) -> Rows:
+    def job(figure: str, seed: int, **part: str) -> Rows:
         made = figures(budget, seed)[figure]
         found = {
             network: scored(run, args.budget, seed, budget.held_out, made.shifts)
             for network, run in made.runs.items()
+            if network == part.get("network", network)
         }
-        rows = [score_row(network, *each) for network, each in found.items()]
-        return rows + made.claims({network: each for network, (each, _) in found.items()})
+        rows = [
+            score_row(network, *each)
+            for network, each in found.items()
+            if not store.select({"figure": figure, "seed": seed, "network": network})
+        ]
+        whole = len(found) == len(made.runs)
+        return rows + (made.claims({n: each for n, (each, _) in found.items()}) if whole else [])
 
-    store.complete([{"figure": name, "seed": seed} for seed in args.seeds for name in names], job)
+    keys = [{"figure": name, "seed": seed, **part} for seed in args.seeds for name in names]
+    store.complete(keys, job)
     for name in names:
         show(name, store.select({"figure": name}))
 

@@ -218,8 +218,11 @@ def mean_of_seeds(name: str, key: str = "value", **where: Any) -> str:
 
 
 def means_table(name: str, column: str, at: list[Any], of: str = "network", **where: Any) -> str:
-    """Fenced block of means over seeds by loop or by number of examples: a row for each `of`."""
-    found = seeds.means_by(rows(name), column, at, of, **where)
+    """Fenced block of means over seeds by loop or by number of examples: a row for each `of`.
+
+    The fields are as in `chosen`.
+    """
+    found = seeds.means_by(chosen(name, **where), column, at, of)
     return plain(found) if len(found) else "(not run)"
 
 
@@ -273,8 +276,10 @@ def show_condition_number() -> None:
 
 
 def show_groups(name: str, key: str, show: Callable[[str, Rows], None]) -> None:
-    for each in dict.fromkeys(row[key] for row in rows(name)):
-        show(each, chosen(name, **{key: each}))
+    """Print each group of rows, those of different budgets apart."""
+    for budget, each in dict.fromkeys((row.get("budget"), row[key]) for row in rows(name)):
+        print(f"\nbudget {budget}" if budget else "")
+        show(each, chosen(name, **{"budget": budget, key: each}))
 
 
 def show_sweep(name: str) -> None:
@@ -296,7 +301,11 @@ TABLES: dict[str, Callable[[], None]] = {
     "decoder_probing": lambda: decoder_probing.show(rows("decoder_probing")),
     "ouro": lambda: show_groups("ouro", "language", ouro.show),
     "construction": lambda: construction.show(rows("construction")),
-    "algoformer": lambda: algoformer.show(rows("algoformer"), algoformer.BUDGETS["laptop"]),
+    "algoformer": lambda: show_groups(
+        "algoformer",
+        "CPU s each",
+        lambda _, found: algoformer.show(found, algoformer.BUDGETS["laptop"]),
+    ),
 }
 
 

@@ -121,8 +121,8 @@ def claims(found: dict[str, dict[Any, np.ndarray]]) -> list[dict[str, Any]]:
             path = [errs[target, False, t] for t in (1, 2, 4, last) if t <= last]
             if name == "unlooped":
                 text = (
-                    f"of the {last} layers an earlier one, {best[name]}, tells it better than the "
-                    "last"
+                    f"of the {last} layers an earlier one, {best[name]}, has a smaller error than "
+                    "the last"
                 )
                 numbers = [errs[target, False, best[name]] - errs[target, False, last]]
             else:
@@ -134,7 +134,7 @@ def claims(found: dict[str, dict[Any, np.ndarray]]) -> list[dict[str, Any]]:
             text = f"{target}, {name}: the best probe errs less than the best control"
             rows.append(claim(text, [errs[target, False, best[name]] - lowest]))
         ours, theirs = (found[n][target, False, best[n]] for n in ("looped", "unlooped"))
-        rows.append(claim(f"{target}: looped is told better than unlooped", [ours - theirs]))
+        rows.append(claim(f"{target}: looped has a smaller error than unlooped", [ours - theirs]))
     return rows
 
 

@@ -22,19 +22,19 @@ def matching(rows: Rows, **where: Any) -> Rows:
 def claimed(rows: Rows, pattern: str, **where: Any) -> Rows:
     """Rows of the claims that match, one a seed."""
     found = matching(rows, kind="claim", **where)
-    return [row for row in found if re.search(pattern, row["claim"])]
+    found = [row for row in found if re.search(pattern, row["claim"])]
+    if len({row["seed"] for row in found}) < len(found):
+        raise ValueError(f"several claims of a seed match {pattern!r} {where or ''}")
+    return found
 
 
 def verdict_of_seeds(rows: Rows, pattern: str, **where: Any) -> str:
-    """Give the verdicts of a claim by seed: one word where they agree, counts where they differ."""
+    """Give the verdicts of a claim, each with the share of the seeds that have it."""
     found = claimed(rows, pattern, **where)
     if not found:
         return MISSING
     counts = Counter(SHORT[row["verdict"]] for row in found)
-    if len(counts) == 1:
-        (said,) = counts
-        return f"{said} ({len(found)} of {len(found)})"
-    return ", ".join(f"{said} {n} of {len(found)}" for said, n in counts.most_common())
+    return ", ".join(f"{said} {n}/{len(found)}" for said, n in counts.most_common())
 
 
 def margins(rows: Rows, pattern: str, **where: Any) -> str:
@@ -50,8 +50,11 @@ def spread(values: Iterable[float]) -> str:
         return MISSING
     if isinstance(values[0], int) and len(set(values)) == 1:
         return f"{values[0]:,}"
-    low, high = f"{min(values):.3g}", f"{max(values):.3g}"
-    return low if low == high else f"{np.mean(values):.3g} [{low}, {high}]"
+    mean, low, high = (
+        f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.3g}"
+        for x in (np.mean(values), min(values), max(values))
+    )
+    return low if low == high else f"{mean} [{low}, {high}]"
 
 
 def table(rows: Rows, by: list[str]) -> pd.DataFrame:
