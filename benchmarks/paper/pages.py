@@ -301,11 +301,7 @@ TABLES: dict[str, Callable[[], None]] = {
     "decoder_probing": lambda: decoder_probing.show(rows("decoder_probing")),
     "ouro": lambda: show_groups("ouro", "language", ouro.show),
     "construction": lambda: construction.show(rows("construction")),
-    "algoformer": lambda: show_groups(
-        "algoformer",
-        "CPU s each",
-        lambda _, found: algoformer.show(found, algoformer.BUDGETS["laptop"]),
-    ),
+    "algoformer": lambda: algoformer.show(rows("algoformer"), algoformer.BUDGETS["laptop"]),
 }
 
 
