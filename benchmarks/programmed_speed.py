@@ -1,9 +1,9 @@
 """How fast do programmed transformers run, by kind of evaluation? Instructions a second, one core.
 
 ``python -m benchmarks programmed_speed`` prints a table of the machines: their loops, `run` with
-what the host does beside the loop, with and without a trace, and plain Python; 32 SUBLEQ programs side by
-side, of which each has its steps counted, and plain numpy on as many; and what making a machine
-and its certificate takes. It writes benchmarks/results/programmed_speed.json.
+what the host does beside the loop, with and without a trace, and plain Python; 32 SUBLEQ programs
+side by side, of which each has its steps counted, and plain numpy on as many; and what making a
+machine and its certificate takes. It writes benchmarks/results/programmed_speed.json.
 """
 
 import argparse

@@ -14,9 +14,7 @@ from sklearn_looped.core.modes import in_own_modes
 Result = TypeVar("Result")
 
 
-def in_threads(
-    calls: Sequence[Callable[[], Result]], most: int | None = None
-) -> Iterator[Result]:
+def in_threads(calls: Sequence[Callable[[], Result]], most: int | None = None) -> Iterator[Result]:
     """Yield the results of calls, in order; each runs in `own_modes`.
 
     As many run at a time as torch has threads, and each has an equal share of these, so that no

@@ -19,7 +19,9 @@ def four_threads():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("n_calls", "most", "share"), [(2, None, 2), (9, 3, 1), (3, 1, 4), (1, 9, 4)])
+@pytest.mark.parametrize(
+    ("n_calls", "most", "share"), [(2, None, 2), (9, 3, 1), (3, 1, 4), (1, 9, 4)]
+)
 def test_calls_share_the_threads_of_torch(four_threads, n_calls, most, share):
     def call(number):
         return number, torch.get_num_threads(), torch.is_grad_enabled(), threading.get_ident()

@@ -142,10 +142,14 @@ def fit_models(
         known = known.double().gather(1, order[..., None].expand_as(Y))
         search = replace(search, plain=False)
     smooth = tuple(kind for kind in search.kinds if kind != STEPS)
-    searches = [replace(search, kinds=kinds) for kinds in (smooth, (STEPS,))]
-    fits = [partial(KernelMachine.fit, Z, Y, w, each, known) for each in searches]
-    machines = list(in_threads(fits))
-    metric = torch.stack([machine.metric() for machine in machines]).mean(0)
+
+    def fit(kinds: tuple[str, ...]) -> tuple[KernelMachine, Tensor]:
+        machine = KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds), known)
+        return machine, machine.metric()
+
+    fits = [partial(fit, kinds) for kinds in (smooth, (STEPS,))]
+    machines, metrics = zip(*in_threads(fits), strict=True)
+    metric = torch.stack(metrics).mean(0)
     return (Ridge.fit(Z, Y, w), *machines), metric, order.argsort(1)[..., None]
 
 

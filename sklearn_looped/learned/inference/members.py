@@ -194,7 +194,8 @@ def members_by_view(
     sizes = [count_pairs(n_fitted, *view.size(support)) for view in views]
     if 2 * max(sizes) > PAIRS:  # no two views together
         reader = max(memory_of_reader(config, *view.size(support)) for view in views)
-        fits = [partial(list, members_of(view, support, config, n_loops)) for view in views]
+        found = [members_of(view, support, config, n_loops) for view in views]
+        fits = [partial(list[AnyMember], each) for each in found]
         yield from in_threads(fits, AT_A_TIME // max(PART, FITTING * reader))
         return
     kind = ClassMember if config.classifies else Member
@@ -314,5 +315,8 @@ def remember(
         members = tqdm(found, desc="members", total=len(views), disable=not verbose)
     else:
         members = [(part for part, _ in view) for view in known.members]
-    kept = [[(part, part.support.remember(network, n_loops)) for part in view] for view in members]
-    return Memories(n_loops, support, kept)
+
+    def kept(view: Iterable[AnyMember]) -> list[tuple[AnyMember, SupportMemory]]:
+        return [(part, part.support.remember(network, n_loops)) for part in view]
+
+    return Memories(n_loops, support, list(in_threads([partial(kept, view) for view in members])))

@@ -175,7 +175,7 @@ class Machine(StateReader):
         fault: Fault | None,
         rows: list[dict[str, Any]] | None = None,
     ) -> RunResult:
-        """What a run returns that stopped in some state, with the rows of its trace."""
+        """Return the result of a run that stopped in some state, with the rows of its trace."""
         state = self.settle(state)
         pc = self.pc(state)
         return RunResult(

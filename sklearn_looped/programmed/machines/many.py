@@ -20,7 +20,7 @@ Stopped = tuple[Tensor, int, Fault | None]  # state, loops, fault
 def run_many(
     machine: SubleqMachine, programs: Iterable[Program | str], max_loops: int = 100_000
 ) -> list[RunResult]:
-    """Run programs on one machine, a tape each, in one loop.
+    r"""Run programs on one machine, a tape each, in one loop.
 
     Every tape is a sequence of its own, and the weights are the same for all, so that each program
     ends as `machine.run` would leave it, bit by bit. The host does for each what it does there;
@@ -57,7 +57,7 @@ def run_many(
     >>> from sklearn_looped import SubleqMachine
     >>> from sklearn_looped.programmed.machines.many import run_many
     >>> machine = SubleqMachine(n_memory=8, n_instructions=12)
-    >>> program = machine.assemble("x: .word 0\\n y: .word 22\\n add x, y")
+    >>> program = machine.assemble("x: .word 0\n y: .word 22\n add x, y")
     >>> results = run_many(machine, [program.with_data(x=x) for x in (20, 30)])
     >>> [result["y"] for result in results]
     [42, 52]
@@ -67,15 +67,13 @@ def run_many(
             f"Got a {type(machine).__name__}, but run_many takes a SubleqMachine; run the programs "
             "of other machines one after another."
         )
-    programs = [machine.assemble(each) if isinstance(each, str) else each for each in programs]
-    if not programs:
+    assembled = [machine.assemble(each) if isinstance(each, str) else each for each in programs]
+    if not assembled:
         return []
-    tapes = torch.stack([machine.load(program) for program in programs])
+    tapes = torch.stack([machine.load(program) for program in assembled])
     machine._check_run(tapes[0], max_loops, "return")
-    ends = _follow(machine, programs, tapes, max_loops)
-    results = [
-        machine._result(program, *end) for program, end in zip(programs, ends, strict=True)
-    ]
+    ends = _follow(machine, assembled, tapes, max_loops)
+    results = [machine._result(program, *end) for program, end in zip(assembled, ends, strict=True)]
     n_running = sum(result.fault is None and not result.halted for result in results)
     if n_running:
         warnings.warn(
@@ -103,8 +101,8 @@ def _follow(
         running = np.array([number not in found for number in inside.tolist()])
         inside, tapes, before = inside[running], tapes[torch.from_numpy(running)], before[running]
         n_inside, known = len(inside), len(found)
-        for tapes in machine.transformer.run(tapes, max_loops - n_loops, evaluation="fast"):
-            n_loops += 1
+        loop = machine.transformer.run(tapes, max_loops - n_loops, evaluation="fast")
+        for n_loops, tapes in enumerate(loop, n_loops + 1):  # noqa: B020
             scratch = tapes.numpy()[:, SCRATCH]
             stopped = (scratch[:, counter] == ends[inside]).all(axis=1)
             if machine.overflow == "trap":

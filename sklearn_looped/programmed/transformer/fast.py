@@ -155,8 +155,8 @@ class _Compiler:
             return compile_match(head, head.pointer, self.tokens, self.adjacency, self.n_tapes)
         if self.n_tapes > 1:
             raise ValueError(
-                f"Got {self.n_tapes} tapes, but a head of this transformer is no match of one token "
-                "by its pointer; run one tape after another, or evaluation='dense'."
+                f"Got {self.n_tapes} tapes, but a head of this transformer is no match of one "
+                "token by its pointer; run one tape after another, or evaluation='dense'."
             )
         if head.kind != "graph":
             return self._attention(head)
