@@ -1,7 +1,8 @@
 """How fast do programmed transformers run, by kind of evaluation? Instructions a second, one core.
 
 ``python -m benchmarks programmed_speed`` prints a table of the machines: their loops, `run` with
-what the host does beside the loop, with and without a trace, and plain Python; and what making a
+what the host does beside the loop, with and without a trace, and plain Python; 32 SUBLEQ programs
+side by side, of which each has its steps counted, and plain numpy on as many; and what making a
 machine and its certificate takes. It writes benchmarks/results/programmed_speed.json.
 """
 
@@ -24,6 +25,7 @@ from sklearn_looped import FleqMachine, SubleqMachine
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.interpreter import interpret_fleq, interpret_subleq
 from sklearn_looped.programmed.machines.machine import Machine
+from sklearn_looped.programmed.machines.many import run_many
 from sklearn_looped.programmed.machines.paper_subleq import PaperSubleqMachine
 from sklearn_looped.programmed.machines.programs import linear_sgd
 from sklearn_looped.programmed.machines.subleq import Instruction
@@ -31,6 +33,7 @@ from sklearn_looped.programmed.transformer.certificate import certify
 from sklearn_looped.programmed.transformer.evaluation import EVALUATIONS, LoopedTransformer
 
 SECONDS = 0.5  # of one measurement
+N_TAPES = 32  # programs side by side
 
 
 class Case(NamedTuple):
@@ -74,13 +77,42 @@ def hosted(
 
 
 def random_subleq(n_memory: int, n_instructions: int) -> Program:
-    """Endless program on numbers that stay small."""
+    """Endless program on numbers that stay small: it never comes to its last instruction."""
     rng = np.random.default_rng(0)
     a, b = rng.integers(n_memory, size=(2, n_instructions)).tolist()
-    c = rng.integers(n_instructions, size=n_instructions).tolist()
-    a[-1] = b[-1]  # the last instruction always jumps
+    c = rng.integers(n_instructions - 1, size=n_instructions).tolist()
+    a[-2:] = b[-2:]  # these always jump
     cells = rng.integers(-1000, 1000, size=n_memory).tolist()
     return Program(tuple(map(Instruction, a, b, c)), tuple(cells), {}, {})
+
+
+def side_by_side(machine: SubleqMachine, program: Program) -> Iterator[Case]:
+    """Cases of `N_TAPES` programs at once: their loop, `run_many`, and plain numpy."""
+    tapes = torch.stack([machine.load(program)] * N_TAPES)
+
+    def loop(n: int) -> None:
+        deque(machine.transformer.run(tapes, -(-n // N_TAPES), evaluation="fast"), 0)
+
+    def hosted(n: int) -> None:
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            run_many(machine, [program] * N_TAPES, -(-n // N_TAPES))
+
+    for name, run in (("tapes", loop), ("run_many", hosted)):
+        yield Case(f"SUBLEQ {N_TAPES} {name}", *tapes.shape[1:], "fast", run)
+    plain = partial(plain_numpy, program, machine.n_bits)
+    yield Case(f"SUBLEQ {N_TAPES} plain numpy", *tapes.shape[1:], "numpy", plain)
+
+
+def plain_numpy(program: Program, n_bits: int, n: int) -> None:
+    """Make n steps in all of `N_TAPES` runs of a program, which share each operation of numpy."""
+    a, b, c = np.array(program.instructions).T
+    memory, pc = np.tile(program.cells, (N_TAPES, 1)), np.zeros(N_TAPES, int)
+    runs, half = np.arange(N_TAPES), 1 << (n_bits - 1)
+    for _ in range(-(-n // N_TAPES)):
+        to = b[pc]
+        value = memory[runs, to] - memory[runs, a[pc]]
+        memory[runs, to] = value = (value + half) % (2 * half) - half
+        pc = np.where(value <= 0, c[pc], pc + 1)
 
 
 def subleq_cases() -> Iterator[Case]:
@@ -95,6 +127,7 @@ def subleq_cases() -> Iterator[Case]:
     paper, ours = PaperSubleqMachine(32, 95), SubleqMachine(32, 95, overflow="wrap")
     yield from loops("SUBLEQ paper_layout", paper.transformer, paper.load(small))
     yield from hosted("SUBLEQ", ours, small, partial(interpret_subleq, small, 16))
+    yield from side_by_side(ours, small)
 
 
 def fleq_cases() -> Iterator[Case]:

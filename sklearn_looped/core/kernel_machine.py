@@ -21,7 +21,7 @@ from sklearn_looped.core.stacking import TargetScale, stacking_shares
 
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # multiples of the median distance between rows
 PENALTIES = tuple(10.0**k for k in range(-5, 3))
-TOGETHER = 8  # kernels whose errors are found at once: steps of the small ones cost as much alone
+TOGETHER = 2**19  # pairs of rows of kernels whose errors are found at once: 8 of 256 rows
 N_ROWS = 256  # that lengths and penalties are chosen on, and slopes taken at
 
 
@@ -121,19 +121,22 @@ def _unit_kernel(kind: str, metric: Tensor) -> Kernel:
 
 def _choose(
     kernel: Kernel, X: Tensor, Z: Tensor, weights: Tensor, search: Search
-) -> tuple[Tensor, Tensor]:
-    """Length over the median distance, and penalty, with the least leave-one-out error, (B,)."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Length over the median distance, and penalty, with the least leave-one-out error, (B,).
+
+    The median distance is returned as well.
+    """
     D = kernel.distances(X, X)
     median = _median(D)
     penalties, lengths = X.new_tensor(PENALTIES), X.new_tensor(search.lengths)
     errors = []
-    for some in lengths.split(max(1, TOGETHER // len(X))):
+    for some in lengths.split(max(1, TOGETHER // (len(X) * X.shape[1] ** 2))):
         radial = [kernel.radial_(D / (factor * median)[:, None, None]) for factor in some]
         K = torch.cat([kernel.add_products(each, X, X) for each in radial])
         rows = Z.repeat(len(some), 1, 1), weights.repeat(len(some), 1)
         errors += errors_by_penalty(K, *rows, penalties).split(len(X))
     best = torch.cat(errors, 1).nan_to_num(torch.inf).argmin(1)
-    return lengths[best // len(penalties)], penalties[best % len(penalties)]
+    return lengths[best // len(penalties)], penalties[best % len(penalties)], median
 
 
 def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> list[Member]:
@@ -142,12 +145,9 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
     P = X[:, points]
     chosen_on = P, Z[:, points], weights[:, points], search
 
-    def scaled(kernel: Kernel, factor: Tensor) -> Kernel:
-        return kernel._replace(length=factor * _median(kernel.distances(P, P)))
-
     kernel = _unit_kernel(kind, X.new_ones(len(X), X.shape[2]))
-    factor, penalty = _choose(kernel, *chosen_on)
-    kernel = scaled(kernel, factor)
+    factor, penalty, median = _choose(kernel, *chosen_on)
+    kernel = kernel._replace(length=factor * median)
     members = []
     if search.plain or not search.n_loops:
         members.append(Member.fit(kernel, X, Z, weights, penalty))
@@ -157,8 +157,10 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
             metric = (metric + strengths(X, Z, weights)) / 2
         kernel = _unit_kernel(kind, metric)
         if loop == search.n_loops - 1:
-            factor, penalty = _choose(kernel, *chosen_on)
-        kernel = scaled(kernel, factor)
+            factor, penalty, median = _choose(kernel, *chosen_on)
+        else:
+            median = _median(kernel.distances(P, P))
+        kernel = kernel._replace(length=factor * median)
     if search.n_loops:
         members.append(Member.fit(kernel, X, Z, weights, penalty))
     return members

@@ -185,7 +185,7 @@ class LargeKernelMachine:
     compared with half and twice of it on up to `N_TUNED_ON` rows; the same rows are the landmarks
     of a `NystroemRidge` on all rows. For the Manhattan distance the columns are then stretched by
     the slopes of two such predictors, of every other row and of the rows between (`ColumnWarp`),
-    and all is done again, up to `N_WARPS` times while the leave-one-out error falls by more than
+    and all is done again, up to `n_warps` times while the leave-one-out error falls by more than
     the share that `WARP_ROWS` rows are of all: steps of the target become sharp.
 
     Attributes
@@ -198,10 +198,12 @@ class LargeKernelMachine:
     ridge: NystroemRidge
 
     @classmethod
-    def fit(cls, X: Tensor, Y: Tensor, weights: Tensor, kind: str) -> "LargeKernelMachine":
+    def fit(
+        cls, X: Tensor, Y: Tensor, weights: Tensor, kind: str, n_warps: int = N_WARPS
+    ) -> "LargeKernelMachine":
         """Fit to rows X (n, d) in canonical order, standardised targets Y (n, T), weights (n,)."""
         best = cls(None, _ridge(X, Y, weights, kind))
-        for _ in range(N_WARPS if kind == WARPED else 0):
+        for _ in range(n_warps if kind == WARPED else 0):
             warp = best._steeper(X, Y, weights)
             new = cls(warp, _ridge(warp(X), Y, weights, kind))
             if (1 + WARP_ROWS / len(X)) * new._error(Y, weights) >= best._error(Y, weights):

@@ -15,7 +15,8 @@ from sklearn_looped.core.blas import one_blas_thread
 
 Array = NDArray[np.float64]
 
-BLOCK = 32  # columns that LAPACK reduces at a time
+BLOCK = 8  # columns that LAPACK reduces at a time
+BLOCK_OF_BASIS = 32  # columns of the basis that LAPACK forms at a time
 
 
 class Tridiagonal(NamedTuple):
@@ -96,22 +97,22 @@ class Tridiagonal(NamedTuple):
 
     def _factors(self, penalties: Tensor) -> tuple[Array, Array]:
         """D, and what L has beside its diagonal, led by zeros, (n, B, P) each."""
-        n = self.diagonal.shape[1]
+        n_tables, n = self.diagonal.shape
+        pivots = np.empty((n, n_tables, len(penalties)))
+        ratios = np.zeros_like(pivots)
         least = n * np.finfo(np.float64).eps * self.diagonal.sum(axis=1)
-        found = [
-            [lapack.dpttrf(d + max(each, floor), e)[:2] for each in penalties.tolist()]
-            for d, e, floor in zip(self.diagonal, self.beside, least, strict=True)
-        ]
-        pivots = np.array([[d for d, _ in each] for each in found])
-        ratios = np.array([[np.append(0, e) for _, e in each] for each in found])
-        return np.moveaxis(pivots, 2, 0), np.moveaxis(ratios, 2, 0)
+        for table, (d, e, floor) in enumerate(zip(self.diagonal, self.beside, least, strict=True)):
+            for place, penalty in enumerate(penalties.tolist()):
+                found = lapack.dpttrf(d + max(penalty, floor), e)
+                pivots[:, table, place], ratios[1:, table, place], _ = found
+        return pivots, ratios
 
 
 def _reduced(A: Array) -> tuple[Array, Array, Array]:
     """Reduce one matrix by Householder's reflections."""
-    work = BLOCK * len(A)
-    reflections, diagonal, beside, scales, _ = lapack.dsytrd(A.T, lower=1, lwork=work)
+    n = len(A)
+    reflections, diagonal, beside, scales, _ = lapack.dsytrd(A.T, lower=1, lwork=BLOCK * n)
     basis = np.zeros_like(A)
     basis[0, 0] = 1
-    basis[1:, 1:] = lapack.dorgqr(reflections[1:, :-1], scales, lwork=work)[0].T
+    basis[1:, 1:] = lapack.dorgqr(reflections[1:, :-1], scales, lwork=BLOCK_OF_BASIS * n)[0].T
     return basis, diagonal, beside

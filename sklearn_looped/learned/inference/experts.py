@@ -4,6 +4,7 @@ Shapes: B tables, n rows, s support rows, q queries, d columns, E experts.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, KernelMachine, Search
 from sklearn_looped.core.ridge import Ridge
+from sklearn_looped.core.threads import in_threads
 from sklearn_looped.learned.inference.standardise import TIE
 from sklearn_looped.learned.model.opinions import N_EXPERTS, Opinions
 
@@ -140,11 +142,14 @@ def fit_models(
         known = known.double().gather(1, order[..., None].expand_as(Y))
         search = replace(search, plain=False)
     smooth = tuple(kind for kind in search.kinds if kind != STEPS)
-    machines = [
-        KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds), known)
-        for kinds in (smooth, (STEPS,))
-    ]
-    metric = torch.stack([machine.metric() for machine in machines]).mean(0)
+
+    def fit(kinds: tuple[str, ...]) -> tuple[KernelMachine, Tensor]:
+        machine = KernelMachine.fit(Z, Y, w, replace(search, kinds=kinds), known)
+        return machine, machine.metric()
+
+    fits = [partial(fit, kinds) for kinds in (smooth, (STEPS,))]
+    machines, metrics = zip(*in_threads(fits), strict=True)
+    metric = torch.stack(metrics).mean(0)
     return (Ridge.fit(Z, Y, w), *machines), metric, order.argsort(1)[..., None]
 
 

@@ -42,11 +42,11 @@ class Weighing(NamedTuple):
         known = [each for each in errors if each is not None]
         return cls(np.concatenate(shares), np.concatenate(known) if known else None)
 
-    def enough(self) -> NDArray[np.intp]:
+    def enough(self, fewest: int = FEWEST) -> NDArray[np.intp]:
         """Loops that are enough for each target, (T,): all where errors are not known."""
         if self.errors is None:
             return np.full(self.shares.shape[2], len(self.shares))
-        return fewest_loops(self.errors)
+        return fewest_loops(self.errors, fewest)
 
 
 def weigh(
@@ -130,8 +130,8 @@ def shares_of(gram: Array, prior: Array, n_rows: float) -> Array:
     return np.asarray(shares / shares.sum())
 
 
-def fewest_loops(errors: Array) -> NDArray[np.intp]:
-    """Return the first loop, of `FEWEST` or more, after which the next is of little use.
+def fewest_loops(errors: Array, fewest: int = FEWEST) -> NDArray[np.intp]:
+    """Return the first loop, of `fewest` or more, after which the next is of little use.
 
     (L, T) -> (T,): L where there is no such loop. So loops can be run until one is of little use.
 
@@ -142,7 +142,7 @@ def fewest_loops(errors: Array) -> NDArray[np.intp]:
     >>> fewest_loops(np.array([[9.0], [2.0], [1.5], [1.001], [1.0], [0.5]]))
     array([4])
     """
-    first = min(FEWEST, len(errors)) - 1
+    first = min(fewest, len(errors)) - 1
     idle = errors[first + 1 :] >= (1 - SLACK) * errors[first:-1]
     end = np.ones_like(errors[:1], dtype=bool)
     return first + 1 + np.argmax(np.concatenate([idle, end]), axis=0)

@@ -5,6 +5,7 @@ Shapes: T targets, s support rows, q queries, d columns.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -16,12 +17,13 @@ from tqdm.auto import tqdm
 
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.tables import PAIRS, count_pairs
+from sklearn_looped.core.threads import in_threads
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import n_passes
 from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMember
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
-from sklearn_looped.learned.inference.left_out import Weighing, weigh
+from sklearn_looped.learned.inference.left_out import FEWEST, Weighing, weigh
 from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.inference.repeats import Repeats
 from sklearn_looped.learned.inference.support import Queries
@@ -38,6 +40,7 @@ from sklearn_looped.learned.model.memory import (
 from sklearn_looped.learned.model.network import LoopedNetwork
 
 PART = 2**27  # bytes of keys and values, and of experts, held at a time
+AT_A_TIME = 2**30  # bytes that experts may take while those of several views are fitted
 
 
 Tables: TypeAlias = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
@@ -190,8 +193,10 @@ def members_by_view(
     n_fitted = 1 if config.classifies else support.Y.shape[1]
     sizes = [count_pairs(n_fitted, *view.size(support)) for view in views]
     if 2 * max(sizes) > PAIRS:  # no two views together
-        for view in views:
-            yield members_of(view, support, config, n_loops)
+        reader = max(memory_of_reader(config, *view.size(support)) for view in views)
+        found = [members_of(view, support, config, n_loops) for view in views]
+        fits = [partial(list[AnyMember], each) for each in found]
+        yield from in_threads(fits, AT_A_TIME // max(PART, FITTING * reader))
         return
     kind = ClassMember if config.classifies else Member
     for member in kind.fit_each([(view, support) for view in views], config):
@@ -233,23 +238,21 @@ class Memories:
         """How the members are combined after a loop, from 1 on."""
         if loop not in self.weighed:
             assert self.members is not None
-            found = [
-                [part.left_out([kept.loop(loop).left_out]) for part, kept in view]
-                for view in self.members
-            ]
+            runs = [partial(_left_out, view, loop) for view in self.members]
             importance = [
                 torch.cat([part.importance() for part, _ in view]).numpy() for view in self.members
             ]
-            left_out = [joined(parts) for parts in found]
+            left_out = list(in_threads(runs))
             self.weighed[loop] = weigh(left_out, importance, self.support, 1)
         return self.weighed[loop]
 
     def enough(self) -> NDArray[np.intp]:
         """Loops that are enough for each target, (T,); runs one more, as `fewest_loops` needs."""
         known: list[Weighing] = []
-        for loop in range(1, self.n_loops + 1):
+        first = min(FEWEST, self.n_loops)
+        for loop in range(first, self.n_loops + 1):
             known.append(self.weighing(loop))
-            enough = Weighing.of_loops(known).enough()
+            enough = first - 1 + Weighing.of_loops(known).enough(fewest=1)
             if (enough < loop).all():
                 break
         return enough
@@ -260,6 +263,11 @@ class Memories:
             return Memories(n_loops, self.support, None)
         first = [[(part, kept.first(n_loops)) for part, kept in view] for view in self.members]
         return Memories(n_loops, self.support, first, self.weighed)
+
+
+def _left_out(view: list[tuple[AnyMember, SupportMemory]], loop: int) -> Array | None:
+    """Predictions of the support by the members of one view, as `Member.left_out`."""
+    return joined([part.left_out([kept.loop(loop).left_out]) for part, kept in view])
 
 
 def joined(parts: Sequence[Array | None]) -> Array | None:
@@ -307,5 +315,8 @@ def remember(
         members = tqdm(found, desc="members", total=len(views), disable=not verbose)
     else:
         members = [(part for part, _ in view) for view in known.members]
-    kept = [[(part, part.support.remember(network, n_loops)) for part in view] for view in members]
-    return Memories(n_loops, support, kept)
+
+    def kept(view: Iterable[AnyMember]) -> list[tuple[AnyMember, SupportMemory]]:
+        return [(part, part.support.remember(network, n_loops)) for part in view]
+
+    return Memories(n_loops, support, list(in_threads([partial(kept, view) for view in members])))

@@ -99,4 +99,4 @@ def has_steps(support: Support) -> bool:
     if len(support.X) < FEWEST:
         return False
     *_, X, Z, w = _standardised(support.take(evenly_spaced(len(support.X), N_ROWS).numpy()))
-    return LargeKernelMachine.fit(X, Z, w, WARPED).warp is not None
+    return LargeKernelMachine.fit(X, Z, w, WARPED, n_warps=1).warp is not None

@@ -60,7 +60,7 @@ class Whitening(TransformerMixin, BaseEstimator):
     def fit(self, X: Array, y: None = None, sample_weight: Array | None = None) -> "Whitening":
         """Learn the components of X, shape (n, d)."""
         self.scaler_ = StandardScaler().fit(X, sample_weight=sample_weight)
-        Z = np.nan_to_num(self.scaler_.transform(X))
+        Z = self._scaled(X)
         size = np.sqrt(np.average(Z**2, axis=0, weights=sample_weight))
         size[size == 0] = 1
         Z = Z / size
@@ -76,7 +76,11 @@ class Whitening(TransformerMixin, BaseEstimator):
 
     def transform(self, X: Array) -> Array:
         """Return the components, (q, d) -> (q, d')."""
-        return np.nan_to_num(self.scaler_.transform(X)) @ self.components_[:, ::-1]
+        return self._scaled(X) @ self.components_[:, ::-1]
+
+    def _scaled(self, X: Array) -> Array:
+        """Return what `scaler_` makes of X, without its checks, which one row would wait for."""
+        return np.nan_to_num((X - self.scaler_.mean_) / self.scaler_.scale_)
 
 
 @dataclass

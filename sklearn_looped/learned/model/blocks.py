@@ -157,8 +157,11 @@ class Block(SupportAttention):
 
     def keys_values(self, support: Tensor, weights: Tensor | None = None) -> KeysValues:
         """Return the keys and values of support rows (B, s, D) with weights (B, s)."""
-        keys, values = self.to_key_value(self.attention_norm(support)).chunk(2, -1)
-        return KeysValues(self._split_heads(keys), self._split_heads(values), weights)
+        both = self.to_key_value(self.attention_norm(support)).chunk(2, -1)
+        keys, values = map(self._split_heads, both)
+        if not torch.is_grad_enabled():  # kept head by head: one query reads them in half the time
+            keys, values = keys.contiguous(), values.contiguous()
+        return KeysValues(keys, values, weights)
 
     def attention(self, rows: Tensor, keys_values: KeysValues) -> Tensor:
         """Weights (B, h, n, s) with which `forward` sums the values; over s they sum to one."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
@@ -157,7 +158,6 @@ class Machine(StateReader):
             state, n_loops, fault = self._follow(program, state, loop, rows)
         if fault is not None and on_fault == "raise":
             raise MachineFaultError(fault)
-        state = self.settle(state)
         if fault is None and not until(state):
             warnings.warn(
                 f"The program has not halted after n_loops={n_loops} loops; raise max_loops, or "
@@ -165,10 +165,23 @@ class Machine(StateReader):
                 ConvergenceWarning,
                 stacklevel=2,
             )
+        return self._result(program, state, n_loops, fault, rows)
+
+    def _result(
+        self,
+        program: Program,
+        state: Tensor,
+        n_loops: int,
+        fault: Fault | None,
+        rows: list[dict[str, Any]] | None = None,
+    ) -> RunResult:
+        """Return the result of a run that stopped in some state, with the rows of its trace."""
+        state = self.settle(state)
+        pc = self.pc(state)
         return RunResult(
             cells=self.cells(state),
-            pc=self.pc(state),
-            halted=fault is None and self.pc(state) == program.halt,
+            pc=pc,
+            halted=fault is None and pc == program.halt,
             n_loops=n_loops,
             state=state,
             labels=program.labels,
@@ -188,10 +201,8 @@ class Machine(StateReader):
         before = None if rows is None else (self.pc(state), self.cells(self.settle(state)))
         for n_loops, current in enumerate(loop, 1):
             if not self._is_sound(current):
-                state = self._rewound(current, at)
-                pc = self.pc(state)
-                reason, value = self._fault(program, pc, current)
-                return state, n_loops, Fault(reason, value, program.describe(pc), pc, n_loops)
+                state, fault = self._stopped(program, current, at, n_loops)
+                return state, n_loops, fault
             state, at = current, self._read(current, SCRATCH, "pc").copy()
             if rows is not None and before is not None:
                 pc, after = before[0], (self.pc(state), self.cells(self.settle(state)))
@@ -200,6 +211,18 @@ class Machine(StateReader):
                 rows.append({**row, "instruction": program.text(pc), **entries})
                 before = after
         return state, n_loops, None
+
+    def _stopped(
+        self, program: Program, state: Tensor, before: NDArray, n_loops: int
+    ) -> tuple[Tensor, Fault]:
+        """State to go on from, and the fault, of a loop that made a state which is not sound.
+
+        `before` is the program counter before that loop.
+        """
+        rewound = self._rewound(state, before)
+        pc = self.pc(rewound)
+        reason, value = self._fault(program, pc, state)
+        return rewound, Fault(reason, value, program.describe(pc), pc, n_loops)
 
     def _check_run(self, state: Tensor, max_loops: int, on_fault: str) -> None:
         if max_loops < 1:

@@ -128,7 +128,9 @@ class LoopedTransformer:
         return digest.hexdigest()
 
     def __call__(self, state: Tensor, adjacency: Tensor | None = None) -> Tensor:
-        """One pass of the loop body, dense: (n, d) -> (n, d)."""
+        """One pass of the loop body, dense: (n, d) -> (n, d), or of several tapes (B, n, d)."""
+        if state.ndim == 3:
+            return torch.stack([self(tape, adjacency) for tape in state])
         for layer in self.layers:
             state = layer(state, adjacency)
         return state
@@ -147,8 +149,8 @@ class LoopedTransformer:
 
         Parameters
         ----------
-        state : Tensor of shape (n_tokens, width)
-            The tape. It is not changed.
+        state : Tensor of shape (n_tokens, width) or (n_tapes, n_tokens, width)
+            The tape, or several that run side by side, each by itself. It is not changed.
         n_loops : int
             Cap on the number of loops.
         evaluation : {"dense", "fast"}, default="dense"
@@ -165,21 +167,23 @@ class LoopedTransformer:
 
         Yields
         ------
-        state : Tensor of shape (n_tokens, width)
+        state : Tensor of the same shape
 
         Raises
         ------
         ValueError
-            If evaluation and device do not fit (`check_evaluation`), or the number of tokens or the
-            shape of the adjacency matrix is wrong.
+            If evaluation and device do not fit (`check_evaluation`), the number of tokens or the
+            shape of the adjacency matrix is wrong, or "fast" is to run several tapes through heads
+            that are no matches.
         """
         where = check_evaluation(evaluation, device)
-        if state.shape[0] != self.tokens.width:
-            raise ValueError(f"Got {state.shape[0]} tokens, expected {self.tokens.width}.")
-        if adjacency is not None and tuple(adjacency.shape) != (len(state), len(state)):
+        n_tokens = state.shape[-2]
+        if n_tokens != self.tokens.width:
+            raise ValueError(f"Got {n_tokens} tokens, expected {self.tokens.width}.")
+        if adjacency is not None and tuple(adjacency.shape) != (n_tokens, n_tokens):
             raise ValueError(
                 f"Got an adjacency matrix of shape {tuple(adjacency.shape)}, "
-                f"but there are {len(state)} tokens."
+                f"but there are {n_tokens} tokens."
             )
         state, block = self._start(state, evaluation, where, adjacency)
         loop = in_own_modes(run_loop) if disturbed() else run_loop
@@ -190,7 +194,7 @@ class LoopedTransformer:
         self, state: Tensor, evaluation: str, device: torch.device, adjacency: Adjacency
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Copy of the tape to begin from, and the loop body."""
-        state = state.clone()
+        state = state.clone(memory_format=torch.contiguous_format)
         if evaluation == "fast":
             return state, compile_block(self.layers, self.tokens, state, adjacency)
         matrix = dense_adjacency(adjacency, state.dtype)

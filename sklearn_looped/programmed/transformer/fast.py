@@ -26,7 +26,12 @@ from sklearn_looped.programmed.transformer.layers import (
     Projection,
 )
 from sklearn_looped.programmed.transformer.layout import Layout
-from sklearn_looped.programmed.transformer.pointers import Action, Adjacency, compile_match
+from sklearn_looped.programmed.transformer.pointers import (
+    Action,
+    Adjacency,
+    compile_match,
+    rows_of_tapes,
+)
 from sklearn_looped.programmed.transformer.rows import (
     as_array,
     as_columns,
@@ -47,8 +52,9 @@ def compile_block(
     ----------
     layers : sequence of Layer
     tokens : Layout
-    tape : Tensor of shape (n_tokens, width)
-        The first state: what the layers cannot change is read from it.
+    tape : Tensor of shape (n_tokens, width) or (n_tapes, n_tokens, width)
+        The first state: what the layers cannot change is read from it. Of several, tokens attend
+        to their own tape alone.
     adjacency : csr_array or Tensor of shape (n_tokens, n_tokens) or None, default=None
         For graph heads.
 
@@ -56,8 +62,15 @@ def compile_block(
     -------
     block : callable
         For states that differ from the tape only in what the layers can change.
+
+    Raises
+    ------
+    ValueError
+        If there are several tapes, and a head that is no match of one token by its pointer.
     """
-    compiler = _Compiler(tokens, changing_columns(layers, tokens), tape.numpy(), adjacency)
+    x, width = tape.flatten(0, -2).numpy(), tape.shape[-1]
+    n_tapes = len(tape) if tape.ndim == 3 else 1
+    compiler = _Compiler(tokens, changing_columns(layers, tokens), x, adjacency, n_tapes)
     compiled = [
         (
             [compiler.head(h) for h in layer.heads if tokens.index(*h.rows)],
@@ -66,12 +79,12 @@ def compile_block(
         for layer in layers
     ]
 
-    seen, x = tape, tape.numpy()
+    seen = tape
 
     def block(state: Tensor) -> Tensor:
         nonlocal seen, x
         if state is not seen:  # it is, at every loop of a run
-            seen, x = state, state.numpy()
+            seen, x = state, state.numpy().reshape(-1, width)
         with np.errstate(all="ignore"):  # as silent as the dense evaluation
             for heads, net in compiled:
                 # All heads read the state that the layer before left.
@@ -133,12 +146,18 @@ class _Compiler:
     changing: dict[str, set[int]]
     tape: NDArray
     adjacency: Adjacency
+    n_tapes: int = 1
 
     def head(self, head: Head) -> Action:
         if head.kind == "graph" and self.adjacency is None:
             raise ValueError("Got no adjacency matrix, but the layer has a graph head.")
         if head.pointer is not None and self._pointers_name_rows(head, head.pointer):
-            return compile_match(head, head.pointer, self.tokens, self.adjacency)
+            return compile_match(head, head.pointer, self.tokens, self.adjacency, self.n_tapes)
+        if self.n_tapes > 1:
+            raise ValueError(
+                f"Got {self.n_tapes} tapes, but a head of this transformer is no match of one "
+                "token by its pointer; run one tape after another, or evaluation='dense'."
+            )
         if head.kind != "graph":
             return self._attention(head)
         matrix = dense_adjacency(self.adjacency, torch.from_numpy(self.tape).dtype)
@@ -146,7 +165,7 @@ class _Compiler:
         return lambda x: (x, everywhere, head(torch.from_numpy(x), matrix).numpy())
 
     def net(self, net: FeedForward | None) -> Callable[[NDArray], None]:
-        rows = [] if net is None else self.tokens.index(*net.rows)
+        rows = [] if net is None else self._rows(net.rows)
         if net is None or not rows:
             return lambda _: None
         index, gate = as_index(rows), None if net.G is None else project_rows(net.G, len(rows))
@@ -163,6 +182,10 @@ class _Compiler:
                 state[index] = x
 
         return act
+
+    def _rows(self, kinds: Sequence[str]) -> list[int]:
+        """Rows of all tapes with the tokens of some kinds."""
+        return rows_of_tapes(self.tokens.index(*kinds), self.tokens.width, self.n_tapes)
 
     def _attention(self, head: Head) -> Action:
         """Soft or linear attention, or a hard one without pointers."""
@@ -236,7 +259,7 @@ class _Compiler:
         reads = pointer.held_by == "query"
         if head.kind == "linear" or head.margin is None:
             return False
-        if head.kind == "graph" and (reads or len(self.tokens.index(*head.keys)) > 1):
+        if head.kind == "graph" and (reads or len(self._rows(head.keys)) > 1):
             return False  # not the write of one token
         kinds, projection = (head.keys, head.Wk) if reads else (head.rows, head.Wq)
         rows, width = self.tokens.index(*kinds), pointer.code.width
@@ -244,6 +267,7 @@ class _Compiler:
         changing = set().union(*(self.changing[kind] for kind in kinds))
         state = torch.from_numpy(self.tape)
         codes = torch.as_tensor(pointer.code.encode(rows), dtype=state.dtype)
+        codes, rows = codes.repeat(self.n_tapes, 1), self._rows(kinds)
         return (
             head.temperature * head.margin >= logit_threshold(state.dtype)
             and changing.isdisjoint(positions)

@@ -19,8 +19,13 @@ Addition: TypeAlias = "tuple[NDArray, Any, NDArray] | None"
 Action = Callable[[NDArray], Addition]
 
 
-def compile_match(head: Head, pointer: Pointer, tokens: Layout, adjacency: Adjacency) -> Action:
+def compile_match(
+    head: Head, pointer: Pointer, tokens: Layout, adjacency: Adjacency, n_tapes: int = 1
+) -> Action:
     """One-hot match as an index: read from, or write to, the row that a pointer names.
+
+    Of several tapes, whose rows follow one another, each has its own: a pointer names a row of the
+    tape that it stands on.
 
     A pointer of zeros, or to no token of the right kind, names the null token, whose values are 0.
     A graph head hands the value on to the neighbours of the row named: one column of the matrix.
@@ -29,12 +34,13 @@ def compile_match(head: Head, pointer: Pointer, tokens: Layout, adjacency: Adjac
     match = _Match(
         pointer.columns,
         pointer.code,
-        tokens.index(*(head.rows if reads else head.keys)),
+        rows_of_tapes(tokens.index(*(head.rows if reads else head.keys)), tokens.width, n_tapes),
         set(tokens.index(*(head.keys if reads else head.rows))),
         reads,
         as_columns(head.Wv.inputs.tolist()),
         as_columns([head.targets[j] for j in head.Wv.outputs.tolist()]),
         head.Wv.values.numpy(),
+        tokens.width,
     )
     if head.kind == "graph":
         matrix: Any = adjacency
@@ -54,11 +60,17 @@ class _Match(NamedTuple):
     sources: Index
     targets: Index
     scales: NDArray
+    n_tokens: int  # of a tape
+
+
+def rows_of_tapes(rows: list[int], n_tokens: int, n_tapes: int) -> list[int]:
+    """Return some rows of each of several tapes, which follow one another."""
+    return [tape * n_tokens + row for tape in range(n_tapes) for row in rows]
 
 
 def _one_holder(match: _Match, matrix: csc_array | None = None) -> Action:
     """Read or write of one row; by a graph head, a write to all neighbours of the row named."""
-    columns, code, (holder,), named, reads, sources, targets, scales = match
+    columns, code, (holder,), named, reads, sources, targets, scales, _ = match
     decode, consecutive = code.decoder(), isinstance(targets, slice)
     if matrix is not None:
         starts, targets = matrix.indptr.tolist(), as_array(targets)
@@ -81,16 +93,17 @@ def _one_holder(match: _Match, matrix: csc_array | None = None) -> Action:
 
 
 def _many_holders(match: _Match) -> Action:
-    columns, code, _, named, reads, _, _, scales = match
+    columns, code, _, named, reads, _, _, scales, n_tokens = match
     # numpy takes no product of rows with a slice, so columns are arrays here.
     holders, sources, targets = map(as_array, (match.holders, match.sources, match.targets))
+    starts = holders - holders % n_tokens
     is_named = np.zeros(code.n_codes + 1, dtype=bool)  # the last one: no pointer, row -1
     is_named[[row for row in named if row < code.n_codes]] = True
 
     def action(x: NDArray) -> Addition:
         rows = code.decode(x[holders, columns])
         found = is_named[rows]
-        holding, rows = holders[found, None], rows[found, None]
+        holding, rows = holders[found, None], (starts + rows)[found, None]
         source, target = (rows, holding) if reads else (holding, rows)
         return x, (target, targets), x[source, sources] * scales
 
