@@ -72,3 +72,12 @@ def strengths(X: Tensor, Z: Tensor, weights: Tensor) -> Tensor:
     strength = adjusted.clamp(min=0).sum(-1)
     mean = strength.mean(1, keepdim=True)
     return torch.where(mean > 0, strength / torch.where(mean > 0, mean, 1), 1)
+
+
+def trust(n_rows: Tensor, doubtful: float) -> Tensor:
+    """Share of what so many rows say beside what is assumed: one half with `doubtful` rows.
+
+    One less the share that the noise has in a square: that of a mean product of two slopes is
+    inverse to the number of rows, and its variance to the square of that number.
+    """
+    return n_rows.square() / (n_rows.square() + doubtful**2)
