@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sklearn_looped.core.kernel_ridge import Solution, errors_by_penalty, mean_over_rows
 from sklearn_looped.core.kernels import KINDS, TOUCHING, Kernel
-from sklearn_looped.core.metric import cross_fitted_metric, metric_of, strengths, trust
+from sklearn_looped.core.metric import cross_fitted_metric, metric_of, steadied, strengths
 from sklearn_looped.core.ridge import Ridge
 from sklearn_looped.core.stacking import TargetScale, stacking_shares
 
@@ -43,9 +43,7 @@ class Search:
     plain : bool, default=True
         Whether the mixture has each kernel as it is before the rounds of the metric, too.
     metric_rows : float, default=0
-        Rows with which the last round's metric is drawn half the way to one that few rows do not
-        lead astray: the mean of equal weights and of what each column explains by itself. With
-        more rows it is drawn less (`core.metric.trust`), with 0 never.
+        Rows with which the last metric is half of one that needs few (`steadied`); 0: not at all.
     """
 
     kinds: tuple[str, ...] = ("manhattan", "gauss")
@@ -163,8 +161,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         if loop == 0:
             metric = (metric + alone) / 2
         if last:
-            trusted = trust(weights.sum(1, keepdim=True), search.metric_rows)
-            metric = torch.lerp((1 + alone) / 2, metric, trusted)
+            metric = steadied(metric, alone, weights, search.metric_rows)
         kernel = _unit_kernel(kind, metric)
         if last:
             factor, penalty = _choose(kernel, *chosen_on)

@@ -77,7 +77,21 @@ def strengths(X: Tensor, Z: Tensor, weights: Tensor) -> Tensor:
 def trust(n_rows: Tensor, doubtful: float) -> Tensor:
     """Share of what so many rows say beside what is assumed: one half with `doubtful` rows.
 
-    One less the share that the noise has in a square: that of a mean product of two slopes is
-    inverse to the number of rows, and its variance to the square of that number.
+    Signal over signal and noise, in squares: the noise of a mean product of two slopes, each fitted
+    to half of the rows, falls as one over their number.
     """
     return n_rows.square() / (n_rows.square() + doubtful**2)
+
+
+def steadied(metric: Tensor, alone: Tensor, weights: Tensor, doubtful: float) -> Tensor:
+    """Draw a metric (B, d) to the mean of equal weights and `strengths`, which need few rows.
+
+    Parameters
+    ----------
+    metric, alone : Tensor of shape (B, d)
+        `alone`: the columns' `strengths`.
+    weights : Tensor of shape (B, n)
+    doubtful : float
+        Rows, by weight, with which the metric has a share of one half; 0: it has all.
+    """
+    return torch.lerp((1 + alone) / 2, metric, trust(weights.sum(1, keepdim=True), doubtful))
