@@ -163,7 +163,8 @@ def test_few_rows_draw_the_metric_to_what_each_column_explains(rng):
     torch.testing.assert_close(twice, metrics(60.0)[0])
     assert (learned - drawn_to).abs().max() > 0.1
     shares = trust(tensor([0.0, 10.0, 40.0, 400.0]), 40.0)[0]
-    np.testing.assert_allclose(shares, [0, 1 / 17, 1 / 2, 100 / 101])
+    assert trust(tensor([3.0]), 0.0) == 1
+    np.testing.assert_allclose(shares, [0, 1 / 257, 1 / 2, 10_000 / 10_001], rtol=1e-9)
 
 
 def test_the_leave_one_out_error_is_that_on_new_rows(rng):
