@@ -43,7 +43,7 @@ class Search:
     plain : bool, default=True
         Whether the mixture has each kernel as it is before the rounds of the metric, too.
     metric_rows : float, default=0
-        Rows with which the last metric is half of one that needs few (`steadied`); 0: not at all.
+        Rows from which on the last metric is taken as it is: from fewer it is `steadied`.
     """
 
     kinds: tuple[str, ...] = ("manhattan", "gauss")

@@ -12,7 +12,6 @@ from sklearn_looped.core.kernels import Kernel
 
 N_BINS = 8  # of a column, in which the targets' means are compared
 LEAST_WEIGHT = 1e-4  # of a column, whose mean weight is 1: no column is lost for good
-STEEP = 4  # power by which the share of few rows grows: more slowly, 100 rows would lose
 MANY_COLUMNS = 50  # from so many on the largest negative product measures the noise in full
 
 
@@ -75,23 +74,20 @@ def strengths(X: Tensor, Z: Tensor, weights: Tensor) -> Tensor:
     return torch.where(mean > 0, strength / torch.where(mean > 0, mean, 1), 1)
 
 
-def trust(n_rows: Tensor, doubtful: float) -> Tensor:
-    """Share of what so many rows say beside what is assumed: one half with `doubtful` rows.
-
-    The fourth power of their ratio, so that with three times as many rows the share is .99.
-    """
-    return n_rows**STEEP / (n_rows**STEEP + doubtful**STEEP)
+def trust(n_rows: Tensor, enough: float) -> Tensor:
+    """Share of what so many rows say beside what is assumed: all of it where they are enough."""
+    return (n_rows / enough).clamp(max=1) if enough else torch.ones_like(n_rows)
 
 
-def steadied(metric: Tensor, alone: Tensor, weights: Tensor, doubtful: float) -> Tensor:
-    """Draw a metric (B, d) to the mean of equal weights and `strengths`, which need few rows.
+def steadied(metric: Tensor, alone: Tensor, weights: Tensor, enough: float) -> Tensor:
+    """Draw a metric from few rows to the mean of equal weights and `strengths`, which need few.
 
     Parameters
     ----------
     metric, alone : Tensor of shape (B, d)
         `alone`: the columns' `strengths`.
     weights : Tensor of shape (B, n)
-    doubtful : float
-        Rows, by weight, with which the metric has a share of one half; 0: it has all.
+    enough : float
+        Rows, by weight, from which on the metric is left as it is.
     """
-    return torch.lerp((1 + alone) / 2, metric, trust(weights.sum(1, keepdim=True), doubtful))
+    return torch.lerp((1 + alone) / 2, metric, trust(weights.sum(1, keepdim=True), enough))

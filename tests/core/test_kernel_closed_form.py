@@ -10,7 +10,7 @@ import torch
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
 from sklearn_looped.core.kernel_ridge import LEAST_PENALTY, Solution, errors_by_penalty
 from sklearn_looped.core.kernels import KINDS, Kernel
-from sklearn_looped.core.metric import steadied, strengths, trust
+from sklearn_looped.core.metric import steadied, strengths
 from sklearn_looped.core.stacking import SLACK, stacking_shares
 from sklearn_looped.core.tridiagonal import Tridiagonal
 
@@ -157,14 +157,12 @@ def test_few_rows_draw_the_metric_to_what_each_column_explains(rng):
         return torch.stack([kernel.metric for kernel, _ in machine.parts])
 
     learned = metrics(0.0)
-    torch.testing.assert_close(metrics(1e9), drawn_to[None], atol=1e-9, rtol=0)
-    torch.testing.assert_close(metrics(60.0), (learned + drawn_to) / 2)
-    twice = steadied(learned[0], 2 * drawn_to - 1, 2 * w, 120.0)
-    torch.testing.assert_close(twice, metrics(60.0)[0])
     assert (learned - drawn_to).abs().max() > 0.1
-    shares = trust(tensor([0.0, 10.0, 40.0, 400.0]), 40.0)[0]
-    assert trust(tensor([3.0]), 0.0) == 1
-    np.testing.assert_allclose(shares, [0, 1 / 257, 1 / 2, 10_000 / 10_001], rtol=1e-9)
+    assert torch.equal(metrics(60.0), learned)  # sixty rows are enough
+    torch.testing.assert_close(metrics(120.0), (learned + drawn_to) / 2)
+    torch.testing.assert_close(metrics(1e9), drawn_to[None], atol=1e-6, rtol=0)
+    twice = steadied(learned[0], 2 * drawn_to - 1, 2 * w, 240.0)
+    torch.testing.assert_close(twice, metrics(120.0)[0])
 
 
 def test_the_leave_one_out_error_is_that_on_new_rows(rng):

@@ -18,6 +18,7 @@ from sklearn_looped.learned.inference.class_codes import (
     class_probabilities,
     codebook,
 )
+from sklearn_looped.learned.inference.class_experts import ENOUGH_ROWS
 from sklearn_looped.learned.inference.class_reader import ClassReader, Read, table_of
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
@@ -27,8 +28,7 @@ from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
 SHARPNESS = 4  # with which members of less error count more
-MEMBER_ROWS = 40  # with which half of that is assumed that would be without any (`trust`)
-TRANSFORMED = 1 / 2  # factor of the weight for each transformation of the columns, without rows
+TRANSFORMED = 1 / 2  # factor of the weight for each transformation of the columns, of no rows
 
 
 class Shown(NamedTuple):
@@ -193,7 +193,7 @@ class ClassMember:
         as they are count more than transformed ones.
         """
         weight = (LEAST_ERROR / self.error) ** SHARPNESS
-        doubt = 1 - float(trust(torch.tensor(self.n_rows), MEMBER_ROWS))
+        doubt = 1 - float(trust(torch.tensor(self.n_rows), ENOUGH_ROWS))
         weight *= TRANSFORMED ** (doubt * len(self.view.transformers))
         return torch.full((len(self.shares),), weight, dtype=torch.float64)
 
