@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sklearn_looped.core.kernel_ridge import Solution, errors_by_penalty, mean_over_rows
 from sklearn_looped.core.kernels import KINDS, TOUCHING, Kernel
-from sklearn_looped.core.metric import cross_fitted_metric, metric_of, strengths
+from sklearn_looped.core.metric import cross_fitted_metric, metric_of, steadied, strengths
 from sklearn_looped.core.ridge import Ridge
 from sklearn_looped.core.stacking import TargetScale, stacking_shares
 
@@ -42,6 +42,8 @@ class Search:
         that the metric is made of. All else sees all rows.
     plain : bool, default=True
         Whether the mixture has each kernel as it is before the rounds of the metric, too.
+    metric_rows : float, default=0
+        Rows from which on the last metric is taken as it is: from fewer it is `steadied`.
     """
 
     kinds: tuple[str, ...] = ("manhattan", "gauss")
@@ -49,6 +51,7 @@ class Search:
     n_loops: int = 3
     n_rows: int = N_ROWS
     plain: bool = True
+    metric_rows: float = 0.0
 
 
 DEFAULT_SEARCH = Search()
@@ -151,12 +154,16 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
     members = []
     if search.plain or not search.n_loops:
         members.append(Member.fit(kernel, X, Z, weights, penalty))
+    alone = strengths(X, Z, weights) if search.n_loops else kernel.metric
     for loop in range(search.n_loops):
+        last = loop == search.n_loops - 1
         metric = cross_fitted_metric(X, Z, weights, kernel, penalty, points)
         if loop == 0:
-            metric = (metric + strengths(X, Z, weights)) / 2
+            metric = (metric + alone) / 2
+        if last:
+            metric = steadied(metric, alone, weights, search.metric_rows)
         kernel = _unit_kernel(kind, metric)
-        if loop == search.n_loops - 1:
+        if last:
             factor, penalty, median = _choose(kernel, *chosen_on)
         else:
             median = _median(kernel.distances(P, P))

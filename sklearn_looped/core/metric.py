@@ -72,3 +72,22 @@ def strengths(X: Tensor, Z: Tensor, weights: Tensor) -> Tensor:
     strength = adjusted.clamp(min=0).sum(-1)
     mean = strength.mean(1, keepdim=True)
     return torch.where(mean > 0, strength / torch.where(mean > 0, mean, 1), 1)
+
+
+def trust(n_rows: Tensor, enough: float) -> Tensor:
+    """Share of what so many rows say beside what is assumed: all of it where they are enough."""
+    return (n_rows / enough).clamp(max=1) if enough else torch.ones_like(n_rows)
+
+
+def steadied(metric: Tensor, alone: Tensor, weights: Tensor, enough: float) -> Tensor:
+    """Draw a metric from few rows to the mean of equal weights and `strengths`, which need few.
+
+    Parameters
+    ----------
+    metric, alone : Tensor of shape (B, d)
+        `alone`: the columns' `strengths`.
+    weights : Tensor of shape (B, n)
+    enough : float
+        Rows, by weight, from which on the metric is left as it is.
+    """
+    return torch.lerp((1 + alone) / 2, metric, trust(weights.sum(1, keepdim=True), enough))

@@ -10,6 +10,7 @@ import torch
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
 from sklearn_looped.core.kernel_ridge import LEAST_PENALTY, Solution, errors_by_penalty
 from sklearn_looped.core.kernels import KINDS, Kernel
+from sklearn_looped.core.metric import steadied, strengths
 from sklearn_looped.core.stacking import SLACK, stacking_shares
 from sklearn_looped.core.tridiagonal import Tridiagonal
 
@@ -143,6 +144,25 @@ def test_machines_without_plain_kernels_have_learned_metrics_only(rng):
         assert 1 <= len(metrics) <= len(search.kinds)
         assert all(bool((metric != 1).any()) == learned for metric in metrics)
         assert machine.relative_error < 0.5
+
+
+def test_few_rows_draw_the_metric_to_what_each_column_explains(rng):
+    X, y = smooth_table(rng, n=60)
+    Z, w = tensor((y - y.mean()) / y.std()), torch.ones(1, 60).double()
+    drawn_to = (1 + strengths(tensor(X), Z, w)) / 2
+
+    def metrics(metric_rows):
+        search = Search(("gauss",), plain=False, metric_rows=metric_rows)
+        machine = KernelMachine.fit(tensor(X), tensor(y), None, search)
+        return torch.stack([kernel.metric for kernel, _ in machine.parts])
+
+    learned = metrics(0.0)
+    assert (learned - drawn_to).abs().max() > 0.1
+    assert torch.equal(metrics(60.0), learned)  # sixty rows are enough
+    torch.testing.assert_close(metrics(120.0), (learned + drawn_to) / 2)
+    torch.testing.assert_close(metrics(1e9), drawn_to[None], atol=1e-6, rtol=0)
+    twice = steadied(learned[0], 2 * drawn_to - 1, 2 * w, 240.0)
+    torch.testing.assert_close(twice, metrics(120.0)[0])
 
 
 def test_the_leave_one_out_error_is_that_on_new_rows(rng):

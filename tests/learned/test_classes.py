@@ -8,6 +8,7 @@ from sklearn_looped.learned.inference.class_codes import (
     codebook,
 )
 from sklearn_looped.learned.inference.class_experts import ClassExperts
+from sklearn_looped.learned.inference.class_members import ClassMember
 from sklearn_looped.learned.inference.class_reader import ClassReader, indicators
 from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.views import fit_views
@@ -200,3 +201,19 @@ def test_a_prompt_of_labels_goes_through_training_and_silence(monkeypatch):
     run = meta_train(NETWORK, FiveClasses(), RECIPE)
     assert np.isfinite(run.losses).all()
     assert np.isfinite(score_by_loop(run.network, FiveClasses(), 2, 4, ((24, 3),), log_loss)).all()
+
+
+def test_members_from_few_rows_count_less_for_each_transformation_of_the_columns(rng):
+    config = NetworkConfig(width=16, n_heads=2, n_classes=5, experts=True, feed_forward=2)
+
+    def lead(n_rows):
+        X = rng.normal(size=(n_rows, 3))
+        Y = np.eye(2)[(X[:, 0] + rng.normal(size=n_rows) > 0).astype(int)]
+        support = Support(X, Y, None)
+        views = fit_views(support, 4, None, 1024, np.random.RandomState(0), by_class=True)
+        members = ClassMember.fit_each([(view, support) for view in views], config)
+        found = [float(member.importance()[0]) * member.error**4 for member in members]
+        return np.array(found) / found[0]
+
+    np.testing.assert_allclose(lead(40), [1, 0.5**0.5, 0.5**0.5, 0.5])
+    np.testing.assert_allclose(lead(80), 1)

@@ -3,7 +3,7 @@
 Shapes: B tables, n rows, s support rows, q queries, d columns, E experts, C classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from sklearn_looped.learned.inference.experts import (
 )
 from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.opinions import N_EXPERTS
+
+ENOUGH_ROWS = 80  # for the metric and for the errors of members (`trust`)
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class ClassExperts:
             columns, gate = columns_to_read(torch.ones_like(X[:, 0]), max_columns)
             silent = _opinions(_known(frequencies, Y.shape[1]), Y, w, gate, frequencies)
             return cls((), [], silent, columns, torch.ones_like(X[:, 0]))
+        search = replace(search, metric_rows=ENOUGH_ROWS)
         models, metric, place = fit_models(X, Y, Y.argmax(2), w, search, known)
         place = place.expand_as(Y)
         scores = [model.left_out.gather(1, place) for model in models]

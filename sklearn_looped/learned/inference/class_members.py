@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sklearn_looped.core.metric import trust
 from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import (
@@ -17,6 +18,7 @@ from sklearn_looped.learned.inference.class_codes import (
     class_probabilities,
     codebook,
 )
+from sklearn_looped.learned.inference.class_experts import ENOUGH_ROWS
 from sklearn_looped.learned.inference.class_reader import ClassReader, Read, table_of
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
@@ -26,6 +28,7 @@ from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
 SHARPNESS = 4  # with which members of less error count more
+TRANSFORMED = 1 / 2  # factor of the weight for each transformation of the columns, of no rows
 
 
 class Shown(NamedTuple):
@@ -184,8 +187,14 @@ class ClassMember:
         return QueryBatch(cells, opinions.grouped(self.codes, self.n_codes), base, met)
 
     def importance(self) -> Tensor:
-        """Weight of its predictions in the members' average, (C,), as that of `Member`."""
+        """Weight of its predictions in the members' average, (C,).
+
+        As that of `Member`, but where rows are few their errors say little of members, and columns
+        as they are count more than transformed ones.
+        """
         weight = (LEAST_ERROR / self.error) ** SHARPNESS
+        doubt = 1 - float(trust(torch.tensor(self.n_rows), ENOUGH_ROWS))
+        weight *= TRANSFORMED ** (doubt * len(self.view.transformers))
         return torch.full((len(self.shares),), weight, dtype=torch.float64)
 
     def left_out(self, loops: Iterable[Tensor | None]) -> None:
