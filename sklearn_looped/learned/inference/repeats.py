@@ -94,8 +94,10 @@ class Repeats:
         known = others > 0
         if not known.any():
             return cls({}, total, count, y.new_zeros(len(y)))
-        residual = y - left_out
-        theirs = (total[:, group] - y) / torch.where(known, others, 1) - left_out
+        largest = y.abs().amax(1, keepdim=True)
+        unit = torch.where(largest > 0, largest, 1)  # against overflow and underflow of squares
+        residual = (y - left_out) / unit
+        theirs = ((total[:, group] - y) / torch.where(known, others, 1) - left_out) / unit
         evidence = w * others.clamp(max=1)
         agreement = (evidence * residual * theirs).sum(1)
         typical = (w * residual.square()).sum(1) / w.sum()
