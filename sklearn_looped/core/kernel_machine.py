@@ -156,7 +156,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         if loop == 0:
             metric = (metric + strengths(X, Z, weights)) / 2
         kernel = _unit_kernel(kind, metric)
-        if loop == search.n_loops - 1:
+        if loop in (0, search.n_loops - 1):
             factor, penalty = _choose(kernel, *chosen_on)
         kernel = scaled(kernel, factor)
     if search.n_loops:
@@ -175,10 +175,11 @@ class KernelMachine:
     row and g to the rows between: noise that one learned by heart is none of the other's, so that
     columns of no use go and leave-one-out errors stay honest, also where columns are as many as
     rows. The first time it is averaged with the share of the targets' variance that each column
-    explains by itself. Length and penalty are chosen by leave-one-out error, before the first loop
-    and after the last. The prediction is a mixture of each kernel before and after the loops, ridge
-    regression and the mean, with the shares that the leave-one-out error is least with
-    (`stacking_shares`): a choice of the best alone overfits.
+    explains by itself. Length and penalty are chosen by leave-one-out error, before and after the
+    first loop, since few columns ask for another length than all, and after the last. The
+    prediction is a mixture of each kernel before and after the loops, ridge regression and the
+    mean, with the shares that the leave-one-out error is least with (`stacking_shares`): a choice
+    of the best alone overfits.
 
     Attributes
     ----------
