@@ -86,8 +86,8 @@ def calibrate(output: Array, reached: Array, weights: Array | None) -> Array:
     """Read quantiles at the levels that the wanted shares of known targets lie below.
 
     As `conformal_levels`, but on rows that the prediction is made from, each predicted without its
-    target; so the levels as they are count as `PRIOR_ROWS` rows more. Equal rows are left out
-    together, and say so once.
+    target; so the levels as they are count as `PRIOR_ROWS` rows more. So do rows that have copies:
+    they are left out with all of them, where queries like them will find them.
 
     Parameters
     ----------
@@ -111,11 +111,10 @@ def calibrate(output: Array, reached: Array, weights: Array | None) -> Array:
     array([[[ 0.  , -1.56, -0.52,  0.52,  1.56]]])
     """
     wanted = quantile_levels(output.shape[-1] - 1).double().numpy()
-    counts = np.ones(reached.shape[1]) if weights is None else weights.clip(max=1)
-    total = counts.sum()
+    counts = np.ones(reached.shape[1]) if weights is None else weights
+    total, evidence = counts.sum() + PRIOR_ROWS, counts[counts <= 1].sum()
     calibrated = [
-        (total * conformal_levels(each, counts, wanted) + PRIOR_ROWS * wanted)
-        / (total + PRIOR_ROWS)
+        wanted + evidence / total * (conformal_levels(each, counts, wanted) - wanted)
         for each in reached
     ]
     found = [*map(interpolate_quantiles, output[..., 1:], calibrated)]
