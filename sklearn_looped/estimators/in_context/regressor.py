@@ -144,8 +144,8 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
     the same the distribution of their targets is predicted. A pickle carries the support and, for
     shipped weights, their name and digest in place of the weights.
 
-    From `fit` on the estimator keeps keys and values of the support, 2.5 kB for each row, member
-    and loop that was run with the default weights, or 41 MB for four loops of 1,000 rows, and
+    From `fit` on the estimator keeps keys and values of the support, 2.7 kB for each row, member
+    and loop that was run with the default weights, or 43 MB for four loops of 1,000 rows, and
     about 16 bytes for each pair of rows and member in the experts, or 64 MB; up to 512 MB in all.
     Beyond, nothing is kept and each `predict` computes it again in bounded parts. `n_estimators=1`
     and a number as `n_loops` keep less; a pickle leaves all of it out, and what it needs is

@@ -42,11 +42,9 @@ class Weighing(NamedTuple):
     @classmethod
     def of_loops(cls, parts: Sequence["Weighing"]) -> "Weighing":
         """Join those of some loops after another."""
-        shares, errors, reached = (
-            None if field[0] is None else np.concatenate(field)
-            for field in zip(*parts, strict=True)
-        )
-        return cls(shares, errors, reached)
+        shares, *known = zip(*parts, strict=True)
+        errors, reached = (None if field[0] is None else np.concatenate(field) for field in known)
+        return cls(np.concatenate(shares), errors, reached)
 
     def enough(self) -> NDArray[np.intp]:
         """Loops that are enough for each target, (T,): all where errors are not known."""

@@ -154,7 +154,8 @@ class Member:
         if known.shape[-1] == 1:
             return means.numpy()[..., None]
         quantiles, y = known[..., 1:].sort(-1).values.numpy(), self.support.y.double().numpy()
-        return np.stack([means.numpy(), reached_scores(quantiles, y)], axis=-1)
+        scores = scale.target_scale.sign().numpy() * reached_scores(quantiles, y)
+        return np.stack([means.numpy(), scores], axis=-1)
 
     def metric(self) -> Tensor:
         """Experts' weights of the columns that the view shows, in its order, (T, d)."""
