@@ -22,6 +22,7 @@ from sklearn_looped.core.stacking import TargetScale, stacking_shares
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # multiples of the median distance between rows
 PENALTIES = tuple(10.0**k for k in range(-5, 3))
 TOGETHER = 8  # kernels whose errors are found at once: steps of the small ones cost as much alone
+FEW_COLUMNS = 16  # up to so many, what suits equal weights suits those of the first loop too
 N_ROWS = 256  # that lengths and penalties are chosen on, and slopes taken at
 
 
@@ -156,7 +157,8 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         if loop == 0:
             metric = (metric + strengths(X, Z, weights)) / 2
         kernel = _unit_kernel(kind, metric)
-        if loop in (0, search.n_loops - 1):
+        is_wide = X.shape[2] > FEW_COLUMNS
+        if loop == search.n_loops - 1 or (loop == 0 and is_wide):
             factor, penalty = _choose(kernel, *chosen_on)
         kernel = scaled(kernel, factor)
     if search.n_loops:
@@ -175,11 +177,11 @@ class KernelMachine:
     row and g to the rows between: noise that one learned by heart is none of the other's, so that
     columns of no use go and leave-one-out errors stay honest, also where columns are as many as
     rows. The first time it is averaged with the share of the targets' variance that each column
-    explains by itself. Length and penalty are chosen by leave-one-out error, before and after the
-    first loop, since few columns ask for another length than all, and after the last. The
-    prediction is a mixture of each kernel before and after the loops, ridge regression and the
-    mean, with the shares that the leave-one-out error is least with (`stacking_shares`): a choice
-    of the best alone overfits.
+    explains by itself. Length and penalty are chosen by leave-one-out error, before the first loop
+    and after the last, and of more than `FEW_COLUMNS` columns also after the first: the few that
+    then weigh ask for another length than all. The prediction is a mixture of each kernel before
+    and after the loops, ridge regression and the mean, with the shares that the leave-one-out error
+    is least with (`stacking_shares`): a choice of the best alone overfits.
 
     Attributes
     ----------

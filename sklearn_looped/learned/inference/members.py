@@ -38,7 +38,7 @@ from sklearn_looped.learned.model.memory import (
 )
 from sklearn_looped.learned.model.network import LoopedNetwork
 
-TRANSFORMED = 0.5  # importance of a view by each transformation: tables mostly matter as they are
+TRANSFORMED = 0.7  # importance of a view by each transformation: tables mostly matter as they are
 PART = 2**27  # bytes of keys and values, and of experts, held at a time
 
 
@@ -130,8 +130,8 @@ class Member:
     def importance(self) -> Tensor:
         """Weight of its predictions in the members' average, (T,): the less error the more.
 
-        Goes with the -4th power of the best expert's leave-one-out error in its view, halves with
-        each transformation of it, and is at most 1; equal for all where there are no experts.
+        Goes with the -4th power of the best expert's leave-one-out error in its view, is .7 times
+        as large by each transformation of it, and at most 1; equal for all without experts.
         """
         opinions = self.support.opinions
         if opinions is None:
