@@ -30,8 +30,8 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     Manhattan distance :math:`\sum_j \sqrt{M_{jj}} |x_j - z_j|`, to which forests of random
     axis-parallel partitions tend [3]_.
 
-    Nothing is left to tune by hand: length L and ridge penalty are chosen, before the first loop and
-    after the last, and of more than 16 columns also after the first, by the leave-one-out error,
+    Nothing is left to tune by hand: length L and ridge penalty are chosen, before the first loop
+    and after the last, and of more than 16 columns also after the first, by leave-one-out error,
     which one decomposition gives in closed form for all rows. The prediction is a mixture of each
     kernel before and after the loops, ridge regression and the mean, with the shares of least
     leave-one-out error [2]_: where the kernels do not help, what is left is ridge regression or the
