@@ -48,7 +48,7 @@ def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[s
     assert isinstance(opinions, Opinions)
     silent = torch.ones(1, N_EXPERTS, dtype=torch.bool)
     expected = network.readout.alone(opinions).expand(-1, -1, 1 + network.config.n_quantiles)
-    outputs = {"experts alone": (expected, network.readout.alone(support.opinions)[..., 0])}
+    outputs = {"experts alone": (expected, network.readout.alone(support.opinions))}
     for form, known, asked in (
         ("both", support.opinions, opinions),
         ("loop alone", silenced(support.opinions, silent), silenced(opinions, silent)),

@@ -22,6 +22,7 @@ from sklearn_looped.core.stacking import TargetScale, stacking_shares
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # multiples of the median distance between rows
 PENALTIES = tuple(10.0**k for k in range(-5, 3))
 TOGETHER = 2**19  # pairs of rows of kernels whose errors are found at once: 8 of 256 rows
+FEW_COLUMNS = 16  # up to so many, what suits equal weights suits those of the first loop too
 N_ROWS = 256  # that lengths and penalties are chosen on, and slopes taken at
 
 
@@ -163,7 +164,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         if last:
             metric = steadied(metric, alone, weights, search.metric_rows)
         kernel = _unit_kernel(kind, metric)
-        if last:
+        if last or (loop == 0 and X.shape[2] > FEW_COLUMNS):
             factor, penalty, median = _choose(kernel, *chosen_on)
         else:
             median = _median(kernel.distances(P, P))
@@ -185,9 +186,10 @@ class KernelMachine:
     columns of no use go and leave-one-out errors stay honest, also where columns are as many as
     rows. The first time it is averaged with the share of the targets' variance that each column
     explains by itself. Length and penalty are chosen by leave-one-out error, before the first loop
-    and after the last. The prediction is a mixture of each kernel before and after the loops, ridge
-    regression and the mean, with the shares that the leave-one-out error is least with
-    (`stacking_shares`): a choice of the best alone overfits.
+    and after the last, and of more than `FEW_COLUMNS` columns also after the first: the few that
+    then weigh ask for another length than all. The prediction is a mixture of each kernel before
+    and after the loops, ridge regression and the mean, with the shares that the leave-one-out error
+    is least with (`stacking_shares`): a choice of the best alone overfits.
 
     Attributes
     ----------

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 import torch
+from sklearn.datasets import make_friedman1
 
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
 from sklearn_looped.core.kernel_ridge import LEAST_PENALTY, Solution, errors_by_penalty
@@ -133,6 +134,17 @@ def test_the_metric_finds_the_columns_that_matter(rng):
         metric = KernelMachine.fit(tensor(X), tensor(y), None, Search(n_loops=n_loops)).metric()[0]
         assert metric.mean().item() == pytest.approx(1, abs=1e-3)
         assert metric[:2].min() > 3 * metric[2:].max()
+
+
+def test_a_column_without_a_trend_is_found_among_many_of_no_use():
+    X, y = make_friedman1(600, 60, noise=1, random_state=0)
+    X, z = tensor(X - 0.5) * 12**0.5, tensor(y[:, None] - y.mean()) / y.std()
+    machine = KernelMachine.fit(X[:, :400], z[:, :400], None, Search(("gauss",)))
+    shares = machine.kernel.metric[0] / machine.kernel.metric.sum()
+    assert shares[2] > 0.1  # its effect is even
+    assert shares[5:].sum() < 0.02
+    residual = z[:, 400:] - machine.predict(X[:, 400:])[0]
+    assert residual.var() < 0.1 * z[:, 400:].var()
 
 
 def test_machines_without_plain_kernels_have_learned_metrics_only(rng):

@@ -1,14 +1,12 @@
 import numpy as np
 import pytest
+from scipy.special import ndtr, ndtri
 from sklearn.datasets import make_friedman1
 
 from sklearn_looped import LoopedICLRegressor, LoopedICLRegressorCV
-from sklearn_looped.learned.inference.conformal import (
-    conformal_levels,
-    corrected_levels,
-    reached_levels,
-)
+from sklearn_looped.learned.inference.conformal import corrected_levels
 from sklearn_looped.learned.inference.halting import Exit
+from sklearn_looped.learned.inference.reached import calibrate, conformal_levels, reached_levels
 from sklearn_looped.learned.model.readout import quantile_levels
 
 
@@ -75,6 +73,24 @@ def test_few_rows_are_refused(rng):
     model = LoopedICLRegressor().fit(X, X[:, 0])
     with pytest.raises(ValueError, match="conformal=True needs at least 20"):
         model.predict_quantiles(X, conformal=True)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_quantiles_become_those_that_known_rows_ask_for(factor, rng):
+    levels = quantile_levels(31).double().numpy()
+    scores = rng.normal(size=4000)
+    output = np.append(0.3, factor * ndtri(levels))[None, None]
+    reached = ndtr(np.sort(scores) / factor)[None]
+    found = calibrate(output, reached, None)
+    assert found[0, 0, 0] == 0.3
+    assert (np.diff(found[0, 0, 1:]) > 0).all()
+    np.testing.assert_allclose(found[0, 0, 5:28], ndtri(levels)[4:27], atol=0.1)
+    few = calibrate(output, np.full((1, 3), 0.5), None)
+    np.testing.assert_allclose(few[..., 5:28], output[..., 5:28], atol=0.1 * factor)
+    copies = calibrate(output, reached, np.full(4000, 2.0))
+    np.testing.assert_allclose(copies, output, rtol=1e-12)
+    scaled = calibrate(1e-3 * output, reached, None)
+    np.testing.assert_allclose(scaled, 1e-3 * found, rtol=1e-9)
 
 
 def test_levels_are_those_of_the_empirical_distribution(rng):

@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
 from sklearn_looped.estimators.in_context import predict_many
-from sklearn_looped.learned.inference.conformal import reached_levels
+from sklearn_looped.learned.inference.reached import reached_levels
 from sklearn_looped.learned.model.readout import interpolate_quantiles
 
 

@@ -44,7 +44,7 @@ def test_members_without_error_keep_their_prior_shares():
 @pytest.mark.parametrize("unit", [1e-150, 1.0, 1e150])
 def test_units_of_targets_do_not_matter_and_weights_count_rows(rng, unit):
     Y = rng.normal(size=(N_ROWS, 2))
-    left_out = [Y.T + rng.normal(size=(3, 2, N_ROWS)) for _ in range(2)]
+    left_out = [Y.T[..., None] + rng.normal(size=(3, 2, N_ROWS, 1)) for _ in range(2)]
     importance = [np.array([1.0, 0.5]), np.array([0.5, 0.5])]
     counts = rng.integers(1, 4, N_ROWS)
     weights = counts.astype(float)
@@ -56,7 +56,7 @@ def test_units_of_targets_do_not_matter_and_weights_count_rows(rng, unit):
     assert np.array_equal(scaled.enough(), known.enough())
     rows = np.repeat(np.arange(N_ROWS), counts)
     repeated = weigh(
-        [each[..., rows] for each in left_out], importance, Support(None, Y[rows], None), 3
+        [each[:, :, rows] for each in left_out], importance, Support(None, Y[rows], None), 3
     )
     np.testing.assert_allclose(repeated.shares, known.shares, rtol=1e-9)
     assert known.shares.shape == (3, 2, 2)

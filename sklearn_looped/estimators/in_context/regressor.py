@@ -145,7 +145,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
     shipped weights, their name and digest in place of the weights.
 
     Memory, with the default weights: from `fit` on the estimator keeps, for each target, keys and
-    values of the support, 2.5 kB for each row, member and loop that was run, or 41 MB for four
+    values of the support, 2.7 kB for each row, member and loop that was run, or 43 MB for four
     loops of 1,000 rows, and about 16 bytes for each pair of rows and member in the experts, or
     64 MB; of columns little, 8 bytes for each cell and for each pair of columns. A process grows by
     160 MB with 1,000 rows of 10 columns, by 170 MB with 1,000 of 100 columns, by 30 MB with 300

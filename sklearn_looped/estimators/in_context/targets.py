@@ -54,6 +54,10 @@ class TargetsInContext(InContextEstimator):
     ) -> NDArray[Any]:
         """Predict quantiles of the target for each query.
 
+        The network's quantiles are read at the levels that the wanted shares of the support rows
+        lie below, each predicted without its target; the levels as they are count as 100 rows, and
+        so do rows with copies. That costs nothing, since `fit` predicts these rows anyway.
+
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)

@@ -22,7 +22,7 @@ from sklearn_looped.learned.inference.left_out import weigh
 from sklearn_looped.learned.inference.members import (
     AnyMember,
     Memories,
-    average,
+    combine,
     joined,
     members_of,
 )
@@ -115,8 +115,9 @@ def side_by_side(
             outputs.append(torch.cat([output for output, _ in found]))
             exits += [end.sigmoid() for _, end in found if end is not None]
         leaving = torch.cat(exits).mean(0).cpu().numpy() if exits else None
-        shares = memories.weighing(loop).shares[0, asked]
-        output = average(outputs, shares, classifies=classifies).numpy()
+        weighing = memories.weighing(loop)
+        weighing = weighing._replace(shares=weighing.shares[:, asked])
+        output = combine(outputs, weighing, 0, memories.support, classifies=classifies)
         kept = yield Outcome(loop, output, leaving, enough)
         staying = None if kept is None else torch.from_numpy(kept)
 
@@ -147,7 +148,7 @@ class Answers(NamedTuple):
     Attributes
     ----------
     output : Tensor of shape (L, T, q, n_outputs)
-    left_out : ndarray of shape (L, T, s) or None
+    left_out : ndarray of shape (L, T, s, 1 or 2) or None
         Its predictions of the support, as `weigh` takes them.
     importance : ndarray of shape (T,)
     """
@@ -177,10 +178,10 @@ def combined(
     outputs, left_out, importance = zip(*members, strict=True)
     weighing = weigh(left_out, importance, support, len(outputs[0]))
     by_loop = [
-        average(list(found), shares, classifies=classifies)
-        for *found, shares in zip(*outputs, weighing.shares, strict=True)
+        combine(list(found), weighing, loop, support, classifies=classifies)
+        for loop, found in enumerate(zip(*outputs, strict=True))
     ]
-    return torch.stack(by_loop).numpy(), weighing.enough()
+    return np.stack(by_loop), weighing.enough()
 
 
 def one_by_one(

@@ -1,7 +1,7 @@
 """What an ensemble learns from its predictions of the support rows, each without its target.
 
 A network with feedback predicts every support row after every loop. From that come the members'
-shares of the average, and the loop that is enough.
+shares of the average, the loop that is enough, and the levels that targets reach among quantiles.
 
 Shapes: M members, L loops, T targets, s support rows.
 """
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
+from scipy.special import ndtr
 
 from sklearn_looped.learned.inference.encoding import Array, Support
 
@@ -30,17 +31,20 @@ class Weighing(NamedTuple):
         Of the members in the average after each loop; they add up to one.
     errors : ndarray of shape (L, T) or None
         Squared errors of the averages on the support rows; None: not known.
+    reached : ndarray of shape (L, T, s) or None
+        Levels of the rows' targets among the averages' quantiles; None: not known.
     """
 
     shares: Array
     errors: Array | None
+    reached: Array | None = None
 
     @classmethod
     def of_loops(cls, parts: Sequence["Weighing"]) -> "Weighing":
         """Join those of some loops after another."""
-        shares, errors = zip(*parts, strict=True)
-        known = [each for each in errors if each is not None]
-        return cls(np.concatenate(shares), np.concatenate(known) if known else None)
+        shares, *known = zip(*parts, strict=True)
+        errors, reached = (None if field[0] is None else np.concatenate(field) for field in known)
+        return cls(np.concatenate(shares), errors, reached)
 
     def enough(self, fewest: int = FEWEST) -> NDArray[np.intp]:
         """Loops that are enough for each target, (T,): all where errors are not known."""
@@ -56,9 +60,10 @@ def weigh(
 
     Parameters
     ----------
-    left_out : sequence of ndarray of shape (L, T, s), or None
-        Each member's predictions of the support rows. None: they are unknown, or not of all rows;
-        shares are then those by importance.
+    left_out : sequence of ndarray of shape (L, T, s, 1 or 2), or None
+        Each member's predictions of the support rows, and the scores that their targets reach
+        among the quantiles, if it predicts such. None: they are unknown, or not of all rows; shares
+        are then those by importance.
     importance : sequence of ndarray of shape (T,)
         Of each member, by the leave-one-out errors of its experts.
     support : Support
@@ -75,7 +80,8 @@ def weigh(
     if len(known) < len(left_out):
         return Weighing(np.broadcast_to(prior, (n_loops, *prior.shape)), None)
     counts = np.ones(len(support.Y)) if support.weights is None else support.weights
-    residuals = support.Y.T - np.stack(known)  # (M, L, T, s)
+    predicted, *scores = np.moveaxis(np.stack(known), -1, 0)  # (M, L, T, s) each
+    residuals = support.Y.T - predicted
     largest = np.abs(support.Y).max(axis=0)[:, None]
     residuals /= np.where(largest > 0, largest, 1)  # against overflow
     gram = np.einsum("mlts,klts,s->ltmk", residuals, residuals, counts)
@@ -86,7 +92,9 @@ def weigh(
         ]
     )
     errors = np.einsum("ltm,ltmk,ltk->lt", shares, gram, shares)
-    return Weighing(shares.transpose(0, 2, 1), errors)
+    # The score among averaged quantiles is the average score where members have equal spreads.
+    reached = [ndtr(np.einsum("ltm,mlts->lts", shares, each)) for each in scores]
+    return Weighing(shares.transpose(0, 2, 1), errors, *reached)
 
 
 def shares_of(gram: Array, prior: Array, n_rows: float) -> Array:

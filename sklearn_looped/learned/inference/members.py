@@ -24,6 +24,7 @@ from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMembe
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.left_out import FEWEST, Weighing, weigh
+from sklearn_looped.learned.inference.reached import calibrate, reached_scores
 from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.inference.repeats import Repeats
 from sklearn_looped.learned.inference.support import Queries
@@ -39,6 +40,7 @@ from sklearn_looped.learned.model.memory import (
 )
 from sklearn_looped.learned.model.network import LoopedNetwork
 
+TRANSFORMED = 0.7  # importance of a view by each transformation: tables mostly matter as they are
 PART = 2**27  # bytes of keys and values, and of experts, held at a time
 AT_A_TIME = 2**30  # bytes that experts may take while those of several views are fitted
 
@@ -131,25 +133,32 @@ class Member:
     def importance(self) -> Tensor:
         """Weight of its predictions in the members' average, (T,): the less error the more.
 
-        Goes with the -4th power of the best expert's leave-one-out error in its view, and is at
-        most 1; equal for all where the network has no experts.
+        Goes with the -4th power of the best expert's leave-one-out error in its view, is .7 times
+        as large by each transformation of it, and at most 1; equal for all without experts.
         """
         opinions = self.support.opinions
         if opinions is None:
             return torch.ones(len(self.support.y), dtype=torch.float64)
-        return (LEAST_ERROR / opinions.unit().double()) ** SHARPNESS
+        share = TRANSFORMED ** len(self.view.transformers)
+        return share * (LEAST_ERROR / opinions.unit().double()) ** SHARPNESS
 
     def left_out(self, loops: Iterable[Tensor | None]) -> Array | None:
-        """Bring the network's predictions of the support, (T, s) a loop, to units of y, (L, T, s).
+        """Return what `weigh` takes of the network's predictions of the support, (T, s, n_outputs).
 
-        None where it makes none, or for a subsample of the rows only.
+        (L, T, s, 1 or 2): predictions in units of y, and the scores that the targets reach among
+        the quantiles, if it predicts such. None where it makes none, or for some of the rows only.
         """
         found = [each for each in loops if each is not None]
         if not found or self.view.rows is not None:
             return None
         scale = self.reader.scale
         known = torch.stack(found).cpu().double()
-        return (known * scale.target_scale + scale.target_mean).numpy()
+        means = known[..., 0] * scale.target_scale + scale.target_mean
+        if known.shape[-1] == 1:
+            return means.numpy()[..., None]
+        quantiles, y = known[..., 1:].sort(-1).values.numpy(), self.support.y.double().numpy()
+        scores = scale.target_scale.sign().numpy() * reached_scores(quantiles, y)
+        return np.stack([means.numpy(), scores], axis=-1)
 
     def metric(self) -> Tensor:
         """Experts' weights of the columns that the view shows, in its order, (T, d)."""
@@ -215,6 +224,16 @@ def average(outputs: list[Tensor], shares: Array, *, classifies: bool) -> Tensor
     return torch.einsum("mt,mtqo->tqo", weights, stacked.log()).softmax(0)
 
 
+def combine(
+    outputs: list[Tensor], weighing: Weighing, loop: int, support: Support, *, classifies: bool
+) -> Array:
+    """Average members' outputs as a weighing says, and calibrate quantiles where it can."""
+    output = average(outputs, weighing.shares[loop], classifies=classifies).numpy()
+    if weighing.reached is None:
+        return output
+    return calibrate(output, weighing.reached[loop], support.weights)
+
+
 @dataclass(frozen=True, eq=False)
 class Memories:
     """What an ensemble keeps of its support for so many loops, each run when it is asked for.
@@ -271,7 +290,7 @@ def _left_out(view: list[tuple[AnyMember, SupportMemory]], loop: int) -> Array |
 
 
 def joined(parts: Sequence[Array | None]) -> Array | None:
-    """Join what the members of one view predict of their targets, (L, T, s)."""
+    """Join what the members of one view predict of their targets, (L, T, s, 1 or 2)."""
     known = [part for part in parts if part is not None]
     return np.concatenate(known, axis=1) if known else None
 

@@ -34,7 +34,7 @@ class Step(NamedTuple):
     attention : Tensor of shape (B, h, q, s) or None
         Weights of the queries on the support, of several blocks in the loop one after another;
         None: they were not asked for.
-    left_out : Tensor of shape (B, s) or None
+    left_out : Tensor of shape (B, s, n_outputs) or None
         Predictions of the support rows after this loop, as in `LoopMemory`.
     """
 
@@ -53,7 +53,7 @@ class LoopMemory(NamedTuple):
         One a block. Blocks behind the loop see the support as this loop leaves it.
     votes : KeysValues or None
         What a classifier's votes on its classes come from.
-    left_out : Tensor of shape (B, s) or None
+    left_out : Tensor of shape (B, s, n_outputs) or None
         What a regressor predicts after this loop for the support rows, each without its target;
         None for a network without feedback.
     """

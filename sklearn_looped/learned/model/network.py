@@ -298,8 +298,7 @@ class LoopedNetwork(nn.Module):
                 final, post = pass_and_keep(self.post, state, n_support, weights)
                 voters = self._voters(y, opinions, final, weights)
                 found = self._left_out(y, opinions, final, voters)
-                of_rows = None if found is None or self.config.classifies else found[..., 0]
-                yield LoopMemory(kept, post, voters, of_rows)
+                yield LoopMemory(kept, post, voters, None if self.config.classifies else found)
 
         return SupportMemory(n_loops, pre, by_loop())
 
