@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sklearn_looped.core.kernel_ridge import Solution, errors_by_penalty, mean_over_rows
-from sklearn_looped.core.kernels import KINDS, TOUCHING, Kernel
+from sklearn_looped.core.kernels import KINDS, Kernel, median_distance
 from sklearn_looped.core.metric import cross_fitted_metric, metric_of, steadied, strengths
 from sklearn_looped.core.ridge import Ridge
 from sklearn_looped.core.stacking import TargetScale, stacking_shares
@@ -109,14 +109,6 @@ def evenly_spaced(n_rows: int, most: int) -> Tensor:
     return torch.arange(count) * n_rows // count
 
 
-def _median(D: Tensor) -> Tensor:
-    """Median distance between different rows, (B, n, n) -> (B,)."""
-    first, second = torch.triu_indices(D.shape[1], D.shape[1], 1, device=D.device)
-    between = D[:, first, second]
-    median = between.median(1).values
-    return torch.where(median > 0, median, between.amax(1)).clamp(min=TOUCHING)
-
-
 def _unit_kernel(kind: str, metric: Tensor) -> Kernel:
     """Kernel of length 1 in a metric (B, d)."""
     place = torch.full((len(metric),), KINDS.index(kind), device=metric.device)
@@ -131,7 +123,7 @@ def _choose(
     The median distance is returned as well.
     """
     D = kernel.distances(X, X)
-    median = _median(D)
+    median = median_distance(D)
     penalties, lengths = X.new_tensor(PENALTIES), X.new_tensor(search.lengths)
     errors = []
     for some in lengths.split(max(1, TOGETHER // (len(X) * X.shape[1] ** 2))):
@@ -167,7 +159,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         if last or (loop == 0 and X.shape[2] > FEW_COLUMNS):
             factor, penalty, median = _choose(kernel, *chosen_on)
         else:
-            median = _median(kernel.distances(P, P))
+            median = median_distance(kernel.distances(P, P))
         kernel = kernel._replace(length=factor * median)
     if search.n_loops:
         members.append(Member.fit(kernel, X, Z, weights, penalty))

@@ -134,3 +134,11 @@ class Kernel(NamedTuple):
             torch.sub(X[:, None, :, j], P[:, :, None, j], out=sides)
             radial[:, :, j] = sides.sign_().mul_(slopes) @ coef
         return self.metric.sqrt()[:, None, :, None] * radial + linear
+
+
+def median_distance(D: Tensor) -> Tensor:
+    """Median distance between different rows, (B, n, n) -> (B,)."""
+    first, second = torch.triu_indices(D.shape[1], D.shape[1], 1, device=D.device)
+    between = D[:, first, second]
+    median = between.median(1).values
+    return torch.where(median > 0, median, between.amax(1)).clamp(min=TOUCHING)
