@@ -219,8 +219,8 @@ def average(outputs: list[Tensor], shares: Array, *, classifies: bool) -> Tensor
     calibrated ones would be less sure than it should.
     """
     weights, stacked = torch.tensor(shares), torch.stack(outputs)
-    if not classifies:
-        return torch.einsum("mt,mtqo->tqo", weights, stacked)
+    if not classifies:  # what all members agree on is not rounded
+        return outputs[0] + torch.einsum("mt,mtqo->tqo", weights, stacked - outputs[0])
     return torch.einsum("mt,mtqo->tqo", weights, stacked.log()).softmax(0)
 
 
