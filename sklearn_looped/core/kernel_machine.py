@@ -148,6 +148,8 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
     if search.plain or not search.n_loops:
         members.append(Member.fit(kernel, X, Z, weights, penalty))
     alone = strengths(X, Z, weights) if search.n_loops else kernel.metric
+    # Of indicators of classes, which share a metric, more columns keep weight: no gain was found.
+    is_wide = X.shape[2] > FEW_COLUMNS and Z.shape[2] == 1
     for loop in range(search.n_loops):
         last = loop == search.n_loops - 1
         metric = cross_fitted_metric(X, Z, weights, kernel, penalty, points)
@@ -156,7 +158,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         if last:
             metric = steadied(metric, alone, weights, search.metric_rows)
         kernel = _unit_kernel(kind, metric)
-        if last or (loop == 0 and X.shape[2] > FEW_COLUMNS):
+        if last or (loop == 0 and is_wide):
             factor, penalty, median = _choose(kernel, *chosen_on)
         else:
             median = median_distance(kernel.distances(P, P))
@@ -178,8 +180,8 @@ class KernelMachine:
     columns of no use go and leave-one-out errors stay honest, also where columns are as many as
     rows. The first time it is averaged with the share of the targets' variance that each column
     explains by itself. Length and penalty are chosen by leave-one-out error, before the first loop
-    and after the last, and of more than `FEW_COLUMNS` columns also after the first: the few that
-    then weigh ask for another length than all. The prediction is a mixture of each kernel before
+    and after the last, and of one target and more than `FEW_COLUMNS` columns also after the first:
+    the few that then weigh ask for another length than all. The prediction is a mixture of each kernel before
     and after the loops, ridge regression and the mean, with the shares that the leave-one-out error
     is least with (`stacking_shares`): a choice of the best alone overfits.
 

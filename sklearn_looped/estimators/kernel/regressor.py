@@ -31,11 +31,11 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     axis-parallel partitions tend [3]_.
 
     Nothing is left to tune by hand: length L and ridge penalty are chosen, before the first loop
-    and after the last, and of more than 16 columns also after the first, by leave-one-out error,
-    which one decomposition gives in closed form for all rows. The prediction is a mixture of each
-    kernel before and after the loops, ridge regression and the mean, with the shares of least
-    leave-one-out error [2]_: where the kernels do not help, what is left is ridge regression or the
-    mean.
+    and after the last, and of one target and more than 16 columns also after the first, by the
+    leave-one-out error, which one decomposition gives in closed form for all rows. The prediction
+    is a mixture of each kernel before and after the loops, ridge regression and the mean, with the
+    shares of least leave-one-out error [2]_: where the kernels do not help, what is left is ridge
+    regression or the mean.
 
     Parameters
     ----------
