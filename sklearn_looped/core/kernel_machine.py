@@ -181,9 +181,9 @@ class KernelMachine:
     rows. The first time it is averaged with the share of the targets' variance that each column
     explains by itself. Length and penalty are chosen by leave-one-out error, before the first loop
     and after the last, and of one target and more than `FEW_COLUMNS` columns also after the first:
-    the few that then weigh ask for another length than all. The prediction is a mixture of each kernel before
-    and after the loops, ridge regression and the mean, with the shares that the leave-one-out error
-    is least with (`stacking_shares`): a choice of the best alone overfits.
+    the few that then weigh ask for another length than all. The prediction is a mixture of each
+    kernel before and after the loops, ridge regression and the mean, with the shares that the
+    leave-one-out error is least with (`stacking_shares`): a choice of the best alone overfits.
 
     Attributes
     ----------
