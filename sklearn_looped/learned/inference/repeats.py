@@ -94,7 +94,7 @@ class Repeats:
         known = others > 0
         if not known.any():
             return cls({}, total, count, y.new_zeros(len(y)))
-        largest = y.abs().amax(None if jointly else 1, keepdim=True)
+        largest = y.abs().amax((0, 1) if jointly else (1,), keepdim=True)
         unit = torch.where(largest > 0, largest, 1)  # against overflow and underflow of squares
         residual = (y - left_out) / unit
         theirs = ((total[:, group] - y) / torch.where(known, others, 1) - left_out) / unit
