@@ -41,21 +41,21 @@ class Answers(NamedTuple):
 
 
 @torch.inference_mode()
-def predictions(network: LoopedNetwork, member: Member, X: np.ndarray) -> dict[str, Answers]:
+def predictions(network: LoopedNetwork, member: Member, asked: Queries) -> dict[str, Answers]:
     """One member's answers in each form."""
-    queries, support = member.queries(Queries(X)), member.support
+    queries, support = member.queries(asked), member.support
     cells, opinions = queries.cells, queries.opinions
     assert isinstance(opinions, Opinions)
     silent = torch.ones(1, N_EXPERTS, dtype=torch.bool)
     expected = network.readout.alone(opinions).expand(-1, -1, 1 + network.config.n_quantiles)
     outputs = {"experts alone": (expected, network.readout.alone(support.opinions))}
-    for form, known, asked in (
+    for form, known, about in (
         ("both", support.opinions, opinions),
         ("loop alone", silenced(support.opinions, silent), silenced(opinions, silent)),
     ):
         n_loops = network.config.n_loops
         memory = network.encode_support(support.cells, support.y, n_loops, support.weights, known)
-        *_, last = network.predict_queries(cells, memory, asked)
+        *_, last = network.predict_queries(cells, memory, about)
         outputs[form] = last.output, last.left_out
     return {
         form: Answers(member.decode(output, queries), member.left_out([left_out]))
@@ -77,9 +77,8 @@ def score(task: int, fold: int, *, n_rows: int, cache: str | None) -> list[dict[
     y = target.to_numpy("float64")
     train, test = fold_rows(openml_task, fold, n_rows)
     model = LoopedICLRegressor(max_support=n_rows, random_state=0).fit(X.iloc[train], y[train])
-    queries = model.predictor_.encoder.transform(X.iloc[test])
-    network = WEIGHTS.network
-    predictor = model.predictor_
+    network, predictor = WEIGHTS.network, model.predictor_
+    queries = predictor.queries(X.iloc[test])
     members = [Member.fit(v, predictor.support, network.config) for v in predictor.views]
     each = [predictions(network, member, queries) for member in members]
     importance = [member.importance().numpy() for member in members]
