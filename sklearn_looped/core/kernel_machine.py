@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sklearn_looped.core.kernel_ridge import Solution, errors_by_penalty, mean_over_rows
 from sklearn_looped.core.kernels import KINDS, Kernel, median_distance
-from sklearn_looped.core.metric import cross_fitted_metric, metric_of, steadied, strengths
+from sklearn_looped.core.metric import cross_fitted_metric, metric_of, shrunk, strengths
 from sklearn_looped.core.ridge import Ridge
 from sklearn_looped.core.stacking import TargetScale, stacking_shares
 
@@ -44,7 +44,7 @@ class Search:
     plain : bool, default=True
         Whether the mixture has each kernel as it is before the rounds of the metric, too.
     metric_rows : float, default=0
-        Rows from which on the last metric is taken as it is: from fewer it is `steadied`.
+        Rows, by weight, from which on the last metric is taken as it is; from fewer it is `shrunk`.
     """
 
     kinds: tuple[str, ...] = ("manhattan", "gauss")
@@ -147,7 +147,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
     members = []
     if search.plain or not search.n_loops:
         members.append(Member.fit(kernel, X, Z, weights, penalty))
-    alone = strengths(X, Z, weights) if search.n_loops else kernel.metric
+    alone = strengths(X, Z, weights)
     # Of indicators of classes, which share a metric, more columns keep weight: no gain was found.
     is_wide = X.shape[2] > FEW_COLUMNS and Z.shape[2] == 1
     for loop in range(search.n_loops):
@@ -156,7 +156,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         if loop == 0:
             metric = (metric + alone) / 2
         if last:
-            metric = steadied(metric, alone, weights, search.metric_rows)
+            metric = shrunk(metric, alone, weights, search.metric_rows)
         kernel = _unit_kernel(kind, metric)
         if last or (loop == 0 and is_wide):
             factor, penalty, median = _choose(kernel, *chosen_on)

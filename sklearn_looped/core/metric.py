@@ -74,13 +74,10 @@ def strengths(X: Tensor, Z: Tensor, weights: Tensor) -> Tensor:
     return torch.where(mean > 0, strength / torch.where(mean > 0, mean, 1), 1)
 
 
-def trust(n_rows: Tensor, enough: float) -> Tensor:
-    """Share of what so many rows say beside what is assumed: all of it where they are enough."""
-    return (n_rows / enough).clamp(max=1) if enough else torch.ones_like(n_rows)
+def shrunk(metric: Tensor, alone: Tensor, weights: Tensor, enough: float) -> Tensor:
+    """Shrink a metric from few rows towards the mean of equal weights and `strengths`, (B, d).
 
-
-def steadied(metric: Tensor, alone: Tensor, weights: Tensor, enough: float) -> Tensor:
-    """Draw a metric from few rows to the mean of equal weights and `strengths`, which need few.
+    These need few rows, and leave-one-out errors stay honest with them.
 
     Parameters
     ----------
@@ -90,4 +87,5 @@ def steadied(metric: Tensor, alone: Tensor, weights: Tensor, enough: float) -> T
     enough : float
         Rows, by weight, from which on the metric is left as it is.
     """
-    return torch.lerp((1 + alone) / 2, metric, trust(weights.sum(1, keepdim=True), enough))
+    share = (weights.sum(1, keepdim=True) / enough).clamp(max=1)
+    return torch.lerp((1 + alone) / 2, metric, share)

@@ -11,7 +11,7 @@ from sklearn.datasets import make_friedman1
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
 from sklearn_looped.core.kernel_ridge import LEAST_PENALTY, Solution, errors_by_penalty
 from sklearn_looped.core.kernels import KINDS, Kernel
-from sklearn_looped.core.metric import steadied, strengths
+from sklearn_looped.core.metric import shrunk, strengths
 from sklearn_looped.core.stacking import SLACK, stacking_shares
 from sklearn_looped.core.tridiagonal import Tridiagonal
 
@@ -173,7 +173,7 @@ def test_few_rows_draw_the_metric_to_what_each_column_explains(rng):
     assert torch.equal(metrics(60.0), learned)  # sixty rows are enough
     torch.testing.assert_close(metrics(120.0), (learned + drawn_to) / 2)
     torch.testing.assert_close(metrics(1e9), drawn_to[None], atol=1e-6, rtol=0)
-    twice = steadied(learned[0], 2 * drawn_to - 1, 2 * w, 240.0)
+    twice = shrunk(learned[0], 2 * drawn_to - 1, 2 * w, 240.0)
     torch.testing.assert_close(twice, metrics(120.0)[0])
 
 

@@ -21,7 +21,7 @@ from sklearn_looped.learned.inference.experts import (
 from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.opinions import N_EXPERTS
 
-ENOUGH_ROWS = 80  # for the metric and for the errors of members (`trust`)
+ENOUGH_ROWS = 80  # from which on the metric (`shrunk`) and members' errors are taken as they are
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sklearn_looped.core.metric import trust
 from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import (
@@ -193,7 +192,7 @@ class ClassMember:
         as they are count more than transformed ones.
         """
         weight = (LEAST_ERROR / self.error) ** SHARPNESS
-        doubt = 1 - float(trust(torch.tensor(self.n_rows), ENOUGH_ROWS))
+        doubt = max(0.0, 1 - self.n_rows / ENOUGH_ROWS)
         weight *= TRANSFORMED ** (doubt * len(self.view.transformers))
         return torch.full((len(self.shares),), weight, dtype=torch.float64)
 
