@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import MISSING, asdict, fields
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -36,9 +36,10 @@ def _defaults(config: Any) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(json.dumps(defaults)))
 
 
-def _damped(average: Tensor, weights: Tensor, n_averaged: Tensor | int, decay: float) -> Tensor:
-    """Exponential moving average whose memory grows to `decay` from a short one."""
-    return torch.lerp(average, weights, max(1 - decay, 9 / (10 + float(n_averaged))))
+def _damp(average: Any, weights: Any, n_averaged: Tensor | int, decay: float) -> None:
+    """Move an exponential moving average, whose memory grows to `decay` from a short one."""
+    # All tensors at once: a GPU is waited for once a step, not once a tensor.
+    torch._foreach_lerp_(average, weights, max(1 - decay, 9 / (10 + float(n_averaged))))
 
 
 class RunState(Callback):
@@ -65,7 +66,9 @@ class RunState(Callback):
         self.path = None if folder is None else folder / "state.safetensors"
         self.saves = folder is not None and processes.rank == 0
         self.average = AveragedModel(
-            network, avg_fn=lambda a, p, n: _damped(a, p, n, recipe.average), use_buffers=True
+            network,
+            multi_avg_fn=lambda a, p, n: _damp(a, p, n, recipe.average),
+            use_buffers=True,
         )
         self.losses: list[float] = []
         self.n_saved = 0  # steps of the state on disk
@@ -101,9 +104,9 @@ class RunState(Callback):
         self.losses.append(loss.item())
         now = monotonic()
         self.seconds, self.step_ended = self.seconds + now - self.step_ended, now
-        if not torch.isfinite(loss):
+        if not isfinite(self.losses[-1]):
             raise FloatingPointError(
-                f"The loss became {loss.item()} at step {len(self.losses)}; the last saved state "
+                f"The loss became {self.losses[-1]} at step {len(self.losses)}; the last saved state "
                 "is untouched. Lower lr and muon_lr or max_norm."
             )
         recent = self.losses[-100:]
