@@ -7,7 +7,7 @@ without loops: one with as many weights, one with as much computation. It prints
 loop and difficulty, what a gate trained afterwards (stage II) does, and what it costs to share
 keys and values over loops, with what they say of the paper's claims. Rows are appended to
 benchmarks/results/paper_ouro.jsonl, a language and seed at a time; training goes on where it was
-killed. `laptop` takes about a minute a model, `laptop, 5 times` trains five times as long, `night`
+killed. `laptop` takes about a minute a model, `laptop, 5 times` and `laptop, 25 times` train longer, `night`
 has the paper's modulus and longer runs.
 """
 
@@ -94,7 +94,10 @@ LAPTOP = {
 }
 BUDGETS = {
     "laptop": LAPTOP,
-    "laptop, 5 times": {name: replace(b, n_steps=5 * b.n_steps) for name, b in LAPTOP.items()},
+    **{
+        f"laptop, {n} times": {name: replace(b, n_steps=n * b.n_steps) for name, b in LAPTOP.items()}
+        for n in (5, 25)
+    },
     "night": {
         "facts": Budget(Facts(n_people=5000), 48, 20_000, 256),
         "Mano": Budget(ModularArithmetic(modulus=23, n_operations=10), 128, 50_000, 256),

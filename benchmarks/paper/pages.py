@@ -197,11 +197,6 @@ def _seconds(name: str, **where: Any) -> float:
     return sum({row["CPU s"] for row in chosen(name, **where) if row.get("CPU s")})
 
 
-def has(name: str, **where: Any) -> bool:
-    """Whether an experiment has rows with these values."""
-    return bool(chosen(name, **where))
-
-
 def by_seed(name: str, pattern: str, **where: Any) -> str:
     """Give the verdicts of a claim over training seeds."""
     return seeds.verdict_of_seeds(rows(name), pattern, **where)
@@ -242,7 +237,7 @@ def page(name: str) -> str:
     )
     fillers = (
         command, value, score, verdict, margin, table, by_loop, with_intervals, accuracy_table,
-        accuracy, cpu_minutes, core_hours, over_seeds, cost_table, has, by_seed, margin_by_seed,
+        accuracy, cpu_minutes, core_hours, over_seeds, cost_table, by_seed, margin_by_seed,
         mean_of_seeds, means_table, mean_table,
     )  # fmt: skip
     environment.globals |= {filler.__name__: filler for filler in fillers}

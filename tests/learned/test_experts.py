@@ -9,7 +9,7 @@ from sklearn_looped.learned.inference.experts import Experts, silenced
 from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
 from sklearn_looped.learned.model.opinions import N_EXPERTS, N_OPINION_FEATURES, opinion_features
-from sklearn_looped.learned.priors import SyntheticTables
+from sklearn_looped.learned.priors import ClassTables, SyntheticTables
 from sklearn_looped.learned.training.held_out import score_by_loop
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.prompts import PromptStream
@@ -189,3 +189,13 @@ def test_held_out_scores_of_an_untrained_network_are_those_of_the_experts():
     network = LoopedNetwork(config).eval()
     [score] = score_by_loop(network, SyntheticTables(), 1, n_tables=4, sizes=((64, 6),))
     assert 0 < score < 1
+
+
+@pytest.mark.parametrize("n_classes", [0, 10])
+def test_held_out_tables_go_where_the_network_is(n_classes):
+    prior = ClassTables() if n_classes else SyntheticTables()
+    with torch.device("meta"):
+        network = LoopedNetwork(replace(CONFIG, n_features=8, n_classes=n_classes)).eval()
+    # All is computed on the device; what fails is to fetch numbers from one that holds none.
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        score_by_loop(network, prior, 1, n_tables=4, sizes=((64, 6),))

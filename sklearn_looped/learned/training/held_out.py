@@ -13,6 +13,7 @@ from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.network import LoopedNetwork
+from sklearn_looped.learned.model.opinions import Opinions
 from sklearn_looped.learned.model.readout import UNKNOWN
 from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.training.class_prompts import codes_of, read_classes
@@ -71,6 +72,8 @@ def score_by_loop(
 ) -> list[float]:
     """Mean score over held-out tables after each loop, first to `n_loops`.
 
+    The network runs on the device that it is on.
+
     Examples
     --------
     >>> from sklearn_looped.learned.training.held_out import score_by_loop
@@ -92,11 +95,26 @@ def score_by_loop(
 Answers = tuple[Tensor, Tensor]  # targets of the queries, (B, q), and answers after every loop
 
 
+def _outputs(
+    network: LoopedNetwork,
+    cells: Tensor,
+    known: Tensor,
+    n_loops: int,
+    opinions: Opinions | ClassOpinions | None,
+) -> Tensor:
+    """Outputs after every loop, computed where the network is."""
+    device = next(network.parameters()).device
+    if opinions is not None:
+        opinions = opinions.to(device)
+    prompt = cells.to(device), known.to(device)
+    return network(*prompt, n_loops, window=n_loops, opinions=opinions).to(cells.device)
+
+
 def _regress(network: LoopedNetwork, X: Tensor, y: Tensor, s: int, n_loops: int) -> Answers:
     reader = Reader.fit(X[:, :s], y[:, :s], config=network.config)
     cells, opinions = reader.table(X)
     known = reader.scale.target(y[:, :s])
-    outputs = network(cells, known, n_loops, window=n_loops, opinions=opinions)
+    outputs = _outputs(network, cells, known, n_loops, opinions)
     return y[:, s:], torch.stack([reader.scale.undo_target(each[..., 0]) for each in outputs])
 
 
@@ -105,7 +123,7 @@ def _classify(network: LoopedNetwork, X: Tensor, y: Tensor, s: int, n_loops: int
     prompt, target = read_classes(X, codes, s, network.config)
     known, cells = prompt.pop("y"), prompt.pop("X")
     opinions = ClassOpinions(**prompt) if prompt else None
-    return target.y, network(cells, known, n_loops, window=n_loops, opinions=opinions)
+    return target.y, _outputs(network, cells, known, n_loops, opinions)
 
 
 def score_baseline(

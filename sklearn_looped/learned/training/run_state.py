@@ -174,7 +174,7 @@ class RunState(Callback):
             raise CheckpointError(
                 f"{path} is no whole state of a run ({' '.join(str(error).split())}). {anew}"
             ) from error
-        self.bar.update(len(self.losses))
+        self.bar.initial = self.bar.n = len(self.losses)  # its speed is of this process's steps
 
     def _take(self, net: NeuralNet, tensors: dict[str, Tensor]) -> None:
         """Take over weights, optimisers, losses and cost."""
