@@ -16,7 +16,7 @@ from benchmarks.training_speed import train
 
 PARTS = {  # ranges that torch itself names in a profile
     "Optimizer.step": "optimiser",
-    "enumerate(DataLoader)": "drawing tables",
+    "enumerate(DataLoader)": "drawing tables, fitting experts",
 }
 KINDS = {  # what operators' names contain
     "matrix products": ("::mm", "::addmm", "::bmm"),
@@ -40,7 +40,7 @@ def _kind(event: Any) -> str:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--steps", type=int, default=3, help="profiled steps")
+    parser.add_argument("--steps", type=int, default=12, help="profiled steps")
 
 
 def run(args: argparse.Namespace) -> None:

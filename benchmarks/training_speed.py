@@ -1,7 +1,7 @@
 """How fast is meta-training, and what did each choice in it bring? Tables a second, before and now.
 
-``python -m benchmarks training_speed`` times steps of 25 tables of 160 rows x 8 columns, 7 loops,
-default network: with one thread, two threads and two processes of one thread; as torch comes and
+``python -m benchmarks training_speed`` times the first steps of `tabular`'s recipe, experts
+included: with one thread, two threads and two processes of one thread; as torch comes and
 with the environment that `sklearn_looped.learned.training.pretrain` recommends; and with what the
 block does swapped for what it did before (GELU for ReLU, torch's fused attention for plain
 products, float32 for bfloat16, which is no change where the processor has no bfloat16 products).
@@ -30,12 +30,9 @@ from tqdm.auto import tqdm
 
 from benchmarks.common.report import report, spread
 from sklearn_looped.learned.model import blocks
-from sklearn_looped.learned.model.config import NetworkConfig
-from sklearn_looped.learned.priors import SyntheticTables
 from sklearn_looped.learned.training import metatrain, trainer
-from sklearn_looped.learned.training.recipe import Recipe
+from sklearn_looped.learned.training.pretrainings import PRETRAININGS
 
-RECIPE = Recipe(1, n_features=(8, 8), n_support=(96, 96), n_query=64, n_loops=(7, 7))
 ENVIRONMENT = {  # as in the docstring of sklearn_looped.learned.training.pretrain
     "OMP_WAIT_POLICY": "passive",
     "MALLOC_MMAP_THRESHOLD_": str(2**33),
@@ -79,9 +76,10 @@ def cases() -> Iterator[Case]:
 
 def train(n_steps: int) -> tuple[int, float, float]:
     """Train for some steps; return the tables seen, seconds, and seconds of processor time."""
-    recipe = replace(RECIPE, n_steps=n_steps)
+    job = PRETRAININGS["tabular"]
+    recipe = replace(job.recipe, n_steps=n_steps)
     start = process_time()
-    run = metatrain.meta_train(NetworkConfig(), SyntheticTables(), recipe, device="cpu")
+    run = metatrain.meta_train(job.network, job.prior, recipe, device="cpu")
     return run.n_tables, run.seconds, process_time() - start
 
 
@@ -127,7 +125,7 @@ def measure(n_steps: int, n_repeats: int) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of a case")
+    parser.add_argument("--steps", type=int, default=12, help="timed steps of a case")
     parser.add_argument("--repeats", type=int, default=3)
 
 
