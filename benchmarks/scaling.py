@@ -29,13 +29,14 @@ from tqdm.auto import tqdm
 
 from benchmarks.common.report import report, spread
 from benchmarks.common.timing import timed
-from benchmarks.training_speed import RECIPE
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import SyntheticTables
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.prompts import PromptStream
+from sklearn_looped.learned.training.recipe import Recipe
 
+RECIPE = Recipe(1, n_features=(8, 8), n_support=(96, 96), n_query=64, n_loops=(7, 7))
 CASES = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
 N_EXCHANGES = 30
 ACCELERATE = (

@@ -143,7 +143,7 @@ PRETRAININGS = {
             seed=1,
         ),
         TABLES_SEEN.format(columns=48, rows=512)
-        + "Up to ten classes are predicted in one pass, more in passes that tell ten groups apart.",
+        + "Up to ten classes are predicted in one pass, more in passes that separate ten groups.",
         {
             "LogisticRegression": make_pipeline(StandardScaler(), LogisticRegression()),
             "random forest": RandomForestClassifier(random_state=0),
