@@ -102,7 +102,7 @@ def _outputs(
     n_loops: int,
     opinions: Opinions | ClassOpinions | None,
 ) -> Tensor:
-    """Outputs after every loop, computed where the network is."""
+    """Give the outputs after every loop, computed where the network is."""
     device = next(network.parameters()).device
     if opinions is not None:
         opinions = opinions.to(device)

@@ -101,12 +101,12 @@ class RunState(Callback):
     def on_batch_end(self, net: NeuralNet, loss: Tensor, **_: Any) -> None:
         """Average the weights, note the loss, save now and then."""
         self.average.update_parameters(net.module_)
-        self.losses.append(loss.item())
+        self.losses.append(last := loss.item())
         now = monotonic()
         self.seconds, self.step_ended = self.seconds + now - self.step_ended, now
-        if not isfinite(self.losses[-1]):
+        if not isfinite(last):
             raise FloatingPointError(
-                f"The loss became {self.losses[-1]} at step {len(self.losses)}; the last saved state "
+                f"The loss became {last} at step {len(self.losses)}; the last saved state "
                 "is untouched. Lower lr and muon_lr or max_norm."
             )
         recent = self.losses[-100:]
