@@ -71,7 +71,7 @@ def test_loops_and_rules_hold_for_conformal_quantiles_too(rng):
 def test_few_rows_are_refused(rng):
     X = rng.normal(size=(19, 2))
     model = LoopedICLRegressor().fit(X.repeat(2, axis=0), X[:, 0].repeat(2))
-    with pytest.raises(ValueError, match="Got 19 different support rows, .* needs at least 20"):
+    with pytest.raises(ValueError, match="19 different support rows, but conformal=True needs"):
         model.predict_quantiles(X, conformal=True)
 
 
