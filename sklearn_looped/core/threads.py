@@ -5,6 +5,7 @@ Small operations gain little from several threads of torch, calls that are indep
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TypeVar
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from sklearn_looped.core.modes import in_own_modes
 
 Result = TypeVar("Result")
+_setting = Lock()
 
 
 def in_threads(calls: Sequence[Callable[[], Result]], most: int | None = None) -> Iterator[Result]:
@@ -39,12 +41,24 @@ def in_threads(calls: Sequence[Callable[[], Result]], most: int | None = None) -
         yield from (_called(call) for call in calls)
         return
     share = n_threads // n_workers
-    try:
-        # The number is a thread's own, but threads that start later take the last one that was set.
-        with ThreadPoolExecutor(n_workers, "side by side", torch.set_num_threads, (share,)) as pool:
-            yield from pool.map(_called, calls)
-    finally:
-        torch.set_num_threads(n_threads)
+    with (
+        ThreadPoolExecutor(1) as other,
+        ThreadPoolExecutor(n_workers, "side by side", _take, (share, other)) as pool,
+    ):
+        yield from pool.map(_called, calls)
+
+
+def _take(share: int, other: ThreadPoolExecutor) -> None:
+    """Set the number of torch's threads for this thread, and for no thread that starts later.
+
+    Those take the number that was set last, in whichever thread, when they first use torch. So the
+    other thread, which took it before, sets it again.
+    """
+    with _setting:
+        common = other.submit(torch.get_num_threads).result()
+        torch.get_num_threads()  # or the first use would replace the share
+        torch.set_num_threads(share)
+        other.submit(torch.set_num_threads, common).result()
 
 
 @in_own_modes

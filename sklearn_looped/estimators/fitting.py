@@ -51,9 +51,10 @@ def whole_or_not_at_all(fit: Fit) -> Fit:
 
     The decorated function runs on an `unfitted_copy` of the estimator, and the estimator takes over
     the results at the end. A second `fit` that is interrupted, runs out of memory or raises because
-    of bad data therefore never leaves a mixture of two models, and the `predict` of another thread
-    never sees one. Attributes that only an earlier `fit` set are removed. Blocks of a programmed
-    estimator run in the evaluation that it asks for.
+    of bad data therefore never leaves a mixture of two models. A `predict` of another thread that
+    is under way when `fit` ends may read some attributes before and some after: predict from a
+    `copy.copy` of an estimator that is fitted again meanwhile. Attributes that only an earlier
+    `fit` set are removed. Blocks of a programmed estimator run in the evaluation that it asks for.
 
     The decorator belongs below scikit-learn's ``_fit_context``, which checks the parameters first.
 

@@ -46,6 +46,28 @@ def test_calls_within_calls_run_in_the_same_thread(four_threads):
     assert all(len(idents) == 1 for idents in in_threads([outer] * 4))
 
 
+def test_threads_that_start_meanwhile_have_all_of_torchs_threads(four_threads):
+    started, end, found = threading.Barrier(3, timeout=60), threading.Event(), []
+
+    def wait():
+        started.wait()
+        end.wait(60)
+
+    def start():
+        found.append(torch.get_num_threads())
+        list(in_threads([end.set, first.join]))
+        found.append(torch.get_num_threads())
+
+    first = threading.Thread(target=lambda: list(in_threads([wait, wait])))
+    first.start()
+    started.wait()
+    for target in (start, lambda: found.append(torch.get_num_threads())):
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join(60)
+    assert [*found, torch.get_num_threads()] == [4, 4, 4, 4]
+
+
 def test_two_calls_run_at_a_time(four_threads):
     barrier = threading.Barrier(2, timeout=60)
     assert sorted(in_threads([barrier.wait, barrier.wait])) == [0, 1]

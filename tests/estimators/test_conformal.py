@@ -70,8 +70,8 @@ def test_loops_and_rules_hold_for_conformal_quantiles_too(rng):
 
 def test_few_rows_are_refused(rng):
     X = rng.normal(size=(19, 2))
-    model = LoopedICLRegressor().fit(X, X[:, 0])
-    with pytest.raises(ValueError, match="conformal=True needs at least 20"):
+    model = LoopedICLRegressor().fit(X.repeat(2, axis=0), X[:, 0].repeat(2))
+    with pytest.raises(ValueError, match="19 different support rows, but conformal=True needs"):
         model.predict_quantiles(X, conformal=True)
 
 
@@ -89,6 +89,8 @@ def test_quantiles_become_those_that_known_rows_ask_for(factor, rng):
     np.testing.assert_allclose(few[..., 5:28], output[..., 5:28], atol=0.1 * factor)
     copies = calibrate(output, reached, np.full(4000, 2.0))
     np.testing.assert_allclose(copies, output, rtol=1e-12)
+    rounded = calibrate(output, reached, np.full(4000, 1 + 1e-9))
+    np.testing.assert_allclose(rounded, found, rtol=1e-6)
     scaled = calibrate(1e-3 * output, reached, None)
     np.testing.assert_allclose(scaled, 1e-3 * found, rtol=1e-9)
 
@@ -106,3 +108,7 @@ def test_levels_are_those_of_the_empirical_distribution(rng):
         conformal_levels(reached[0], weights, levels),
         conformal_levels(reached[0].repeat(weights), None, levels),
     )
+    for counts in (weights, rng.uniform(0.1, 3, size=500)):
+        rising = conformal_levels(reached[0, :9], counts[:9], levels)
+        falling = conformal_levels(1 - reached[0, :9], counts[:9], 1 - levels)
+        np.testing.assert_allclose(falling, 1 - rising, rtol=0, atol=1e-12)

@@ -119,6 +119,14 @@ def test_quantiles_keep_the_bounds_of_counts(rng):
             model.predict_quantiles(X, bounds=bounds)
 
 
+@pytest.mark.filterwarnings("ignore:Targets of")
+def test_targets_far_out_may_lie_on_a_bound(rng):
+    X, counts = rng.normal(size=(12, 2)), np.append(rng.integers(500, 512, size=11), 0)
+    for y, bounds in [(counts, (0, None)), (512 - counts, (None, 512)), (0.1 * counts, (0, None))]:
+        quantiles = LoopedICLRegressor(n_loops=1).fit(X, y).predict_quantiles(X, bounds=bounds)
+        assert np.isfinite(quantiles).all()
+
+
 def test_groups_reach_the_splitter_by_metadata_routing(rng):
     X = rng.normal(size=(40, 2))
     groups = np.arange(40) % 4

@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import random
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior, OwnTables
 from sklearn_looped.learned.training.curve import HeldOutCurve, read_curve
 from sklearn_looped.learned.training.held_out import score_by_loop, squared_error
-from sklearn_looped.learned.training.metatrain import meta_train
+from sklearn_looped.learned.training.metatrain import _built, meta_train
 from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 
@@ -39,6 +40,32 @@ def steps_done(folder):
         return 0
     with safe_open(path, "pt") as file:
         return len(file.get_tensor("losses"))
+
+
+@pytest.mark.parametrize(
+    "mode", [torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)]
+)
+def test_a_run_does_not_see_the_callers_modes(mode):
+    recipe = replace(RECIPE, n_steps=3)
+    plain = meta_train(NETWORK, LinearPrior(), recipe)
+    with mode():
+        same = meta_train(NETWORK, LinearPrior(), recipe)
+    assert same.losses == plain.losses
+
+
+def test_threads_do_not_draw_each_others_weights():
+    def weights(_):
+        return torch.cat([p.flatten() for p in _built(NETWORK, RECIPE, None).parameters()])
+
+    alone, state = weights(0), torch.get_rng_state()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(torch.equal(each, alone) for each in pool.map(weights, range(100)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_run_killed_three_times_ends_as_an_unbroken_one(tmp_path):

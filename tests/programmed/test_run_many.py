@@ -61,7 +61,7 @@ def test_tapes_by_the_definition_are_those_of_the_fast_evaluation():
         assert torch.equal(dense, fast)
 
 
-def test_heads_that_are_no_matches_are_refused():
+def test_other_machines_and_single_programs_are_refused():
     machine = FleqMachine(60, 66, 2)
     tapes = torch.stack([machine.load(machine.assemble("x: .word 1\n move x, x"))] * 2)
     with pytest.raises(ValueError, match="2 tapes, but a head of this transformer is no match"):
@@ -70,3 +70,7 @@ def test_heads_that_are_no_matches_are_refused():
         run_many(machine, [LINEAR_SGD])
     with pytest.raises(ValueError, match="run_many takes a SubleqMachine"):
         run_many(GraphSubleqMachine(4, 4), ["x: .word 1\n subleq x, x"])
+    machine = SubleqMachine(8, 20)
+    for alone in (MULTIPLY, machine.assemble(MULTIPLY)):
+        with pytest.raises(ValueError, match="single program, but run_many takes several"):
+            run_many(machine, alone)

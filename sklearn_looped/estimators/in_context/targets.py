@@ -20,6 +20,7 @@ from sklearn_looped.learned.model.readout import interpolate_quantiles
 class TargetsInContext(InContextEstimator):
     """Base of in-context regressors: from the network's answers to means and quantiles of y."""
 
+    _range: Array  # of the targets of `fit`, the least and the largest
     _tails: Tails
     _one_target: bool
     _dtype: type[np.floating[Any]]
@@ -94,10 +95,9 @@ class TargetsInContext(InContextEstimator):
         """
         wanted = check_levels(quantiles)
         self._check_quantiles()
-        support = self.predictor_.support
-        low, high = check_bounds(bounds, self._restored(support.Y.T))
+        low, high = check_bounds(bounds, self._range)
         if conformal:
-            check_conformal(wanted, support)
+            check_conformal(wanted, self.predictor_.support)
         output, _ = self._run(X)
         levels = [wanted] * len(output)
         if conformal:

@@ -21,12 +21,12 @@ def folds_of(n_rows: int) -> NDArray[np.intp]:
     Raises
     ------
     ValueError
-        If fewer than 20 rows are there.
+        If there are fewer than 20 different rows.
     """
     if n_rows < MIN_ROWS:
         raise ValueError(
-            f"Got {n_rows} support rows, but conformal=True needs at least {MIN_ROWS}: each fifth "
-            "of them is predicted from the others. Use conformal=False."
+            f"Got {n_rows} different support rows, but conformal=True needs at least {MIN_ROWS}: "
+            "each fifth of them is predicted from the others. Use conformal=False."
         )
     return np.arange(n_rows) % N_FOLDS
 

@@ -76,9 +76,9 @@ def conformal_levels(reached: Array, weights: Array | None, wanted: Array) -> Ar
     w = np.ones(len(reached)) if weights is None else weights
     order = np.argsort(reached, kind="stable")
     reached, w = reached[order], w[order]
-    last = np.cumsum(w)
-    first = last - np.maximum(w, 1) + 1  # a row of weight 3 takes three places
-    places = np.stack([first, last], axis=1).ravel() / (last[-1] + 1)
+    middle, half = np.cumsum(w) - w / 2 + 1 / 2, np.maximum(w - 1, 0) / 2
+    # A row of weight 3 takes three places, one of less than 1 the middle of its part of one.
+    places = np.stack([middle - half, middle + half], axis=1).ravel() / (w.sum() + 1)
     return np.interp(wanted, places, reached.repeat(2))
 
 
@@ -86,8 +86,9 @@ def calibrate(output: Array, reached: Array, weights: Array | None) -> Array:
     """Read quantiles at the levels that the wanted shares of known targets lie below.
 
     As `conformal_levels`, but on rows that the prediction is made from, each predicted without its
-    target; so the levels as they are count as `PRIOR_ROWS` rows more. So do rows that have copies:
-    they are left out with all of them, where queries like them will find them.
+    target; so the levels as they are count as `PRIOR_ROWS` rows more. So do rows that have copies,
+    those of a weight between 1 and 2 in part: they are left out with all of them, where queries
+    like them will find them.
 
     Parameters
     ----------
@@ -112,9 +113,10 @@ def calibrate(output: Array, reached: Array, weights: Array | None) -> Array:
     """
     wanted = quantile_levels(output.shape[-1] - 1).double().numpy()
     counts = np.ones(reached.shape[1]) if weights is None else weights
-    total, evidence = counts.sum() + PRIOR_ROWS, counts[counts <= 1].sum()
+    alone = counts @ (2 - counts).clip(0, 1)  # fades from weight 1 to 2, as rounding may add to 1
+    total = counts.sum() + PRIOR_ROWS
     calibrated = [
-        wanted + evidence / total * (conformal_levels(each, counts, wanted) - wanted)
+        wanted + alone / total * (conformal_levels(each, counts, wanted) - wanted)
         for each in reached
     ]
     found = [*map(interpolate_quantiles, output[..., 1:], calibrated)]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils.data import IterableDataset
 
 from sklearn_looped.core.device import choose_device
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.model.blocks import Block
@@ -31,6 +33,7 @@ from sklearn_looped.learned.training.trainer import Trainer
 
 Network = TypeVar("Network", bound=nn.Module)
 Built = TypeVar("Built", bound=nn.Module, covariant=True)
+_seeding = Lock()  # the global generator is that of all threads
 
 
 class Trainable(Protocol[Built]):
@@ -107,7 +110,7 @@ def _built(network: Trainable[Network], recipe: Recipe, start: Checkpoint | None
 
     torch's global generator is left as it was.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _seeding, torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         module = network.build()
     if start is not None:
@@ -177,6 +180,7 @@ class MetaTraining(NamedTuple, Generic[Network]):
     seconds: float
 
 
+@in_own_modes
 def meta_train(
     network: Trainable[Network],
     prior: Prior | Language,
@@ -198,7 +202,8 @@ def meta_train(
     drawn number of loops b and descends the loss averaged over the last T loops (Yang et al.
     2024, Eq. 1). Muon moves the blocks' matrices, AdamW the rest; matrix products are in
     bfloat16 where the hardware has it. A run is a function of its arguments: the same machine
-    repeats it to the bit.
+    repeats it to the bit, beside another run in the same process to rounding (they share torch's
+    autocast cache).
 
     Started in several processes by ``torchrun`` or ``accelerate launch``, they train one network:
     every process draws a step's tables and takes its share of them, the gradients are averaged,
@@ -308,7 +313,8 @@ def meta_train(
         done = len(state.losses)
         if done < recipe.n_steps:
             where = choose_device(device)
-            trainer.partial_fit(_stream(network, prior, recipe, done, processes, where))
+            with torch.enable_grad():
+                trainer.partial_fit(_stream(network, prior, recipe, done, processes, where))
     state.bar.close()
     if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
         raise KeyboardInterrupt(state.stopped())

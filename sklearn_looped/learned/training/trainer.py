@@ -81,6 +81,7 @@ class Trainer(NeuralNet):
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Move the weights by one prompt: loss, gradients of all processes, both optimisers."""
+        torch.clear_autocast_cache()  # a caller's autocast would keep the last step's weights
         # skorch would run the model once for each of the two optimisers.
         optimizers = self.optimizer_, self.muon_
         for optimizer in optimizers:

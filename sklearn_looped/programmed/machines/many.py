@@ -43,7 +43,8 @@ def run_many(
     Raises
     ------
     ValueError
-        If the machine is another one, a program does not fit it, or `max_loops` is below 1.
+        If the machine is another one, a program stands by itself or does not fit the machine, or
+        `max_loops` is below 1.
     MemoryError
         If a tape needs more memory than there is.
 
@@ -67,6 +68,8 @@ def run_many(
             f"Got a {type(machine).__name__}, but run_many takes a SubleqMachine; run the programs "
             "of other machines one after another."
         )
+    if isinstance(programs, str | Program):
+        raise ValueError("Got a single program, but run_many takes several; put it in a list.")
     assembled = [machine.assemble(each) if isinstance(each, str) else each for each in programs]
     if not assembled:
         return []
