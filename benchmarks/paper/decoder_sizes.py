@@ -67,7 +67,8 @@ NIGHT = Budget(
 )  # fmt: skip
 BUDGETS = {
     "laptop": LAPTOP,
-    "laptop, b=70": replace(LAPTOP, grid=((12, 30, 70), (4, 10))),  # for the figure "b and T"
+    # For the figure "b and T": b grows fast enough to be reached.
+    "laptop, b=70": replace(LAPTOP, grid=((12, 70), (10,)), every=(250, 250, 20)),
     "laptop, d=10": replace(LAPTOP, n_features=(1, 10), few=(10, 20), n_steps=6000),
     "night": NIGHT,
     # For a quarter of an hour of a GPU, on which large steps cost no more than small ones.
