@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.__main__ import main
 from benchmarks.common.report import Store
@@ -47,3 +48,11 @@ def test_a_network_that_no_figure_has_is_refused(scored):
     with pytest.raises(SystemExit, match="no figure has a network 'loped'"):
         main(["paper.decoder", "--network", "loped"])
     assert not scored
+
+
+@pytest.mark.parametrize("budget", decoder.BUDGETS)
+def test_training_ends_with_the_columns_rows_and_loops_that_are_tested(budget):
+    for figure in decoder.figures(decoder.BUDGETS[budget], 0).values():
+        for run in figure.runs.values():
+            last = run.recipe.draw_sizes(run.recipe.n_steps - 1, torch.Generator())
+            assert last == (run.task.n_features, run.task.n_examples, run.trained)
