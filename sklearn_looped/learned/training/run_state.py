@@ -11,7 +11,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from sklearn_looped.core.processes import Processes
@@ -36,10 +36,11 @@ def _defaults(config: Any) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(json.dumps(defaults)))
 
 
-def _damp(average: Any, weights: Any, n_averaged: Tensor | int, decay: float) -> None:
+def _move_average(average: Any, weights: Any, n_averaged: Any, decay: float) -> None:
     """Move an exponential moving average, whose memory grows to `decay` from a short one."""
     # All tensors at once: a GPU is waited for once a step, not once a tensor.
-    torch._foreach_lerp_(average, weights, max(1 - decay, 9 / (10 + float(n_averaged))))
+    grown = min(decay, 1 - 9 / (10 + float(n_averaged)))
+    get_ema_multi_avg_fn(grown)(average, weights, n_averaged)
 
 
 class RunState(Callback):
@@ -67,7 +68,7 @@ class RunState(Callback):
         self.saves = folder is not None and processes.rank == 0
         self.average = AveragedModel(
             network,
-            multi_avg_fn=lambda a, p, n: _damp(a, p, n, recipe.average),
+            multi_avg_fn=lambda a, p, n: _move_average(a, p, n, recipe.average),
             use_buffers=True,
         )
         self.losses: list[float] = []
