@@ -300,13 +300,16 @@ class KernelMachine:
             scale.restored(Z - residual), noise / precision.sqrt(), noise, of_known,
         )  # fmt: skip
 
-    def predict(self, Q: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def predict(
+        self, Q: Tensor, known: Tensor | None = None, coarse: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each.
 
         `known` (B, q, T) are the predictions of the queries by the model that `fit` was told of.
+        `coarse`: deviations to a thousandth are exact enough, as in `Solution.variances`.
         """
         K = self.kernel(Q, self.X)
-        return self.mean(Q, known, K), self._std(Q, K)
+        return self.mean(Q, known, K), self._std(Q, K, coarse)
 
     def mean(self, Q: Tensor, known: Tensor | None = None, K: Tensor | None = None) -> Tensor:
         """Predictions of queries (B, q, d) alone, (B, q, T); K (B, q, n) is `kernel` of them."""
@@ -333,8 +336,8 @@ class KernelMachine:
         """Yield the parts with a share in the mixture: most have none, and cost as much."""
         return (part for part in self.parts if part[1].any())
 
-    def _std(self, Q: Tensor, K: Tensor) -> Tensor:
-        variances = self.solution.variances(K, self.kernel.variances(Q))
+    def _std(self, Q: Tensor, K: Tensor, coarse: bool) -> Tensor:
+        variances = self.solution.variances(K, self.kernel.variances(Q), coarse)
         return self.noise * variances.sqrt()[..., None]
 
     def __getstate__(self) -> dict[str, Any]:
