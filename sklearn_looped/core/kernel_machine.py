@@ -147,6 +147,8 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
     members = []
     if search.plain or not search.n_loops:
         members.append(Member.fit(kernel, X, Z, weights, penalty))
+    if not search.n_loops:
+        return members
     alone = strengths(X, Z, weights)
     # Of indicators of classes, which share a metric, more columns keep weight: no gain was found.
     is_wide = X.shape[2] > FEW_COLUMNS and Z.shape[2] == 1
@@ -163,8 +165,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         else:
             median = median_distance(kernel.distances(P, P))
         kernel = kernel._replace(length=factor * median)
-    if search.n_loops:
-        members.append(Member.fit(kernel, X, Z, weights, penalty))
+    members.append(Member.fit(kernel, X, Z, weights, penalty))
     return members
 
 
