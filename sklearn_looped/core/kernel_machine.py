@@ -310,7 +310,8 @@ class KernelMachine:
         `coarse`: deviations to a thousandth are exact enough, as in `Solution.variances`.
         """
         K = self.kernel(Q, self.X)
-        return self.mean(Q, known, K), self._std(Q, K, coarse)
+        variances = self.solution.variances(K, self.kernel.variances(Q), coarse)
+        return self.mean(Q, known, K), self.noise * variances.sqrt()[..., None]
 
     def mean(self, Q: Tensor, known: Tensor | None = None, K: Tensor | None = None) -> Tensor:
         """Predictions of queries (B, q, d) alone, (B, q, T); K (B, q, n) is `kernel` of them."""
@@ -336,10 +337,6 @@ class KernelMachine:
     def _shared(self) -> Iterator[tuple[Kernel, Tensor]]:
         """Yield the parts with a share in the mixture: most have none, and cost as much."""
         return (part for part in self.parts if part[1].any())
-
-    def _std(self, Q: Tensor, K: Tensor, coarse: bool) -> Tensor:
-        variances = self.solution.variances(K, self.kernel.variances(Q), coarse)
-        return self.noise * variances.sqrt()[..., None]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the one large matrix, which can be computed again."""

@@ -121,21 +121,18 @@ class Solution(NamedTuple):
         missing = 1 / self.total[:, None] - (K @ self.share)[..., 0]
         rest = own + self.total[:, None] * missing.square()
         if not coarse or (1 / self.precision).median() < COARSE:  # that of rows left out
-            return self._at_least_penalty(rest - self._explained(K, K.dtype))
-        variance = self._at_least_penalty(rest - self._explained(K, torch.float32))
+            return self._at_least_penalty(rest, K, K.dtype)
+        variance = self._at_least_penalty(rest, K, torch.float32)
         fine = (variance < COARSE).any(0).nonzero()[:, 0]
         if len(fine):
-            exact = rest[:, fine] - self._explained(K[:, fine], K.dtype)
-            variance[:, fine] = self._at_least_penalty(exact)
+            variance[:, fine] = self._at_least_penalty(rest[:, fine], K[:, fine], K.dtype)
         return variance
 
-    def _explained(self, K: Tensor, dtype: torch.dtype) -> Tensor:
-        """Squared lengths (B, q) of the columns of L^-1 K', computed in `dtype`."""
+    def _at_least_penalty(self, rest: Tensor, K: Tensor, dtype: torch.dtype) -> Tensor:
+        """Variances (B, q): lambda + rest - the squares of L^-1 k, which is computed in `dtype`."""
         root, K = self.root.to(dtype), K.to(dtype)
         solved = torch.linalg.solve_triangular(root.mT, K, upper=True, left=False)
-        return solved.square_().sum(-1).to(self.root.dtype)
-
-    def _at_least_penalty(self, variance: Tensor) -> Tensor:
+        variance = rest - solved.square_().sum(-1)
         return self.penalty[:, None] + variance.clamp(min=0)  # rounding must not make it less
 
     def error(self, weights: Tensor) -> Tensor:
