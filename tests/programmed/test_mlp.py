@@ -136,6 +136,17 @@ def test_all_evaluations_give_the_same_bits(output, sizes, activation, momentum,
             assert torch.equal(states[0].view(torch.int64), other.view(torch.int64))
 
 
+@pytest.mark.parametrize("tiny", [1e-61, 1e-200, 1e-305])
+def test_rectifiers_of_tiny_activations_have_a_slope_of_one(tiny):
+    sizes = (1, 2, 1)
+    network = Network([np.array([[tiny, -tiny]]), np.ones((2, 1))], [np.zeros(2), np.zeros(1)])
+    X, y, order = np.ones((2, 1)), np.ones((2, 1)), np.zeros(1, dtype=int)
+    block = MLPBlock(sizes, 11, "identity", "relu", "none")
+    lanes = lanes_of(network, order, 0.5)
+    (record,) = block.run_lanes(block.punch((X, y), lanes), lanes)
+    assert record.network.intercepts[0].tolist() == [0.5, 0.0]
+
+
 def test_a_loop_leaves_no_trace_in_the_registers():
     rng = np.random.default_rng(2)
     sizes = (2, 3, 3, 2)

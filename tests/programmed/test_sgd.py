@@ -149,6 +149,16 @@ def test_derivatives_are_sharp_at_their_edges(loss, score, derivative):
     assert record.derivative[0] == derivative
 
 
+@pytest.mark.parametrize("score", [5e-324, 1e-310, 1e-61, 1e290])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_epsilon_of_zero_is_sharp(score, sign):
+    block = SGDBlock(1, 10, "epsilon_insensitive")
+    samples = Samples(np.ones((1, 1)), np.zeros(1), np.zeros(1))
+    lane = Lane(block.memory(w=[sign * score]), np.array([0]), {})
+    record = block.run_lanes(block.punch(samples, [lane]), [lane])[0]
+    assert record.derivative[0] == sign
+
+
 @pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("loss", ["huber", "log_loss"])
 def test_queries_change_nothing_and_do_not_see_each_other(loss, product):

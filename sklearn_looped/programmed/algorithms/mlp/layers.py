@@ -20,7 +20,7 @@ Activation = Literal["identity", "logistic", "tanh", "relu"]
 OutputActivation = Literal["identity", "logistic", "softmax"]
 Momentum = Literal["none", "plain", "nesterov"]
 
-_STEEP = 2.0**200  # any float but 0 times this is above 1
+_STEEP = 2.0**1023  # any float above 0 that is not subnormal, times this, is at least 2
 
 
 class Design(NamedTuple):
@@ -164,7 +164,7 @@ def _slopes(fields: Layout, design: Design) -> list[Unit]:
     r"""Compute the derivative of the activation at hidden units.
 
     :math:`a (1 - a)`, :math:`1 - a^2`, :math:`[a > 0]` or 1. A rectifier is sharp: with A above
-    the inverse of the smallest number, :math:`[a \le 0] = \mathrm{relu}(1 - A a)`.
+    the inverse of the smallest normal number, :math:`[a \le 0] = \mathrm{relu}(1 - A a)`.
     """
     a = fields.at("a")
     hidden, slope = fields.terms(**dict.fromkeys(design.hidden, 1.0)), fields.terms(slope=1.0)

@@ -23,7 +23,8 @@ from sklearn_looped.programmed.transformer.primitives import (
 Loss = Literal["squared_error", "huber", "epsilon_insensitive", "hinge", "log_loss"]
 
 MAX_DERIVATIVE = 1e12  # as in scikit-learn: longer steps of the squared error are cut off
-_STEEP = 2.0**200  # any float but 0 times this is above 1
+_SCALE = 2.0**52  # any float but 0, 2**-1074 or more, times this and
+_STEEP = 2.0**1023  # this is at least 1
 
 
 def sgd_stages(
@@ -107,8 +108,8 @@ def _answer(fields: Layout, average: bool, product: ProductKind) -> list[Head]:
 def _derivative(fields: Layout, loss: Loss) -> list[Stage]:
     r"""Compute the derivative of the loss at the score s.
 
-    A threshold in two nets is sharp: with :math:`e = \mathrm{relu}(z)` and A above the inverse
-    of the smallest gap, :math:`[z \le 0] = \mathrm{relu}(1 - A e)`.
+    A threshold in two nets is sharp: with :math:`e = B\,\mathrm{relu}(z)` and A B above the
+    inverse of the smallest gap, :math:`[z \le 0] = \mathrm{relu}(1 - A e)`.
     """
     score, threshold = fields.at("score"), fields.at("threshold")
     over, under = fields.index("excess")
@@ -126,8 +127,8 @@ def _derivative(fields: Layout, loss: Loss) -> list[Stage]:
         return [Stage(units=bend), Stage(units=clip)]
     if loss == "epsilon_insensitive":  # [s > c] - [-s > c]
         excess = [
-            Unit({score: 1.0, threshold: -1.0}, {over: 1.0}),
-            Unit({score: -1.0, threshold: -1.0}, {under: 1.0}),
+            Unit({score: 1.0, threshold: -1.0}, {over: _SCALE}),
+            Unit({score: -1.0, threshold: -1.0}, {under: _SCALE}),
         ]
         steps = [
             Unit({model: 1.0, over: -_STEEP}, down),
