@@ -174,7 +174,7 @@ class ReluSum(UnitSum):
         edges = [low]
         step = high - low
         while edges[-1] < high:
-            if len(edges) > max_terms or reserve > 0.5:
+            if len(edges) > max_terms or reserve > 0.5 or edges[-1] + step == edges[-1]:
                 raise ValueError(
                     f"Got tol={tol:g}, but {max_terms} ReLU units reach up to {edges[-1]:g} only; "
                     "raise tol or max_terms, or shorten the interval."
@@ -192,7 +192,7 @@ class ReluSum(UnitSum):
             _chord_error(target, start, end - start) for start, end in itertools.pairwise(edges)
         )
         bound = chords + missed + result.rounding(UNIT)
-        if bound > tol:
+        if not bound <= tol:
             raise ValueError(f"Got tol={tol:g}, but rounding leaves {bound:.2g}; raise tol.")
         return replace(result, error_bound=bound)
 
@@ -257,12 +257,14 @@ def _least_squares(
 
 
 def _chord_error(target: Target, start: float, step: float) -> float:
-    return step**2 / 8 * target.largest_curvature(start, start + step) * (1 + 8 * UNIT)
+    """Bound of the error of a chord, infinite where none is known."""
+    error = step * (step / 8 * target.largest_curvature(start, start + step)) * (1 + 8 * UNIT)
+    return math.inf if math.isnan(error) else error
 
 
 def _longest_step(target: Target, start: float, step: float, tol: float, reserve: float) -> float:
-    """Longest step from a knot whose chord keeps the tolerance, to a few per cent."""
+    """Longest step from a knot whose chord keeps the tolerance, to a few per cent; none rounds to it."""
     allowed = tol * (1 - reserve)
-    while (error := _chord_error(target, start, step)) > allowed:
+    while start + step > start and (error := _chord_error(target, start, step)) > allowed:
         step *= max(0.1, min(0.98, math.sqrt(allowed / error))) if error < math.inf else 0.5
     return step

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_looped.programmed.machines.certified_error import Function, Target
+from sklearn_looped.programmed.machines.checks import check_sizes
 
 LARGEST_BOUND = 2.0**960  # of an interval: the machine subtracts it from any operand
 
@@ -100,8 +101,7 @@ def _check(
         )
     if not (0 < tol < math.inf):
         raise ValueError(f"Got tol={tol}, expected a number above 0.")
-    if max_terms < 1:
-        raise ValueError(f"Got max_terms={max_terms}, expected at least 1.")
+    check_sizes(max_terms=max_terms)
     if curvature is not None and not 0 <= curvature < math.inf:
         raise ValueError(f"Got curvature={curvature}, expected a finite number of at least 0.")
     return low, high
