@@ -1,5 +1,7 @@
 """Programmed linear algebra against numpy, and its errors against the certified bounds."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -202,6 +204,18 @@ def test_close_eigenvalues_take_the_logarithm_of_their_gap_in_loops(rng):
 def test_the_largest_come_first_and_ascend(rng):
     a = symmetric(rng, [5.0, -9.0, 3.0, 1.0])
     np.testing.assert_allclose(eigh(a, 2).value.eigenvalues, [3, 5], rtol=0, atol=1e-13)
+
+
+def test_the_error_of_eigenvalues_is_relative_to_the_largest_one(rng):
+    signs = rng.choice([-1.0, 1.0], size=(24, 24))
+    a = np.tril(signs) + np.tril(signs, -1).T
+    bound = eigh(a, 2, tol=1.0).certificate.error_bound
+    largest = np.abs(np.linalg.eigvalsh(a)).max()  # about 10; sums of rows are 24
+    with pytest.warns(ConvergenceWarning, match="certified to a relative error"):
+        eigh(a, 2, tol=bound / (1.5 * largest))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        eigh(a, 2, tol=1.1 * bound / largest)
 
 
 def test_eigenvectors_that_have_not_converged_are_told(rng):

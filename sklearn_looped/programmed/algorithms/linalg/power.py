@@ -135,10 +135,12 @@ def eigh(
         n_loops += n_squarings + n_steps + 1
     order = np.argsort(values)
     values, vectors = values[order], vectors[:, order]
-    values, bound = scale_back(values, _error_bound(a, values, vectors), scale)
+    error = _error_bound(a, values, vectors)
+    largest = max(np.abs(values).max() - error, np.linalg.norm(a, axis=1).max())
+    values, bound = scale_back(values, error, scale)
     certificate = _square_block(n, product).certify(bound)
     result = Result(EighResult(values, vectors), n_loops, tol, certificate)
-    warn_if_above_tol(result, np.ldexp(size, scale), _ADVICE)
+    warn_if_above_tol(result, np.ldexp(largest or 1.0, scale), _ADVICE)
     return result
 
 
