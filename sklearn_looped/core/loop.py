@@ -35,7 +35,7 @@ def run_loop(
 ) -> Generator[Tensor, Tensor | None, None]:
     r"""Apply one block again and again and yield the state after each pass.
 
-    With injection the recursion is that of Yang et al. 2024, Eq. 1,
+    With injection the recursion is that of Yang et al. 2024, Section 4.1,
 
     .. math:: Z_1 = B(P), \qquad Z_{t+1} = B(\mathrm{inject}(Z_t, P)),
 
