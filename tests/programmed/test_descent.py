@@ -32,6 +32,21 @@ def test_layers_of_linear_attention_are_gradient_steps(data, steps):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("scale", [2.0**-1000, 1e-82, 1e77, 1e307])
+def test_predictions_do_not_depend_on_the_unit_of_the_inputs(scale):
+    X, y, x_query = np.array([[1.0, 1.0], [0.0, 0.5], [1.0, -1.0]]), [3.0, 1.0, 0.0], [[1.0, 0.0]]
+    *_, prediction = descend(X * scale, y, np.array(x_query) * scale, steps=[NEWTON], n_loops=30)
+    np.testing.assert_allclose(prediction, [1.5], rtol=1e-14)
+
+
+def test_predictions_beyond_float64_raise(data):
+    X, y, X_query = data
+    with pytest.raises(ValueError, match="beyond the range of float64"):
+        list(descend(X * 1e-300, y, X_query * 1e300))
+    with pytest.raises(ValueError, match="the steps diverge"):
+        list(descend(X, y, X_query, steps=[Step(1e9)], n_loops=100))
+
+
 def test_a_preconditioner_multiplies_the_gradient(data):
     X, y, X_query = data
     P = np.diag([2.0, 0.5, 1.0]) + 0.1

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, check_X_y
 
 from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.algorithms.linalg.result import exponents
 from sklearn_looped.programmed.transformer.block import Block
 from sklearn_looped.programmed.transformer.layers import Layer, make_layer
 from sklearn_looped.programmed.transformer.layout import Layout
@@ -102,7 +103,8 @@ def descend(
     Raises
     ------
     ValueError
-        If the data are not finite, the shapes do not fit, or there is no step or loop.
+        If the data or predictions are not finite, the shapes do not fit, or there is no step or
+        loop.
 
     References
     ----------
@@ -131,12 +133,26 @@ def descend(
     newton = any(step.growth or step.whitening for step in steps)
     block = descent_block(steps, P, newton=newton)
     tokens = Layout(support=len(x), query=len(x_query))
-    unit = np.linalg.norm(x.T @ x) ** 0.5 or 1.0
-    support = {"x": x / unit, "residual": target[:, None]}
-    support |= {"key": x / unit} if newton else {}
-    tape = block.load(tokens, support=support, query={"x": x_query / unit})
+    x, x_query = _in_units(x, x_query)
+    support = {"x": x, "residual": target[:, None]} | ({"key": x} if newton else {})
+    tape = block.load(tokens, support=support, query={"x": x_query})
     for end in block.states(tape, n_loops):
-        yield end.read("query", "prediction")[:, 0]
+        prediction = end.read("query", "prediction")[:, 0]
+        if not np.isfinite(prediction).all():
+            raise ValueError(
+                "Got predictions beyond the range of float64: the steps diverge, or X_query is too "
+                "far from X; take smaller steps or scale the data."
+            )
+        yield prediction
+
+
+def _in_units(x: Array, x_query: Array) -> tuple[Array, Array]:
+    """Inputs in the units of `Step`; first in a power of two, so that no square overflows."""
+    scale = exponents(x)
+    x = np.ldexp(x, -scale)
+    unit = np.linalg.norm(x.T @ x) ** 0.5 or 1.0
+    with np.errstate(over="ignore"):
+        return x / unit, np.ldexp(x_query, -scale) / unit
 
 
 def descent_block(steps: Sequence[Step], preconditioner: Array, *, newton: bool) -> Block:
