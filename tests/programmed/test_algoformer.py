@@ -191,3 +191,16 @@ CHAINS = np.ones((4, 3, 2))
 def test_wrong_inputs_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("method", ["descent", "newton"])
+def test_values_whose_products_overflow_raise(method):
+    X, options = np.array([[1.0, 1.0], [0.0, 0.5], [1.0, -1.0]]), {"step_size": 0.5, "n_loops": 3}
+    y = np.array([1.0, 1 / 3, 0.0])
+    small = algoformer.regress(X, y, [[1.0, 0.0]], method=method, **options)
+    large = algoformer.regress(X, y * 1e149, [[1.0, 0.0]], method=method, **options)
+    np.testing.assert_allclose(large, small * 1e149, rtol=1e-13)
+    with pytest.raises(ValueError, match="products overflow; scale the data"):
+        algoformer.regress(X, y * 1e160, [[1.0, 0.0]], method=method, **options)
+    with pytest.raises(ValueError, match="products overflow; scale the data"):
+        algoformer.regress(X, y, [[1e160, 0.0]], method=method, **options)

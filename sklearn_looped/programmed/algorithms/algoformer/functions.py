@@ -79,8 +79,8 @@ def regress(
     Raises
     ------
     ValueError
-        If the data are not finite, shapes do not fit, a parameter is out of its range, or the step
-        size diverges on these data.
+        If the data are not finite, shapes do not fit, a parameter is out of its range, the step
+        size diverges on these data, or products or predictions are beyond the range of float64.
 
     References
     ----------

@@ -16,6 +16,7 @@ from sklearn_looped.programmed.transformer.layout import Layout
 
 Method = Literal["descent", "newton"]
 METHODS = {"descent": (Step(), 2.0), "newton": (NEWTON, 3.0)}  # and where eigenvalues must be below
+_LARGEST_INPUT = 1e150  # of what is multiplied by each other
 LARGEST = 2**20  # positions: their margin exceeds the rounding of a turn by a factor of 10,000
 
 
@@ -66,14 +67,21 @@ def generate(
         by_loop = []
         for end in blocks.loop.states(tape, n_loops):
             by_loop.append(end.read("token", "prediction"))
+        if not np.isfinite(end.read("token", "prediction")).all():
+            raise ValueError("Got predictions beyond the range of float64; scale the data.")
         tape, _ = blocks.after.run(end)
     return tape.read("token", "value"), np.stack(by_loop)
 
 
 def _check_step(tape: Tape, step_size: float, method: Method, limit: float) -> None:
-    """Refuse a step size with which the loop diverges on the examples of a tape."""
-    examples = tape.read("token", "support")[:, 0] == 1
-    largest = np.linalg.norm(tape.read("token", "x")[examples], 2) ** 2
+    """Refuse numbers whose products overflow, and a step size with which the loop diverges."""
+    examples, x = tape.read("token", "support")[:, 0] == 1, tape.read("token", "x")
+    if not np.abs(x).max() <= _LARGEST_INPUT:
+        raise ValueError(
+            f"Got values, of which sqrt(step_size / n) times the representation has entries up to "
+            f"{np.abs(x).max():.1e}, whose products overflow; scale the data."
+        )
+    largest = np.linalg.norm(x[examples], 2) ** 2
     if not largest < limit:
         raise ValueError(
             f"Got step_size={step_size:g}, but method={method!r} diverges on these data from "
