@@ -99,7 +99,7 @@ def test_programs_and_graphs_that_cannot_run():
         machine.run("breadth", graph, 3)
     with pytest.raises(ValueError, match="'weak' or 'strong'"):
         machine.connected_components(graph, "both")
-    for size in (0, 2**20):
+    for size in (0, 2**20, 2.5, float("nan")):
         with pytest.raises(ValueError, match="max_nodes"):
             GraphMachine(size)
 

@@ -133,5 +133,6 @@ def test_other_faults_and_bad_limits_raise(machine):
         machine.run("x: .word 9\n inverse x, x")
     with pytest.raises(MachineFaultError, match="beyond the range of float64"):
         machine.run("x: .word 1e300\n scale #0.5, x, x")
-    with pytest.raises(ValueError, match="limit == 0"):
-        PaperUniversalMachine(limit=0.0)
+    for limit in (0.0, 1e-200, 2.0**21, np.nan):
+        with pytest.raises(ValueError, match="'limit' parameter"):
+            PaperUniversalMachine(limit=limit)

@@ -253,7 +253,7 @@ def test_runs_of_wrong_parameters_and_results_of_wrong_labels_raise():
     machine = SubleqMachine(4, 4)
     result = machine.run("x: .word 1\n clear x")
     for options, message in (
-        ({"max_loops": 0}, "max_loops=0, expected at least 1"),
+        ({"max_loops": 0}, "max_loops=0, expected an integer of at least 1"),
         ({"evaluation": "quick"}, "evaluation='quick', expected one of"),
         (
             {"state": result.state[1:]},

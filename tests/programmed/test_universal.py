@@ -184,7 +184,6 @@ def test_random_programs_equal_the_interpreter(small):
     [
         (lambda m: m.inv([[1.0, 2.0], [2.0, 4.0]], max_rounds=30), r"\(trap size, line \d+\)"),
         (lambda m: m.inv([[0.0]]), r"Got 0\.0 at .*trap size"),
-        (lambda m: m.inv([[1e200]]), "beyond the range of float64"),
         (lambda m: m.power_iteration([[0.0, 1.0], [-1.0, 0.0]], max_rounds=9), "trap error"),
         (lambda m: m.linear_sgd(1e100 * X[:, :2], Y[:, 0], epochs=9), "beyond the range"),
     ],
@@ -219,3 +218,51 @@ def test_bad_input_raises_before_it_runs(small, run, message):
 def test_cells_of_numbers_vectors_and_matrices(small):
     for value in (np.array(2.5), np.array([1.0, 2.0]), A[:2, :2]):
         np.testing.assert_array_equal(small.matrix(small.cell(value), value.shape), value)
+
+
+def test_the_largest_eigenvalue_is_found_where_plain_starts_are_orthogonal(small):
+    """To (1, 1), (1, 2) or (2, 1), from which A is multiplied by its smaller eigenvalue."""
+    for a, largest in (
+        ([[7.0, -4.0], [-4.0, 13.0]], 15.0),
+        ([[13.0, -4.0], [-4.0, 7.0]], 15.0),
+        ([[2.0, -1.0], [-1.0, 2.0]], 3.0),
+    ):
+        value, vector = small.power_iteration(a).value
+        assert value == pytest.approx(largest, rel=1e-12)
+        np.testing.assert_allclose(a @ vector, value * vector, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 1e-200, 1e-165, 1e-160, 1e160, 1e250])
+def test_matrices_in_any_units(small, scale):
+    a = np.array([[1.0, 0.0], [0.5, 0.1]])
+    value = small.power_iteration(a * scale).value.eigenvalue
+    assert value / scale == pytest.approx(1.0, rel=1e-12)
+    np.testing.assert_allclose(small.inv(a * scale).value * scale, np.linalg.inv(a), rtol=1e-14)
+
+
+def test_results_beyond_float64_raise(small):
+    with pytest.raises(ValueError, match="beyond the range of float64"):
+        small.inv([[1e-310]])
+    with pytest.raises(ValueError, match="beyond the range of float64"):
+        small.power_iteration(np.full((2, 2), 1.5e308))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("inv", {"max_rounds": 0}),
+        ("inv", {"max_rounds": 0.5}),
+        ("power_iteration", {"tol": -1.0}),
+        ("power_iteration", {"tol": np.nan}),
+        ("power_iteration", {"max_rounds": np.nan}),
+        *[("linear_sgd", {"epochs": n}) for n in (0, -3, 1.5)],
+        ("linear_sgd", {"rate": np.nan}),
+        ("backpropagation", {"epochs": 0}),
+        ("backpropagation", {"rate": -0.1}),
+        ("transpose", {"max_loops": 1.5}),
+    ],
+)
+def test_numbers_out_of_their_range_raise(small, name, options):
+    further = {"linear_sgd": (Y[:, 0],), "backpropagation": (Y, start(2))}.get(name, ())
+    with pytest.raises(ValueError, match=next(iter(options))):
+        getattr(small, name)(X[:2, :2] if not further else X[:, :2], *further, **options)

@@ -147,7 +147,7 @@ def descend(
 
 
 def _in_units(x: Array, x_query: Array) -> tuple[Array, Array]:
-    """Inputs in the units of `Step`; first in a power of two, so that no square overflows."""
+    """Measure inputs in the units of `Step`; in a power of two first: no square overflows."""
     scale = exponents(x)
     x = np.ldexp(x, -scale)
     unit = np.linalg.norm(x.T @ x) ** 0.5 or 1.0

@@ -1,17 +1,27 @@
 """Sizes and data types of machines, and matrices for them."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.transformer.layout import Layout
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
+_WHOLE = Interval(Integral, 1, None, closed="left")
+_NUMBERS = {
+    "epochs": [_WHOLE],
+    "limit": [Interval(Real, 2.0**-20, 2.0**20, closed="both")],
+    "max_rounds": [_WHOLE],
+    "rate": [Interval(Real, 0, None, closed="neither")],
+    "tol": [Interval(Real, 0, None, closed="left")],
+}
+_UNIT = 256  # entries within 2**+-128 have products whose squares are within float64
 
 
 def check_sizes(**sizes: int) -> None:
@@ -19,6 +29,12 @@ def check_sizes(**sizes: int) -> None:
     for name, value in sizes.items():
         if not isinstance(value, Integral) or value < 1:
             raise ValueError(f"Got {name}={value}, expected an integer of at least 1.")
+
+
+def check_numbers(**given: float) -> None:
+    """Raise unless the parameters of a machine's methods are in their ranges."""
+    constraints = {name: _NUMBERS[name] for name in given}
+    validate_parameter_constraints(constraints, given, caller_name="the machine")
 
 
 def check_dtype(dtype: str) -> None:
@@ -40,6 +56,21 @@ def as_square(a: ArrayLike) -> Array:
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"Got a matrix of shape {matrix.shape}, expected a square one.")
     return matrix
+
+
+def in_units(matrix: Array) -> tuple[Array, int]:
+    """Matrix in units of a power of 2**256, and its exponent, which is 0 near 1."""
+    exponent = _UNIT * round(int(np.frexp(np.abs(matrix).max())[1]) / _UNIT)
+    return np.ldexp(matrix, -exponent), exponent
+
+
+def from_units(values: Array, exponent: int) -> Array:
+    """Multiply results by a power of two; raise where they are beyond float64."""
+    with np.errstate(over="ignore"):
+        found: Array = np.ldexp(values, exponent)
+    if not np.isfinite(found).all():
+        raise ValueError("Got a matrix whose result is beyond the range of float64; scale it.")
+    return found
 
 
 def check_program(program: Program, tokens: Layout) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.names import known_names
 from sklearn_looped.programmed.machines.assembler import Program
-from sklearn_looped.programmed.machines.checks import check_program
+from sklearn_looped.programmed.machines.checks import check_program, check_sizes
 from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
 from sklearn_looped.programmed.machines.run_result import RunResult
 from sklearn_looped.programmed.machines.state_reader import SCRATCH, StateReader
@@ -225,8 +225,7 @@ class Machine(StateReader):
         return rewound, Fault(reason, value, program.describe(pc), pc, n_loops)
 
     def _check_run(self, state: Tensor, max_loops: int, on_fault: str) -> None:
-        if max_loops < 1:
-            raise ValueError(f"Got max_loops={max_loops!r}, expected at least 1.")
+        check_sizes(max_loops=max_loops)
         if on_fault not in ("raise", "return"):
             raise ValueError(f"Got on_fault={on_fault!r}, expected 'raise' or 'return'.")
         shape = (self.tokens.width, self.fields.width)

@@ -13,14 +13,13 @@ A linearised softmax knows a bound of its logits. Operands of products beyond `l
 
 from collections.abc import Iterator
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import torch
-from sklearn.utils import check_scalar
 from torch import Tensor
 
 from sklearn_looped.programmed.machines.assembler import Program
+from sklearn_looped.programmed.machines.checks import check_numbers
 from sklearn_looped.programmed.machines.fleq_layers import ON, fleq_layers, real_fields
 from sklearn_looped.programmed.machines.function_layers import opcode
 from sklearn_looped.programmed.machines.state_reader import SCRATCH
@@ -58,6 +57,7 @@ class PaperUniversalMachine(UniversalMachine):
     limit : float, default=4.0
         Largest absolute entry of the operands of ``dot`` and ``matmul``, and of the first operand
         of ``multiply`` and ``scale``, whose second is at most about 1e279. Beyond are faults.
+        From 2**-20 to 2**20.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class PaperUniversalMachine(UniversalMachine):
         *,
         limit: float = 4.0,
     ) -> None:
-        check_scalar(limit, "limit", Real, min_val=0, max_val=2.0**20, include_boundaries="right")
+        check_numbers(limit=limit)
         self.limit = limit
         super().__init__(size, n_memory, n_instructions)
         error = product_error(bound=size**2 * limit**2)

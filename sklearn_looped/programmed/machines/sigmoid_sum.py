@@ -263,7 +263,7 @@ def _chord_error(target: Target, start: float, step: float) -> float:
 
 
 def _longest_step(target: Target, start: float, step: float, tol: float, reserve: float) -> float:
-    """Longest step from a knot whose chord keeps the tolerance, to a few per cent; none rounds to it."""
+    """Longest step whose chord keeps the tolerance, to a few per cent; or hardly any."""
     allowed = tol * (1 - reserve)
     while start + step > start and (error := _chord_error(target, start, step)) > allowed:
         step *= max(0.1, min(0.98, math.sqrt(allowed / error))) if error < math.inf else 0.5

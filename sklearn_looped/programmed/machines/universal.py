@@ -7,19 +7,11 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_X_y
 
 from sklearn_looped.core.arrays import Array
+from sklearn_looped.programmed.machines import checks, programs
 from sklearn_looped.programmed.machines.calculator import calculator_functions
-from sklearn_looped.programmed.machines.checks import as_matrix, as_square, check_sizes
 from sklearn_looped.programmed.machines.fleq import FleqMachine
 from sklearn_looped.programmed.machines.fleq_assembler import Cell
 from sklearn_looped.programmed.machines.functions import FleqFunction, MatrixProduct, Transposition
-from sklearn_looped.programmed.machines.programs import (
-    INVERSE,
-    POWER_ITERATION,
-    PRODUCT,
-    TRANSPOSE,
-    backpropagation,
-    linear_sgd,
-)
 from sklearn_looped.programmed.machines.run_result import RunResult
 from sklearn_looped.programmed.machines.universal_result import (
     Eigenpair,
@@ -78,7 +70,7 @@ class UniversalMachine(FleqMachine):
     """
 
     def __init__(self, size: int = 4, n_memory: int = 256, n_instructions: int = 640) -> None:
-        check_sizes(size=size)
+        checks.check_sizes(size=size)
         self.size = size
         functions: dict[str, FleqFunction] = {
             **calculator_functions(),
@@ -149,10 +141,10 @@ class UniversalMachine(FleqMachine):
         ValueError
             If a matrix is not finite, too large, or the shapes do not fit.
         """
-        left, right = as_matrix(a, "a"), as_matrix(b, "b", vector=True)
+        left, right = checks.as_matrix(a, "a"), checks.as_matrix(b, "b", vector=True)
         if left.shape[1] != len(right):
             raise ValueError(f"Got shapes {left.shape}, {right.shape}, whose inner sizes differ.")
-        run = self._run(PRODUCT, options, a=self.cell(left), b=self.cell(right))
+        run = self._run(programs.PRODUCT, options, a=self.cell(left), b=self.cell(right))
         return UniversalResult(self.matrix(run["c"], (len(left), *right.shape[1:])), run)
 
     def transpose(self, a: ArrayLike, **options: Any) -> UniversalResult[Array]:
@@ -174,15 +166,15 @@ class UniversalMachine(FleqMachine):
         ValueError
             If the matrix is not finite or too large.
         """
-        matrix = as_matrix(a, "a")
-        run = self._run(TRANSPOSE, options, a=self.cell(matrix))
+        matrix = checks.as_matrix(a, "a")
+        run = self._run(programs.TRANSPOSE, options, a=self.cell(matrix))
         return UniversalResult(self.matrix(run["c"], matrix.shape[::-1]), run)
 
     def inv(self, a: ArrayLike, *, max_rounds: int = 128, **options: Any) -> UniversalResult[Array]:
         r"""Inverse of a matrix, as :func:`numpy.linalg.inv`, by `programs.INVERSE`.
 
         Newton's rounds :math:`X \leftarrow X (2 I - A X)` from a multiple of the transpose, until
-        the residual no longer halves.
+        the residual no longer halves. The host measures A in units of a power of 2**256.
 
         Parameters
         ----------
@@ -202,23 +194,29 @@ class UniversalMachine(FleqMachine):
         ValueError
             If the matrix is not finite, not square, too large or, as a fault, singular.
         """
-        matrix = as_square(a)
+        checks.check_numbers(max_rounds=max_rounds)
+        matrix, exponent = checks.in_units(checks.as_square(a))
         data = {"unit": self.cell(np.eye(len(matrix))), "rounds": max_rounds}
-        run = self._run(INVERSE, options, a=self.cell(matrix), **data)
-        return UniversalResult(self.matrix(run["x"], matrix.shape), run)
+        run = self._run(programs.INVERSE, options, a=self.cell(matrix), **data)
+        inverse = checks.from_units(self.matrix(run["x"], matrix.shape), -exponent)
+        return UniversalResult(inverse, run)
 
     def power_iteration(
         self, a: ArrayLike, *, tol: float = 1e-12, max_rounds: int = 10_000, **options: Any
     ) -> UniversalResult[Eigenpair]:
         r"""Eigenvalue of largest absolute value, by `programs.POWER_ITERATION`.
 
-        :math:`v \leftarrow A v / |A v|` from (1, 1/2, 1/3, ...), until
-        :math:`|A v - \lambda v| \le` tol :math:`|A v|` with :math:`\lambda = v^\top A v`.
+        :math:`v \leftarrow A v / |A v|` until :math:`|A v - \lambda v| \le` tol :math:`|A v|` with
+        :math:`\lambda = v^\top A v`, A in units as in `inv`. The start is :math:`e^{f_i - 1}` with
+        the fractional parts f of :math:`i \sqrt 2`: no vector of algebraic numbers, as the
+        eigenvectors of rational matrices are, is orthogonal to it (Lindemann and Weierstrass). But
+        if the start, or the way from it, is within tol of another eigenvector, that one is found.
 
         Parameters
         ----------
         a : array-like of shape (n, n)
         tol : float, default=1e-12
+            At least 0.
         max_rounds : int, default=10_000
             Cap on the rounds. A matrix without a single such eigenvalue reaches it: a fault.
         **options
@@ -235,13 +233,14 @@ class UniversalMachine(FleqMachine):
             If the matrix is not finite, not square, too large or, as a fault, has no such
             eigenvalue.
         """
-        matrix = as_square(a)
+        checks.check_numbers(tol=tol, max_rounds=max_rounds)
+        matrix, exponent = checks.in_units(checks.as_square(a))
         n = len(matrix)
-        start = self.cell(1 / np.arange(1.0, n + 1))
+        start = self.cell(np.exp(np.sqrt(2) * np.arange(1, n + 1) % 1 - 1))
         data = {"v": start, "rounds": max_rounds, "tolerance": tol**2}
-        run = self._run(POWER_ITERATION, options, a=self.cell(matrix), **data)
-        pair = Eigenpair(run["value"].values[0], self.matrix(run["v"], (n,)))
-        return UniversalResult(pair, run)
+        run = self._run(programs.POWER_ITERATION, options, a=self.cell(matrix), **data)
+        value = float(checks.from_units(self.matrix(run["value"], ()), exponent))
+        return UniversalResult(Eigenpair(value, self.matrix(run["v"], (n,))), run)
 
     def linear_sgd(
         self, X: ArrayLike, y: ArrayLike, *, rate: float = 0.01, epochs: int = 1, **options: Any
@@ -272,10 +271,11 @@ class UniversalMachine(FleqMachine):
         ValueError
             If the data are not finite, or more than the machine has room for.
         """
+        checks.check_numbers(rate=rate, epochs=epochs)
         samples, targets = check_X_y(X, y, dtype=np.float64, y_numeric=True)
         n, n_features = samples.shape
         data = {"rate": rate, "epochs": epochs, "n": n, "samples": list(samples)}
-        run = self._run(linear_sgd(n), options, **data, targets=targets.tolist())
+        run = self._run(programs.linear_sgd(n), options, **data, targets=targets.tolist())
         return UniversalResult(np.array(run["w"].values[:n_features]), run)
 
     def backpropagation(
@@ -315,10 +315,11 @@ class UniversalMachine(FleqMachine):
         ValueError
             If the data are not finite, the shapes do not fit, or there is no room for them.
         """
+        checks.check_numbers(rate=rate, epochs=epochs)
         samples, targets = check_X_y(X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         n, n_in = samples.shape
         targets = targets.reshape(n, -1)
-        coefs = [as_matrix(w, "coefs") for w in network.coefs]
+        coefs = [checks.as_matrix(w, "coefs") for w in network.coefs]
         shapes = [w.shape for w in coefs] + [np.shape(b) for b in network.intercepts]
         n_hidden, n_out = coefs[0].shape[1], targets.shape[1]
         if shapes != [(n_in, n_hidden), (n_hidden, n_out), (n_hidden,), (n_out,)]:
@@ -332,7 +333,7 @@ class UniversalMachine(FleqMachine):
         data: dict[str, Any] = {name: self.cell(value) for name, value in cells.items()}
         data |= {"rate": rate, "epochs": epochs, "n": n}
         data |= {"samples": list(map(self.cell, samples)), "targets": list(map(self.cell, targets))}
-        run = self._run(backpropagation(n), options, **data)
+        run = self._run(programs.backpropagation(n), options, **data)
         value = TwoLayers(
             [
                 self.matrix(run["W1"], coefs[0].T.shape).T,

@@ -1,6 +1,7 @@
 """`GraphMachine`: one network of constant width in which graph algorithms are programs."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -97,11 +98,10 @@ class GraphMachine:
     """
 
     def __init__(self, max_nodes: int = 4096) -> None:
+        whole, most = isinstance(max_nodes, Integral), 2**_MAX_BITS - _OTHERS.width - 2
+        if not (whole and 1 <= max_nodes <= most):
+            raise ValueError(f"Got max_nodes={max_nodes}, expected an integer from 1 to {most}.")
         n_bits = pointer_bits(max_nodes + _OTHERS.width)
-        if max_nodes < 1 or n_bits > _MAX_BITS:
-            raise ValueError(
-                f"Got max_nodes={max_nodes}, expected 1 to {2**_MAX_BITS - _OTHERS.width - 2}."
-            )
         self.max_nodes, code = max_nodes, CircleCode(2**n_bits)
         self.instructions = instructions(code.n_codes)
         fields, bounds = machine_fields(code), machine_bounds(code.n_codes)
