@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_looped import KernelMachineClassifier, KernelMachineRegressor
+from sklearn_looped import KernelMachineClassifier, KernelMachineRegressor, LoopedICLRegressor
 from sklearn_looped.learned.inference.support import canonical_order
 
 
@@ -175,6 +175,42 @@ def test_several_targets(friedman):
     assert mean.shape == std.shape == (60, 2)
     assert (mean[:, 1] == 4).all()
     np.testing.assert_allclose(mean[:, 0], KernelMachineRegressor().fit(X, y).predict(Q))
+
+
+@pytest.mark.parametrize("kind", [KernelMachineRegressor, LoopedICLRegressor])
+def test_a_level_has_an_effect_on_each_of_several_targets(kind, rng):
+    """Effects of opposite signs do not cancel, and signs and order of targets do not matter."""
+    level = rng.integers(0, 14, 150)
+    X = pd.DataFrame({"shop": [f"s{i}" for i in level], "size": rng.normal(size=150)})
+    effect, noise = rng.normal(size=14)[level], 0.1 * rng.normal(size=(2, 150))
+    y = effect + noise[0]
+    model = kind().fit(X[:100], np.column_stack([y, noise[1] - effect])[:100])
+    both = model.predict(X[100:])
+    assert r2_score(y[100:], both[:, 0]) > 0.9
+    other = model.fit(X[:100], np.column_stack([effect - noise[1], y])[:100]).predict(X[100:])
+    np.testing.assert_allclose(other, np.column_stack([-both[:, 1], both[:, 0]]), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [KernelMachineRegressor, LoopedICLRegressor])
+def test_weights_of_several_targets_count_as_repetition(kind, rng):
+    level, number = rng.integers(0, 14, 60), rng.normal(size=60)
+    X = pd.DataFrame({"shop": [f"s{i}" for i in level], "size": number})
+    Y = np.column_stack([number + level / 5, 100 * number**3])
+    weights = rng.integers(0, 3, 60)
+    rows = np.repeat(np.arange(60), weights)
+    Y[weights == 0] = 1e9
+    found = kind().fit(X, Y, sample_weight=weights).predict(X)
+    expected = kind().fit(X.iloc[rows], Y[rows]).predict(X)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.ptp(Y[rows]))
+
+
+def test_names_of_classes_do_not_matter(rng):
+    X, queries = rng.normal(size=(60, 4)), rng.normal(size=(30, 4))
+    y = np.digitize(X[:, 0] + X[:, 1] ** 2 + 0.5 * rng.normal(size=60), [-0.5, 3])
+    named = np.array([1, 2, 0])
+    proba = KernelMachineClassifier().fit(X, y).predict_proba(queries)
+    other = KernelMachineClassifier().fit(X, named[y]).predict_proba(queries)
+    np.testing.assert_allclose(proba, other[:, named], atol=1e-9)
 
 
 def test_of_too_many_rows_evenly_spaced_ones_are_used(friedman):

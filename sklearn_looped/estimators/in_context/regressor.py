@@ -16,7 +16,6 @@ from sklearn_looped.estimators.in_context.targets import TargetsInContext
 from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference.encoding import Support
-from sklearn_looped.learned.inference.support import mean_target
 from sklearn_looped.learned.inference.tails import tails_of_targets
 from sklearn_looped.learned.model.readout import deviation_of
 from sklearn_looped.learned.priors import PRIORS
@@ -257,7 +256,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         compressed = self._tails.compress(Y)
         self._keep(
             Support(table, compressed, weights),
-            mean_target(compressed),
+            compressed,
             "continuous",
             lambda support: checkpoint or self._meta_trained(*support.X.shape),
         )

@@ -136,7 +136,7 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
         scaled = np.ldexp(Y, -self._exponents)
         self._tails = tails_of_targets(scaled, weights)
         compressed = self._tails.compress(scaled)
-        mean, std = self._fit_machine(table, compressed, weights, _middle(compressed), "continuous")
+        mean, std = self._fit_machine(table, compressed, weights, compressed, "continuous")
         mean, std = self._restored(mean, std)
         self.loo_score_ = float(r2_score(scaled, mean, sample_weight=weights))
         self.loo_predictions_, self.loo_std_ = self._shaped(mean), self._shaped(std)
@@ -176,9 +176,3 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
         """
         mean, std = map(self._shaped, self._restored(*self._query(X, return_std)))
         return (mean, std) if return_std else mean
-
-
-def _middle(Y: Array) -> Array:
-    """Mean over targets in units of their spreads, (n,): what nominal columns are encoded by."""
-    spread = np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1)
-    return np.mean((Y - Y.mean(axis=0)) / spread, axis=1)

@@ -18,7 +18,7 @@ from sklearn_looped.learned.inference.dates import DateEncoder
 from sklearn_looped.learned.inference.levels import N_FOLDS, EncodingTarget, Levels, NominalEncoder
 from sklearn_looped.learned.inference.lookalikes import merged_integers, unread_form
 from sklearn_looped.learned.inference.support import Support as Support
-from sklearn_looped.learned.inference.support import canonical_order, class_ranks
+from sklearn_looped.learned.inference.support import canonical_order, class_ranks, sorting_target
 from sklearn_looped.learned.inference.tails import Tails
 
 FAR = 1e100  # sizes of the support beyond which a query's cell is as good as infinite
@@ -103,8 +103,11 @@ class TableEncoder:
     def fit_transform(
         self, X: ArrayLike | pd.DataFrame, y: Array, sample_weight: Array | None = None
     ) -> Array:
-        """Learn the encoding from the support and return it encoded, (n, d) -> (n, d')."""
-        encoded = self._fit_columns(to_table(X), y, sample_weight)
+        """Learn the encoding from the support and return it encoded, (n, d) -> (n, d').
+
+        Targets y are of shape (n,) or (n, T); each gets a column of the target encoding.
+        """
+        encoded = self._fit_columns(to_table(X), y.reshape(len(y), -1), sample_weight)
         largest = np.fmax.reduce(np.abs(encoded), axis=0, initial=0)
         self.exponents_ = np.frexp(largest)[1]
         scaled = self._scaled(encoded)
@@ -113,7 +116,7 @@ class TableEncoder:
         self.tails_ = Tails.fit(scaled, sample_weight)
         return self.tails_.compress(scaled)
 
-    def _fit_columns(self, X: Any, y: Array, sample_weight: Array | None) -> Array:
+    def _fit_columns(self, X: Any, Y: Array, sample_weight: Array | None) -> Array:
         self.encoders_: list[Any] | None = None
         if not isinstance(X, pd.DataFrame):
             X = np.asarray(X, dtype=np.float64)
@@ -129,8 +132,8 @@ class TableEncoder:
         weights = np.ones(len(X)) if sample_weight is None else sample_weight
         folds = np.zeros(len(X), np.intp)
         if "nominal" in kinds:
-            folds = _folds(columns, kinds, y, self.target_type)
-        target = EncodingTarget(self._encoding_target(y, weights), weights, folds)
+            folds = _folds(columns, kinds, sorting_target(Y, weights), self.target_type)
+        target = EncodingTarget(self._encoding_target(Y, weights), weights, folds)
         pairs = zip(self.encoders_, columns, strict=True)
         parts = [encoder.fit_transform(column, target) for encoder, column in pairs]
         sources = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
@@ -140,16 +143,16 @@ class TableEncoder:
         _say("Cells of another kind than their column count as missing", said)
         return encoded
 
-    def _encoding_target(self, y: Array, weights: Array) -> Array:
-        """Target (n, C) of sizes up to one: its deviations from the middle, or classes' indicators.
+    def _encoding_target(self, Y: Array, weights: Array) -> Array:
+        """Targets (n, T) of sizes up to one: deviations from the middle, or classes' indicators.
 
         A power of two divides, and no square overflows.
         """
         if self.target_type == "multiclass":
-            return (y[:, None] == np.unique(y)).astype(np.float64)
-        y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])
-        y = y - np.average(y, weights=weights)
-        return np.ldexp(y, -np.frexp(np.abs(y).max())[1])[:, None]
+            return (np.unique(Y) == Y).astype(np.float64)
+        Y = np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])
+        Y = Y - np.average(Y, axis=0, weights=weights)
+        return np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
         """Encode a table like the one of `fit_transform`.

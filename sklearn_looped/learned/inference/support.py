@@ -227,9 +227,17 @@ def _covariance(a: NDArray[np.intp], b: NDArray[np.intp]) -> int:
     return len(a) * int(a @ b) - int(a.sum()) * int(b.sum())
 
 
-def mean_target(Y: Array) -> Array:
-    """Mean of the standardised targets, or the only target; divided by powers of two first."""
+def sorting_target(Y: Array, weights: Array | None = None) -> Array:
+    """One number a row that rows are sorted by, (n,): the only target of (n, T), or a distance.
+
+    Of several targets that vary, the mean of their squared deviations in units of their variances:
+    neither their signs nor units nor order matter.
+    """
     Y = np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])  # exact, and no square overflows
-    if Y.shape[1] == 1:
-        return Y[:, 0]
-    return np.mean((Y - Y.mean(axis=0)) / np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1), axis=1)
+    varies = np.ptp(Y, axis=0) > 0
+    if varies.sum() < 2:
+        return np.asarray(Y[:, varies.argmax()])
+    squares = (Y[:, varies] - np.average(Y[:, varies], axis=0, weights=weights)) ** 2
+    return np.asarray(
+        (squares / np.average(squares, axis=0, weights=weights)).mean(1).round(DIGITS)
+    )
