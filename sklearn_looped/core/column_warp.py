@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[np.float64]
+from sklearn_looped.core.arrays import Array
 
 N_BINS = 128  # of equally many rows, in which a column is stretched alike
 N_ROWS = 8192  # at most, evenly spaced, that the bins are made from

@@ -15,9 +15,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.columns import is_temporal, to_table
-
-Array = NDArray[np.float64]
 
 LARGEST_SUM = 1e307  # of targets, somewhat below the largest float64, 1.8e308
 LARGEST_WEIGHT = 1e12  # of a row; beyond it, or below its inverse, float32 loses the other rows

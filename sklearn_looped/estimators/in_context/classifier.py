@@ -10,12 +10,13 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, load_weights
 from sklearn_looped.estimators.validation import validate_labels, weights_of_classes
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.support import Support
 
 ARRAYS = 4  # of one number a row and class, which `fit` makes
 

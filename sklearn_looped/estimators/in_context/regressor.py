@@ -15,8 +15,7 @@ from sklearn_looped.estimators.in_context.base import InContextEstimator, fits_f
 from sklearn_looped.estimators.in_context.targets import TargetsInContext
 from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import Checkpoint
-from sklearn_looped.learned.inference.encoding import Support
-from sklearn_looped.learned.inference.support import mean_target
+from sklearn_looped.learned.inference.support import Support, mean_target
 from sklearn_looped.learned.inference.tails import tails_of_targets
 from sklearn_looped.learned.model.readout import deviation_of
 from sklearn_looped.learned.priors import PRIORS

@@ -14,13 +14,15 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
 from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
-from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.inference.encoding import TableEncoder
 from sklearn_looped.learned.inference.experts import CLIP, DIGITS
 from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.ties import settle
 
 BATCH = 1024  # queries at a time

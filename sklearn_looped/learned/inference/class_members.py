@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import (
@@ -19,10 +20,9 @@ from sklearn_looped.learned.inference.class_codes import (
 )
 from sklearn_looped.learned.inference.class_experts import ENOUGH_ROWS
 from sklearn_looped.learned.inference.class_reader import ClassReader, Read, table_of
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.repeats import Repeats
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 

@@ -6,10 +6,11 @@ Shapes: T targets, n rows.
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.halting import Exit
 from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.reached import conformal_levels, reached_levels
+from sklearn_looped.learned.inference.support import Support
 
 N_FOLDS = 5
 MIN_ROWS = 20

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.readout import quantile_levels
 

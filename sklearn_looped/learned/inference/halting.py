@@ -6,8 +6,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.by_loop import ByLoop, Outcome
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.model.config import NetworkConfig
 
 TOLERANCE = 0.06  # of the spread: saves 40 % of the loops for .004 of R2 on the prior's tables

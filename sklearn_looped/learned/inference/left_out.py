@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.special import ndtr
 
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.support import Support
 
 PRIOR_ROWS = 100.0  # support rows that the shares by the experts' errors count as
 FEWEST = 3  # loops: `tabular` was trained with no fewer, and two predict its support too well

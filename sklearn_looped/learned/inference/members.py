@@ -15,19 +15,19 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.tables import PAIRS, count_pairs
 from sklearn_looped.core.threads import in_threads
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import n_passes
 from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMember
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.left_out import FEWEST, Weighing, weigh
 from sklearn_looped.learned.inference.reached import calibrate, reached_scores
 from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.inference.repeats import Repeats
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import (

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, N_ROWS, evenly_spaced
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.nystroem import WARPED, LargeKernelMachine
 from sklearn_looped.core.stacking import TargetScale, stacking_shares
 from sklearn_looped.learned.inference.experts import cells
 from sklearn_looped.learned.inference.standardise import Standardiser
-from sklearn_looped.learned.inference.support import Array, Support
+from sklearn_looped.learned.inference.support import Support
 
 FEWEST = 500  # rows that are searched for steps: of fewer the search takes too much of `fit`
 

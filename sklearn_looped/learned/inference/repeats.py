@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_looped.learned.inference.encoding import Array
+from sklearn_looped.core.arrays import Array
 
 PRIOR_ROWS = 3.0  # rows met again without correlation that are added to those of the support
 

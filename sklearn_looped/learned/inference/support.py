@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_looped.learned.inference.columns import Array
+from sklearn_looped.core.arrays import Array
 
 DIGITS = 10  # decimals of a column's largest size beyond which values count as equal
 ROUNDS = 3  # in which rows are told apart by the rows that share their levels

@@ -8,7 +8,8 @@ from scipy.special import ndtri
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.support import Support
 
 VIEWS = ("standard", "normal", "whitened", "whitened normal")  # what members see, in turn
 BESIDE_KNOWN = ("normal", "whitened", "standard", "whitened normal")  # what is new comes first

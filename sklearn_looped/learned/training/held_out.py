@@ -77,7 +77,8 @@ def score_by_loop(
     Examples
     --------
     >>> from sklearn_looped.learned.training.held_out import score_by_loop
-    >>> from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+    >>> from sklearn_looped.learned.model.config import NetworkConfig
+    >>> from sklearn_looped.learned.model.network import LoopedNetwork
     >>> from sklearn_looped.learned.priors import LinearPrior
     >>> untrained = LoopedNetwork(NetworkConfig(width=16, n_heads=2))
     >>> len(score_by_loop(untrained, LinearPrior(), n_loops=2, n_tables=2))
