@@ -203,8 +203,7 @@ class ClassMember:
         """Experts' weights of the columns that the view shows, in its order, (1, d)."""
         assert self.reader is not None
         assert self.reader.experts is not None
-        metric = self.reader.experts.metric
-        return torch.empty_like(metric).scatter_(1, self.reader.scale.order, metric)
+        return self.reader.scale.in_original_order(self.reader.experts.metric)
 
     def decode(self, output: Tensor, queries: QueryBatch) -> Tensor:
         """Bring logits (P, q, G) to probabilities (C, q, 1), in float64 on the CPU.

@@ -48,7 +48,7 @@ def check_conformal(wanted: Array, support: Support) -> None:
     ValueError
         If a level lies outside 1 / (n + 1) and n / (n + 1), of n rows or their summed weight.
     """
-    weight = len(support.X) if support.weights is None else support.weights.sum()
+    weight = support.counts.sum()
     least = 1 / (weight + 1)
     if (wanted < least).any() or (wanted > 1 - least).any():
         raise ValueError(

@@ -80,7 +80,7 @@ def weigh(
     known = [each for each in left_out if each is not None]
     if len(known) < len(left_out):
         return Weighing(np.broadcast_to(prior, (n_loops, *prior.shape)), None)
-    counts = np.ones(len(support.Y)) if support.weights is None else support.weights
+    counts = support.counts
     predicted, *scores = np.moveaxis(np.stack(known), -1, 0)  # (M, L, T, s) each
     residuals = support.Y.T - predicted
     largest = np.abs(support.Y).max(axis=0)[:, None]

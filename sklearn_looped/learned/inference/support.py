@@ -42,6 +42,11 @@ class Support(NamedTuple):
     known: Array | None = None
     prior: Array | None = None
 
+    @property
+    def counts(self) -> Array:
+        """How often each row counts, (n,)."""
+        return np.ones(len(self.Y)) if self.weights is None else self.weights
+
     def take(self, rows: NDArray[Any]) -> "Support":
         """Return some rows, by number or by mask."""
         X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
@@ -59,7 +64,7 @@ class Support(NamedTuple):
         means = self.frequencies()
         if self.prior is None:
             return means
-        total = len(self.Y) if self.weights is None else self.weights.sum()
+        total = self.counts.sum()
         return np.asarray((total * means + self.prior) / (total + 1))
 
     def as_queries(self) -> "Queries":

@@ -239,7 +239,7 @@ class _ColumnDealer:
 
 def _correlations(support: Support) -> Array:
     """Each column's largest absolute correlation with a target, over the cells present."""
-    weights = np.ones(len(support.X)) if support.weights is None else support.weights
+    weights = support.counts
     Z = StandardScaler().fit(support.X, sample_weight=weights).transform(support.X)
     targets = StandardScaler().fit(support.Y, sample_weight=weights).transform(support.Y)
     present = ~np.isnan(Z) * weights[:, None]
