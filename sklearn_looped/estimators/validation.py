@@ -44,6 +44,8 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     ValueError
         If X is complex, not two-dimensional or empty, has infinite values, is sparse and too large
         to be made dense, or has other columns than in `fit`.
+    TypeError
+        If X is a lazy frame of polars.
     """
     X = to_table(X)
     _refuse_complex(X, "X")

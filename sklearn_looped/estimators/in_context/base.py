@@ -41,6 +41,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         "n_jobs": [Integral, None],
         "device": [str],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     # Parameters of the subclasses that are read here.

@@ -74,7 +74,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     n_jobs : int, default=None
         Parts of a divided table that run side by side, as in `LoopedICLRegressor`.
     verbose : int, default=0
-        Above 0: `fit` shows a bar over the members of the ensemble.
+        Above 0: a bar shows the members of the ensemble during `fit`, and the parts of a divided
+        table in every call but the staged ones.
 
     Attributes
     ----------
@@ -139,7 +140,6 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         **InContextEstimator._parameter_constraints,
         "weights": [str, os.PathLike],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "verbose": ["verbose"],
     }
 
     def __init__(

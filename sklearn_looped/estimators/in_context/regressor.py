@@ -106,7 +106,8 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         Parts of a divided table that run side by side, in threads unless
         ``joblib.parallel_config`` says otherwise. None: one.
     verbose : int, default=0
-        Above 0: a progress bar while weights are meta-trained.
+        Above 0: a bar shows the members of the ensemble during `fit`, the parts of a divided
+        table in every call but the staged ones, and the steps where weights are meta-trained.
 
     Attributes
     ----------
@@ -179,7 +180,6 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         **InContextEstimator._parameter_constraints,
         "weights": [str, os.PathLike, None],
         "prior": [StrOptions(set(PRIORS)), None],
-        "verbose": ["verbose"],
     }
 
     def __init__(

@@ -49,6 +49,8 @@ def to_table(X: Any) -> Any:
     ------
     ValueError
         If X is sparse and its dense form would have more than 50 million cells.
+    TypeError
+        If X is a lazy frame of polars.
 
     Examples
     --------

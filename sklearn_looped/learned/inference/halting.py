@@ -79,7 +79,8 @@ class Exit(NamedTuple):
     n_loops : int
         At most.
     rule : callable or None
-        Makes the rule for so many queries. None: all take the same.
+        Takes the number of queries and returns their exit rule. None: all queries take the same
+        number of loops.
     by_support : bool
         Whether, without a rule, each target takes the loops that the errors on the support ask
         for, in place of `n_loops`.

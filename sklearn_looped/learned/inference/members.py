@@ -143,10 +143,11 @@ class Member:
         return share * (LEAST_ERROR / opinions.unit().double()) ** SHARPNESS
 
     def left_out(self, loops: Iterable[Tensor | None]) -> Array | None:
-        """Return what `weigh` takes of the network's predictions of the support, (T, s, n_outputs).
+        """Bring the network's predictions of the support to what `weigh` takes, (L, T, s, 1 or 2).
 
-        (L, T, s, 1 or 2): predictions in units of y, and the scores that the targets reach among
-        the quantiles, if it predicts such. None where it makes none, or for some of the rows only.
+        `loops` are outputs (T, s, n_outputs), one a loop. The last axis holds the prediction in
+        units of y and, if there are quantiles, the score that the target reaches among them. None
+        if the network does not predict its support, or the view shows only some of its rows.
         """
         found = [each for each in loops if each is not None]
         if not found or self.view.rows is not None:
@@ -163,8 +164,7 @@ class Member:
     def metric(self) -> Tensor:
         """Experts' weights of the columns that the view shows, in its order, (T, d)."""
         assert self.reader.experts is not None
-        metric = self.reader.experts.metric
-        return torch.empty_like(metric).scatter_(1, self.reader.scale.order, metric)
+        return self.reader.scale.in_original_order(self.reader.experts.metric)
 
     def decode(self, output: Tensor, queries: QueryBatch) -> Tensor:
         """Bring output (T, q, n_outputs) to units of y, in float64 on the CPU, quantiles sorted."""

@@ -140,7 +140,10 @@ class SupportPredictor:
 
     @in_own_modes
     def run_support(self, exit: Exit) -> int:
-        """Run the support for the loops that queries take so; return how many there may be."""
+        """Run the support through the loops that queries take with this exit.
+
+        Returns the number of loops that the memory is for.
+        """
         memories = self.memories
         if memories.members is not None and exit.by_support:
             memories.enough()
