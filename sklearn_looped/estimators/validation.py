@@ -15,9 +15,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.columns import is_temporal, to_table
-
-Array = NDArray[np.float64]
 
 LARGEST_SUM = 1e307  # of targets, somewhat below the largest float64, 1.8e308
 LARGEST_WEIGHT = 1e12  # of a row; beyond it, or below its inverse, float32 loses the other rows
@@ -45,6 +44,8 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     ValueError
         If X is complex, not two-dimensional or empty, has infinite values, is sparse and too large
         to be made dense, or has other columns than in `fit`.
+    TypeError
+        If X is a lazy frame of polars.
     """
     X = to_table(X)
     _refuse_complex(X, "X")

@@ -12,16 +12,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError, load_checkpoint
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.fit import fit_predictor
 from sklearn_looped.learned.inference.halting import Exit, most_loops
 from sklearn_looped.learned.inference.many import predict_tables
 from sklearn_looped.learned.inference.predictor import SupportPredictor
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.views import varying_columns
 from sklearn_looped.learned.model.config import NetworkConfig
 
@@ -40,6 +41,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         "n_jobs": [Integral, None],
         "device": [str],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     # Parameters of the subclasses that are read here.

@@ -10,12 +10,13 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, load_weights
 from sklearn_looped.estimators.validation import validate_labels, weights_of_classes
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.support import Support
 
 ARRAYS = 4  # of one number a row and class, which `fit` makes
 
@@ -73,7 +74,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     n_jobs : int, default=None
         Parts of a divided table that run side by side, as in `LoopedICLRegressor`.
     verbose : int, default=0
-        Above 0: `fit` shows a bar over the members of the ensemble.
+        Above 0: a bar shows the members of the ensemble during `fit`, and the parts of a divided
+        table in every call but the staged ones.
 
     Attributes
     ----------
@@ -138,7 +140,6 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         **InContextEstimator._parameter_constraints,
         "weights": [str, os.PathLike],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "verbose": ["verbose"],
     }
 
     def __init__(

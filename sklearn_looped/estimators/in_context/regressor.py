@@ -15,7 +15,7 @@ from sklearn_looped.estimators.in_context.base import InContextEstimator, fits_f
 from sklearn_looped.estimators.in_context.targets import TargetsInContext
 from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import Checkpoint
-from sklearn_looped.learned.inference.encoding import Support
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.tails import tails_of_targets
 from sklearn_looped.learned.model.readout import deviation_of
 from sklearn_looped.learned.priors import PRIORS
@@ -106,7 +106,8 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         Parts of a divided table that run side by side, in threads unless
         ``joblib.parallel_config`` says otherwise. None: one.
     verbose : int, default=0
-        Above 0: a progress bar while weights are meta-trained.
+        Above 0: a bar shows the members of the ensemble during `fit`, the parts of a divided
+        table in every call but the staged ones, and the steps where weights are meta-trained.
 
     Attributes
     ----------
@@ -179,7 +180,6 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         **InContextEstimator._parameter_constraints,
         "weights": [str, os.PathLike, None],
         "prior": [StrOptions(set(PRIORS)), None],
-        "verbose": ["verbose"],
     }
 
     def __init__(

@@ -14,14 +14,16 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
+from sklearn_looped.core.rows import evenly_spaced
 from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
-from sklearn_looped.learned.inference.encoding import Array, Support
-from sklearn_looped.learned.inference.experts import CLIP, DIGITS
+from sklearn_looped.learned.inference.experts import cells
 from sklearn_looped.learned.inference.prepare import encoded_rows, in_own_order
 from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.ties import settle
 
 BATCH = 1024  # queries at a time
@@ -80,7 +82,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
             "spaced along the target, are used. Raise max_rows to use more; memory grows with its "
             "square, time with its cube."
         )
-        return support.take(np.arange(self.max_rows) * n_rows // self.max_rows)
+        return support.take(evenly_spaced(n_rows, self.max_rows).numpy())
 
     def _fit_scale(self, support: Support) -> Support:
         """Fit means and sizes of the columns, leave out constant ones; return the scaled rows.
@@ -101,16 +103,17 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
 
     def _scaled(self, encoded: Array) -> Array:
         """Standardised, clipped columns in canonical order; a missing cell is the mean."""
-        Z = self._scale.features(_tensor(encoded))[0].numpy()
-        return np.nan_to_num(Z).clip(-CLIP, CLIP).round(DIGITS)[:, self._varying]
+        Z = self._scale.features(_tensor(encoded))
+        return cells(Z)[0].numpy()[:, self._varying]
 
     def _keep_metric(self) -> None:
         """Set the columns' weights in the encoding's order, constant columns zero."""
         self.metric_ = np.zeros(len(self._encoder.sources_))
         order = self._scale.order[0].numpy()[self._varying]
         self.metric_[order] = self._machine.metric()[0].numpy()
-        sums = np.bincount(self._encoder.sources_, self.metric_, self.n_features_in_)
-        self.feature_importances_ = sums / max(sums.sum(), np.finfo(float).tiny)
+        self.feature_importances_ = self._encoder.shares_of_columns(
+            self.metric_, self.n_features_in_
+        )
 
     def _left_out(
         self, table: Any, rows: Support, merged: Support, support: Support

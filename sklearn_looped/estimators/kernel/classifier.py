@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.calibration import Calibration
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
 from sklearn_looped.estimators.validation import validate_labels
-from sklearn_looped.learned.inference.encoding import Array
 
 
 class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):

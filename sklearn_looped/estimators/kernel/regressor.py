@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
 from sklearn_looped.estimators.validation import validate_training
-from sklearn_looped.learned.inference.encoding import Array
 from sklearn_looped.learned.inference.tails import tails_of_targets
 
 

@@ -13,9 +13,9 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from sklearn_looped.core.kernel_machine import evenly_spaced
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.partition import Partition
-from sklearn_looped.learned.inference.encoding import Array
+from sklearn_looped.core.rows import evenly_spaced
 from sklearn_looped.learned.inference.halting import Exit
 from sklearn_looped.learned.inference.overview import Overview
 from sklearn_looped.learned.inference.predictor import SupportPredictor

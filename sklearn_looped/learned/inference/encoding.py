@@ -6,18 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.warning import warn_user
-from sklearn_looped.learned.inference.columns import (
-    Array,
-    as_numbers,
-    has_value,
-    kind_of,
-    to_table,
-)
+from sklearn_looped.learned.inference.columns import as_numbers, has_value, kind_of, to_table
 from sklearn_looped.learned.inference.dates import DateEncoder
 from sklearn_looped.learned.inference.levels import N_FOLDS, EncodingTarget, Levels, NominalEncoder
 from sklearn_looped.learned.inference.lookalikes import merged_integers, unread_form
-from sklearn_looped.learned.inference.support import Support as Support
 from sklearn_looped.learned.inference.support import canonical_order, class_ranks, sorting_target
 from sklearn_looped.learned.inference.tails import Tails
 

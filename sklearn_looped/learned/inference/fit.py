@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference import divided
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.halting import most_loops
 from sklearn_looped.learned.inference.overview import Overview, has_steps
 from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.prepare import encoded_rows, fitted_views, in_own_order
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.views import View
 
 

@@ -6,8 +6,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.by_loop import ByLoop, Outcome
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.model.config import NetworkConfig
 
 TOLERANCE = 0.06  # of the spread: saves 40 % of the loops for .004 of R2 on the prior's tables
@@ -78,7 +79,8 @@ class Exit(NamedTuple):
     n_loops : int
         At most.
     rule : callable or None
-        Makes the rule for so many queries. None: all take the same.
+        Takes the number of queries and returns their exit rule. None: all queries take the same
+        number of loops.
     by_support : bool
         Whether, without a rule, each target takes the loops that the errors on the support ask
         for, in place of `n_loops`.

@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state, gen_batches
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference import by_loop
 from sklearn_looped.learned.inference.by_loop import ByLoop
 from sklearn_looped.learned.inference.constant import is_constant, repeated, target_distribution
-from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.inference.encoding import TableEncoder
 from sklearn_looped.learned.inference.halting import (
     Exit,
     Gate,
@@ -39,7 +40,7 @@ from sklearn_looped.learned.inference.members import (
 )
 from sklearn_looped.learned.inference.overview import Overview
 from sklearn_looped.learned.inference.prepare import fitted_views
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
@@ -139,7 +140,10 @@ class SupportPredictor:
 
     @in_own_modes
     def run_support(self, exit: Exit) -> int:
-        """Run the support for the loops that queries take so; return how many there may be."""
+        """Run the support through the loops that queries take with this exit.
+
+        Returns the number of loops that the memory is for.
+        """
         memories = self.memories
         if memories.members is not None and exit.by_support:
             memories.enough()

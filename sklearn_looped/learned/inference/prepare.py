@@ -5,8 +5,9 @@ Shapes: n rows, T targets.
 
 import numpy as np
 
-from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
-from sklearn_looped.learned.inference.support import class_ranks, sorting_target
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.encoding import TableEncoder
+from sklearn_looped.learned.inference.support import Support, class_ranks, sorting_target
 from sklearn_looped.learned.inference.views import View, fit_views
 from sklearn_looped.learned.model.config import NetworkConfig
 

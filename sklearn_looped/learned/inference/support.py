@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_looped.learned.inference.columns import Array
+from sklearn_looped.core.arrays import Array
 
 DIGITS = 10  # decimals of a column's largest size beyond which values count as equal
 ROUNDS = 3  # in which rows are told apart by the rows that share their levels
@@ -42,6 +42,11 @@ class Support(NamedTuple):
     known: Array | None = None
     prior: Array | None = None
 
+    @property
+    def counts(self) -> Array:
+        """How often each row counts, (n,)."""
+        return np.ones(len(self.Y)) if self.weights is None else self.weights
+
     def take(self, rows: NDArray[Any]) -> "Support":
         """Return some rows, by number or by mask."""
         X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
@@ -59,7 +64,7 @@ class Support(NamedTuple):
         means = self.frequencies()
         if self.prior is None:
             return means
-        total = len(self.Y) if self.weights is None else self.weights.sum()
+        total = self.counts.sum()
         return np.asarray((total * means + self.prior) / (total + 1))
 
     def as_queries(self) -> "Queries":
