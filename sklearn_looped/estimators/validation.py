@@ -123,16 +123,22 @@ def validate_labels(
 
 
 def weights_of_classes(
-    class_weight: Any, classes: NDArray[Any], y: NDArray[Any]
-) -> NDArray[np.float64]:
+    class_weight: Any, classes: NDArray[Any], y: NDArray[Any], sample_weight: Array | None
+) -> Array:
     """Return the weight of each class, as scikit-learn's `compute_class_weight`; all positive.
+
+    Unlike there, a row of weight two counts as the row twice in the frequencies of "balanced".
 
     Raises
     ------
     ValueError
         If a weight is not positive or not finite, or the dict names no class of y.
     """
-    weights = compute_class_weight(class_weight, classes=classes, y=y)
+    if class_weight == "balanced":
+        counts = np.bincount(np.searchsorted(classes, y), sample_weight)
+        weights = counts.sum() / (len(classes) * counts)
+    else:
+        weights = compute_class_weight(class_weight, classes=classes, y=y)
     wrong = ~((weights > 0) & np.isfinite(weights))
     if wrong.any():
         raise ValueError(

@@ -64,8 +64,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         odds are corrected for it: probabilities are those of all rows.
     class_weight : dict, "balanced" or None, default=None
         How many times as frequent as among the training rows each class is where predictions are
-        made: a weight a label, or "balanced" for the inverse of the class's frequency. The odds
-        of the classes are multiplied by it.
+        made: a weight a label, or "balanced" for the inverse of the class's frequency, in which
+        rows count by their `sample_weight`. The odds of the classes are multiplied by it.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
@@ -204,7 +204,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
                 f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
                 "apart."
             )
-        self._class_weight = weights_of_classes(self.class_weight, self.classes_, y[kept])
+        counts = None if weights is None else weights[kept]
+        self._class_weight = weights_of_classes(self.class_weight, self.classes_, y[kept], counts)
         check_memory(
             ARRAYS * 8 * len(y) * len(self.classes_),
             f"Telling {len(self.classes_)} classes apart in {len(y)} rows",
