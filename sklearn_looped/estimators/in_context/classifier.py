@@ -286,12 +286,12 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         novelty : ndarray of shape (n_samples,)
             Only if `return_novelty`.
         """
-        output, n_loops = self._run(X)
+        output, n_loops, novelty = self._run(X)
         results = [self.classes_[self._decode(output).argmax(axis=1)]]
         if return_n_loops:
             results.append(n_loops)
         if return_novelty:
-            results.append(self._novelty(X))
+            results.append(novelty)
         return results[0] if len(results) == 1 else tuple(results)
 
     def staged_predict_proba(self, X: ArrayLike) -> Iterator[NDArray[np.float64]]:

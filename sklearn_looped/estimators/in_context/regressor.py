@@ -322,14 +322,14 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         """
         if return_std:
             self._check_quantiles()
-        output, n_loops = self._run(X)
+        output, n_loops, novelty = self._run(X)
         results = [self._decode(output)]
         if return_std:
             results.append(self._shaped(deviation_of(self._restored(output[..., 1:]))))
         if return_n_loops:
             results.append(n_loops)
         if return_novelty:
-            results.append(self._novelty(X))
+            results.append(novelty)
         return results[0] if len(results) == 1 else tuple(results)
 
     def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:
