@@ -76,6 +76,7 @@ def validate_training(
     X : DataFrame or ndarray of float64
         As `validate_table` returns it.
     y : ndarray of float64
+        Rows of weight 0 have the target of another row, so that theirs decides nothing.
     weights : ndarray of float64 or None
         None if no weights were given.
 
@@ -100,6 +101,8 @@ def validate_training(
         ) from error
     assert_all_finite(y, input_name="y")
     weights = _validate_weights(X, y, sample_weight)
+    if weights is not None:
+        y[weights == 0] = y[weights > 0][0]
     largest = np.abs(y).max()
     if largest > LARGEST_SUM / (len(y) if weights is None else weights.sum()):
         raise ValueError(

@@ -251,8 +251,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         checkpoint = None if self.weights is None else load_weights(self.weights, classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        known = Y if weights is None else Y[weights > 0]
-        self._range = np.array([known.min(), known.max()])
+        self._range = np.array([Y.min(), Y.max()])
         self._tails = tails_of_targets(Y, weights)
         compressed = self._tails.compress(Y)
         self._keep(
