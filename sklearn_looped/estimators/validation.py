@@ -77,6 +77,7 @@ def validate_training(
     X : DataFrame or ndarray of float64
         As `validate_table` returns it.
     y : ndarray of float64
+        Rows of weight 0 have the target of another row, so that theirs decides nothing.
     weights : ndarray of float64 or None
         None if no weights were given.
 
@@ -101,6 +102,8 @@ def validate_training(
         ) from error
     assert_all_finite(y, input_name="y")
     weights = _validate_weights(X, y, sample_weight)
+    if weights is not None:
+        y[weights == 0] = y[weights > 0][0]
     largest = np.abs(y).max()
     if largest > LARGEST_SUM / (len(y) if weights is None else weights.sum()):
         raise ValueError(
@@ -124,16 +127,22 @@ def validate_labels(
 
 
 def weights_of_classes(
-    class_weight: Any, classes: NDArray[Any], y: NDArray[Any]
-) -> NDArray[np.float64]:
+    class_weight: Any, classes: NDArray[Any], y: NDArray[Any], sample_weight: Array | None
+) -> Array:
     """Return the weight of each class, as scikit-learn's `compute_class_weight`; all positive.
+
+    Unlike there, a row of weight two counts as the row twice in the frequencies of "balanced".
 
     Raises
     ------
     ValueError
         If a weight is not positive or not finite, or the dict names no class of y.
     """
-    weights = compute_class_weight(class_weight, classes=classes, y=y)
+    if class_weight == "balanced":
+        counts = np.bincount(np.searchsorted(classes, y), sample_weight)
+        weights = counts.sum() / (len(classes) * counts)
+    else:
+        weights = compute_class_weight(class_weight, classes=classes, y=y)
     wrong = ~((weights > 0) & np.isfinite(weights))
     if wrong.any():
         raise ValueError(

@@ -115,6 +115,13 @@ def test_a_weight_counts_as_repetition(friedman, rng):
     np.testing.assert_array_equal(weighted.loo_predictions_[unused], weighted.predict(X[unused]))
 
 
+def test_cells_that_are_not_understood_are_said_once(rng):
+    table = pd.DataFrame({"a": [*rng.normal(size=29), "?!"], "b": rng.normal(size=30)})
+    with pytest.warns(UserWarning, match="another kind than their column") as caught:
+        KernelMachineRegressor(n_loops=0).fit(table, table["b"], np.append(0, np.ones(29)))
+    assert len(caught) == 1
+
+
 def test_a_weight_counts_as_repetition_of_nominal_cells_too(frame, rng):
     table, y = frame
     table = table.drop(columns="many")  # whose mean targets come from folds of the rows

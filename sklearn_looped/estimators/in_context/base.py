@@ -154,14 +154,10 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         self._validate_params()
         return validate_table(self, X, reset=False)
 
-    def _run(self, X: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
-        """Output (T, q, n_outputs) of queries and the loop, (q,), that each was taken from."""
+    def _run(self, X: ArrayLike) -> tuple[Array, NDArray[np.intp], Array]:
+        """Output (T, q, n_outputs) of queries, and the loop and the novelty, (q,), of each."""
         table = self._validated(X)
         return self.predictor_.predict(table, self._exit())
-
-    def _novelty(self, X: ArrayLike) -> Array:
-        """How far each query lies outside the support, (q,)."""
-        return self.predictor_.encoder.novelty(self._validated(X))
 
     def _stages(self, X: ArrayLike) -> Iterator[Array]:
         """Output (T, q, n_outputs) of queries after every loop."""

@@ -65,8 +65,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         odds are corrected for it: probabilities are those of all rows.
     class_weight : dict, "balanced" or None, default=None
         How many times as frequent as among the training rows each class is where predictions are
-        made: a weight a label, or "balanced" for the inverse of the class's frequency. The odds
-        of the classes are multiplied by it.
+        made: a weight a label, or "balanced" for the inverse of the class's frequency, in which
+        rows count by their `sample_weight`. The odds of the classes are multiplied by it.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
@@ -205,7 +205,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
                 f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
                 "apart."
             )
-        self._class_weight = weights_of_classes(self.class_weight, self.classes_, y[kept])
+        counts = None if weights is None else weights[kept]
+        self._class_weight = weights_of_classes(self.class_weight, self.classes_, y[kept], counts)
         check_memory(
             ARRAYS * 8 * len(y) * len(self.classes_),
             f"Telling {len(self.classes_)} classes apart in {len(y)} rows",
@@ -286,12 +287,12 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         novelty : ndarray of shape (n_samples,)
             Only if `return_novelty`.
         """
-        output, n_loops = self._run(X)
+        output, n_loops, novelty = self._run(X)
         results = [self.classes_[self._decode(output).argmax(axis=1)]]
         if return_n_loops:
             results.append(n_loops)
         if return_novelty:
-            results.append(self._novelty(X))
+            results.append(novelty)
         return results[0] if len(results) == 1 else tuple(results)
 
     def staged_predict_proba(self, X: ArrayLike) -> Iterator[NDArray[np.float64]]:

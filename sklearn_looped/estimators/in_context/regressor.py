@@ -250,8 +250,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         checkpoint = None if self.weights is None else load_weights(self.weights, classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        known = Y if weights is None else Y[weights > 0]
-        self._range = np.array([known.min(), known.max()])
+        self._range = np.array([Y.min(), Y.max()])
         self._tails = tails_of_targets(Y, weights)
         compressed = self._tails.compress(Y)
         self._keep(
@@ -321,14 +320,14 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         """
         if return_std:
             self._check_quantiles()
-        output, n_loops = self._run(X)
+        output, n_loops, novelty = self._run(X)
         results = [self._decode(output)]
         if return_std:
             results.append(self._shaped(deviation_of(self._restored(output[..., 1:]))))
         if return_n_loops:
             results.append(n_loops)
         if return_novelty:
-            results.append(self._novelty(X))
+            results.append(novelty)
         return results[0] if len(results) == 1 else tuple(results)
 
     def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:

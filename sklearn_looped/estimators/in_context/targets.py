@@ -98,7 +98,7 @@ class TargetsInContext(InContextEstimator):
         low, high = check_bounds(bounds, self._range)
         if conformal:
             check_conformal(wanted, self.predictor_.support)
-        output, _ = self._run(X)
+        output, *_ = self._run(X)
         levels = [wanted] * len(output)
         if conformal:
             levels = corrected_levels(self.predictor_, self._exit(), wanted)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import gen_batches
+from sklearn.utils import _safe_indexing, gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
@@ -131,7 +131,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         results = np.empty((2, len(table), support.Y.shape[1]))
         others = np.setdiff1d(np.arange(len(table)), numbers[used])
         if len(others):
-            results[:, others] = self._run(self._encoder.transform(table)[others])
+            results[:, others] = self._run(self._encoder.transform(_safe_indexing(table, others)))
         left_out = (self._machine.left_out, self._machine.left_out_std)
         for result, values in zip(results, left_out, strict=True):
             result[numbers[used]] = values[0].numpy()[place]

@@ -210,7 +210,7 @@ class SupportPredictor:
             )
         return Exit(most, partial(Gate, quantile))
 
-    def predict(self, table: Any, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
+    def predict(self, table: Any, exit: Exit) -> tuple[Array, NDArray[np.intp], Array]:
         """Predict queries.
 
         Parameters
@@ -224,12 +224,18 @@ class SupportPredictor:
         output : ndarray of shape (T, q, n_outputs)
         n_loops : ndarray of shape (q,)
             The loop that each leaves at.
+        novelty : ndarray of shape (q,)
+            How far each lies outside the support.
         """
-        return self.predict_encoded(self.queries(table), exit)
+        cells = self.encoder.read(table)
+        return *self.predict_encoded(self._queries(cells), exit), self.encoder.novelty(cells)
 
     def queries(self, table: Any) -> Queries:
         """Encode queries, and add what the overview predicts of them."""
-        X = self.encoder.transform(table)
+        return self._queries(self.encoder.read(table))
+
+    def _queries(self, cells: Array) -> Queries:
+        X = self.encoder.tails_.compress(cells)
         return Queries(X, None if self.overview is None else self.overview.predict(X))
 
     def predict_encoded(self, X: Queries, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
