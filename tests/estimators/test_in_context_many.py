@@ -90,7 +90,7 @@ def test_candidates_may_be_a_set_but_not_a_generator(rng):
     X = rng.normal(size=(20, 2))
     model = LoopedICLRegressorCV(n_loops={3, 1}, cv=2, n_estimators=1).fit(X, X[:, 0])
     assert model.candidates_.tolist() == [1, 3]
-    with pytest.raises(ValueError, match="'n_loops' parameter .* must be an array-like or None"):
+    with pytest.raises(ValueError, match=r"'n_loops' parameter .* must be an array-like or None"):
         model.set_params(n_loops=(n for n in (1, 3))).fit(X, X[:, 0])
 
 
