@@ -1,7 +1,7 @@
 """What the in-context estimators share: they keep a `SupportPredictor` and ask it."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError, load
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
 from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.fit import fit_predictor
-from sklearn_looped.learned.inference.halting import Exit, most_loops
+from sklearn_looped.learned.inference.halting import Exit, check_rule, most_loops
 from sklearn_looped.learned.inference.many import predict_tables
 from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.views import varying_columns
@@ -91,6 +91,10 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         """Do what `fit` does before the support runs through the network: set `predictor_`."""
         raise NotImplementedError
 
+    def _meta_trained(self, n_rows: int, n_columns: int) -> Checkpoint:
+        """Weights for a table of this size."""
+        raise NotImplementedError
+
     def _decode(self, output: Array) -> NDArray[Any]:
         """Prediction (q, ...) from the ensemble's output (T, q, n_outputs)."""
         raise NotImplementedError
@@ -100,9 +104,17 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         rows: Support,
         target: Array,
         target_type: str,
-        weights: Callable[[Support], Checkpoint],
+        checkpoint: Checkpoint | None,
     ) -> None:
-        """Make the predictor; parameters as those of `fit_predictor`."""
+        """Make the predictor; parameters as those of `fit_predictor`. None: train the weights."""
+        has_gate = checkpoint is not None and checkpoint.network.gate is not None
+        name = "trained on demand" if checkpoint is None else repr(checkpoint.name)
+
+        def weights(support: Support) -> Checkpoint:
+            if self.n_loops == "auto":
+                check_rule(self.exit_rule, len(support.X), gate=has_gate, weights=name)
+            return checkpoint or self._meta_trained(*support.X.shape)
+
         self.predictor_ = fit_predictor(
             rows,
             target,

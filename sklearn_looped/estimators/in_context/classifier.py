@@ -215,7 +215,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         indicators = np.eye(len(self.classes_))[codes]
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
         rows = Support(table, indicators, weights)
-        self._keep(rows, codes.astype(float), kind, lambda _: checkpoint)
+        self._keep(rows, codes.astype(float), kind, checkpoint)
 
     def _decode(self, output: Array) -> Array:
         """From the probability of each class, (C, q, 1), to (q, C)."""

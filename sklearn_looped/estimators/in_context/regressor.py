@@ -258,7 +258,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
             Support(table, compressed, weights),
             mean_target(compressed),
             "continuous",
-            lambda support: checkpoint or self._meta_trained(*support.X.shape),
+            checkpoint,
         )
         self._one_target = y.ndim == 1
         single = self._one_target and fits_float32(Y, self.predictor_.spread)

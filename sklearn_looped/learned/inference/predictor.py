@@ -25,6 +25,7 @@ from sklearn_looped.learned.inference.halting import (
     Exit,
     Gate,
     Settled,
+    check_rule,
     hold_out,
     losses,
     most_loops,
@@ -195,15 +196,12 @@ class SupportPredictor:
             return Exit(most)
         if rule == "support":
             return Exit(most, by_support=True)
+        has_gate = self.checkpoint.network.gate is not None
+        check_rule(rule, len(self.support.X), gate=has_gate, weights=repr(self.checkpoint.name))
         if rule == "holdout":
             return Exit(self.held_out_loop)
         if rule == "settled":
             return Exit(most, partial(Settled, self.spread))
-        if self.checkpoint.network.gate is None:
-            raise ValueError(
-                f"Got exit_rule='gate', but the weights {self.checkpoint.name!r} have no exit "
-                "gate. Use exit_rule='settled' or 'holdout', or weights with a gate."
-            )
         return Exit(most, partial(Gate, quantile))
 
     def predict(self, table: Any, exit: Exit) -> tuple[Array, NDArray[np.intp], Array]:
