@@ -1,11 +1,13 @@
 """Estimators on programmed linear algebra against scikit-learn's."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.linalg import LinAlgError
+from scipy.linalg import hadamard
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_iris, load_wine
@@ -21,6 +23,7 @@ from sklearn_looped import (
     ProgrammedPCA,
     ProgrammedRidge,
 )
+from sklearn_looped.programmed.algorithms.linalg import least_norm
 
 ALL = [
     ProgrammedKernelRegressor(),
@@ -144,6 +147,30 @@ def test_too_few_loops_raise_and_an_uncertain_rank_is_told(rng):
     X[:, 3] = X[:, 0] + 1e-6 * rng.normal(size=60)
     with pytest.warns(ConvergenceWarning, match="certified to a relative error"):
         ProgrammedLinearRegression().fit(X, y)
+
+
+@pytest.mark.parametrize("d", [2, 8])
+@pytest.mark.parametrize("digits", [4, 12, 20, 27])
+def test_the_bound_of_least_norm_holds(rng, digits, d):
+    """All numbers are exact: B B' = d I, and M has condition number about 4 * 2**digits."""
+    B, n = hadamard(d)[rng.choice(d, 2, replace=False)].astype(float), 2.0**digits
+    M, inverse = np.array([[n + 1, n], [n, n]]), np.array([[1, -1], [-1, (n + 1) / n]])
+    b = rng.integers(-9, 9, (d, 3)).astype(float)
+    b[:, 1] += 2.0**30 * (b[:, 0] - B.T @ (B @ b[:, 0]) / d)  # is nearly outside of the space
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = least_norm(B.T @ M @ B, b)
+    error = np.abs(found.value - B.T @ (inverse @ (B @ b)) / d**2).max()
+    assert error <= found.certificate.error_bound
+    assert found.certificate.error_bound < 1e-8 or digits > 4 or d > 2
+
+
+def test_too_few_loops_for_regular_equations_raise():
+    u, v, z, w = np.random.default_rng(0).normal(size=(4, 50))
+    X, y = np.column_stack([u, u + 1e-4 * v, u + 1e-4 * w]), u + 0.3 * v + 0.1 * z
+    model = ProgrammedLinearRegression(fit_intercept=False, max_loops=16)
+    with pytest.raises(LinAlgError, match="max_loops=16 is too few"):
+        model.fit(X, y)
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -98,3 +98,10 @@ def test_evaluations_agree_in_every_bit(rng):
         tape = machine.load(tokens, **fields)
         ends = [machine.run(tape, 3, evaluation=e)[0].state for e in EVALUATIONS]
         assert all(torch.equal(ends[0], other) for other in ends[1:])
+
+
+@pytest.mark.parametrize("gap", [700, 709.7, 740, 745, 746])
+def test_memberships_of_near_ties_are_whole(gap):
+    X = np.array([[-1.0], [1.0], [gap / 2**53]])
+    (step,) = lloyd(X, X[:2], 1)
+    np.testing.assert_array_equal(step.membership, [[1, 0], [0, 1], [gap < 746, gap >= 746]])

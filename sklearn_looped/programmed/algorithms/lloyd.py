@@ -24,7 +24,8 @@ from sklearn_looped.programmed.transformer.primitives import (
 
 # Scores of a sample closer than e^-709 tells, 4e-14, are ties.
 _TEMPERATURE = 2.0**54
-_STEEP = 2.0**1023  # any weight above 0 that float64 holds, times this, is at least 1
+_SCALE = 2.0**60  # any weight above 0 that float64 holds, 2**-1074 or more, times this and
+_STEEP = 2.0**1023  # this is at least 1
 _SINK, _MASK = -256.0, 2048.0  # logits of the null token and of samples that are no members
 SMALLEST_WEIGHT = 1e-60  # of the largest; e**-256 vanishes beside it
 _LARGEST_RATIO = 200  # exponent of the largest length in units of the middle one
@@ -239,7 +240,7 @@ def _mean_block(d: int, k: int) -> Block:
 
 def _fields(d: int, k: int) -> Layout:
     fields = Layout(one=1, null=1, centre=1, sample=1, x=d, origin=d, c=d, unit=k)
-    fields = fields.extend(weight=1, log_weight=1, membership=k, own=d)
+    fields = fields.extend(weight=1, log_weight=1, near=k, membership=k, own=d)
     fields = fields.extend(asked=d, asked_origin=d, share=1, half_square=1)
     return fields.extend(gap=d, distance=1, mean=d, filled=1, inertia=1)
 
@@ -269,22 +270,22 @@ def _lloyd_block(d: int, k: int) -> Block:
 
 
 def _assign(fields: Layout) -> Head:
-    """Head of the samples: the nearest centre's unit vector, or the mean of those that tie."""
+    """Head of the samples: a multiple of the nearest centre's unit vector, or of those that tie."""
     half = fields.terms(share=1.0), fields.terms(half_square=-1.0)
-    scores, pairs = [*dot(fields, "asked", "c"), half], fields.pairs({"unit": "membership"})
+    scores, pairs = [*dot(fields, "asked", "c"), half], fields.pairs({"unit": "near"})
     kinds = ("sample",), ("centre",)
-    return masked_head(fields, scores, pairs, *kinds, temperature=_TEMPERATURE)
+    return masked_head(fields, scores, pairs, *kinds, temperature=_TEMPERATURE, scale=_SCALE)
 
 
 def _first(fields: Layout) -> list[Unit]:
-    r"""Membership <- 1 for the first centre of a weight above 0, and 0 for all others.
+    r"""Membership += 1 for the first centre that is near, has a weight above 0; forget the weights.
 
-    With :math:`S_j = \sum_{i \le j} m_i` it is :math:`\mathrm{relu}(1 - A S_{j-1}) -
+    With their sums :math:`S_j = \sum_{i \le j} m_i` it is :math:`\mathrm{relu}(1 - A S_{j-1}) -
     \mathrm{relu}(1 - A S_j)`.
     """
-    units, before = clear(fields, "membership"), {fields.at("sample"): 1.0}
-    for membership in fields.index("membership"):
-        upto = {**before, membership: -_STEEP}
+    units, before = clear(fields, "near"), {fields.at("sample"): 1.0}
+    for near, membership in fields.pairs({"near": "membership"}):
+        upto = {**before, near: -_STEEP}
         units += [Unit(before, {membership: 1.0}), Unit(upto, {membership: -1.0})]
         before = upto
     return units

@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.linalg import LinAlgError
+from numpy.typing import NDArray
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.algorithms.linalg.multiply import matmul
 from sklearn_looped.programmed.algorithms.linalg.newton import solve
 from sklearn_looped.programmed.algorithms.linalg.power import eigh
 from sklearn_looped.programmed.algorithms.linalg.result import (
+    UNIT_ROUNDOFF,
     Result,
     rounding_of_product,
     warn_if_above_tol,
@@ -33,7 +36,8 @@ def least_norm(
 
     `eigh` finds the eigenvectors V of the eigenvalues above `SMALLEST_EIGENVALUE` of the largest,
     and `solve` the equations :math:`(V^\top G V) z = V^\top b` in their space; :math:`w = V z`.
-    The host counts the eigenvalues and copies results from one program to the next.
+    Where these are all eigenvalues, it solves :math:`G w = b` itself. The host counts the
+    eigenvalues, copies results from one program to the next and computes the certificate.
 
     Parameters
     ----------
@@ -51,13 +55,15 @@ def least_norm(
     -------
     result : Result
         With ``value`` of shape (d, k). ``certificate.error_bound`` is against the solution in the
-        exact space of those eigenvalues: that of z, by V, and the angle between both spaces, the
-        residual of `eigh` over the gap behind them (Davis and Kahan 1970), times the norm of z.
+        exact space of those eigenvalues: the error of z, the rounding of the products included,
+        and what the angle between both spaces, the residual of `eigh` over the gap behind them
+        (Davis and Kahan 1970), changes in w and in b.
 
     Raises
     ------
     numpy.linalg.LinAlgError
-        If the equations within the space need more loops.
+        If the equations within the space need more loops, or an eigenvalue that counts is not
+        known to differ from 0.
 
     Warns
     -----
@@ -79,19 +85,71 @@ def least_norm(
     if not known.any():
         certificate = replace(spectrum.certificate, error_bound=0.0)
         return Result(np.zeros_like(b), spectrum.n_loops, tol, certificate)
-    V, smallest = vectors[:, known], values[known].min()
-    products = [matmul(V.T, gram), matmul(V.T, b)]
-    inner = matmul(products[0].value, V)
-    found = solve(inner.value, products[1].value, tol=1.0, max_loops=max_loops)
+    if known.all():
+        found = solve(gram, b, tol=tol, max_loops=max_loops)
+        return found._replace(n_loops=spectrum.n_loops + found.n_loops)
+    V = vectors[:, known]
+    images, targets = matmul(V.T, gram), matmul(V.T, b)
+    inner = matmul(images.value, V)
+    found = solve(inner.value, targets.value, tol=1.0, max_loops=max_loops)
     value = matmul(V, found.value)
-    gap = smallest - np.abs(values[~known]).max(initial=0.0) - residual
-    angle = min(1.0, residual / gap) if gap > 0 else 1.0
-    angle = 0.0 if known.all() else angle
-    size = np.linalg.norm(found.value, axis=0) + np.linalg.norm(b, axis=0) / smallest * angle
-    rounded = found.certificate.error_bound + np.abs(rounding_of_product(V, found.value)).max()
-    bound = float((np.abs(V).sum(axis=1) * rounded).max() + (angle * size).max())
-    n_loops = spectrum.n_loops + found.n_loops + 4
-    certificate = replace(found.certificate, error_bound=bound)
-    result = Result(value.value, n_loops, tol, certificate)
+    error = _error_within(V, images, inner, targets, found)
+    size = np.linalg.norm(V, 2) * (np.linalg.norm(found.value, axis=0) + error)
+    inside, rest = np.linalg.norm(b, axis=0), b - V @ targets.value
+    outside = np.linalg.norm(np.abs(rest) + rounding_of_product(V, targets.value), axis=0)
+    turned = _error_of_turn(values, known, residual, size, inside, outside)
+    bound = value.certificate.error_bound + np.linalg.norm(V, axis=1).max() * error + turned
+    certificate = replace(found.certificate, error_bound=float(bound.max()))
+    result = Result(value.value, spectrum.n_loops + found.n_loops + 4, tol, certificate)
     warn_if_above_tol(result, value.value, _ADVICE)
     return result
+
+
+def _error_within(
+    V: Array, images: Result[Array], inner: Result[Array], targets: Result[Array], z: Result[Array]
+) -> Array:
+    r"""Bounds of the error of z, column by column, against :math:`(V^\top G V)^{-1} V^\top b`.
+
+    With E and e the rounding of both products, that of `solve` and
+    :math:`(\|E\| \|z\| + \|e\|) / \sigma` with the smallest singular value of :math:`V^\top G V`.
+    """
+    d, k = V.shape
+    singular = np.linalg.svd(inner.value, compute_uv=False)
+    off = images.certificate.error_bound * np.sqrt(k * d) * np.linalg.norm(V, 2)
+    off += inner.certificate.error_bound * k
+    smallest = singular[-1] - off - 8 * k * UNIT_ROUNDOFF * singular[0]
+    if not smallest > 0:
+        raise LinAlgError(
+            f"Got {k} eigenvalues above 0, the smallest {singular[-1]:.1e} and known to {off:.1e} "
+            f"only. {_ADVICE}"
+        )
+    solved: float = z.certificate.error_bound * np.sqrt(k)
+    size = np.linalg.norm(z.value, axis=0) + solved
+    missed: float = targets.certificate.error_bound * np.sqrt(k)
+    return np.asarray(solved + (off * size + missed) / smallest)
+
+
+def _error_of_turn(
+    values: Array, known: NDArray[np.bool_], residual: float, size: Array, b: Array, outside: Array
+) -> Array:
+    r"""Bounds of what the angle :math:`\theta` between the found and the exact space changes.
+
+    With norms of w, b and the part c of b outside of the found space, and the smallest eigenvalue
+    :math:`\lambda` that counts, it is at most :math:`\sin\theta\,|w|`, the part of w outside of
+    the exact space, and within that :math:`\tan\theta\,((|c| + \sin\theta\,|b|) / \lambda +
+    \sin\theta\,|w|)`. It is never more than the norms of both solutions.
+    """
+    smallest = values[known].min()
+    if not smallest > residual:
+        raise LinAlgError(
+            f"Got eigenvalues from {smallest:.1e} on, known to {residual:.1e} only; raise "
+            f"max_loops. {_ADVICE}"
+        )
+    lowest = smallest - residual
+    gap = smallest - np.abs(values[~known]).max() - residual
+    if not gap > residual:
+        return np.asarray(size + b / lowest)
+    sine = residual / gap
+    tangent = sine / np.sqrt(1 - sine**2)
+    within = tangent * ((outside + sine * b) / lowest + sine * size)
+    return np.minimum(size + b / lowest, sine * size + within)
