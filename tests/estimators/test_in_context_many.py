@@ -47,6 +47,8 @@ def test_many_tables_refuse_what_one_refuses(rng):
         predict_many(LoopedICLRegressor(), [(X, X[:, 0], X[:, :1])])
     with pytest.raises(ValueError, match="'n_estimators' parameter"):
         predict_many(LoopedICLRegressor(n_estimators=0), [(X, X[:, 0], X)])
+    with pytest.raises(TypeError, match="Got LoopedICLRegressorCV, but expected a LoopedICLReg"):
+        predict_many(LoopedICLRegressorCV(), [(X, X[:, 0], X)])
 
 
 def test_cross_validation_over_loops_chooses_as_a_grid_search():
@@ -90,7 +92,7 @@ def test_candidates_may_be_a_set_but_not_a_generator(rng):
     X = rng.normal(size=(20, 2))
     model = LoopedICLRegressorCV(n_loops={3, 1}, cv=2, n_estimators=1).fit(X, X[:, 0])
     assert model.candidates_.tolist() == [1, 3]
-    with pytest.raises(ValueError, match="'n_loops' parameter .* must be an array-like or None"):
+    with pytest.raises(ValueError, match=r"'n_loops' parameter .* must be an array-like or None"):
         model.set_params(n_loops=(n for n in (1, 3))).fit(X, X[:, 0])
 
 

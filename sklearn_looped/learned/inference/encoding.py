@@ -114,9 +114,7 @@ class TableEncoder:
         self.tails_ = Tails.fit(scaled, sample_weight)
         return self.tails_.compress(scaled)
 
-    def _fit_columns(
-        self, X: Any, y: Array, sample_weight: Array | None
-    ) -> tuple[Array, Array]:
+    def _fit_columns(self, X: Any, y: Array, sample_weight: Array | None) -> tuple[Array, Array]:
         """Return the rows of the support encoded, and as they are once they are queries."""
         self.encoders_: list[Any] | None = None
         if not isinstance(X, pd.DataFrame):
