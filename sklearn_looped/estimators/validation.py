@@ -209,6 +209,25 @@ def _refuse_complex(values: Any, name: str) -> None:
         )
 
 
+def finite_column(values: Any, name: str) -> Array:
+    """Return numbers, (n,); refuse those that are missing, masked or infinite.
+
+    Raises
+    ------
+    ValueError
+        If there are such, or they are no numbers in one dimension.
+    """
+    _refuse_masked(values, name)
+    column: Array = column_or_1d(values, dtype=np.float64)
+    if not np.isfinite(column).all():
+        row = np.flatnonzero(~np.isfinite(column))[0]
+        raise ValueError(
+            f"Got {name} with {column[row]} in row {row}, but finite numbers are needed. Remove "
+            "such rows."
+        )
+    return column
+
+
 def check_levels(quantiles: Any) -> Array:
     """Return levels of quantiles, (n_quantiles,); refuse those that are not in (0, 1).
 

@@ -47,6 +47,8 @@ def test_many_tables_refuse_what_one_refuses(rng):
         predict_many(LoopedICLRegressor(), [(X, X[:, 0], X[:, :1])])
     with pytest.raises(ValueError, match="'n_estimators' parameter"):
         predict_many(LoopedICLRegressor(n_estimators=0), [(X, X[:, 0], X)])
+    with pytest.raises(TypeError, match="Got LoopedICLRegressorCV, but expected a LoopedICLReg"):
+        predict_many(LoopedICLRegressorCV(), [(X, X[:, 0], X)])
 
 
 def test_cross_validation_over_loops_chooses_as_a_grid_search():

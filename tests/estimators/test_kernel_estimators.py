@@ -124,7 +124,6 @@ def test_cells_that_are_not_understood_are_said_once(rng):
 
 def test_a_weight_counts_as_repetition_of_nominal_cells_too(frame, rng):
     table, y = frame
-    table = table.drop(columns="many")  # whose mean targets come from folds of the rows
     w = rng.integers(0, 3, len(y))
     weighted = KernelMachineRegressor().fit(table, y, sample_weight=w)
     rows = rng.permutation(np.repeat(np.arange(len(y)), w))
@@ -282,6 +281,12 @@ def test_many_classes_share_one_machine():
     model = KernelMachineClassifier(n_loops=0).fit(X[:300], y[:300])  # pixels weigh the same
     assert model.loo_proba_.shape == (300, 10)
     assert model.score(X[300:600], y[300:600]) > 0.88
+
+
+def test_logarithms_of_probabilities(rng):
+    X = rng.normal(size=(40, 2))
+    model = KernelMachineClassifier().fit(X, np.arange(40) % 3)
+    np.testing.assert_array_equal(model.predict_log_proba(X), np.log(model.predict_proba(X)))
 
 
 def test_labels_of_weight_zero_do_not_count(rng):

@@ -66,6 +66,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     @property
     def column_kinds_(self) -> dict[str, str]:
         """What each column was read as in `fit`; see `TableEncoder`."""
+        check_is_fitted(self)
         return self.predictor_.encoder.column_kinds_
 
     @property
@@ -190,6 +191,11 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         ------
         weights : ndarray of shape (n_targets, n_heads, n_samples, n_support)
             Attention weights; over the support they sum to one. A classifier has a target a pass.
+
+        Raises
+        ------
+        ValueError
+            If there is no such member, or a table has been divided.
         """
         table = self._validated(X)
         n_loops = most_loops(self.n_loops, self.predictor_.config)
@@ -220,6 +226,8 @@ def predict_many(
 
     Raises
     ------
+    TypeError
+        If the estimator is another.
     ValueError
         If queries would leave the loop by themselves, or a table is one that `fit` or `predict`
         refuses.
@@ -235,6 +243,11 @@ def predict_many(
     >>> [prediction.shape for prediction in predict_many(LoopedICLRegressor(), tables)]
     [(10,), (10,), (10,), (10,), (10,)]
     """
+    if not isinstance(estimator, InContextEstimator):
+        raise TypeError(
+            f"Got {type(estimator).__name__}, but expected a LoopedICLRegressor or a "
+            "LoopedICLClassifier."
+        )
     if estimator.n_loops == "auto" and estimator.exit_rule != "support":
         raise ValueError(
             f"Got n_loops='auto' and exit_rule={estimator.exit_rule!r}, but queries that share a "

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -15,13 +15,14 @@ from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, load_weights
+from sklearn_looped.estimators.probabilities import ProbabilisticClassifier
 from sklearn_looped.estimators.validation import validate_labels, weights_of_classes
 from sklearn_looped.learned.inference.support import Support
 
 ARRAYS = 4  # of one number a row and class, which `fit` makes
 
 
-class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
+class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
     """In-context classification with a looped transformer.
 
     `fit` loads a looped transformer that was meta-trained on synthetic tables of classes and
@@ -237,21 +238,6 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
             In the order of `classes_`.
         """
         return self._decode(self._run(X)[0])
-
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predict the logarithm of the probability of each class for each query.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Queries, with the columns of `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
-        """
-        return np.log(self.predict_proba(X))
 
     @overload
     def predict(

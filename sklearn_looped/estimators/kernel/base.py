@@ -50,6 +50,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
     @property
     def column_kinds_(self) -> dict[str, str]:
         """What each column was read as in `fit`; see `TableEncoder`."""
+        check_is_fitted(self, "metric_")
         return self._encoder.column_kinds_
 
     def _fit_machine(

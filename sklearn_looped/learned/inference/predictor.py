@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -270,6 +271,11 @@ class SupportPredictor:
     @in_own_modes
     def attention(self, table: Any, n_loops: int, member: int) -> Iterator[Array]:
         """Yield for every loop the weights (T, h, q, s) of queries on one member's support."""
+        n_members = len(self.views)
+        if not (isinstance(member, Integral) and 0 <= member < n_members):
+            raise ValueError(
+                f"Got member={member!r}, but the members have the numbers 0 to {n_members - 1}."
+            )
         X, memories = self.queries(table), self._memories_for(n_loops)
         if memories.members is None:
             found = members_of(self.views[member], self.support, self.config, n_loops)
