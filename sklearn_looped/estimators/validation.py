@@ -103,7 +103,7 @@ def validate_training(
     assert_all_finite(y, input_name="y")
     weights = _validate_weights(X, y, sample_weight)
     if weights is not None:
-        y[weights == 0] = y[weights > 0][0]
+        y[weights == 0] = y[weights > 0][0]  # y is a copy by `astype`
     largest = np.abs(y).max()
     if largest > LARGEST_SUM / (len(y) if weights is None else weights.sum()):
         raise ValueError(
@@ -219,12 +219,7 @@ def finite_column(values: Any, name: str) -> Array:
     """
     _refuse_masked(values, name)
     column: Array = column_or_1d(values, dtype=np.float64)
-    if not np.isfinite(column).all():
-        row = np.flatnonzero(~np.isfinite(column))[0]
-        raise ValueError(
-            f"Got {name} with {column[row]} in row {row}, but finite numbers are needed. Remove "
-            "such rows."
-        )
+    assert_all_finite(column, input_name=name)
     return column
 
 

@@ -16,13 +16,14 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
 from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.fields import MAX_LOOPS
-from sklearn_looped.learned.inference.columns import Array, to_table
+from sklearn_looped.learned.inference.columns import to_table
 
 
 class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
@@ -167,7 +168,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         columns = []
         for train, test in folds:
             stages = self._predict_fold((X, y, sample_weight), train, test)
-            columns.append(self._scores(stages, truth[test], weights[test]))
+            columns.append(_scores(stages, truth[test], weights[test]))
         self.score_path_ = np.column_stack(columns)
         best = self.score_path_.mean(axis=1).argmax()
         self.n_loops_ = int(self.candidates_[best])
@@ -203,12 +204,6 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         model = regressor_of(self, int(self.candidates_[-1])).fit(*support)
         stages = list(model.staged_predict(_safe_indexing(table[0], test)))
         return [stages[count - 1] for count in self.candidates_]
-
-    def _scores(self, stages: list[NDArray[Any]], truth: Array, weights: Array) -> list[float]:
-        """R2 of each candidate's predictions; a power of two divides, and no square overflows."""
-        exponents = np.frexp(np.abs(truth).max(axis=0))[1]
-        truth, *stages = (np.ldexp(each, -exponents) for each in (truth, *stages))
-        return [float(r2_score(truth, stage, sample_weight=weights)) for stage in stages]
 
     def predict(self, X: ArrayLike, return_std: bool = False, return_novelty: bool = False) -> Any:
         """Predict as `LoopedICLRegressor.predict` does, with the chosen number of loops.
@@ -271,6 +266,13 @@ def candidate_loops(estimator: LoopedICLRegressorCV) -> NDArray[np.intp]:
     if not counts or not all(valid.is_satisfied_by(count) for count in counts):
         raise ValueError(f"Got {n_loops=!r}, but expected whole numbers from 1 to {MAX_LOOPS}.")
     return np.unique(counts)
+
+
+def _scores(stages: list[NDArray[Any]], truth: Array, weights: Array) -> list[float]:
+    """R2 of each candidate's predictions; a power of two divides, and no square overflows."""
+    exponents = np.frexp(np.abs(truth).max(axis=0))[1]
+    truth, *stages = (np.ldexp(each, -exponents) for each in (truth, *stages))
+    return [float(r2_score(truth, stage, sample_weight=weights)) for stage in stages]
 
 
 def _refuse_small_folds(folds: list[Any], weights: Array) -> None:

@@ -58,8 +58,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
     ) -> tuple[Array, Array]:
         """Fit to a validated table and targets Y (n, T), whose size is about one.
 
-        `target` (n,) or (n, T) of `target_type` is what nominal columns of many levels are encoded
-        by.
+        Nominal columns of many levels are encoded by `target` (n,) or (n, T), of `target_type`.
         Returns the rows' leave-one-out predictions and their standard deviations, (n, T) each.
         """
         self._encoder, rows = encoded_rows(Support(table, Y, weights), target, target_type)

@@ -42,10 +42,10 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     n_loops : int, default=3
         Rounds in which the metric is learned, 0 or more. 0: all columns weigh the same.
     max_rows : int, default=4096
-        Different rows used at most; of more, as many, evenly spaced along the target, with a
-        warning. Memory is about ten matrices of n^2 numbers of 8 bytes (.1 GB for 1,024 rows,
-        1.3 GB for 4,096); time grows with the cube (on one core about half a second for 1,024 rows
-        of 10 columns, fifteen seconds for 4,096).
+        Different rows used at most; of more, as many, evenly spaced along the target (of several,
+        along their mean squared deviation), with a warning. Memory is about ten matrices of n^2
+        numbers of 8 bytes (.1 GB for 1,024 rows, 1.3 GB for 4,096); time grows with the cube (on
+        one core about half a second for 1,024 rows of 10 columns, fifteen seconds for 4,096).
 
     Attributes
     ----------
