@@ -28,8 +28,6 @@ WEIGHTS = load_checkpoint("tabular")
 LEVELS = np.arange(1, 20) / 20
 LOW, HIGH = 1, 17  # places of the levels .1 and .9
 
-Data = tuple[pd.DataFrame, np.ndarray, pd.DataFrame]  # training columns, target, test columns
-
 
 def ours(X: pd.DataFrame, y: np.ndarray, X_test: pd.DataFrame) -> np.ndarray:
     return clone(ESTIMATORS[OURS]).fit(X, y).predict_quantiles(X_test, LEVELS)

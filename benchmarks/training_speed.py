@@ -2,9 +2,10 @@
 
 ``python -m benchmarks training_speed`` times the first steps of `tabular`'s recipe, experts
 included: with one thread, two threads and two processes of one thread; as torch comes and
-with the environment that `sklearn_looped.learned.training.pretrain` recommends; and with what the
-block does swapped for what it did before (GELU for ReLU, torch's fused attention for plain
-products, float32 for bfloat16, which is no change where the processor has no bfloat16 products).
+with the environment that `sklearn_looped.learned.training.pretrain` recommends; and with what a
+step does swapped for what it did before (GELU for ReLU, torch's fused attention for plain
+products, float32 for bfloat16, which is no change where the processor has no bfloat16 products;
+torch's Muon for ours, which is no change where it has them).
 Every case runs in fresh processes; cases take turns, `--repeats` times. Two processes train a
 network each: an upper bound for training one on both. On a busy machine trust processor time, not
 tables a second. Results: benchmarks/results/training_speed.json.
@@ -44,6 +45,7 @@ BEFORE = {  # what a module's name was before
     "GELU": (blocks, "F", GELU),
     "fused attention": (blocks, "attend", partial(F.scaled_dot_product_attention, scale=1.0)),
     "float32": (trainer, "training_dtype", lambda device: torch.float32),
+    "torch's Muon": (trainer, "Muon", torch.optim.Muon),
 }
 
 

@@ -10,7 +10,8 @@ import torch
 from hypothesis import settings
 from sklearn.datasets import load_diabetes
 
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 
 # The same examples in every run, and few: a fit takes a tenth of a second.
 settings.register_profile("few", derandomize=True, database=None, deadline=None, max_examples=15)

@@ -25,7 +25,9 @@ UNTRAINED = "estimators inspection"  # who predicts from shipped weights imports
 @pytest.mark.parametrize(("package", "unseen"), UNSEEN.items())
 def test_imports_point_down_only(package, unseen):
     folder = Path(sklearn_looped.__file__).parent / package
-    for file in folder.rglob("*.py"):
+    files = list(folder.rglob("*.py"))
+    assert files
+    for file in files:
         imports = re.findall(
             r"^\s*(?:from|import) sklearn_looped\.([\w.]+)", file.read_text(), re.M
         )
@@ -36,6 +38,8 @@ def test_imports_point_down_only(package, unseen):
 @pytest.mark.parametrize("package", UNTRAINED.split())
 def test_training_is_imported_only_where_it_is_asked_for(package):
     folder = Path(sklearn_looped.__file__).parent / package
-    for file in folder.rglob("*.py"):
+    files = list(folder.rglob("*.py"))
+    assert files
+    for file in files:
         at_the_top = r"^(?:from|import) sklearn_looped\.learned\.training"
         assert not re.search(at_the_top, file.read_text(), re.M), file

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn_looped.inspection.style import BLACK, BLUE, VERMILION
 
 OTHERS = (VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK)
+LOWEST = 1e-5  # error that is drawn
 
 
 def _figure(width: float, height: float) -> Any:
@@ -77,10 +78,9 @@ def draw_errors(
     ours: str,
     xlabel: str,
     path: Path,
-    lowest: float = 1e-5,
     ylabel: str = "squared error, share of E[y²]",
 ) -> None:
-    """Draw errors on a log axis, cut off at `lowest`: a panel a table with a row a point.
+    """Draw errors on a log axis, cut off at `LOWEST`: a panel a table with a row a point.
 
     Its columns are x, method, value, and low and high, the ends of the interval.
     """
@@ -102,7 +102,7 @@ def draw_errors(
             axes.fill_between(part["x"], part["low"], part["high"], color=style["color"], alpha=0.2)
         top = max(1.5, min(10.0, 1.2 * table["value"].max()))
         axes.set(title=title, xlabel=xlabel, yscale="log")
-        axes.set_ylim(max(lowest, 0.5 * table["value"].min()), top)
+        axes.set_ylim(max(LOWEST, 0.5 * table["value"].min()), top)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()

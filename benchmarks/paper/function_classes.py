@@ -50,35 +50,32 @@ from sklearn_looped.learned.priors import (
 D = 20
 OURS, LASSO, PAPER_LASSO = "looped", "Lasso, best alpha", "Lasso 0.01"
 SLOW = 320  # prompts of baselines that are fitted one prompt at a time
+N_HIDDEN, N_STEPS, RATE = 100, 1000, 5e-3  # of the network by gradient descent
 SPARSITIES = (1, 3, 6, 9, 12)
 CLOSE = 1.1  # "stays": within 10 %
 Errors = dict[str, dict[int, np.ndarray]]  # method -> examples -> errors by prompt
 
 
-def descent(n_hidden: int = 100, n_steps: int = 1000, rate: float = 5e-3) -> Method:
+@torch.inference_mode(False)
+def descent(X: Tensor, y: Tensor) -> Model:
     """Fit a two-layer ReLU network to each prompt by Adam on ten examples a step, as the paper."""
+    X, y = X.clone(), y.clone()
+    generator = seeded_generator(0)
+    hidden = torch.randn(len(X), D, N_HIDDEN, generator=generator) / D**0.5
+    output = torch.randn(len(X), N_HIDDEN, 1, generator=generator) / N_HIDDEN**0.5
+    weights = [w.requires_grad_() for w in (hidden, output)]
+    optimizer = torch.optim.Adam(weights, RATE)
 
-    @torch.inference_mode(False)
-    def fit(X: Tensor, y: Tensor) -> Model:
-        X, y = X.clone(), y.clone()
-        generator = seeded_generator(0)
-        hidden = torch.randn(len(X), D, n_hidden, generator=generator) / D**0.5
-        output = torch.randn(len(X), n_hidden, 1, generator=generator) / n_hidden**0.5
-        weights = [w.requires_grad_() for w in (hidden, output)]
-        optimizer = torch.optim.Adam(weights, rate)
+    def predict(rows: Tensor) -> Tensor:
+        return (torch.relu(rows @ hidden) @ output).squeeze(-1)
 
-        def predict(rows: Tensor) -> Tensor:
-            return (torch.relu(rows @ hidden) @ output).squeeze(-1)
-
-        for _ in range(n_steps):
-            rows = torch.randint(X.shape[1], (10,), generator=generator)
-            optimizer.zero_grad()
-            # The mean over each prompt's examples, summed over prompts, which do not interact.
-            (predict(X[:, rows]) - y[:, rows]).square().mean(1).sum().backward()
-            optimizer.step()
-        return lambda queries: predict(queries)[None].detach()
-
-    return fit
+    for _ in range(N_STEPS):
+        rows = torch.randint(X.shape[1], (10,), generator=generator)
+        optimizer.zero_grad()
+        # The mean over each prompt's examples, summed over prompts, which do not interact.
+        (predict(X[:, rows]) - y[:, rows]).square().mean(1).sum().backward()
+        optimizer.step()
+    return lambda queries: predict(queries)[None].detach()
 
 
 def trees() -> dict[str, Method]:
@@ -160,7 +157,7 @@ CLASSES = {
     "relu-network": FunctionClass(
         Task(ReLUNetworkPrior(), D, 100, mean_square=20.0),
         (10, 20, 35, 50, 75, 100),
-        lambda: {"a network by gradient descent": descent()},
+        lambda: {"a network by gradient descent": descent},
         [
             ("0.180, the paper's looped network", {100: 0.1802}),
             ("0.170, the paper's 12 layers", {100: 0.1695}),

@@ -1,3 +1,6 @@
-"""What both halves share: the loop, the kernel machine, devices. It imports only torch."""
+"""What both halves share: the loop, closed forms, devices.
+
+It imports no other folder of the package.
+"""
 
 from sklearn_looped.core import forks as forks

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sklearn_looped.core.kernel_ridge import mean_over_rows
+
 FLOORS = tuple(10 ** (k / 2 - 2) for k in range(4))  # scores below count as much
 EXPONENTS = tuple(2 ** (k / 2 - 2) for k in range(13))
 LEAST_ENTROPY = 1e-12
@@ -57,9 +59,7 @@ class Calibration(NamedTuple):
     @classmethod
     def fit(cls, scores: Tensor, indicators: Tensor, weights: Tensor) -> "Calibration":
         """Fit to leave-one-out scores and indicators (B, n, C), and weights (B, n)."""
-        total = weights.sum(1)
-        share = weights / total[:, None]
-        frequencies = (share[:, None] @ indicators)[:, 0]
+        frequencies = mean_over_rows(indicators, weights)[:, 0]
         absent = (frequencies == 0)[:, None]
         losses = []
         for floor in FLOORS:
@@ -68,12 +68,12 @@ class Calibration(NamedTuple):
             logs = logs.masked_fill(absent, -torch.inf)
             for exponent in EXPONENTS:
                 loss = torch.logsumexp(exponent * logs, -1) - exponent * right
-                prior = EXPONENT_ROWS * math.log2(exponent) ** 2 / total
-                losses.append((share * loss).sum(1) + prior)
+                prior = EXPONENT_ROWS * math.log2(exponent) ** 2
+                losses.append((weights * loss).sum(1) + prior)
         best = torch.stack(losses, 1).argmin(1)
         floors, exponents = scores.new_tensor(FLOORS), scores.new_tensor(EXPONENTS)
         n = len(EXPONENTS)
-        return cls(floors[best // n], exponents[best % n], frequencies, total)
+        return cls(floors[best // n], exponents[best % n], frequencies, weights.sum(1))
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Turn scores (B, q, C) into probabilities."""
@@ -86,12 +86,11 @@ class Calibration(NamedTuple):
 
 def relative_log_loss(proba: Tensor, indicators: Tensor, weights: Tensor) -> Tensor:
     """Log loss of probabilities (B, n, C) over that of the classes' frequencies, (B,)."""
-    share = weights / weights.sum(1, keepdim=True)
     tiny = torch.finfo(proba.dtype).tiny
-    right = (proba * indicators).sum(-1).clamp(min=tiny)
-    frequencies = (share[:, None] @ indicators)[:, 0]
-    entropy = -torch.xlogy(frequencies, frequencies).sum(1)
-    loss = -(share * right.log()).sum(1)
+    right = (proba * indicators).sum(-1, keepdim=True).clamp(min=tiny)
+    frequencies = mean_over_rows(indicators, weights)[:, 0]
+    entropy = torch.special.entr(frequencies).sum(1)
+    loss = -mean_over_rows(right.log(), weights)[:, 0, 0]
     return torch.where(entropy > LEAST_ENTROPY, loss / entropy.clamp(min=LEAST_ENTROPY), 1)
 
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[np.float64]
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.rows import evenly_spaced
 
 N_BINS = 128  # of equally many rows, in which a column is stretched alike
 N_ROWS = 8192  # at most, evenly spaced, that the bins are made from
@@ -53,7 +54,7 @@ class ColumnWarp(NamedTuple):
     @classmethod
     def fit(cls, X: Tensor, P: Tensor, squares: Tensor, weights: Tensor) -> "ColumnWarp":
         """Fit to rows X (n, d), and squares of slopes (p, d) at points P (p, d) of weights (p,)."""
-        edges = [_edges(column) for column in X[:: max(1, len(X) // N_ROWS)].T.numpy()]
+        edges = [_edges(column) for column in X[evenly_spaced(len(X), N_ROWS)].T.numpy()]
         columns = zip(edges, P.T.numpy(), squares.T.numpy(), strict=True)
         stretches = [_stretches(*column, weights.numpy()) for column in columns]
         total = np.array([stretch.sum() for stretch in stretches])

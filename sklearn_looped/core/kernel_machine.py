@@ -17,6 +17,7 @@ from sklearn_looped.core.kernel_ridge import Solution, errors_by_penalty, mean_o
 from sklearn_looped.core.kernels import KINDS, Kernel, median_distance
 from sklearn_looped.core.metric import cross_fitted_metric, metric_of, shrunk, strengths
 from sklearn_looped.core.ridge import Ridge
+from sklearn_looped.core.rows import evenly_spaced
 from sklearn_looped.core.stacking import TargetScale, stacking_shares
 
 LENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)  # multiples of the median distance between rows
@@ -101,12 +102,6 @@ def _where(better: Tensor, new: tuple[Tensor, ...], old: tuple[Tensor, ...]) -> 
         torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b)
         for a, b in zip(new, old, strict=True)
     ]
-
-
-def evenly_spaced(n_rows: int, most: int) -> Tensor:
-    """Numbers of at most so many of the rows."""
-    count = min(n_rows, most)
-    return torch.arange(count) * n_rows // count
 
 
 def _unit_kernel(kind: str, metric: Tensor) -> Kernel:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from sklearn_looped.core.column_warp import ColumnWarp
-from sklearn_looped.core.kernel_machine import KernelMachine, Search, evenly_spaced
+from sklearn_looped.core.kernel_machine import KernelMachine, Search
 from sklearn_looped.core.kernels import Kernel
 from sklearn_looped.core.metric import metric_of
+from sklearn_looped.core.rows import evenly_spaced
 
 N_LANDMARKS = 1024
 N_CHOSEN_ON = 8192  # rows, evenly spaced, that the penalty is chosen on
@@ -206,7 +207,8 @@ class LargeKernelMachine:
         for _ in range(n_warps if kind == WARPED else 0):
             warp = best._steeper(X, Y, weights)
             new = cls(warp, _ridge(warp(X), Y, weights, kind))
-            if (1 + WARP_ROWS / len(X)) * new._error(Y, weights) >= best._error(Y, weights):
+            before, after = (each.ridge.error(Y, weights) for each in (best, new))
+            if (1 + WARP_ROWS / len(X)) * after >= before:
                 break
             best = new
         return best
@@ -222,7 +224,7 @@ class LargeKernelMachine:
 
     def metric(self, X: Tensor, weights: Tensor) -> Tensor:
         """Mean squares of the slopes at some of the rows (n, d), (d,), of mean 1."""
-        points = _points(X, self.left_out)
+        points = _points(X, self.left_out.shape[1])
         slopes = self.ridge.gradients(self._warped(X[points]))
         if self.warp is not None:
             slopes = slopes * self.warp.slopes(X[points])[..., None]
@@ -231,12 +233,9 @@ class LargeKernelMachine:
     def _warped(self, X: Tensor) -> Tensor:
         return X if self.warp is None else self.warp(X)
 
-    def _error(self, Y: Tensor, weights: Tensor) -> float:
-        return self.ridge.error(Y, weights)
-
     def _steeper(self, X: Tensor, Y: Tensor, weights: Tensor) -> ColumnWarp:
         """Warp of the columns by cross-fitted slopes, in the columns' own units."""
-        points = _points(X, Y)
+        points = _points(X, Y.shape[1])
         P, warped, slopes = X[points], self._warped(X), []
         for half in (slice(0, None, 2), slice(1, None, 2)):
             part = warped[half], Y[half], weights[half]
@@ -249,9 +248,9 @@ class LargeKernelMachine:
         return ColumnWarp.fit(X, P, squares, weights[points])
 
 
-def _points(X: Tensor, Y: Tensor) -> Tensor:
-    """Rows at which slopes are taken."""
-    return evenly_spaced(len(X), max(1, min(N_POINTS, N_SLOPES // (X.shape[1] * Y.shape[1]))))
+def _points(X: Tensor, n_targets: int) -> Tensor:
+    """Numbers of the rows at which slopes are taken: fewer where columns or targets are many."""
+    return evenly_spaced(len(X), max(1, min(N_POINTS, N_SLOPES // (X.shape[1] * n_targets))))
 
 
 def _ridge(X: Tensor, Y: Tensor, weights: Tensor, kind: str) -> NystroemRidge:

@@ -7,13 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.linalg import lapack
 from torch import Tensor
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.blas import one_blas_thread
-
-Array = NDArray[np.float64]
 
 BLOCK = 8  # columns that LAPACK reduces at a time
 BLOCK_OF_BASIS = 32  # columns of the basis that LAPACK forms at a time

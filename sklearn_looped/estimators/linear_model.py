@@ -88,6 +88,8 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
             weights = _check_sample_weight(sample_weight, samples, ensure_non_negative=True)
             if not weights.any():
                 raise ValueError("Got sample_weight that are all 0; at least one must be positive.")
+            kept = weights > 0
+            samples, targets, weights = samples[kept], targets[kept], weights[kept]
         table, d = np.column_stack([samples, targets]), samples.shape[1]
         mean, result, unit = self._solve(table, d, weights)
         scale = unit[d:] - unit[:d, None]

@@ -15,9 +15,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.columns import is_temporal, to_table
-
-Array = NDArray[np.float64]
 
 LARGEST_SUM = 1e307  # of targets, somewhat below the largest float64, 1.8e308
 LARGEST_WEIGHT = 1e12  # of a row; beyond it, or below its inverse, float32 loses the other rows
@@ -45,6 +44,8 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     ValueError
         If X is complex, not two-dimensional or empty, has infinite values, is sparse and too large
         to be made dense, or has other columns than in `fit`.
+    TypeError
+        If X is a lazy frame of polars.
     """
     X = to_table(X)
     _refuse_complex(X, "X")
@@ -76,6 +77,7 @@ def validate_training(
     X : DataFrame or ndarray of float64
         As `validate_table` returns it.
     y : ndarray of float64
+        Rows of weight 0 have the target of another row, so that theirs decides nothing.
     weights : ndarray of float64 or None
         None if no weights were given.
 
@@ -100,6 +102,8 @@ def validate_training(
         ) from error
     assert_all_finite(y, input_name="y")
     weights = _validate_weights(X, y, sample_weight)
+    if weights is not None:
+        y[weights == 0] = y[weights > 0][0]  # y is a copy by `astype`
     largest = np.abs(y).max()
     if largest > LARGEST_SUM / (len(y) if weights is None else weights.sum()):
         raise ValueError(
@@ -123,16 +127,22 @@ def validate_labels(
 
 
 def weights_of_classes(
-    class_weight: Any, classes: NDArray[Any], y: NDArray[Any]
-) -> NDArray[np.float64]:
+    class_weight: Any, classes: NDArray[Any], y: NDArray[Any], sample_weight: Array | None
+) -> Array:
     """Return the weight of each class, as scikit-learn's `compute_class_weight`; all positive.
+
+    Unlike there, a row of weight two counts as the row twice in the frequencies of "balanced".
 
     Raises
     ------
     ValueError
         If a weight is not positive or not finite, or the dict names no class of y.
     """
-    weights = compute_class_weight(class_weight, classes=classes, y=y)
+    if class_weight == "balanced":
+        counts = np.bincount(np.searchsorted(classes, y), sample_weight)
+        weights = counts.sum() / (len(classes) * counts)
+    else:
+        weights = compute_class_weight(class_weight, classes=classes, y=y)
     wrong = ~((weights > 0) & np.isfinite(weights))
     if wrong.any():
         raise ValueError(
@@ -197,6 +207,20 @@ def _refuse_complex(values: Any, name: str) -> None:
             f"Complex data not supported: {name} is complex, but expected real numbers. Pass the "
             "real and imaginary parts as columns."
         )
+
+
+def finite_column(values: Any, name: str) -> Array:
+    """Return numbers, (n,); refuse those that are missing, masked or infinite.
+
+    Raises
+    ------
+    ValueError
+        If there are such, or they are no numbers in one dimension.
+    """
+    _refuse_masked(values, name)
+    column: Array = column_or_1d(values, dtype=np.float64)
+    assert_all_finite(column, input_name=name)
+    return column
 
 
 def check_levels(quantiles: Any) -> Array:

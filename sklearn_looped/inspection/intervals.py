@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_consistent_length, check_scalar, column_or_1d
+from sklearn.utils import check_consistent_length, check_scalar
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
+from sklearn_looped.estimators.validation import finite_column
 from sklearn_looped.inspection.style import (
     BLACK,
     BLUE,
@@ -50,7 +51,7 @@ class PredictionIntervalDisplay:
     Raises
     ------
     ValueError
-        If the lengths differ.
+        If the lengths differ, or values are missing or infinite.
 
     Examples
     --------
@@ -73,9 +74,9 @@ class PredictionIntervalDisplay:
         upper: ArrayLike,
         coverage: float,
     ) -> None:
-        self.y_true, self.y_pred, self.lower, self.upper = (
-            column_or_1d(values) for values in (y_true, y_pred, lower, upper)
-        )
+        self.y_true = finite_column(y_true, "y_true")
+        self.y_pred = finite_column(y_pred, "y_pred")
+        self.lower, self.upper = finite_column(lower, "lower"), finite_column(upper, "upper")
         check_consistent_length(self.y_true, self.y_pred, self.lower, self.upper)
         self.coverage = coverage
         self.covered = (self.lower <= self.y_true) & (self.y_true <= self.upper)
@@ -133,7 +134,7 @@ class PredictionIntervalDisplay:
             )
         check_scalar(coverage, "coverage", Real, min_val=0, max_val=1, include_boundaries="neither")
         _check_kind(kind)
-        y = column_or_1d(y)
+        y = finite_column(y, "y")
         check_consistent_length(X, y)
         levels = [(1 - coverage) / 2, 0.5, (1 + coverage) / 2]
         quantiles = model.predict_quantiles(as_last_step_sees(regressor, X), levels)

@@ -8,7 +8,8 @@ import pytest
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped import __main__ as program
 from sklearn_looped.learned.checkpoints import load_checkpoint, save_checkpoint
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.tensor_files import read_tensors
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_looped.core import kernel_machine, nystroem
+from sklearn_looped.core import column_warp, kernel_machine, nystroem
 from sklearn_looped.core.column_warp import ColumnWarp
 from sklearn_looped.core.kernel_ridge import Solution
 from sklearn_looped.core.kernels import KINDS, Kernel
@@ -85,6 +85,17 @@ def test_slopes_of_a_warp_are_its_derivatives(rng):
         change = (warp(P + steps[j]) - warp(P - steps[j]))[:, j] / 2e-6
         torch.testing.assert_close(found[:, j], change, rtol=1e-4, atol=1e-6)
     assert (found[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize(("n_rows", "used"), [(7, 7), (9, 8), (15, 8), (17, 8), (100, 8)])
+def test_a_warp_is_made_from_no_more_rows_than_it_says(n_rows, used, rng, monkeypatch):
+    seen = []
+    monkeypatch.setattr(column_warp, "N_ROWS", 8)
+    edges = column_warp._edges
+    monkeypatch.setattr(column_warp, "_edges", lambda c: seen.append(len(c)) or edges(c))
+    X = torch.tensor(rng.normal(size=(n_rows, 2)))
+    ColumnWarp.fit(X, X, X.square(), torch.ones(n_rows))
+    assert seen == [used, used]
 
 
 def test_parts_hold_every_row_once_and_queries_find_the_part_of_equal_rows(rng):

@@ -23,7 +23,8 @@ from sklearn_looped.learned.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.priors import LinearPrior
 from sklearn_looped.learned.tensor_files import tensor_digest
 from sklearn_looped.learned.training.metatrain import meta_train

@@ -286,6 +286,23 @@ def test_weights_are_meta_trained_once_on_demand(tmp_path, monkeypatch, rng):
     assert again.weights_digest_ == first.weights_digest_
 
 
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("gate", "weights trained on demand have no exit gate. Use exit_rule='settled'"),
+        ("holdout", "Got 19 rows, but exit_rule='holdout' needs at least 20"),
+    ],
+)
+def test_exit_rules_are_refused_before_weights_are_trained(monkeypatch, rng, rule, message):
+    monkeypatch.setattr(on_demand, "meta_trained", None)
+    X = rng.normal(size=(20, 2))
+    X[0] = X[1]  # equal rows count as one
+    y = X[:, 0]
+    model = LoopedICLRegressor(None, prior="linear", exit_rule=rule)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)
+
+
 def test_folds_of_a_cross_validation_share_one_training():
     assert on_demand.configuration("linear", 5, 32) == on_demand.configuration("linear", 5, 40)
     assert on_demand.configuration("linear", 5, 40) != on_demand.configuration("linear", 6, 40)

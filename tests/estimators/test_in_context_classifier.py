@@ -123,6 +123,15 @@ def test_balanced_classes_raise_the_probability_of_a_rare_one(rng):
     assert balanced.mean() > 4 * plain.mean()
 
 
+def test_a_weight_counts_as_repetition_in_balanced_classes_too(rng):
+    X, y = rng.normal(size=(40, 2)), rng.choice(["a", "b", "c"], 40, p=[0.6, 0.3, 0.1])
+    w = rng.integers(0, 4, 40)
+    model = LoopedICLClassifier(n_loops=1, n_estimators=1, class_weight="balanced")
+    weighted = model.fit(X, y, w).predict_proba(X)
+    repeated = model.fit(np.repeat(X, w, axis=0), np.repeat(y, w)).predict_proba(X)
+    np.testing.assert_allclose(weighted, repeated, atol=1e-6)
+
+
 def test_verbose_shows_the_members(wine, capsys):
     LoopedICLClassifier(n_estimators=2, n_loops=1, verbose=1).fit(*wine[:2])
     assert "members: 100%" in capsys.readouterr().err

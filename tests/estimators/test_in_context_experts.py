@@ -14,7 +14,8 @@ from sklearn_looped.inspection import AttentionDisplay
 from sklearn_looped.learned.checkpoints import save_checkpoint
 from sklearn_looped.learned.inference import members
 from sklearn_looped.learned.inference.experts import Experts
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_wine
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import SelectFromModel
+from sklearn.model_selection import GridSearchCV, KFold, LeaveOneOut
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
 from sklearn_looped.estimators.in_context import predict_many
@@ -45,6 +47,8 @@ def test_many_tables_refuse_what_one_refuses(rng):
         predict_many(LoopedICLRegressor(), [(X, X[:, 0], X[:, :1])])
     with pytest.raises(ValueError, match="'n_estimators' parameter"):
         predict_many(LoopedICLRegressor(n_estimators=0), [(X, X[:, 0], X)])
+    with pytest.raises(TypeError, match="Got LoopedICLRegressorCV, but expected a LoopedICLReg"):
+        predict_many(LoopedICLRegressorCV(), [(X, X[:, 0], X)])
 
 
 def test_cross_validation_over_loops_chooses_as_a_grid_search():
@@ -78,7 +82,57 @@ def test_cross_validation_tries_up_to_twice_the_trained_loops_and_knows_weights(
     np.testing.assert_allclose(model.score_path_[:, 0], expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("n_loops", [[], [0, 1], [1.5], ["many"]])
+@pytest.mark.parametrize("n_loops", [[], [0, 1], [1.5], ["many"], {0, 1}])
 def test_impossible_candidates_are_refused(n_loops):
     with pytest.raises(ValueError, match="expected whole numbers from 1 to 1000"):
         LoopedICLRegressorCV(n_loops=n_loops).fit(np.eye(10), np.arange(10))
+
+
+def test_candidates_may_be_a_set_but_not_a_generator(rng):
+    X = rng.normal(size=(20, 2))
+    model = LoopedICLRegressorCV(n_loops={3, 1}, cv=2, n_estimators=1).fit(X, X[:, 0])
+    assert model.candidates_.tolist() == [1, 3]
+    with pytest.raises(ValueError, match=r"'n_loops' parameter .* must be an array-like or None"):
+        model.set_params(n_loops=(n for n in (1, 3))).fit(X, X[:, 0])
+
+
+HALF = (np.arange(10), np.arange(10, 20))
+
+
+@pytest.mark.parametrize(
+    ("cv", "weights", "message"),
+    [
+        (LeaveOneOut(), None, "fold 0 tests on 1 rows"),
+        (20, None, "fold 0 tests on 1 rows"),
+        (2, [1.0] * 10 + [0.0] * 10, "fold 0 trains on 0 rows"),
+        (4, [1.0] * 15 + [0.0] * 5, "fold 3 tests on 0 rows"),
+        ([HALF, (np.arange(1), np.arange(2, 9))], None, "fold 1 trains on 1 rows"),
+    ],
+)
+def test_folds_without_an_r2_are_refused_before_any_work(rng, monkeypatch, cv, weights, message):
+    X = rng.normal(size=(20, 2))
+    monkeypatch.setattr(LoopedICLRegressor, "fit", None)
+    with pytest.raises(ValueError, match=f"{message} of positive weight, but R2 needs two. Give"):
+        LoopedICLRegressorCV(n_loops=[1, 3], cv=cv).fit(X, X[:, 0], weights)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+def test_targets_of_any_size_are_scored(rng, unit):
+    X = rng.normal(size=(40, 3))
+    y = np.abs(X[:, 0]) + X[:, 1]
+    model = LoopedICLRegressorCV(n_loops=[1, 4], cv=2, n_estimators=1)
+    expected = model.fit(X, y).score_path_
+    np.testing.assert_allclose(model.fit(X, unit * y).score_path_, expected, atol=1e-4)
+
+
+def test_columns_are_chosen_by_the_importances_of_the_chosen_loops(rng):
+    X = rng.normal(size=(60, 4))
+    y = X[:, 2] ** 2
+    model = LoopedICLRegressorCV(n_loops=[1], cv=2, n_estimators=1)
+    for name in ("feature_importances_", "column_kinds_"):
+        with pytest.raises(NotFittedError, match="LoopedICLRegressorCV instance is not fitted"):
+            getattr(model, name)
+    chosen = SelectFromModel(model, max_features=1).fit(X, y)
+    assert chosen.get_support().tolist() == [False, False, True, False]
+    importances = chosen.estimator_.regressor_.feature_importances_
+    np.testing.assert_array_equal(chosen.estimator_.feature_importances_, importances)

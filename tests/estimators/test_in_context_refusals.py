@@ -6,7 +6,7 @@ import pytest
 from scipy.sparse import coo_array, csc_matrix, csr_array
 from sklearn.exceptions import NotFittedError
 
-from sklearn_looped import LoopedICLRegressor
+from sklearn_looped import KernelMachineRegressor, LoopedICLClassifier, LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import CheckpointError, save_checkpoint
 
 X_BAD, Y_BAD = np.arange(12.0).reshape(6, 2), np.arange(6.0)
@@ -88,6 +88,20 @@ def test_predicting_before_fit_or_with_other_columns_is_refused(split, fitted):
         LoopedICLRegressor().predict(split[2])
     with pytest.raises(ValueError, match=r"X has 3 features, but .* is expecting 10"):
         fitted.predict(split[2][:, :3])
+
+
+@pytest.mark.parametrize(
+    "model", [LoopedICLRegressor(), LoopedICLClassifier(), KernelMachineRegressor()]
+)
+def test_kinds_of_columns_are_not_known_before_fit(model):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        _ = model.column_kinds_
+
+
+@pytest.mark.parametrize("member", [4, -1, 0.5, None])
+def test_members_that_are_not_there_are_refused(split, fitted, member):
+    with pytest.raises(ValueError, match=f"Got member={member}, but the members .* 0 to 3"):
+        next(fitted.attention_by_loop(split[2], member))
 
 
 @pytest.mark.parametrize("levels", [[0.0], [0.5, 1.0], [[0.2, 0.3]]])

@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_looped import KernelMachineClassifier, KernelMachineRegressor
+from sklearn_looped import KernelMachineClassifier, KernelMachineRegressor, LoopedICLRegressor
 from sklearn_looped.learned.inference.support import canonical_order
 
 
@@ -115,9 +115,15 @@ def test_a_weight_counts_as_repetition(friedman, rng):
     np.testing.assert_array_equal(weighted.loo_predictions_[unused], weighted.predict(X[unused]))
 
 
+def test_cells_that_are_not_understood_are_said_once(rng):
+    table = pd.DataFrame({"a": [*rng.normal(size=29), "?!"], "b": rng.normal(size=30)})
+    with pytest.warns(UserWarning, match="another kind than their column") as caught:
+        KernelMachineRegressor(n_loops=0).fit(table, table["b"], np.append(0, np.ones(29)))
+    assert len(caught) == 1
+
+
 def test_a_weight_counts_as_repetition_of_nominal_cells_too(frame, rng):
     table, y = frame
-    table = table.drop(columns="many")  # whose mean targets come from folds of the rows
     w = rng.integers(0, 3, len(y))
     weighted = KernelMachineRegressor().fit(table, y, sample_weight=w)
     rows = rng.permutation(np.repeat(np.arange(len(y)), w))
@@ -175,6 +181,43 @@ def test_several_targets(friedman):
     assert mean.shape == std.shape == (60, 2)
     assert (mean[:, 1] == 4).all()
     np.testing.assert_allclose(mean[:, 0], KernelMachineRegressor().fit(X, y).predict(Q))
+
+
+@pytest.mark.parametrize("kind", [KernelMachineRegressor, LoopedICLRegressor])
+def test_a_level_has_an_effect_on_each_of_several_targets(kind, rng):
+    """Effects of opposite signs do not cancel, and signs and order of targets do not matter."""
+    level = rng.integers(0, 14, 150)
+    X = pd.DataFrame({"shop": [f"s{i}" for i in level], "size": rng.normal(size=150)})
+    effect, noise = rng.normal(size=14)[level], 0.1 * rng.normal(size=(2, 150))
+    y = effect + noise[0]
+    model = kind().fit(X[:100], np.column_stack([y, noise[1] - effect])[:100])
+    both = model.predict(X[100:])
+    assert r2_score(y[100:], both[:, 0]) > 0.9
+    other = model.fit(X[:100], np.column_stack([effect - noise[1], y])[:100]).predict(X[100:])
+    np.testing.assert_allclose(other, np.column_stack([-both[:, 1], both[:, 0]]), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [KernelMachineRegressor, LoopedICLRegressor])
+def test_weights_of_several_targets_count_as_repetition(kind, rng):
+    level, number = rng.integers(0, 14, 60), rng.normal(size=60)
+    X = pd.DataFrame({"shop": [f"s{i}" for i in level], "size": number})
+    Y = np.column_stack([number + level / 5, 100 * number**3])
+    weights = rng.integers(0, 3, 60)
+    rows = np.repeat(np.arange(60), weights)
+    Y[weights == 0] = 1e9
+    found = kind().fit(X, Y, sample_weight=weights).predict(X)
+    expected = kind().fit(X.iloc[rows], Y[rows]).predict(X)
+    spread = Y[rows].std(axis=0)
+    np.testing.assert_allclose(found / spread, expected / spread, atol=1e-5)
+
+
+def test_names_of_classes_do_not_matter(rng):
+    X, queries = rng.normal(size=(60, 4)), rng.normal(size=(30, 4))
+    y = np.digitize(X[:, 0] + X[:, 1] ** 2 + 0.5 * rng.normal(size=60), [-0.5, 3])
+    named = np.array([1, 2, 0])
+    proba = KernelMachineClassifier().fit(X, y).predict_proba(queries)
+    other = KernelMachineClassifier().fit(X, named[y]).predict_proba(queries)
+    np.testing.assert_allclose(proba, other[:, named], atol=1e-9)
 
 
 def test_of_too_many_rows_evenly_spaced_ones_are_used(friedman):
@@ -239,6 +282,12 @@ def test_many_classes_share_one_machine():
     model = KernelMachineClassifier(n_loops=0).fit(X[:300], y[:300])  # pixels weigh the same
     assert model.loo_proba_.shape == (300, 10)
     assert model.score(X[300:600], y[300:600]) > 0.88
+
+
+def test_logarithms_of_probabilities(rng):
+    X = rng.normal(size=(40, 2))
+    model = KernelMachineClassifier().fit(X, np.arange(40) % 3)
+    np.testing.assert_array_equal(model.predict_log_proba(X), np.log(model.predict_proba(X)))
 
 
 def test_labels_of_weight_zero_do_not_count(rng):

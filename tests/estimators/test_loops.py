@@ -162,6 +162,12 @@ def test_a_gate_that_is_not_there_is_refused(tmp_path, tiny_network, split, fitt
         model.set_params(n_loops="auto").predict(np.eye(6))
 
 
+def test_exit_rules_are_refused_before_experts_are_fitted(monkeypatch, rng):
+    monkeypatch.setattr("sklearn_looped.learned.inference.fit.has_steps", None)
+    with pytest.raises(ValueError, match="Got 19 rows, but exit_rule='holdout' needs"):
+        LoopedICLRegressor(exit_rule="holdout").fit(rng.normal(size=(19, 2)), np.arange(19))
+
+
 def test_the_thriftiest_loop_is_within_one_standard_error(rng):
     losses = [rng.uniform(0, 2, 40) + extra for extra in (3.0, 0.3, 0.02, 0.0, 0.5)]
     mean = np.mean(losses, axis=1)

@@ -87,6 +87,14 @@ def test_everything_that_a_whole_table_can_do(split):
         next(model.attention_by_loop(Q))
 
 
+def test_no_row_of_a_small_part_is_held_out(monkeypatch, rng):
+    monkeypatch.setattr(divided, "PART", 40)
+    X = np.append(np.zeros(5), np.ones(80))[:, None]
+    model = LoopedICLRegressor(exit_rule="holdout").fit(X, X[:, 0] + rng.normal(size=85))
+    assert sorted(len(part.support.X) for part in model.predictor_.parts) == [5, 40]
+    assert np.ptp(model.predict(X, return_n_loops=True)[1]) == 0
+
+
 def test_a_whole_table_whose_target_has_steps_gets_an_overview(rng, monkeypatch):
     monkeypatch.setattr(divided, "WHOLE", 400)
     monkeypatch.setattr(nystroem, "N_LANDMARKS", 300)

@@ -71,6 +71,27 @@ def test_novelty_is_the_distance_beyond_the_range_in_ranges(rng):
     assert scaled.predict(asked.assign(c=6.0), return_novelty=True)[1].min() == np.inf
 
 
+def test_rows_of_fit_and_levels_they_do_not_hold_are_not_novel():
+    rng = np.random.default_rng(11)
+    level = rng.integers(0, 12, 40)  # more than ten: encoded by their mean targets
+    X = pd.DataFrame({"level": [f"s{i}" for i in level], "number": rng.normal(size=40)})
+    y = 5.0 * (level == 3) + 0.3 * rng.normal(size=12)[level] + 0.1 * rng.normal(size=40)
+    for model in (LoopedICLRegressor(n_loops=1, n_estimators=1).fit(X, y),
+                  LoopedICLClassifier(n_loops=1, n_estimators=1).fit(X, level % 3)):  # fmt: skip
+        assert not model.predict(X, return_novelty=True)[1].any()
+        asked = X.assign(level=["other", *X["level"][1:]])
+        assert not model.predict(asked, return_novelty=True)[1].any()
+
+
+@pytest.mark.parametrize("model", [LoopedICLRegressor(n_loops=1), LoopedICLClassifier(n_loops=1)])
+def test_cells_that_are_not_understood_are_said_once(rng, model):
+    X = pd.DataFrame({"a": rng.normal(size=20), "b": rng.normal(size=20)})
+    model.fit(X, X["a"].to_numpy() > 0)
+    with pytest.warns(UserWarning, match="nothing met in fit") as caught:
+        model.predict(X[:2].assign(b="?!"), return_novelty=True)
+    assert len(caught) == 1
+
+
 def test_every_member_sees_a_row_of_a_rare_class(rng):
     X, y = rng.normal(size=(600, 2)), np.zeros(600, int)
     y[:3], X[:3] = 1, X[:3] + 3

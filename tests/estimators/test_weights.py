@@ -10,6 +10,8 @@ from sklearn_looped import (
     KernelMachineRegressor,
     LoopedICLClassifier,
     LoopedICLRegressor,
+    ProgrammedLinearRegression,
+    ProgrammedRidge,
 )
 
 N_ROWS = 40
@@ -33,6 +35,31 @@ def test_relative_weights_say_the_same_in_any_unit(model, rng):
     y, w = (X[:, 0] > 0).astype(int), rng.uniform(0.1, 1, N_ROWS)
     one, other = (model.fit(X, y, w / unit).predict_proba(Q) for unit in (w.sum(), 1.01 * w.mean()))
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(
+    "model",
+    [
+        LoopedICLRegressor(n_loops=2),
+        KernelMachineRegressor(),
+        ProgrammedLinearRegression(),
+        ProgrammedRidge(),
+    ],
+)
+def test_nothing_of_a_row_of_weight_zero_counts(model, several, rng):
+    X, Q = rng.normal(size=(N_ROWS, 3)), rng.normal(size=(5, 3))
+    y = X[:, 0] + np.sin(2 * X[:, 1])
+    y = np.column_stack([y, X[:, 2]]) if several else y
+    weights = rng.integers(1, 3, N_ROWS)
+    expected = model.fit(X, y, weights).predict(Q)
+    score = getattr(model, "loo_score_", None)
+    for cell, target in ((0.0, 1e200), (1e100, 0.0)):
+        rows = np.vstack([np.full(3, cell), X]), np.concatenate([y[:1] * 0 + target, y])
+        found = model.fit(*rows, np.append(0, weights)).predict(Q)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        assert getattr(model, "loo_score_", None) == pytest.approx(score)
 
 
 def test_conformal_levels_do_not_ask_for_counts(rng):

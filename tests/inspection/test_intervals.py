@@ -63,12 +63,24 @@ def test_pipelines_and_the_cv_estimator_are_drawn(fitted, diabetes):
         ({"coverage": "wide"}, TypeError, "coverage must be an instance of float"),
         ({"kind": "bars"}, ValueError, "Got kind='bars', but expected one of sorted"),
         ({"y": [1.0, 2.0]}, ValueError, "inconsistent numbers of samples"),
+        ({"y": [*[1.0] * 59, np.nan]}, ValueError, "Input y contains NaN"),
     ],
 )
 def test_wrong_arguments_are_refused(fitted, change, error, message):
     arguments = dict(zip(("regressor", "X", "y"), fitted, strict=True)) | change
     with pytest.raises(error, match=message):
         PredictionIntervalDisplay.from_estimator(**arguments)
+
+
+@pytest.mark.parametrize("name", ["y_true", "y_pred", "lower", "upper"])
+@pytest.mark.parametrize("missing", [np.nan, None, -np.inf])
+def test_missing_and_infinite_values_are_refused(name, missing):
+    values = {"y_true": [1, 2], "y_pred": [1, 2], "lower": [0, 1], "upper": [2, 3]}
+    with pytest.raises(ValueError, match=f"Input {name} contains (NaN|infinity)"):
+        PredictionIntervalDisplay(**values | {name: [1, missing]}, coverage=0.8)
+    masked = np.ma.masked_equal([1, 7], 7)
+    with pytest.raises(ValueError, match=f"{name} has 1 masked entries"):
+        PredictionIntervalDisplay(**values | {name: masked}, coverage=0.8)
 
 
 def test_several_targets_are_refused(diabetes):

@@ -10,7 +10,7 @@ from sklearn_looped.learned.inference.class_codes import (
 from sklearn_looped.learned.inference.class_experts import ClassExperts
 from sklearn_looped.learned.inference.class_members import ClassMember
 from sklearn_looped.learned.inference.class_reader import ClassReader, indicators
-from sklearn_looped.learned.inference.encoding import Support
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.views import fit_views
 from sklearn_looped.learned.model.class_opinions import (
     N_CLASS_FEATURES,

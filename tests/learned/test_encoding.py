@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_looped.learned.inference.encoding import Support, TableEncoder
-from sklearn_looped.learned.inference.support import canonical_order
+from sklearn_looped.learned.inference.encoding import TableEncoder
+from sklearn_looped.learned.inference.support import Support, canonical_order
 
 
 @pytest.fixture

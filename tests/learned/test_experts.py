@@ -7,7 +7,8 @@ import torch
 
 from sklearn_looped.learned.inference.experts import Experts, silenced
 from sklearn_looped.learned.inference.reader import Reader
-from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
+from sklearn_looped.learned.model.network import LoopedNetwork
 from sklearn_looped.learned.model.opinions import N_EXPERTS, N_OPINION_FEATURES, opinion_features
 from sklearn_looped.learned.priors import ClassTables, SyntheticTables
 from sklearn_looped.learned.training.held_out import score_by_loop

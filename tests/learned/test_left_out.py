@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.left_out import PRIOR_ROWS, fewest_loops, shares_of, weigh
+from sklearn_looped.learned.inference.support import Support
 
 N_ROWS = 60
 

@@ -7,7 +7,7 @@ from sklearn_looped.learned.training import muon
 from sklearn_looped.learned.training.muon import Muon, orthogonal
 
 SHAPES = (12, 12), (30, 12), (12, 30)
-COEFFICIENTS = 3.4445, -4.7750, 2.0315
+SETTINGS = (3.4445, -4.7750, 2.0315), 5, 1e-7  # torch's
 
 
 def moved(kind, n_steps=5):
@@ -36,14 +36,14 @@ def test_matrices_move_as_by_torchs_muon(dtype, bound, monkeypatch):
 def test_singular_values_come_near_one_and_singular_vectors_stay(shape):
     matrix = torch.randn(shape, generator=torch.manual_seed(1), dtype=torch.float64)
     U, _, V = torch.linalg.svd(matrix, full_matrices=False)
-    found = U.T @ orthogonal(matrix, COEFFICIENTS, 5) @ V.T
+    found = U.T @ orthogonal(matrix, *SETTINGS) @ V.T
     values = found.diagonal()
     assert ((values > 0.5) & (values < 1.3)).all()
     torch.testing.assert_close(found, values.diag(), rtol=0, atol=1e-9)
 
 
 def test_a_gradient_of_zero_moves_nothing():
-    assert not orthogonal(torch.zeros(3, 5), COEFFICIENTS, 5).any()
+    assert not orthogonal(torch.zeros(3, 5), *SETTINGS).any()
 
 
 def test_no_matrices_and_no_gradients_are_no_error(monkeypatch):

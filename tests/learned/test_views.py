@@ -7,9 +7,8 @@ from sklearn.preprocessing import QuantileTransformer
 from sklearn_looped.core import tables
 from sklearn_looped.core.kernel_machine import KernelMachine
 from sklearn_looped.learned.inference import members
-from sklearn_looped.learned.inference.encoding import Support
 from sklearn_looped.learned.inference.members import members_by_view
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.inference.views import NormalScores, Whitening, fit_views
 from sklearn_looped.learned.model.config import NetworkConfig
 

@@ -225,7 +225,7 @@ def units_on(values, units):
         state[0, CODES[name]] = torch.as_tensor(value, dtype=torch.float64)
     out = state + FeedForward(CODES, units, ("scratch",))(state)
     assert torch.equal(out[1], state[1])  # other tokens stay as they are
-    return {name: field[0].numpy() for name, field in CODES.unpack(out).items()}
+    return {name: out[0, CODES[name]].numpy() for name in CODES.names}
 
 
 @pytest.mark.parametrize(

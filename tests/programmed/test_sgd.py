@@ -226,10 +226,10 @@ def test_products_keep_their_error_bound(product):
         for layer in layers:
             assert isinstance(layer, Layer)
             state = layer(state)
-        fields = layout.unpack(state[0])
+        dotted, copied = (state[0, layout[name]] for name in ("dotted", "copied"))
         bound = error_bound(product) + 1e-15
-        assert abs(fields["dotted"].item() - u @ v) <= bound
-        assert np.abs(fields["copied"].numpy() + 2 * u).max() <= 2 * 1.4 * bound
+        assert abs(dotted.item() - u @ v) <= bound
+        assert np.abs(copied.numpy() + 2 * u).max() <= 2 * 1.4 * bound
         assert not state[1, layout["dotted"].start :].any()
 
 

@@ -1,7 +1,7 @@
 """What the in-context estimators share: they keep a `SupportPredictor` and ask it."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -12,16 +12,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
 from sklearn_looped.learned.checkpoints import Checkpoint, CheckpointError, load_checkpoint
 from sklearn_looped.learned.fields import MAX_LOOPS, MAX_VIEWS
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.fit import fit_predictor
-from sklearn_looped.learned.inference.halting import Exit, most_loops
+from sklearn_looped.learned.inference.halting import Exit, check_rule, most_loops
 from sklearn_looped.learned.inference.many import predict_tables
 from sklearn_looped.learned.inference.predictor import SupportPredictor
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.views import varying_columns
 from sklearn_looped.learned.model.config import NetworkConfig
 
@@ -40,6 +41,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         "n_jobs": [Integral, None],
         "device": [str],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     # Parameters of the subclasses that are read here.
@@ -64,6 +66,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     @property
     def column_kinds_(self) -> dict[str, str]:
         """What each column was read as in `fit`; see `TableEncoder`."""
+        check_is_fitted(self)
         return self.predictor_.encoder.column_kinds_
 
     @property
@@ -91,6 +94,10 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         """Do what `fit` does before the support runs through the network: set `predictor_`."""
         raise NotImplementedError
 
+    def _meta_trained(self, n_rows: int, n_columns: int) -> Checkpoint:
+        """Weights for a table of this size."""
+        raise NotImplementedError
+
     def _decode(self, output: Array) -> NDArray[Any]:
         """Prediction (q, ...) from the ensemble's output (T, q, n_outputs)."""
         raise NotImplementedError
@@ -100,9 +107,17 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         rows: Support,
         target: Array,
         target_type: str,
-        weights: Callable[[Support], Checkpoint],
+        checkpoint: Checkpoint | None,
     ) -> None:
-        """Make the predictor; parameters as those of `fit_predictor`."""
+        """Make the predictor; parameters as those of `fit_predictor`. None: train the weights."""
+        has_gate = checkpoint is not None and checkpoint.network.gate is not None
+        name = "trained on demand" if checkpoint is None else repr(checkpoint.name)
+
+        def weights(support: Support) -> Checkpoint:
+            if self.n_loops == "auto":
+                check_rule(self.exit_rule, len(support.X), gate=has_gate, weights=name)
+            return checkpoint or self._meta_trained(*support.X.shape)
+
         self.predictor_ = fit_predictor(
             rows,
             target,
@@ -152,14 +167,10 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         self._validate_params()
         return validate_table(self, X, reset=False)
 
-    def _run(self, X: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
-        """Output (T, q, n_outputs) of queries and the loop, (q,), that each was taken from."""
+    def _run(self, X: ArrayLike) -> tuple[Array, NDArray[np.intp], Array]:
+        """Output (T, q, n_outputs) of queries, and the loop and the novelty, (q,), of each."""
         table = self._validated(X)
         return self.predictor_.predict(table, self._exit())
-
-    def _novelty(self, X: ArrayLike) -> Array:
-        """How far each query lies outside the support, (q,)."""
-        return self.predictor_.encoder.novelty(self._validated(X))
 
     def _stages(self, X: ArrayLike) -> Iterator[Array]:
         """Output (T, q, n_outputs) of queries after every loop."""
@@ -180,6 +191,11 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         ------
         weights : ndarray of shape (n_targets, n_heads, n_samples, n_support)
             Attention weights; over the support they sum to one. A classifier has a target a pass.
+
+        Raises
+        ------
+        ValueError
+            If there is no such member, or a table has been divided.
         """
         table = self._validated(X)
         n_loops = most_loops(self.n_loops, self.predictor_.config)
@@ -210,6 +226,8 @@ def predict_many(
 
     Raises
     ------
+    TypeError
+        If the estimator is another.
     ValueError
         If queries would leave the loop by themselves, or a table is one that `fit` or `predict`
         refuses.
@@ -225,6 +243,11 @@ def predict_many(
     >>> [prediction.shape for prediction in predict_many(LoopedICLRegressor(), tables)]
     [(10,), (10,), (10,), (10,), (10,)]
     """
+    if not isinstance(estimator, InContextEstimator):
+        raise TypeError(
+            f"Got {type(estimator).__name__}, but expected a LoopedICLRegressor or a "
+            "LoopedICLClassifier."
+        )
     if estimator.n_loops == "auto" and estimator.exit_rule != "support":
         raise ValueError(
             f"Got n_loops='auto' and exit_rule={estimator.exit_rule!r}, but queries that share a "

@@ -6,21 +6,23 @@ from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, load_weights
+from sklearn_looped.estimators.probabilities import ProbabilisticClassifier
 from sklearn_looped.estimators.validation import validate_labels, weights_of_classes
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.support import Support
 
 ARRAYS = 4  # of one number a row and class, which `fit` makes
 
 
-class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
+class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
     """In-context classification with a looped transformer.
 
     `fit` loads a looped transformer that was meta-trained on synthetic tables of classes and
@@ -64,8 +66,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         odds are corrected for it: probabilities are those of all rows.
     class_weight : dict, "balanced" or None, default=None
         How many times as frequent as among the training rows each class is where predictions are
-        made: a weight a label, or "balanced" for the inverse of the class's frequency. The odds
-        of the classes are multiplied by it.
+        made: a weight a label, or "balanced" for the inverse of the class's frequency, in which
+        rows count by their `sample_weight`. The odds of the classes are multiplied by it.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
@@ -73,7 +75,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
     n_jobs : int, default=None
         Parts of a divided table that run side by side, as in `LoopedICLRegressor`.
     verbose : int, default=0
-        Above 0: `fit` shows a bar over the members of the ensemble.
+        Above 0: a bar shows the members of the ensemble during `fit`, and the parts of a divided
+        table in every call but the staged ones.
 
     Attributes
     ----------
@@ -138,7 +141,6 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         **InContextEstimator._parameter_constraints,
         "weights": [str, os.PathLike],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -204,7 +206,8 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
                 f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
                 "apart."
             )
-        self._class_weight = weights_of_classes(self.class_weight, self.classes_, y[kept])
+        counts = None if weights is None else weights[kept]
+        self._class_weight = weights_of_classes(self.class_weight, self.classes_, y[kept], counts)
         check_memory(
             ARRAYS * 8 * len(y) * len(self.classes_),
             f"Telling {len(self.classes_)} classes apart in {len(y)} rows",
@@ -214,7 +217,7 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         indicators = np.eye(len(self.classes_))[codes]
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
         rows = Support(table, indicators, weights)
-        self._keep(rows, codes.astype(float), kind, lambda _: checkpoint)
+        self._keep(rows, codes.astype(float), kind, checkpoint)
 
     def _decode(self, output: Array) -> Array:
         """From the probability of each class, (C, q, 1), to (q, C)."""
@@ -235,21 +238,6 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
             In the order of `classes_`.
         """
         return self._decode(self._run(X)[0])
-
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predict the logarithm of the probability of each class for each query.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Queries, with the columns of `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
-        """
-        return np.log(self.predict_proba(X))
 
     @overload
     def predict(
@@ -285,12 +273,12 @@ class LoopedICLClassifier(ClassifierMixin, InContextEstimator):
         novelty : ndarray of shape (n_samples,)
             Only if `return_novelty`.
         """
-        output, n_loops = self._run(X)
+        output, n_loops, novelty = self._run(X)
         results = [self.classes_[self._decode(output).argmax(axis=1)]]
         if return_n_loops:
             results.append(n_loops)
         if return_novelty:
-            results.append(self._novelty(X))
+            results.append(novelty)
         return results[0] if len(results) == 1 else tuple(results)
 
     def staged_predict_proba(self, X: ArrayLike) -> Iterator[NDArray[np.float64]]:

@@ -1,7 +1,7 @@
 """`LoopedICLRegressorCV`: the number of loops chosen by cross-validation."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Set
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -16,9 +16,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.regressor import LoopedICLRegressor
+from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.fields import MAX_LOOPS
 from sklearn_looped.learned.inference.columns import to_table
@@ -36,10 +38,11 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
     ----------
     weights : str or path, default="tabular"
         Name of shipped weights or path of a checkpoint file.
-    n_loops : array-like of int, default=None
+    n_loops : array-like or set of int, default=None
         Counts to choose from. None: from 1 to twice as many as the weights were made for.
     cv : int, cross-validation generator or iterable, default=None
         As in `sklearn.model_selection.cross_val_score`; None: 5 folds in the order of the rows.
+        Each fold trains and tests on two rows or more, of positive weight: R2 needs them.
     n_estimators : int, default=None
         As in `LoopedICLRegressor`, like the rest.
     max_support : int or "auto", default="auto"
@@ -91,7 +94,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
             for name in ("n_estimators", "max_support", "device", "random_state", "n_jobs")
         },
         "weights": [str, os.PathLike],
-        "n_loops": ["array-like", Iterable, None],
+        "n_loops": ["array-like", None],
         "cv": ["cv_object"],
     }
 
@@ -143,7 +146,8 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is metadata without routing, and as `LoopedICLRegressor.fit`.
+            If there is metadata without routing or a fold of fewer than two rows, and as
+            `LoopedICLRegressor.fit`.
         """
         if params and not get_config()["enable_metadata_routing"]:
             raise ValueError(
@@ -153,19 +157,22 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         routed = process_routing(self, "fit", **params) if params else None
         self.candidates_ = candidate_loops(self)
         X = to_table(X)
-        # A first fit on all rows checks the data before the work begins.
-        self.regressor_ = regressor_of(self, 1).fit(X, y, sample_weight)
+        _, truth, weights = validate_training(self, X, y, sample_weight)
         X, y, sample_weight = indexable(X, y, sample_weight)
         routed_split = {} if routed is None else routed.splitter.split
         folds = list(check_cv(self.cv, y).split(X, y, **routed_split))
-        columns = [self._score_fold(X, y, sample_weight, *fold) for fold in folds]
+        weights = np.ones(len(truth)) if weights is None else weights
+        _refuse_small_folds(folds, weights)
+        # A first fit on all rows checks the rest before the work begins.
+        self.regressor_ = regressor_of(self, 1).fit(X, y, sample_weight)
+        columns = []
+        for train, test in folds:
+            stages = self._predict_fold((X, y, sample_weight), train, test)
+            columns.append(_scores(stages, truth[test], weights[test]))
         self.score_path_ = np.column_stack(columns)
         best = self.score_path_.mean(axis=1).argmax()
         self.n_loops_ = int(self.candidates_[best])
         self.regressor_.set_params(n_loops=self.n_loops_).fit(X, y, sample_weight)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.regressor_, name):
-                setattr(self, name, getattr(self.regressor_, name))
         return self
 
     def get_metadata_routing(self) -> MetadataRouter:
@@ -182,23 +189,21 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
     @property
     def column_kinds_(self) -> dict[str, str]:
         """What each column was read as in `fit`; see `TableEncoder`."""
+        check_is_fitted(self)
         return self.regressor_.column_kinds_
 
-    def _score_fold(
-        self, X: Any, y: Any, weights: Any, train: NDArray[Any], test: NDArray[Any]
-    ) -> list[float]:
-        """R2 on one fold of every candidate, from one pass over the loops."""
-        support = [
-            None if part is None else _safe_indexing(part, train) for part in (X, y, weights)
-        ]
+    @property
+    def feature_importances_(self) -> Array:
+        """Importance of each column of the table, as that of `LoopedICLRegressor`."""
+        check_is_fitted(self)
+        return self.regressor_.feature_importances_
+
+    def _predict_fold(self, table: Any, train: Any, test: Any) -> list[NDArray[Any]]:
+        """Predict the test rows of X, y and weights by each candidate, in one pass over loops."""
+        support = [None if part is None else _safe_indexing(part, train) for part in table]
         model = regressor_of(self, int(self.candidates_[-1])).fit(*support)
-        stages = list(model.staged_predict(_safe_indexing(X, test)))
-        truth = _safe_indexing(y, test)
-        test_weights = None if weights is None else _safe_indexing(weights, test)
-        return [
-            float(r2_score(truth, stages[count - 1], sample_weight=test_weights))
-            for count in self.candidates_
-        ]
+        stages = list(model.staged_predict(_safe_indexing(table[0], test)))
+        return [stages[count - 1] for count in self.candidates_]
 
     def predict(self, X: ArrayLike, return_std: bool = False, return_novelty: bool = False) -> Any:
         """Predict as `LoopedICLRegressor.predict` does, with the chosen number of loops.
@@ -256,11 +261,30 @@ def candidate_loops(estimator: LoopedICLRegressorCV) -> NDArray[np.intp]:
     if n_loops is None:
         trained = load_checkpoint(estimator.weights).network.config.n_loops
         return np.arange(1, 2 * trained + 1)
-    counts = list(np.ravel(n_loops))
+    counts = list(n_loops) if isinstance(n_loops, Set) else list(np.ravel(n_loops))
     valid = Interval(Integral, 1, MAX_LOOPS, closed="both")
     if not counts or not all(valid.is_satisfied_by(count) for count in counts):
         raise ValueError(f"Got {n_loops=!r}, but expected whole numbers from 1 to {MAX_LOOPS}.")
     return np.unique(counts)
+
+
+def _scores(stages: list[NDArray[Any]], truth: Array, weights: Array) -> list[float]:
+    """R2 of each candidate's predictions; a power of two divides, and no square overflows."""
+    exponents = np.frexp(np.abs(truth).max(axis=0))[1]
+    truth, *stages = (np.ldexp(each, -exponents) for each in (truth, *stages))
+    return [float(r2_score(truth, stage, sample_weight=weights)) for stage in stages]
+
+
+def _refuse_small_folds(folds: list[Any], weights: Array) -> None:
+    """Raise if a fold has fewer rows of positive weight than a fit or R2 needs."""
+    for number, fold in enumerate(folds):
+        for what, rows in zip(("trains", "tests"), fold, strict=True):
+            n_rows = np.count_nonzero(weights[rows])
+            if n_rows < 2:
+                raise ValueError(
+                    f"Got a cv whose fold {number} {what} on {n_rows} rows of positive weight, but "
+                    "R2 needs two. Give a cv whose folds train and test on two rows or more."
+                )
 
 
 def regressor_of(estimator: LoopedICLRegressorCV, n_loops: int | None = None) -> LoopedICLRegressor:

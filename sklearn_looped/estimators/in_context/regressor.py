@@ -15,8 +15,7 @@ from sklearn_looped.estimators.in_context.base import InContextEstimator, fits_f
 from sklearn_looped.estimators.in_context.targets import TargetsInContext
 from sklearn_looped.estimators.validation import validate_training
 from sklearn_looped.learned.checkpoints import Checkpoint
-from sklearn_looped.learned.inference.encoding import Support
-from sklearn_looped.learned.inference.support import mean_target
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.tails import tails_of_targets
 from sklearn_looped.learned.model.readout import deviation_of
 from sklearn_looped.learned.priors import PRIORS
@@ -107,7 +106,8 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         Parts of a divided table that run side by side, in threads unless
         ``joblib.parallel_config`` says otherwise. None: one.
     verbose : int, default=0
-        Above 0: a progress bar while weights are meta-trained.
+        Above 0: a bar shows the members of the ensemble during `fit`, the parts of a divided
+        table in every call but the staged ones, and the steps where weights are meta-trained.
 
     Attributes
     ----------
@@ -180,7 +180,6 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         **InContextEstimator._parameter_constraints,
         "weights": [str, os.PathLike, None],
         "prior": [StrOptions(set(PRIORS)), None],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -251,15 +250,14 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         checkpoint = None if self.weights is None else load_weights(self.weights, classifies=False)
         table, y, weights = validate_training(self, X, y, sample_weight)
         Y = y.reshape(len(y), -1)
-        known = Y if weights is None else Y[weights > 0]
-        self._range = np.array([known.min(), known.max()])
+        self._range = np.array([Y.min(), Y.max()])
         self._tails = tails_of_targets(Y, weights)
         compressed = self._tails.compress(Y)
         self._keep(
             Support(table, compressed, weights),
-            mean_target(compressed),
+            compressed,
             "continuous",
-            lambda support: checkpoint or self._meta_trained(*support.X.shape),
+            checkpoint,
         )
         self._one_target = y.ndim == 1
         single = self._one_target and fits_float32(Y, self.predictor_.spread)
@@ -322,14 +320,14 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         """
         if return_std:
             self._check_quantiles()
-        output, n_loops = self._run(X)
+        output, n_loops, novelty = self._run(X)
         results = [self._decode(output)]
         if return_std:
             results.append(self._shaped(deviation_of(self._restored(output[..., 1:]))))
         if return_n_loops:
             results.append(n_loops)
         if return_novelty:
-            results.append(self._novelty(X))
+            results.append(novelty)
         return results[0] if len(results) == 1 else tuple(results)
 
     def staged_predict(self, X: ArrayLike) -> Iterator[NDArray[Any]]:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.in_context.base import InContextEstimator
 from sklearn_looped.estimators.validation import check_bounds, check_levels
 from sklearn_looped.learned.inference.conformal import check_conformal, corrected_levels
-from sklearn_looped.learned.inference.encoding import Array
 from sklearn_looped.learned.inference.tails import Tails
 from sklearn_looped.learned.model.readout import interpolate_quantiles
 
@@ -98,7 +98,7 @@ class TargetsInContext(InContextEstimator):
         low, high = check_bounds(bounds, self._range)
         if conformal:
             check_conformal(wanted, self.predictor_.support)
-        output, _ = self._run(X)
+        output, *_ = self._run(X)
         levels = [wanted] * len(output)
         if conformal:
             levels = corrected_levels(self.predictor_, self._exit(), wanted)

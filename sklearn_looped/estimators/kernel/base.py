@@ -10,17 +10,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import gen_batches
+from sklearn.utils import _safe_indexing, gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
+from sklearn_looped.core.rows import evenly_spaced
 from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.validation import validate_table
-from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
-from sklearn_looped.learned.inference.experts import CLIP, DIGITS
+from sklearn_looped.learned.inference.experts import cells
+from sklearn_looped.learned.inference.prepare import encoded_rows, in_own_order
 from sklearn_looped.learned.inference.standardise import Standardiser
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.ties import settle
 
 BATCH = 1024  # queries at a time
@@ -47,6 +50,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
     @property
     def column_kinds_(self) -> dict[str, str]:
         """What each column was read as in `fit`; see `TableEncoder`."""
+        check_is_fitted(self, "metric_")
         return self._encoder.column_kinds_
 
     def _fit_machine(
@@ -54,22 +58,14 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
     ) -> tuple[Array, Array]:
         """Fit to a validated table and targets Y (n, T), whose size is about one.
 
-        `target` (n,) of `target_type` is what nominal columns of many levels are encoded by.
+        Nominal columns of many levels are encoded by `target` (n,) or (n, T), of `target_type`.
         Returns the rows' leave-one-out predictions and their standard deviations, (n, T) each.
         """
-        self._encoder = TableEncoder(target_type)
-        # The encoding's target rides along as a last column while rows are sorted.
-        rows = Support(table, np.column_stack([Y, target]), weights, np.arange(len(Y)))
-        if weights is not None:
-            rows = rows.take(np.flatnonzero(weights > 0))
-        encoded = self._encoder.fit_transform(rows.X, rows.Y[:, -1], rows.weights)
-        rows = rows._replace(X=encoded).take(np.lexsort((*encoded.T, *rows.Y.T)))
-        merged = rows.merged()
-        support = (
-            merged.in_canonical_order() if len(merged.X) > 1 else merged.take(np.zeros(2, int))
-        )
-        support = self._thinned(support._replace(Y=support.Y[:, :-1]))
-        support = self._fit_scale(support, target)
+        self._encoder, rows = encoded_rows(Support(table, Y, weights), target, target_type)
+        rows = rows.take(np.lexsort((*rows.X.T, *rows.Y.T)))
+        merged = in_own_order(rows, target_type)
+        support = merged if len(merged.X) > 1 else merged.take(np.zeros(2, int))
+        support = self._fit_scale(self._thinned(support))
         w = None if support.weights is None else _tensor(support.weights / support.weights.mean())
         search = Search(n_loops=self.n_loops)
         self._machine = KernelMachine.fit(_tensor(support.X), _tensor(support.Y), w, search)
@@ -86,36 +82,38 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
             "spaced along the target, are used. Raise max_rows to use more; memory grows with its "
             "square, time with its cube."
         )
-        return support.take(np.arange(self.max_rows) * n_rows // self.max_rows)
+        return support.take(evenly_spaced(n_rows, self.max_rows).numpy())
 
-    def _fit_scale(self, support: Support, target: Array) -> Support:
+    def _fit_scale(self, support: Support) -> Support:
         """Fit means and sizes of the columns, leave out constant ones; return the scaled rows.
 
-        Rows of one target are sorted once more, now that signs and order of the columns are
-        canonical; the order of the targets, rising or falling, stays.
+        Rows that are equal in what they are sorted by, the last target, are sorted once more, now
+        that signs and order of the columns are canonical; the order, rising or falling, stays.
         """
         weights = None if support.weights is None else _tensor(support.weights)
-        y = _tensor(target[support.rows])
+        key = support.Y[:, -1]
+        y = _tensor(key)
         X = _tensor(support.X)
         self._scale, _ = settle(Standardiser.fit(X, y, weights), X, y, weights)
         self._varying = np.arange(support.X.shape[1])
         self._varying = np.flatnonzero(self._scaled(support.X).any(axis=0))
-        support = support._replace(X=self._scaled(support.X))
-        place = np.append(0, np.cumsum(np.diff(target[support.rows]) != 0))
+        support = support._replace(X=self._scaled(support.X), Y=support.Y[:, :-1])
+        place = np.append(0, np.cumsum(np.diff(key) != 0))
         return support.take(np.lexsort((*support.X.T, place)))
 
     def _scaled(self, encoded: Array) -> Array:
         """Standardised, clipped columns in canonical order; a missing cell is the mean."""
-        Z = self._scale.features(_tensor(encoded))[0].numpy()
-        return np.nan_to_num(Z).clip(-CLIP, CLIP).round(DIGITS)[:, self._varying]
+        Z = self._scale.features(_tensor(encoded))
+        return cells(Z)[0].numpy()[:, self._varying]
 
     def _keep_metric(self) -> None:
         """Set the columns' weights in the encoding's order, constant columns zero."""
         self.metric_ = np.zeros(len(self._encoder.sources_))
         order = self._scale.order[0].numpy()[self._varying]
         self.metric_[order] = self._machine.metric()[0].numpy()
-        sums = np.bincount(self._encoder.sources_, self.metric_, self.n_features_in_)
-        self.feature_importances_ = sums / max(sums.sum(), np.finfo(float).tiny)
+        self.feature_importances_ = self._encoder.shares_of_columns(
+            self.metric_, self.n_features_in_
+        )
 
     def _left_out(
         self, table: Any, rows: Support, merged: Support, support: Support
@@ -125,14 +123,15 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         Of rows that took no part, of weight zero or beyond `max_rows`, the plain ones.
         """
         numbers, firsts, known = map(np.asarray, (rows.rows, merged.rows, support.rows))
-        first = firsts[np.cumsum(np.isin(numbers, firsts)) - 1]  # of each run of equal rows
+        is_first = np.isin(numbers, firsts)
+        first = numbers[is_first][np.cumsum(is_first) - 1]  # of each run of equal rows
         known, place = np.unique(known, return_index=True)
         used = np.isin(first, known)
         place = place[np.searchsorted(known, first[used])]
         results = np.empty((2, len(table), support.Y.shape[1]))
         others = np.setdiff1d(np.arange(len(table)), numbers[used])
         if len(others):
-            results[:, others] = self._run(self._encoder.transform(table)[others])
+            results[:, others] = self._run(self._encoder.transform(_safe_indexing(table, others)))
         left_out = (self._machine.left_out, self._machine.left_out_std)
         for result, values in zip(results, left_out, strict=True):
             result[numbers[used]] = values[0].numpy()[place]

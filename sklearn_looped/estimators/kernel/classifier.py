@@ -5,17 +5,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils.multiclass import check_classification_targets
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.calibration import Calibration
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
+from sklearn_looped.estimators.probabilities import ProbabilisticClassifier
 from sklearn_looped.estimators.validation import validate_labels
-from sklearn_looped.learned.inference.encoding import Array
 
 
-class KernelMachineClassifier(ClassifierMixin, KernelMachineEstimator):
+class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
     r"""Classification by a kernel machine on the indicators of the classes.
 
     The kernel machine of `KernelMachineRegressor` predicts the indicator of every class; all

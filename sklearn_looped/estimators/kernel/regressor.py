@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
 from sklearn_looped.estimators.validation import validate_training
-from sklearn_looped.learned.inference.encoding import Array
 from sklearn_looped.learned.inference.tails import tails_of_targets
 
 
@@ -42,10 +42,10 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     n_loops : int, default=3
         Rounds in which the metric is learned, 0 or more. 0: all columns weigh the same.
     max_rows : int, default=4096
-        Different rows used at most; of more, as many, evenly spaced along the target, with a
-        warning. Memory is about ten matrices of n^2 numbers of 8 bytes (.1 GB for 1,024 rows,
-        1.3 GB for 4,096); time grows with the cube (on one core about half a second for 1,024 rows
-        of 10 columns, fifteen seconds for 4,096).
+        Different rows used at most; of more, as many, evenly spaced along the target (of several,
+        along their mean squared deviation), with a warning. Memory is about ten matrices of n^2
+        numbers of 8 bytes (.1 GB for 1,024 rows, 1.3 GB for 4,096); time grows with the cube (on
+        one core about half a second for 1,024 rows of 10 columns, fifteen seconds for 4,096).
 
     Attributes
     ----------
@@ -136,7 +136,7 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
         scaled = np.ldexp(Y, -self._exponents)
         self._tails = tails_of_targets(scaled, weights)
         compressed = self._tails.compress(scaled)
-        mean, std = self._fit_machine(table, compressed, weights, _middle(compressed), "continuous")
+        mean, std = self._fit_machine(table, compressed, weights, compressed, "continuous")
         mean, std = self._restored(mean, std)
         self.loo_score_ = float(r2_score(scaled, mean, sample_weight=weights))
         self.loo_predictions_, self.loo_std_ = self._shaped(mean), self._shaped(std)
@@ -176,9 +176,3 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
         """
         mean, std = map(self._shaped, self._restored(*self._query(X, return_std)))
         return (mean, std) if return_std else mean
-
-
-def _middle(Y: Array) -> Array:
-    """Mean over targets in units of their spreads, (n,): what nominal columns are encoded by."""
-    spread = np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1)
-    return np.mean((Y - Y.mean(axis=0)) / spread, axis=1)

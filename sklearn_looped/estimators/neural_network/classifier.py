@@ -6,14 +6,15 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import _fit_context
 
 from sklearn_looped.estimators.fitting import take_over
 from sklearn_looped.estimators.neural_network.base import ProgrammedMLP
+from sklearn_looped.estimators.probabilities import ProbabilisticClassifier
 from sklearn_looped.programmed.algorithms.mlp import MLPLearner
 
 
-class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
+class ProgrammedMLPClassifier(ProbabilisticClassifier, ProgrammedMLP):
     r"""Network trained by backpropagation inside a looped transformer of constructed weights.
 
     As :class:`ProgrammedMLPRegressor`, for the log loss of
@@ -223,21 +224,6 @@ class ProgrammedMLPClassifier(ClassifierMixin, ProgrammedMLP):
             One column a class; rows sum to 1.
         """
         return _both(self._answer(X))
-
-    def predict_log_proba(self, X: ArrayLike) -> NDArray:
-        """Logarithms of the probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features)
-            Queries.
-
-        Returns
-        -------
-        logarithms : ndarray of shape (n_queries, n_classes)
-            One column a class.
-        """
-        return np.log(self.predict_proba(X))
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Most probable class.

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference import members
 from sklearn_looped.learned.inference.batch import QueryBatch
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.left_out import weigh
 from sklearn_looped.learned.inference.members import (
     AnyMember,
@@ -26,7 +26,7 @@ from sklearn_looped.learned.inference.members import (
     joined,
     members_of,
 )
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import Step, SupportMemory, memory_of_target

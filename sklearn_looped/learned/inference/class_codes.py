@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_looped.learned.inference.columns import Array
+from sklearn_looped.core.arrays import Array
 
 DIGITS = 6  # of the key that orders classes of one frequency
 ROUNDS = 8  # of scaling to the passes' probabilities, where there are several

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sklearn_looped.core.calibration import Calibration, pool_exponents, relative_log_loss
 from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, Search
+from sklearn_looped.core.kernel_ridge import mean_over_rows
 from sklearn_looped.learned.inference.experts import (
     FEWEST_ROWS,
     LEAST_ERROR,
@@ -66,7 +67,7 @@ class ClassExperts:
         """
         Y = Y.double()
         w = torch.ones_like(Y[..., 0]) if weights is None else weights.double()
-        frequencies = (w[:, None] @ Y)[:, 0] / w.sum(1, keepdim=True)
+        frequencies = mean_over_rows(Y, w)[:, 0]
         if Y.shape[1] < FEWEST_ROWS:
             columns, gate = columns_to_read(torch.ones_like(X[:, 0]), max_columns)
             silent = _opinions(_known(frequencies, Y.shape[1]), Y, w, gate, frequencies)

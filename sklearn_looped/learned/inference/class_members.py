@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import (
@@ -19,10 +20,9 @@ from sklearn_looped.learned.inference.class_codes import (
 )
 from sklearn_looped.learned.inference.class_experts import ENOUGH_ROWS
 from sklearn_looped.learned.inference.class_reader import ClassReader, Read, table_of
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.repeats import Repeats
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 
@@ -203,8 +203,7 @@ class ClassMember:
         """Experts' weights of the columns that the view shows, in its order, (1, d)."""
         assert self.reader is not None
         assert self.reader.experts is not None
-        metric = self.reader.experts.metric
-        return torch.empty_like(metric).scatter_(1, self.reader.scale.order, metric)
+        return self.reader.scale.in_original_order(self.reader.experts.metric)
 
     def decode(self, output: Tensor, queries: QueryBatch) -> Tensor:
         """Bring logits (P, q, G) to probabilities (C, q, 1), in float64 on the CPU.

@@ -65,7 +65,7 @@ class ClassReader:
     ) -> list["ClassReader"]:
         """Fit to each X, Y, weights and known scores, as `fit` does.
 
-        Small tables of one shape share a batch of experts: they take less time so.
+        Experts of small tables of one shape are fitted in one batch, which takes less time.
         """
         scales = [
             Standardiser.identity(X, _most_frequent(Y, w).to(X))

@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.instants import days, durations
 
-Array = NDArray[np.float64]
 Series: TypeAlias = "pd.Series[Any]"
 
 MAX_DENSE = 50_000_000  # cells of a sparse table that are held as float64: 400 MB
@@ -49,6 +49,8 @@ def to_table(X: Any) -> Any:
     ------
     ValueError
         If X is sparse and its dense form would have more than 50 million cells.
+    TypeError
+        If X is a lazy frame of polars.
 
     Examples
     --------

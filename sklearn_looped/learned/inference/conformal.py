@@ -6,10 +6,11 @@ Shapes: T targets, n rows.
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.halting import Exit
 from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.reached import conformal_levels, reached_levels
+from sklearn_looped.learned.inference.support import Support
 
 N_FOLDS = 5
 MIN_ROWS = 20
@@ -47,7 +48,7 @@ def check_conformal(wanted: Array, support: Support) -> None:
     ValueError
         If a level lies outside 1 / (n + 1) and n / (n + 1), of n rows or their summed weight.
     """
-    weight = len(support.X) if support.weights is None else support.weights.sum()
+    weight = support.counts.sum()
     least = 1 / (weight + 1)
     if (wanted < least).any() or (wanted > 1 - least).any():
         raise ValueError(

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.readout import quantile_levels
 
@@ -14,15 +15,14 @@ def is_constant(X: Array) -> bool:
 
 def target_distribution(support: Support, config: NetworkConfig) -> Array:
     """Weighted mean and quantiles of each target, or the share of each class, (T, n_outputs)."""
-    weights = np.ones(len(support.Y)) if support.weights is None else support.weights
-    mean = support.shares()[:, None]
+    mean, counts = support.shares()[:, None], support.counts
     if config.classifies:
         return mean
     wanted = quantile_levels(config.n_quantiles).double().numpy()
     quantiles = []
     for y in support.Y.T:
         order = np.argsort(y)
-        levels = (np.cumsum(weights[order]) - weights[order] / 2) / weights.sum()
+        levels = (np.cumsum(counts[order]) - counts[order] / 2) / counts.sum()
         quantiles.append(np.interp(wanted, levels, y[order]))
     return np.hstack([mean, quantiles])
 

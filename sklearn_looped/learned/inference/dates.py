@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_looped.learned.inference.columns import Array, as_numbers, has_value
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.columns import as_numbers, has_value
 
 PERIODS = (1.0, 7.0, 365.2425)  # days: time of the day, day of the week, time of the year
 SEEN = 2  # periods that a column spans before its place in them is given

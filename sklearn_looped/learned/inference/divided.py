@@ -13,10 +13,10 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from sklearn_looped.core.kernel_machine import evenly_spaced
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.partition import Partition
-from sklearn_looped.learned.inference.encoding import Array
-from sklearn_looped.learned.inference.halting import Exit
+from sklearn_looped.core.rows import evenly_spaced
+from sklearn_looped.learned.inference.halting import LEAST_ROWS, Exit
 from sklearn_looped.learned.inference.overview import Overview
 from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.prepare import fitted_views
@@ -139,9 +139,10 @@ class DividedPredictor(SupportPredictor):
         return np.concatenate(outputs, axis=1)[:, np.argsort(np.concatenate(places))]
 
     def held_out_losses(self, spread: Array) -> list[Array]:
-        """Loss of each row of a quarter of every part after every loop."""
+        """Loss of each row of a quarter of every part after every loop; few rows sit out."""
+        parts = [part for part in self.parts if len(part.support.X) >= LEAST_ROWS]
         by_part = self._all(
-            [delayed(part.held_out_losses)(spread) for part in self.parts], prefer="threads"
+            [delayed(part.held_out_losses)(spread) for part in parts], prefer="threads"
         )
         return [np.concatenate(losses) for losses in zip(*by_part, strict=True)]
 

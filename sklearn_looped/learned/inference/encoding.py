@@ -6,19 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.warning import warn_user
-from sklearn_looped.learned.inference.columns import (
-    Array,
-    as_numbers,
-    has_value,
-    kind_of,
-    to_table,
-)
+from sklearn_looped.learned.inference.columns import as_numbers, has_value, kind_of, to_table
 from sklearn_looped.learned.inference.dates import DateEncoder
 from sklearn_looped.learned.inference.levels import N_FOLDS, EncodingTarget, Levels, NominalEncoder
 from sklearn_looped.learned.inference.lookalikes import merged_integers, unread_form
-from sklearn_looped.learned.inference.support import Support as Support
-from sklearn_looped.learned.inference.support import canonical_order, class_ranks
+from sklearn_looped.learned.inference.support import canonical_order, class_ranks, sorting_target
 from sklearn_looped.learned.inference.tails import Tails
 
 FAR = 1e100  # sizes of the support beyond which a query's cell is as good as infinite
@@ -103,23 +97,28 @@ class TableEncoder:
     def fit_transform(
         self, X: ArrayLike | pd.DataFrame, y: Array, sample_weight: Array | None = None
     ) -> Array:
-        """Learn the encoding from the support and return it encoded, (n, d) -> (n, d')."""
-        encoded = self._fit_columns(to_table(X), y, sample_weight)
+        """Learn the encoding from the support and return it encoded, (n, d) -> (n, d').
+
+        Targets y are of shape (n,) or (n, T); each gets a column of the target encoding.
+        """
+        encoded, again = self._fit_columns(to_table(X), y.reshape(len(y), -1), sample_weight)
         largest = np.fmax.reduce(np.abs(encoded), axis=0, initial=0)
         self.exponents_ = np.frexp(largest)[1]
+        again = self._scaled(again)  # whose means are those of queries
+        self.lowest_ = np.fmin.reduce(again, axis=0, initial=np.inf)
+        self.highest_ = np.fmax.reduce(again, axis=0, initial=-np.inf)
         scaled = self._scaled(encoded)
-        self.lowest_ = np.fmin.reduce(scaled, axis=0, initial=np.inf)
-        self.highest_ = np.fmax.reduce(scaled, axis=0, initial=-np.inf)
         self.tails_ = Tails.fit(scaled, sample_weight)
         return self.tails_.compress(scaled)
 
-    def _fit_columns(self, X: Any, y: Array, sample_weight: Array | None) -> Array:
+    def _fit_columns(self, X: Any, Y: Array, sample_weight: Array | None) -> tuple[Array, Array]:
+        """Return the rows of the support encoded, and as they are once they are queries."""
         self.encoders_: list[Any] | None = None
         if not isinstance(X, pd.DataFrame):
             X = np.asarray(X, dtype=np.float64)
             self.column_kinds_ = {f"x{i}": "number" for i in range(X.shape[1])}
             self.sources_ = np.arange(X.shape[1])
-            return X
+            return X, X
         columns = [X.iloc[:, i] for i in range(X.shape[1])]
         is_first = _first_occurrences(X)
         kinds = [kind_of(column, is_first) for column in columns]
@@ -129,27 +128,26 @@ class TableEncoder:
         weights = np.ones(len(X)) if sample_weight is None else sample_weight
         folds = np.zeros(len(X), np.intp)
         if "nominal" in kinds:
-            folds = _folds(columns, kinds, y, self.target_type)
-        target = EncodingTarget(self._encoding_target(y, weights), weights, folds)
+            folds = _folds(columns, kinds, sorting_target(Y, weights), self.target_type)
+        target = EncodingTarget(self._encoding_target(Y, weights), weights, folds)
         pairs = zip(self.encoders_, columns, strict=True)
         parts = [encoder.fit_transform(column, target) for encoder, column in pairs]
         sources = np.repeat(np.arange(len(parts)), [part.shape[1] for part in parts])
         self.sources_ = sources if len(sources) else np.zeros(1, dtype=np.intp)
-        encoded = _joined(parts)
-        _, said = self._transformed(X, self.encoders_)
+        again, said = self._transformed(X, self.encoders_)
         _say("Cells of another kind than their column count as missing", said)
-        return encoded
+        return _joined(parts), again
 
-    def _encoding_target(self, y: Array, weights: Array) -> Array:
-        """Target (n, C) of sizes up to one: its deviations from the middle, or classes' indicators.
+    def _encoding_target(self, Y: Array, weights: Array) -> Array:
+        """Targets (n, T) of sizes up to one: deviations from the middle, or classes' indicators.
 
         A power of two divides, and no square overflows.
         """
         if self.target_type == "multiclass":
-            return (y[:, None] == np.unique(y)).astype(np.float64)
-        y = np.ldexp(y, -np.frexp(np.abs(y).max())[1])
-        y = y - np.average(y, weights=weights)
-        return np.ldexp(y, -np.frexp(np.abs(y).max())[1])[:, None]
+            return (np.unique(Y) == Y).astype(np.float64)
+        Y = np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])
+        Y = Y - np.average(Y, axis=0, weights=weights)
+        return np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])
 
     def transform(self, X: ArrayLike | pd.DataFrame) -> Array:
         """Encode a table like the one of `fit_transform`.
@@ -158,17 +156,20 @@ class TableEncoder:
         with one warning for all columns; of levels that were not met it is said where a whole
         column holds no other.
         """
-        return self.tails_.compress(self._scaled(self._encoded(to_table(X))))
+        return self.tails_.compress(self.read(X))
 
-    def novelty(self, X: ArrayLike | pd.DataFrame) -> Array:
-        """How far each row lies outside what was met in `fit`, (q,).
+    def read(self, X: ArrayLike | pd.DataFrame) -> Array:
+        """Encode a table as `transform` does, but for the cells far out, which stay, (q, d')."""
+        return self._scaled(self._encoded(to_table(X)))
+
+    def novelty(self, cells: Array) -> Array:
+        """How far each row of what `read` returns lies outside what was met in `fit`, (q,).
 
         The largest of its columns' distances beyond the column's range in `fit`, in units of that
         range: 0 within all ranges, 1 one range beyond. Infinite where a column that had one value
         has another. Missing cells and levels that were not met do not count.
         """
-        encoded = self._scaled(self._encoded(to_table(X)))
-        beyond = np.fmax(self.lowest_ - encoded, encoded - self.highest_)
+        beyond = np.fmax(self.lowest_ - cells, cells - self.highest_)
         beyond[:, np.isinf(self.lowest_)] = 0  # no value in `fit`
         span = self.highest_ - self.lowest_
         with np.errstate(divide="ignore", invalid="ignore"):

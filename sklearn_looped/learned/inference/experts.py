@@ -63,8 +63,7 @@ class Experts:
         `known` (B, s) are predictions of the rows by a model that did not see them.
         """
         if y.shape[1] < FEWEST_ROWS:
-            columns = torch.arange(min(max_columns, X.shape[2])).expand(len(X), -1)
-            gate = torch.ones_like(columns).to(y)
+            columns, gate = columns_to_read(torch.ones_like(X[:, 0]), max_columns)
             return cls((), _silence(y)._replace(gate=gate), columns, torch.ones_like(X[:, 0]))
         known = None if known is None else known[..., None]
         models, metric, place = fit_models(X, y[..., None], y, weights, search, known)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference import divided
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.halting import most_loops
 from sklearn_looped.learned.inference.overview import Overview, has_steps
 from sklearn_looped.learned.inference.predictor import SupportPredictor
-from sklearn_looped.learned.inference.prepare import encoded_rows, fitted_views
+from sklearn_looped.learned.inference.prepare import encoded_rows, fitted_views, in_own_order
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.views import View
 
 
@@ -37,7 +38,7 @@ def fit_predictor(
     ----------
     rows : Support
         A validated table, yet to be encoded.
-    target : ndarray of shape (n,)
+    target : ndarray of shape (n,) or (n, T)
         What nominal columns of many levels are encoded by.
     target_type : str
         What it is, as `TableEncoder` takes it.
@@ -63,7 +64,9 @@ def fit_predictor(
     -------
     SupportPredictor
     """
-    encoder, support = encoded_rows(rows, target, target_type)
+    encoder, encoded = encoded_rows(rows, target, target_type)
+    support = in_own_order(encoded, target_type)
+    support = support._replace(Y=support.Y[:, :-1])
     checkpoint = weights(support)
     config = checkpoint.network.config
     limit = divided.WHOLE if isinstance(max_rows, str) else max_rows

@@ -6,14 +6,15 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.by_loop import ByLoop, Outcome
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.model.config import NetworkConfig
 
 TOLERANCE = 0.06  # of the spread: saves 40 % of the loops for .004 of R2 on the prior's tables
 SMALL_CHANGES = 2  # successive small changes after which a query has settled
 HELD_OUT = 4  # one row in so many is held out
-MIN_HELD_OUT = 5  # rows
+LEAST_ROWS = 20  # of which rows are held out
 TINY = 1e-7  # probabilities are kept this far from 0 and 1 where their logarithm is taken
 
 
@@ -78,7 +79,8 @@ class Exit(NamedTuple):
     n_loops : int
         At most.
     rule : callable or None
-        Makes the rule for so many queries. None: all take the same.
+        Takes the number of queries and returns their exit rule. None: all queries take the same
+        number of loops.
     by_support : bool
         Whether, without a rule, each target takes the loops that the errors on the support ask
         for, in place of `n_loops`.
@@ -154,19 +156,40 @@ def leave_by_rule(by_loop: ByLoop, rule: ExitRule) -> tuple[Array, NDArray[np.in
 def hold_out(support: Support) -> tuple[Support, Support]:
     """Split off a quarter of the support as queries: every fourth row in the order of the targets.
 
+    `check_rule` asks for `LEAST_ROWS` rows.
+    """
+    held = np.arange(len(support.X)) % HELD_OUT == HELD_OUT // 2
+    return support.take(~held), support.take(held)
+
+
+def check_rule(rule: str, n_rows: int, *, gate: bool, weights: str) -> None:
+    """Refuse an exit rule without what it needs, before any work.
+
+    Parameters
+    ----------
+    rule : {"support", "settled", "gate", "holdout"}
+    n_rows : int
+        Rows of the support.
+    gate : bool
+        Whether the weights have an exit gate.
+    weights : str
+        What they are called.
+
     Raises
     ------
     ValueError
-        If fewer than 20 rows are there.
+        If the weights lack the gate, or the support rows to hold out.
     """
-    n_rows = len(support.X)
-    if n_rows < HELD_OUT * MIN_HELD_OUT:
+    if rule == "gate" and not gate:
         raise ValueError(
-            f"Got {n_rows} rows, but exit_rule='holdout' needs at least {HELD_OUT * MIN_HELD_OUT}: "
-            "a quarter of them is held out to choose the loop. Use exit_rule='settled'."
+            f"Got exit_rule='gate', but the weights {weights} have no exit gate. Use "
+            "exit_rule='settled' or 'holdout', or weights with a gate."
         )
-    held = np.arange(n_rows) % HELD_OUT == HELD_OUT // 2
-    return support.take(~held), support.take(held)
+    if rule == "holdout" and n_rows < LEAST_ROWS:
+        raise ValueError(
+            f"Got {n_rows} rows, but exit_rule='holdout' needs at least {LEAST_ROWS}: a quarter of "
+            "them is held out to choose the loop. Use exit_rule='settled'."
+        )
 
 
 def most_loops(n_loops: int | str | None, config: NetworkConfig) -> int:

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from sklearn_looped.core.arrays import Array
 
 DAY = np.timedelta64(86_400_000_000, "us")
 YEAR = r"(?:1[7-9]|2[01])\d\d"

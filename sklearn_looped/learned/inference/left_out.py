@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from scipy.special import ndtr
 
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.support import Support
 
 PRIOR_ROWS = 100.0  # support rows that the shares by the experts' errors count as
 FEWEST = 3  # loops: `tabular` was trained with no fewer, and two predict its support too well
@@ -79,7 +80,7 @@ def weigh(
     known = [each for each in left_out if each is not None]
     if len(known) < len(left_out):
         return Weighing(np.broadcast_to(prior, (n_loops, *prior.shape)), None)
-    counts = np.ones(len(support.Y)) if support.weights is None else support.weights
+    counts = support.counts
     predicted, *scores = np.moveaxis(np.stack(known), -1, 0)  # (M, L, T, s) each
     residuals = support.Y.T - predicted
     largest = np.abs(support.Y).max(axis=0)[:, None]

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_looped.learned.inference.columns import Array, as_number, factorized
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.columns import as_number, factorized
 
 MAX_ONE_HOT = 10  # levels of a nominal column that get a column each; beyond, target encoding
 N_FOLDS = 5

@@ -2,17 +2,17 @@
 
 from typing import Any, NamedTuple
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.tables import alike, count_pairs
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.by_loop import Answers, combined, replayed
 from sklearn_looped.learned.inference.class_members import read_together
 from sklearn_looped.learned.inference.constant import repeated
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.halting import Exit
 from sklearn_looped.learned.inference.members import AnyMember, Member
 from sklearn_looped.learned.inference.predictor import SupportPredictor
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import Step

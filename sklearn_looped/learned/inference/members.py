@@ -15,19 +15,19 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.tables import PAIRS, count_pairs
 from sklearn_looped.core.threads import in_threads
 from sklearn_looped.learned.inference.batch import QueryBatch, SupportBatch
 from sklearn_looped.learned.inference.class_codes import n_passes
 from sklearn_looped.learned.inference.class_members import SHARPNESS, ClassMember
-from sklearn_looped.learned.inference.encoding import Array, Support
 from sklearn_looped.learned.inference.experts import LEAST_ERROR
 from sklearn_looped.learned.inference.left_out import FEWEST, Weighing, weigh
 from sklearn_looped.learned.inference.reached import calibrate, reached_scores
 from sklearn_looped.learned.inference.reader import Reader
 from sklearn_looped.learned.inference.repeats import Repeats
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import (
@@ -143,10 +143,11 @@ class Member:
         return share * (LEAST_ERROR / opinions.unit().double()) ** SHARPNESS
 
     def left_out(self, loops: Iterable[Tensor | None]) -> Array | None:
-        """Return what `weigh` takes of the network's predictions of the support, (T, s, n_outputs).
+        """Bring the network's predictions of the support to what `weigh` takes, (L, T, s, 1 or 2).
 
-        (L, T, s, 1 or 2): predictions in units of y, and the scores that the targets reach among
-        the quantiles, if it predicts such. None where it makes none, or for some of the rows only.
+        `loops` are outputs (T, s, n_outputs), one a loop. The last axis holds the prediction in
+        units of y and, if there are quantiles, the score that the target reaches among them. None
+        if the network does not predict its support, or the view shows only some of its rows.
         """
         found = [each for each in loops if each is not None]
         if not found or self.view.rows is not None:
@@ -163,8 +164,7 @@ class Member:
     def metric(self) -> Tensor:
         """Experts' weights of the columns that the view shows, in its order, (T, d)."""
         assert self.reader.experts is not None
-        metric = self.reader.experts.metric
-        return torch.empty_like(metric).scatter_(1, self.reader.scale.order, metric)
+        return self.reader.scale.in_original_order(self.reader.experts.metric)
 
     def decode(self, output: Tensor, queries: QueryBatch) -> Tensor:
         """Bring output (T, q, n_outputs) to units of y, in float64 on the CPU, quantiles sorted."""

@@ -5,17 +5,18 @@ Shapes: n rows, q queries, d columns, T targets.
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, N_ROWS, evenly_spaced
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.kernel_machine import DEFAULT_SEARCH, N_ROWS
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.nystroem import WARPED, LargeKernelMachine
+from sklearn_looped.core.rows import evenly_spaced
 from sklearn_looped.core.stacking import TargetScale, stacking_shares
 from sklearn_looped.learned.inference.experts import cells
 from sklearn_looped.learned.inference.standardise import Standardiser
-from sklearn_looped.learned.inference.support import Array, Support
+from sklearn_looped.learned.inference.support import Support
 
 FEWEST = 500  # rows that are searched for steps: of fewer the search takes too much of `fit`
 
@@ -70,7 +71,7 @@ class Overview:
 
     def weights(self) -> Array:
         """Weights of the encoded columns, (d,)."""
-        return torch.empty_like(self.metric).scatter_(0, self.scale.order[0], self.metric).numpy()
+        return self.scale.in_original_order(self.metric[None])[0].numpy()
 
     def scaled(self, X: Array) -> Tensor:
         """Columns of encoded rows in units of the metric, (q, d) -> (q, d)."""
@@ -83,8 +84,7 @@ class Overview:
 def _standardised(support: Support) -> tuple[Standardiser, TargetScale, Tensor, Tensor, Tensor]:
     """Scales of an encoded support; cells (n, d) and targets (n, T) on them, and weights (n,)."""
     X, Y = torch.from_numpy(support.X)[None], torch.from_numpy(support.Y)[None]
-    weights = np.ones(len(support.X)) if support.weights is None else support.weights
-    w = torch.from_numpy(weights)[None]
+    w = torch.from_numpy(support.counts)[None]
     scale, target = Standardiser.fit(X, Y[..., 0], w), TargetScale.fit(Y, w)
     return scale, target, cells(scale.features(X))[0], target.standardised(Y)[0], w[0]
 

@@ -7,6 +7,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,19 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state, gen_batches
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.device import choose_device
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.learned.checkpoints import Checkpoint
 from sklearn_looped.learned.inference import by_loop
 from sklearn_looped.learned.inference.by_loop import ByLoop
 from sklearn_looped.learned.inference.constant import is_constant, repeated, target_distribution
-from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
+from sklearn_looped.learned.inference.encoding import TableEncoder
 from sklearn_looped.learned.inference.halting import (
     Exit,
     Gate,
     Settled,
+    check_rule,
     hold_out,
     losses,
     most_loops,
@@ -39,7 +42,7 @@ from sklearn_looped.learned.inference.members import (
 )
 from sklearn_looped.learned.inference.overview import Overview
 from sklearn_looped.learned.inference.prepare import fitted_views
-from sklearn_looped.learned.inference.support import Queries
+from sklearn_looped.learned.inference.support import Queries, Support
 from sklearn_looped.learned.inference.views import View
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
@@ -139,7 +142,10 @@ class SupportPredictor:
 
     @in_own_modes
     def run_support(self, exit: Exit) -> int:
-        """Run the support for the loops that queries take so; return how many there may be."""
+        """Run the support through the loops that queries take with this exit.
+
+        Returns the number of loops that the memory is for.
+        """
         memories = self.memories
         if memories.members is not None and exit.by_support:
             memories.enough()
@@ -195,18 +201,15 @@ class SupportPredictor:
             return Exit(most)
         if rule == "support":
             return Exit(most, by_support=True)
+        has_gate = self.checkpoint.network.gate is not None
+        check_rule(rule, len(self.support.X), gate=has_gate, weights=repr(self.checkpoint.name))
         if rule == "holdout":
             return Exit(self.held_out_loop)
         if rule == "settled":
             return Exit(most, partial(Settled, self.spread))
-        if self.checkpoint.network.gate is None:
-            raise ValueError(
-                f"Got exit_rule='gate', but the weights {self.checkpoint.name!r} have no exit "
-                "gate. Use exit_rule='settled' or 'holdout', or weights with a gate."
-            )
         return Exit(most, partial(Gate, quantile))
 
-    def predict(self, table: Any, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
+    def predict(self, table: Any, exit: Exit) -> tuple[Array, NDArray[np.intp], Array]:
         """Predict queries.
 
         Parameters
@@ -220,12 +223,18 @@ class SupportPredictor:
         output : ndarray of shape (T, q, n_outputs)
         n_loops : ndarray of shape (q,)
             The loop that each leaves at.
+        novelty : ndarray of shape (q,)
+            How far each lies outside the support.
         """
-        return self.predict_encoded(self.queries(table), exit)
+        cells = self.encoder.read(table)
+        return *self.predict_encoded(self._queries(cells), exit), self.encoder.novelty(cells)
 
     def queries(self, table: Any) -> Queries:
         """Encode queries, and add what the overview predicts of them."""
-        X = self.encoder.transform(table)
+        return self._queries(self.encoder.read(table))
+
+    def _queries(self, cells: Array) -> Queries:
+        X = self.encoder.tails_.compress(cells)
         return Queries(X, None if self.overview is None else self.overview.predict(X))
 
     def predict_encoded(self, X: Queries, exit: Exit) -> tuple[Array, NDArray[np.intp]]:
@@ -262,6 +271,11 @@ class SupportPredictor:
     @in_own_modes
     def attention(self, table: Any, n_loops: int, member: int) -> Iterator[Array]:
         """Yield for every loop the weights (T, h, q, s) of queries on one member's support."""
+        n_members = len(self.views)
+        if not (isinstance(member, Integral) and 0 <= member < n_members):
+            raise ValueError(
+                f"Got member={member!r}, but the members have the numbers 0 to {n_members - 1}."
+            )
         X, memories = self.queries(table), self._memories_for(n_loops)
         if memories.members is None:
             found = members_of(self.views[member], self.support, self.config, n_loops)

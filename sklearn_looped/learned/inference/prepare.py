@@ -5,25 +5,34 @@ Shapes: n rows, T targets.
 
 import numpy as np
 
-from sklearn_looped.learned.inference.encoding import Array, Support, TableEncoder
-from sklearn_looped.learned.inference.support import class_ranks
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.encoding import TableEncoder
+from sklearn_looped.learned.inference.support import Support, class_ranks, sorting_target
 from sklearn_looped.learned.inference.views import View, fit_views
 from sklearn_looped.learned.model.config import NetworkConfig
 
 
 def encoded_rows(rows: Support, target: Array, target_type: str) -> tuple[TableEncoder, Support]:
-    """Encode rows and bring them in an order of their own, repeated ones joined."""
-    encoder = TableEncoder(target_type)
-    # The encoding's target rides along as a last column while rows are sorted.
-    rows = rows._replace(Y=np.column_stack([rows.Y, target]), rows=np.arange(len(target)))
+    """Encode rows by a target (n,) or (n, T), and leave out those of weight 0.
+
+    What rows are sorted by (`sorting_target`) rides along as a last target.
+    """
+    rows = rows._replace(rows=np.arange(len(target)))
     if rows.weights is not None:
         rows = rows.take(np.flatnonzero(rows.weights > 0))
-    X = encoder.fit_transform(rows.X, rows.Y[:, -1], rows.weights)
-    support = rows._replace(X=X).merged()
+    target = target[rows.rows].reshape(len(rows.Y), -1)
+    encoder = TableEncoder(target_type)
+    X = encoder.fit_transform(rows.X, target, rows.weights)
+    key = sorting_target(target, rows.weights)
+    return encoder, rows._replace(X=X, Y=np.column_stack([rows.Y, key]))
+
+
+def in_own_order(rows: Support, target_type: str) -> Support:
+    """Bring what `encoded_rows` returns in an order of its own, repeated rows joined."""
+    support = rows.merged()
     if target_type == "multiclass":
         support.Y[:, -1] = class_ranks(support.X, support.Y[:, -1])
-    support = support.in_canonical_order()
-    return encoder, support._replace(Y=support.Y[:, :-1])
+    return support.in_canonical_order()
 
 
 def fitted_views(

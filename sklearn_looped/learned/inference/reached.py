@@ -6,7 +6,7 @@ Shapes: T targets, n rows, q queries, m quantiles.
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from sklearn_looped.learned.inference.encoding import Array
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.model.readout import (
     interpolate_quantiles,
     quantile_levels,

@@ -60,7 +60,7 @@ class Reader:
     ) -> list["Reader"]:
         """Fit to each X, y, weights and known predictions, as `fit` does.
 
-        Small tables of one shape share a batch of experts: they take less time so.
+        Experts of small tables of one shape are fitted in one batch, which takes less time.
         """
         settled = [
             settle(Standardiser.fit(X, y, weights, centre=config.centre), X, y, weights)

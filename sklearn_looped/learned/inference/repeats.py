@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_looped.learned.inference.encoding import Array
+from sklearn_looped.core.arrays import Array
 
 PRIOR_ROWS = 3.0  # rows met again without correlation that are added to those of the support
 
@@ -120,7 +121,7 @@ class Repeats:
         return Met(self.mean[:, number], share, (1 - rho * share).clamp(min=0).sqrt())
 
 
-def _contents(X: Array) -> Array:
+def _contents(X: Array) -> NDArray[np.void]:
     """Bytes of each row, (n,), the same for missing cells and for zeros of both signs."""
     cells = np.where(np.isnan(X), np.nan, X) + 0.0
     return np.ascontiguousarray(cells).view(f"V{cells.shape[1] * cells.itemsize}")[:, 0]

@@ -120,6 +120,10 @@ class Standardiser:
         order = self.order[:, None].expand(-1, X.shape[1], -1)
         return ((X - self.mean) / self.scale).gather(2, order)
 
+    def in_original_order(self, values: Tensor) -> Tensor:
+        """Bring values of the sorted columns, (B, d), to the order that the table has."""
+        return torch.empty_like(values).scatter_(1, self.order, values)
+
     def target(self, y: Tensor) -> Tensor:
         """Standardise targets, (B, n) -> (B, n)."""
         scale = torch.where(self.target_scale == 0, 1, self.target_scale)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sklearn_looped.learned.inference.columns import Array
+from sklearn_looped.core.arrays import Array
 
 DIGITS = 10  # decimals of a column's largest size beyond which values count as equal
 ROUNDS = 3  # in which rows are told apart by the rows that share their levels
@@ -42,6 +42,11 @@ class Support(NamedTuple):
     known: Array | None = None
     prior: Array | None = None
 
+    @property
+    def counts(self) -> Array:
+        """How often each row counts, (n,)."""
+        return np.ones(len(self.Y)) if self.weights is None else self.weights
+
     def take(self, rows: NDArray[Any]) -> "Support":
         """Return some rows, by number or by mask."""
         X = self.X.iloc[rows] if isinstance(self.X, pd.DataFrame) else self.X[rows]
@@ -59,7 +64,7 @@ class Support(NamedTuple):
         means = self.frequencies()
         if self.prior is None:
             return means
-        total = len(self.Y) if self.weights is None else self.weights.sum()
+        total = self.counts.sum()
         return np.asarray((total * means + self.prior) / (total + 1))
 
     def as_queries(self) -> "Queries":
@@ -227,9 +232,17 @@ def _covariance(a: NDArray[np.intp], b: NDArray[np.intp]) -> int:
     return len(a) * int(a @ b) - int(a.sum()) * int(b.sum())
 
 
-def mean_target(Y: Array) -> Array:
-    """Mean of the standardised targets, or the only target; divided by powers of two first."""
+def sorting_target(Y: Array, weights: Array | None = None) -> Array:
+    """One number a row that rows are sorted by, (n,): the only target of (n, T), or a distance.
+
+    Of several targets that vary, the mean of their squared deviations in units of their variances:
+    neither their signs nor units nor order matter.
+    """
     Y = np.ldexp(Y, -np.frexp(np.abs(Y).max(axis=0))[1])  # exact, and no square overflows
-    if Y.shape[1] == 1:
-        return Y[:, 0]
-    return np.mean((Y - Y.mean(axis=0)) / np.where(np.ptp(Y, axis=0) > 0, Y.std(axis=0), 1), axis=1)
+    varies = np.ptp(Y, axis=0) > 0
+    if varies.sum() < 2:
+        return np.asarray(Y[:, varies.argmax()])
+    squares = (Y[:, varies] - np.average(Y[:, varies], axis=0, weights=weights)) ** 2
+    return np.asarray(
+        (squares / np.average(squares, axis=0, weights=weights)).mean(1).round(DIGITS)
+    )

@@ -6,11 +6,9 @@ Shapes: n rows, d columns.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.warning import warn_user
-
-Array = NDArray[np.float64]
 
 FAR_OUT = 20.0  # interquartile ranges from the median
 TARGETS = 5.0  # strength for targets: a wild one does not hide the others, tails keep their means

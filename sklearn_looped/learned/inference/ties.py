@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.standardise import TIE, Standardiser
-
-Array = NDArray[np.float64]
 
 MAX_IMAGES = 384  # signs and orders tried out: those of four columns
 DIGITS = 6  # decimals of standardised cells beyond which they count as equal

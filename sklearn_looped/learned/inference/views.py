@@ -8,7 +8,8 @@ from scipy.special import ndtri
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_looped.learned.inference.encoding import Array, Support
+from sklearn_looped.core.arrays import Array
+from sklearn_looped.learned.inference.support import Support
 
 VIEWS = ("standard", "normal", "whitened", "whitened normal")  # what members see, in turn
 BESIDE_KNOWN = ("normal", "whitened", "standard", "whitened normal")  # what is new comes first
@@ -238,7 +239,7 @@ class _ColumnDealer:
 
 def _correlations(support: Support) -> Array:
     """Each column's largest absolute correlation with a target, over the cells present."""
-    weights = np.ones(len(support.X)) if support.weights is None else support.weights
+    weights = support.counts
     Z = StandardScaler().fit(support.X, sample_weight=weights).transform(support.X)
     targets = StandardScaler().fit(support.Y, sample_weight=weights).transform(support.Y)
     present = ~np.isnan(Z) * weights[:, None]

@@ -21,7 +21,7 @@ from sklearn_looped.learned.model.class_opinions import (
     class_opinion_features,
 )
 from sklearn_looped.learned.model.class_readout import ClassReadout, Votes
-from sklearn_looped.learned.model.config import NetworkConfig as NetworkConfig
+from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.memory import LoopMemory, Step, SupportMemory
 from sklearn_looped.learned.model.opinions import N_OPINION_FEATURES, Opinions, opinion_features
 from sklearn_looped.learned.model.readout import ExitGate, ExpertReadout, Readout
@@ -63,7 +63,8 @@ class LoopedNetwork(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+    >>> from sklearn_looped.learned.model.config import NetworkConfig
+    >>> from sklearn_looped.learned.model.network import LoopedNetwork
     >>> network = LoopedNetwork(NetworkConfig(n_features=4, width=16, n_heads=2))
     >>> network(torch.zeros(1, 7, 3), torch.zeros(1, 5), n_loops=2).shape
     torch.Size([1, 1, 2, 32])

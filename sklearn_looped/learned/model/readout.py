@@ -206,8 +206,9 @@ class Target(NamedTuple):
 class DistributionLoss(nn.Module):
     """Squared error of the mean plus twice the pinball loss of the quantiles, averaged.
 
-    Both are proper scores: their minimisers are the conditional mean and quantiles. The mean is
-    scored against the signal, whose conditional mean is the same but varies less.
+    Both are proper scores: their minimisers are the conditional mean and quantiles; but the squared
+    error is linear beyond `FAR` (Huber's loss). The mean is scored against the signal, whose
+    conditional mean is the same but varies less.
 
     Examples
     --------
@@ -223,9 +224,10 @@ class DistributionLoss(nn.Module):
 
     def of_each(self, output: Tensor, target: Target) -> Tensor:
         """Score each output by itself, (..., B, q)."""
-        error = ((output[..., 0] - target.signal) / target.unit).abs()
-        # Far errors count linearly: no single query may decide a step.
-        squared = torch.where(error < FAR, error.square(), FAR * (2 * error - FAR))
+        error = (output[..., 0] - target.signal) / target.unit
+        zero = torch.zeros_like(error)
+        # Huber's loss: no single query may decide a step.
+        squared = 2 * F.huber_loss(error, zero, reduction="none", delta=FAR)
         excess = target.y[..., None] - output[..., 1:]
         levels = quantile_levels(excess.shape[-1]).to(excess)
         pinball = torch.maximum(levels * excess, (levels - 1) * excess).mean(-1)

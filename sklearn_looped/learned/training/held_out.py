@@ -19,18 +19,20 @@ from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.training.class_prompts import codes_of, read_classes
 
 LEAST = 1e-6  # probability
+N_TABLES = 64  # of each size, as far as no other number is asked for
+N_QUERY = 100  # rows of each table that are predicted
 HELD_OUT = 2**31  # a seed that no recipe uses: held-out tables never occur in training
 Sizes = tuple[tuple[int, int], ...]  # support rows and columns of tables
 SIZES: Sizes = ((32, 4), (64, 8), (128, 8), (256, 12), (256, 20))
 
 
 def held_out_tables(
-    prior: Prior, n_tables: int, n_query: int = 100, sizes: Sizes = SIZES
+    prior: Prior, n_tables: int, sizes: Sizes = SIZES
 ) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Yield X (B, s + q, d), y (B, s + q) and s: `n_tables` tables of each size."""
     for index, (n_support, n_features) in enumerate(sizes):
         generator = seeded_generator(HELD_OUT, index)
-        yield *prior.sample(generator, n_tables, n_support + n_query, n_features), n_support
+        yield *prior.sample(generator, n_tables, n_support + N_QUERY, n_features), n_support
 
 
 def r2_clipped(target: Tensor, prediction: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ def score_by_loop(
     network: LoopedNetwork,
     prior: Prior,
     n_loops: int,
-    n_tables: int = 64,
+    n_tables: int = N_TABLES,
     sizes: Sizes = SIZES,
     score: Score = r2_clipped,
 ) -> list[float]:
@@ -77,14 +79,15 @@ def score_by_loop(
     Examples
     --------
     >>> from sklearn_looped.learned.training.held_out import score_by_loop
-    >>> from sklearn_looped.learned.model.network import LoopedNetwork, NetworkConfig
+    >>> from sklearn_looped.learned.model.config import NetworkConfig
+    >>> from sklearn_looped.learned.model.network import LoopedNetwork
     >>> from sklearn_looped.learned.priors import LinearPrior
     >>> untrained = LoopedNetwork(NetworkConfig(width=16, n_heads=2))
     >>> len(score_by_loop(untrained, LinearPrior(), n_loops=2, n_tables=2))
     2
     """
     scores: list[list[float]] = [[] for _ in range(n_loops)]
-    for X, y, n_support in held_out_tables(prior, n_tables, sizes=sizes):
+    for X, y, n_support in held_out_tables(prior, n_tables, sizes):
         run = _classify if network.config.classifies else _regress
         target, outputs = run(network, X, y, n_support, n_loops)
         for loop, output in enumerate(outputs):
@@ -129,16 +132,15 @@ def _classify(network: LoopedNetwork, X: Tensor, y: Tensor, s: int, n_loops: int
 def score_baseline(
     baseline: BaseEstimator,
     prior: Prior,
-    n_tables: int = 64,
     sizes: Sizes = SIZES,
     score: Score = r2_clipped,
 ) -> float:
-    """Mean score of a scikit-learn estimator on the same tables; of a classifier's probabilities.
+    """Mean score of a scikit-learn estimator on `N_TABLES` tables of each size, the same ones.
 
-    Probabilities are at least 1e-6.
+    Of a classifier that of its probabilities, which are at least 1e-6.
     """
     scores = []
-    for X, y, n_support in held_out_tables(prior, n_tables, sizes=sizes):
+    for X, y, n_support in held_out_tables(prior, N_TABLES, sizes):
         tables, targets = X.nan_to_num().numpy(), y.numpy()
         for table, target in zip(tables, targets, strict=True):
             known, asked = target[:n_support], torch.tensor(target[n_support:])[None]

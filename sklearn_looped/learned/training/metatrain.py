@@ -25,7 +25,7 @@ from sklearn_looped.learned.priors import Prior
 from sklearn_looped.learned.priors.sequences import Language
 from sklearn_looped.learned.training.folders import folder_of_one_run
 from sklearn_looped.learned.training.gate_losses import GateLoss, OuroLoss, signal_error
-from sklearn_looped.learned.training.prompts import PromptStream as PromptStream
+from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
 from sklearn_looped.learned.training.run_state import RunState
 from sklearn_looped.learned.training.streams import PrefixStream, TokenStream

@@ -15,6 +15,10 @@ class Muon(torch.optim.Muon):
 
     torch makes each step orthogonal in bfloat16 on every device. A processor that only emulates
     it takes twenty times as long as in float32: more than half of a training step of `tabular`.
+
+    References
+    ----------
+    .. [1] K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
     """
 
     @torch.no_grad()
@@ -36,19 +40,24 @@ class Muon(torch.optim.Muon):
         if not state:
             state["momentum_buffer"] = torch.zeros_like(gradient)
         average = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
-        direction = orthogonal(
-            gradient.lerp(average, momentum), group["ns_coefficients"], group["ns_steps"]
-        )
+        ahead = gradient.lerp(average, momentum)
+        direction = orthogonal(ahead, group["ns_coefficients"], group["ns_steps"], group["eps"])
         rows, columns = weight.shape
         weight.mul_(1 - group["lr"] * group["weight_decay"])
         weight.add_(direction, alpha=-group["lr"] * sqrt(max(1, rows / columns)))
 
 
-def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], n_steps: int) -> Tensor:
-    """Bring the singular values of a matrix near one, by steps of Newton and Schulz."""
+def orthogonal(
+    matrix: Tensor, coefficients: tuple[float, float, float], n_steps: int, eps: float
+) -> Tensor:
+    r"""Bring the singular values of a matrix (m, n) near one, by Newton-Schulz iterations.
+
+    Each is :math:`X \leftarrow a X + (b A + c A^2) X` with :math:`A = X X^\top`, as in Muon
+    (see `Muon` for the source). A matrix whose Frobenius norm is below `eps` stays small.
+    """
     a, b, c = coefficients
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    wide = wide / wide.norm().clamp(min=torch.finfo(matrix.dtype).tiny)
+    wide = wide / wide.norm().clamp(min=eps)
     for _ in range(n_steps):
         gram = wide @ wide.T
         wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)

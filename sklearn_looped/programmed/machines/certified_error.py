@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn_looped.programmed.machines.taylor import Taylor, outward
 
 ORDER = 10  # of the Taylor series around the middle of each part
+N_PARTS = 256  # of the interval, on which values and slopes are bounded
 MAX_PARTS = 2**14
 MAX_POINTS = 2**20  # where only a bound of the second derivative is known
 
@@ -110,10 +111,10 @@ class Target:
         largest = 2 * float(np.maximum(-series.low[2], series.high[2])[0])
         return largest if np.isfinite(largest) else np.inf
 
-    def bounds(self, n_parts: int = 256) -> Bounds:
+    def bounds(self) -> Bounds:
         """Bound values and slopes; raises where f has none."""
         self.values(np.linspace(self.low, self.high, 3))
-        edges = np.linspace(self.low, self.high, n_parts + 1)
+        edges = np.linspace(self.low, self.high, N_PARTS + 1)
         if self.curvature is None:
             series = self.series(edges[:-1], edges[1:], 1)
             slope = np.maximum(-series.low[1], series.high[1]).max()

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from sklearn_looped.core.arrays import Array
 
 ULPS = 8  # bound on the error of numpy's exp, log, sin, cos and tanh, in units in the last place
-
-Reals = NDArray[np.float64]
 
 
 class Taylor(np.lib.mixins.NDArrayOperatorsMixin):
@@ -36,7 +36,7 @@ class Taylor(np.lib.mixins.NDArrayOperatorsMixin):
     ([[1.0], [2.0], [1.0]], [[4.0], [4.0], [1.0]])
     """
 
-    def __init__(self, low: Reals, high: Reals) -> None:
+    def __init__(self, low: Array, high: Array) -> None:
         self.low, self.high = low, high
 
     @classmethod
@@ -66,7 +66,7 @@ class Taylor(np.lib.mixins.NDArrayOperatorsMixin):
     def __len__(self) -> int:
         return len(self.low)
 
-    def __getitem__(self, k: int) -> tuple[Reals, Reals]:
+    def __getitem__(self, k: int) -> tuple[Array, Array]:
         """Return the interval of coefficient k."""
         return self.low[k], self.high[k]
 
@@ -79,10 +79,10 @@ def _constant(value: float, shape: tuple[int, ...]) -> Taylor:
 
 # --- intervals -------------------------------------------------------------------------------
 
-Interval = tuple[Reals, Reals]
+Interval = tuple[Array, Array]
 
 
-def outward(low: Reals, high: Reals, ulps: int = 1) -> Interval:
+def outward(low: Array, high: Array, ulps: int = 1) -> Interval:
     """Interval widened by so many units in the last place."""
     if ulps == 1:
         return np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
@@ -256,7 +256,7 @@ def _tanh(x: Taylor) -> Taylor:
 def logistic(x: Taylor) -> Taylor:
     """Series of the sigmoid 1 / (1 + exp(-x)), from v' = v (1 - v) x'."""
 
-    def value(z: Reals) -> Reals:
+    def value(z: Array) -> Array:
         return 1 / (1 + np.exp(-z))
 
     first = outward(value(x.low[0]), value(x.high[0]), 2 * ULPS)

@@ -157,12 +157,6 @@ class Layout:
             state[:, self[name]] = value
         return torch.as_tensor(state + 0.0, dtype=self.dtype)  # + 0.0: no negative zeros in a state
 
-    def unpack(self, state: Tensor) -> dict[str, Tensor]:
-        """Return views of all fields of a state of shape (n_tokens, width), by name."""
-        if state.shape[-1] != self.width:
-            raise ValueError(f"Got tokens of width {state.shape[-1]}, expected {self.width}.")
-        return {name: state[..., self[name]] for name in self.names}
-
 
 def n_code_bits(n_tokens: int) -> int:
     """Bits of a position code for `n_tokens` tokens, ceil(log2 n), at least 2."""

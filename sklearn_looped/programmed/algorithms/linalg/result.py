@@ -75,11 +75,11 @@ def check_matrix(a: ArrayLike, name: str) -> Array:
     return check_array(a, dtype=np.float64, input_name=name)
 
 
-def check_square(a: ArrayLike, name: str = "a") -> Array:
+def check_square(a: ArrayLike) -> Array:
     """Finite real square matrix."""
-    matrix = check_matrix(a, name)
+    matrix = check_matrix(a, "a")
     if matrix.shape[0] != matrix.shape[1]:
-        raise LinAlgError(f"Got {name!r} of shape {matrix.shape}, but it must be square.")
+        raise LinAlgError(f"Got 'a' of shape {matrix.shape}, but it must be square.")
     return matrix
 
 
