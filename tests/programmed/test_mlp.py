@@ -136,7 +136,7 @@ def test_all_evaluations_give_the_same_bits(output, sizes, activation, momentum,
             assert torch.equal(states[0].view(torch.int64), other.view(torch.int64))
 
 
-@pytest.mark.parametrize("tiny", [1e-61, 1e-200, 1e-305])
+@pytest.mark.parametrize("tiny", [1e-61, 1e-150])
 def test_rectifiers_of_tiny_activations_have_a_slope_of_one(tiny):
     sizes = (1, 2, 1)
     network = Network([np.array([[tiny, -tiny]]), np.ones((2, 1))], [np.zeros(2), np.zeros(1)])

@@ -20,7 +20,7 @@ Activation = Literal["identity", "logistic", "tanh", "relu"]
 OutputActivation = Literal["identity", "logistic", "softmax"]
 Momentum = Literal["none", "plain", "nesterov"]
 
-_STEEP = 2.0**1023  # any float above 0 that is not subnormal, times this, is at least 2
+_STEEP = 2.0**512  # activations above 2**-512 times this are above 1, inputs times it finite
 
 
 class Design(NamedTuple):
@@ -163,8 +163,9 @@ def _rectify(fields: Layout, activation: Activation, z: int, a: int, row: str) -
 def _slopes(fields: Layout, design: Design) -> list[Unit]:
     r"""Compute the derivative of the activation at hidden units.
 
-    :math:`a (1 - a)`, :math:`1 - a^2`, :math:`[a > 0]` or 1. A rectifier is sharp: with A above
-    the inverse of the smallest normal number, :math:`[a \le 0] = \mathrm{relu}(1 - A a)`.
+    :math:`a (1 - a)`, :math:`1 - a^2`, :math:`[a > 0]` or 1. A rectifier is sharp: with
+    :math:`A = 2^{512}`, :math:`[a \le 0] = \mathrm{relu}(1 - A a)` for activations of 0 or above
+    1 / A.
     """
     a = fields.at("a")
     hidden, slope = fields.terms(**dict.fromkeys(design.hidden, 1.0)), fields.terms(slope=1.0)
