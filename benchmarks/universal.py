@@ -33,8 +33,10 @@ SGD = {
     "fit_intercept": False, "max_iter": EPOCHS,
 }  # fmt: skip
 MLP = {
-    "hidden_layer_sizes": (SIZE,), "alpha": 0.0, "learning_rate_init": RATE, "shuffle": False,
-    "max_iter": EPOCHS, "random_state": 0,
+    "hidden_layer_sizes": (SIZE,), "activation": "logistic", "alpha": 0.0,
+    "batch_size": 1, "learning_rate_init": RATE, "momentum": 0.0, "nesterovs_momentum": False,
+    "shuffle": False, "max_iter": EPOCHS, "tol": 0.0, "n_iter_no_change": EPOCHS + 1,
+    "random_state": 0,
 }  # fmt: skip
 
 
@@ -113,13 +115,10 @@ def learning(machine: UniversalMachine, X: np.ndarray, Y: np.ndarray) -> Iterato
         return [*result.value.coefs, *result.value.intercepts], result.run.n_loops
 
     def special_network() -> list[Any]:
-        model = ProgrammedMLPRegressor(**MLP, tol=0.0, n_iter_no_change=EPOCHS + 1).fit(X, Y)
+        model = ProgrammedMLPRegressor(**MLP).fit(X, Y)
         return [*model.coefs_, *model.intercepts_]
 
-    peer = MLPRegressor(
-        **MLP, activation="logistic", solver="sgd", batch_size=1, momentum=0.0,
-        nesterovs_momentum=False, tol=0.0, n_iter_no_change=EPOCHS + 1,
-    ).fit(X, Y)  # fmt: skip
+    peer = MLPRegressor(**MLP, solver="sgd").fit(X, Y)
     answer = [*peer.coefs_, *peer.intercepts_]
     yield Case("backpropagation", backpropagation, special_network, answer)
 

@@ -3,12 +3,15 @@
 import importlib
 import pkgutil
 
+import numpy as np
 import pytest
 
 import benchmarks
+from benchmarks import universal
 from benchmarks.__main__ import main, parser_of
 from benchmarks.common.report import RESULTS, Store
 from benchmarks.registry import TIMES, question
+from sklearn_looped import UniversalMachine
 
 MODULES = sorted(info.name for info in pkgutil.walk_packages(benchmarks.__path__, "benchmarks."))
 
@@ -60,3 +63,11 @@ def test_rows_that_are_there_are_not_computed_again(tmp_path):
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_rows_of_earlier_runs_are_read(path):
     assert Store(path).rows
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_special_transformers_of_universal_solve_its_problems():
+    for case in universal.cases(UniversalMachine(universal.SIZE)):
+        for got, answer in zip(case.special(), case.answer, strict=True):
+            scale = np.abs(answer).max()
+            np.testing.assert_allclose(got, answer, atol=1e-12 * scale, err_msg=case.program)
