@@ -39,7 +39,7 @@ ESTIMATORS = [
     ProgrammedMLPClassifier((3,), "tanh", learning_rate_init=0.5, **FEW_EPOCHS),
     ProgrammedSGDRegressor(),
     ProgrammedSGDClassifier(),
-    ProgrammedSGDClassifier(loss="log_loss"),
+    ProgrammedSGDClassifier(loss="log_loss", tol=0.1),
     ProgrammedLinearRegression(),
     ProgrammedRidge(),
     ProgrammedPCA(),

@@ -31,7 +31,7 @@ def test_every_shipped_file_has_one_recipe():
 
 def test_more_loops_help_on_ill_conditioned_inputs():
     prior = IllConditionedLinearPrior((100.0, 100.0))
-    X, y = (part.numpy() for part in prior.sample(seeded_generator(HELD_OUT, 99), 48, 48, 20))
+    X, y = (part.numpy() for part in prior.sample(seeded_generator(HELD_OUT, 99), 24, 48, 20))
     tables = [(a[:40], b[:40], a[40:]) for a, b in zip(X, y, strict=True)]
 
     def error(weights, n_loops):
