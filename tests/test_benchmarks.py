@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import benchmarks
-from benchmarks import universal
+from benchmarks import programmed_speed, universal
 from benchmarks.__main__ import main, parser_of
 from benchmarks.common.openml_tasks import quiet, store
 from benchmarks.common.report import RESULTS, Store
@@ -82,6 +82,17 @@ def test_jobs_hide_warnings_of_baselines_and_show_our_own():
         for module in ("sklearn.linear_model", "benchmarks.keel", "sklearn_looped.core.loop"):
             job(module)
     assert [str(w.message) for w in caught] == ["by benchmarks.keel", "by sklearn_looped.core.loop"]
+
+
+def test_steps_of_a_measurement_do_not_count_what_a_call_takes_to_begin(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("benchmarks.common.timing.time.process_time", lambda: clock[0])
+
+    def run(n):
+        clock[0] += 0.3 + 1e-4 * n  # a start longer than the first trials
+
+    n = programmed_speed.sized(run)
+    assert 0.9 * programmed_speed.SECONDS < 1e-4 * n < 1.1 * programmed_speed.SECONDS
 
 
 def test_parity_counts_what_is_not_a_number_as_a_difference():
