@@ -2,9 +2,12 @@
 
 import importlib
 import pkgutil
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import benchmarks
@@ -99,6 +102,16 @@ def test_parity_counts_what_is_not_a_number_as_a_difference():
     nan, numbers = [np.array([1.0, np.nan]), 3], [np.array([1.0, 2.0]), 3]
     assert difference(numbers, numbers) == 0
     assert difference(nan, numbers) == difference(numbers, nan) == np.inf
+
+
+def test_the_picture_of_ranks_is_drawn_from_the_rows():
+    rows = pd.DataFrame(Store(RESULTS / "openml_regression.jsonl").rows)
+    r2 = rows.groupby(["dataset", "estimator"])["r2"].mean().unstack()
+    ranks = r2.rank(axis=1, ascending=False).mean()
+    picture = Path(__file__).parents[1] / "docs" / "images" / "openml_ranks.svg"
+    labels = re.findall(r"<!-- (.*?) -->", picture.read_text())
+    for name, rank in ranks.items():
+        assert {f"{name}  {rank:.2f}", f"{rank:.2f}  {name}"} & set(labels)
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.jsonl")), ids=lambda path: path.stem)
