@@ -16,9 +16,9 @@ import pandas as pd
 import torch
 from sklearn.metrics import r2_score
 
-from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet
+from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet, store
 from benchmarks.common.options import add_openml
-from benchmarks.common.report import RESULTS, Store, print_table
+from benchmarks.common.report import print_table
 from benchmarks.openml_regression import TASKS
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
@@ -99,9 +99,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    store = Store(args.output or RESULTS / "experts_ablation.jsonl", weights=WEIGHTS.digest)
+    kept = store(args, "experts_ablation", weights=WEIGHTS.digest)
     job = partial(score, n_rows=args.rows, cache=args.cache)
-    rows = pd.DataFrame(store.complete(folds(args), job, args.jobs))
+    rows = pd.DataFrame(kept.complete(folds(args), job, args.jobs))
     r2 = rows.groupby(["dataset", "form"])["r2"].mean().unstack()[list(FORMS)]
     table = pd.DataFrame(
         {

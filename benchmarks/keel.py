@@ -28,9 +28,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from benchmarks.common.openml_tasks import coded, quiet, scaled
-from benchmarks.common.options import folder
-from benchmarks.common.report import RESULTS, Store
+from benchmarks.common.openml_tasks import coded, quiet, scaled, store
+from benchmarks.common.options import add_rows, folder
 from benchmarks.common.timing import timed
 from sklearn_looped import KernelMachineClassifier, LoopedICLClassifier
 
@@ -140,10 +139,8 @@ def summarise(rows: pd.DataFrame) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=folder, required=True, help="folder of the CSV files")
     parser.add_argument("--folds", type=int, default=3, choices=range(1, 11), metavar="N")
-    parser.add_argument("--rows", type=int, default=1024, help="training rows at most (1024)")
     parser.add_argument("--estimators", nargs="+", default=list(ESTIMATORS), choices=ESTIMATORS)
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--output", type=Path, help="file of rows (default: in results/)")
+    add_rows(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -157,5 +154,4 @@ def run(args: argparse.Namespace) -> None:
         for name in args.estimators
     ]
     job = partial(score, data=args.data, n_rows=args.rows)
-    store = Store(args.output or RESULTS / "keel.jsonl")
-    summarise(pd.DataFrame(store.complete(keys, job, args.jobs)))
+    summarise(pd.DataFrame(store(args, "keel").complete(keys, job, args.jobs)))

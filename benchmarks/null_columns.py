@@ -15,9 +15,8 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.metrics import r2_score
 
-from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet
+from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet, store
 from benchmarks.common.options import add_openml
-from benchmarks.common.report import RESULTS, Store
 from benchmarks.openml_regression import ESTIMATORS, OURS, TASKS
 from sklearn_looped.learned.checkpoints import load_checkpoint
 
@@ -66,9 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    store = Store(
-        args.output or RESULTS / "null_columns.jsonl", weights=load_checkpoint("tabular").digest
-    )
+    kept = store(args, "null_columns", weights=load_checkpoint("tabular").digest)
     job = partial(score, n_rows=args.rows, cache=args.cache)
     keys = [key | {"times": times} for key in folds(args) for times in TIMES]
-    summarise(pd.DataFrame(store.complete(keys, job, args.jobs)))
+    summarise(pd.DataFrame(kept.complete(keys, job, args.jobs)))

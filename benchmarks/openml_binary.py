@@ -27,9 +27,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.common.openml_tasks import coded, fold_rows, load, quiet, scaled
+from benchmarks.common.openml_tasks import coded, fold_rows, load, quiet, scaled, store
 from benchmarks.common.options import add_openml
-from benchmarks.common.report import RESULTS, Store
 from benchmarks.common.timing import timed
 from sklearn_looped import LoopedICLClassifier
 from sklearn_looped.estimators.in_context import predict_many
@@ -151,6 +150,6 @@ def run(args: argparse.Namespace) -> None:
         {"task": task, "repeat": repeat, "classifier": name}
         for task, repeat, name in itertools.product(args.tasks, repeats, names)
     ]
-    store = Store(args.output or RESULTS / f"openml_binary_{args.protocol}.jsonl")
+    kept = store(args, f"openml_binary_{args.protocol}")
     job = partial(score, protocol=args.protocol, n_rows=args.rows, cache=args.cache)
-    summarise(args.protocol, pd.DataFrame(store.complete(keys, job, args.jobs)))
+    summarise(args.protocol, pd.DataFrame(kept.complete(keys, job, args.jobs)))

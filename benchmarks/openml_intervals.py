@@ -18,9 +18,8 @@ from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet
+from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet, store
 from benchmarks.common.options import add_openml
-from benchmarks.common.report import RESULTS, Store
 from benchmarks.openml_regression import ESTIMATORS, OURS, TASKS
 from sklearn_looped.learned.checkpoints import load_checkpoint
 
@@ -103,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
         for name in MODELS
     ]
     job = partial(score, n_rows=args.rows, cache=args.cache)
-    rows = Store(args.output or RESULTS / "openml_intervals.jsonl").complete(keys, job, args.jobs)
+    rows = store(args, "openml_intervals").complete(keys, job, args.jobs)
     table = pd.DataFrame(rows)
     is_current = table.get("weights", pd.Series(dtype=str)) == WEIGHTS.digest
     summarise(table[is_current | ~table["model"].str.startswith(OURS)])

@@ -15,10 +15,9 @@ from typing import Any
 import pandas as pd
 from sklearn.metrics import r2_score
 
-from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet
+from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet, store
 from benchmarks.common.options import add_openml, add_picture
 from benchmarks.common.pictures import draw_loops
-from benchmarks.common.report import RESULTS, Store
 from benchmarks.common.timing import timed
 from benchmarks.openml_regression import TASKS
 from sklearn_looped import LoopedICLRegressor
@@ -87,9 +86,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    store = Store(args.output or RESULTS / "openml_loops.jsonl", weights=WEIGHTS.digest)
+    kept = store(args, "openml_loops", weights=WEIGHTS.digest)
     job = partial(score, n_rows=args.rows, cache=args.cache)
-    rows = pd.DataFrame(store.complete(folds(args), job, args.jobs))
+    rows = pd.DataFrame(kept.complete(folds(args), job, args.jobs))
     rows = rows.assign(r2=rows["r2"].clip(0, 1))
     summarise(rows)
     if args.picture:

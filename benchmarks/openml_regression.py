@@ -30,10 +30,9 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
-from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet, scaled
+from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet, scaled, store
 from benchmarks.common.options import add_openml, add_picture
 from benchmarks.common.pictures import draw_ranks
-from benchmarks.common.report import RESULTS, Store
 from benchmarks.common.timing import timed
 from benchmarks.common.xrfm_baseline import IS_INSTALLED, XRFMRegressor
 from sklearn_looped import KernelMachineRegressor, LoopedICLRegressor
@@ -134,7 +133,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"{XRFM} is left out: the package xrfm is not installed (pip install xrfm).")
     keys = [fold | {"estimator": name} for fold in folds(args) for name in args.estimators]
     job = partial(score, n_rows=args.rows, cache=args.cache)
-    rows = Store(args.output or RESULTS / "openml_regression.jsonl").complete(keys, job, args.jobs)
+    rows = store(args, "openml_regression").complete(keys, job, args.jobs)
     r2 = summarise(pd.DataFrame(rows))
     if args.picture:
         draw_ranks(r2, OURS, args.picture)

@@ -3,6 +3,7 @@
 ``python -m benchmarks programmed_certificates`` makes 200 certified runs a kind and prints kind,
 cases tried, what was refused and failures. A failure is a certified result outside of its bound, or
 an error where there was a result; its seeds are printed, and ``--kind NAME --seed N`` repeats one.
+``--kind NAME`` alone prints the row of a kind, and leaves the rows in results/ as they are.
 Machines run dense against fast against the interpreters, at every step; linear algebra against
 exact fractions, training against numpy and scikit-learn, graphs against scipy. ``--programs`` takes
 the machines alone, 800 certified programs each: more than 10,000 tried.
@@ -18,13 +19,14 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 
 from benchmarks.certificate_attacks import fleq, graphs, linalg, subleq, training
 from benchmarks.certificate_attacks.outcome import Outcome
-from benchmarks.common.report import report
+from benchmarks.common.report import print_table, report
 
 KINDS: dict[str, Callable[[np.random.Generator], Outcome]] = {
     "SUBLEQ, bits": partial(subleq.subleq, layout="bits"),
@@ -90,5 +92,8 @@ def run(args: argparse.Namespace) -> None:
         kinds = [args.kind] if args.kind else MACHINES if args.programs else list(KINDS)
         cases = args.cases or (800 if args.programs else 200)
         rows = [attack_kind(kind, cases, parallel) for kind in kinds]
-    report("programmed_programs" if args.programs else "programmed_certificates", rows)
+    if args.kind:
+        print_table(pd.DataFrame(rows))
+    else:
+        report("programmed_programs" if args.programs else "programmed_certificates", rows)
     sys.exit(any(row["failures"] for row in rows))

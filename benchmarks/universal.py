@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import SGDRegressor
 from sklearn.neural_network import MLPRegressor
 
@@ -146,7 +147,7 @@ def measure(case: Case, machine: UniversalMachine) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore")  # networks that have not converged
+    warnings.simplefilter("ignore", ConvergenceWarning)  # as many epochs as asked for
     machine = UniversalMachine(SIZE)
     before = machine.transformer.fingerprint()
     rows = [measure(case, machine) for case in cases(machine)]

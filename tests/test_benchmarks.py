@@ -2,14 +2,20 @@
 
 import importlib
 import pkgutil
+import re
+import warnings
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import benchmarks
-from benchmarks import universal
+from benchmarks import programmed_speed, universal
 from benchmarks.__main__ import main, parser_of
+from benchmarks.common.openml_tasks import quiet, store
 from benchmarks.common.report import RESULTS, Store
+from benchmarks.parity_cases.case import difference
 from benchmarks.registry import TIMES, question
 from sklearn_looped import UniversalMachine
 
@@ -58,6 +64,54 @@ def test_rows_that_are_there_are_not_computed_again(tmp_path):
     assert Store(path, seed=0).rows == rows
     assert len(Store(path).rows) == 4
     assert Store(path, seed=0).missing([{"task": 1}, {"task": 3}]) == [{"task": 3}]
+
+
+def test_rows_of_another_size_are_not_mixed_with_those_in_results(tmp_path):
+    parser = parser_of("openml_regression")
+    assert store(parser.parse_args([]), "openml_regression").rows
+    with pytest.raises(SystemExit, match=r"at most 1,024 training rows.*--output"):
+        store(parser.parse_args(["--rows", "300"]), "openml_regression")
+    output = ["--rows", "300", "--output", str(tmp_path / "rows.jsonl")]
+    assert store(parser.parse_args(output), "openml_regression").rows == []
+
+
+def test_jobs_hide_warnings_of_baselines_and_show_our_own():
+    def warn(module):
+        warnings.warn_explicit(f"by {module}", UserWarning, f"{module}.py", 1, module)
+        return []
+
+    job = quiet(warn)
+    with warnings.catch_warnings(record=True) as caught:
+        for module in ("sklearn.linear_model", "benchmarks.keel", "sklearn_looped.core.loop"):
+            job(module)
+    assert [str(w.message) for w in caught] == ["by benchmarks.keel", "by sklearn_looped.core.loop"]
+
+
+def test_steps_of_a_measurement_do_not_count_what_a_call_takes_to_begin(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("benchmarks.common.timing.time.process_time", lambda: clock[0])
+
+    def run(n):
+        clock[0] += 0.3 + 1e-4 * n  # a start longer than the first trials
+
+    n = programmed_speed.sized(run)
+    assert 0.9 * programmed_speed.SECONDS < 1e-4 * n < 1.1 * programmed_speed.SECONDS
+
+
+def test_parity_counts_what_is_not_a_number_as_a_difference():
+    nan, numbers = [np.array([1.0, np.nan]), 3], [np.array([1.0, 2.0]), 3]
+    assert difference(numbers, numbers) == 0
+    assert difference(nan, numbers) == difference(numbers, nan) == np.inf
+
+
+def test_the_picture_of_ranks_is_drawn_from_the_rows():
+    rows = pd.DataFrame(Store(RESULTS / "openml_regression.jsonl").rows)
+    r2 = rows.groupby(["dataset", "estimator"])["r2"].mean().unstack()
+    ranks = r2.rank(axis=1, ascending=False).mean()
+    picture = Path(__file__).parents[1] / "docs" / "images" / "openml_ranks.svg"
+    labels = re.findall(r"<!-- (.*?) -->", picture.read_text())
+    for name, rank in ranks.items():
+        assert {f"{name}  {rank:.2f}", f"{rank:.2f}  {name}"} & set(labels)
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.jsonl")), ids=lambda path: path.stem)

@@ -15,7 +15,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from benchmarks.common.report import Rows
+from benchmarks.common.options import N_ROWS
+from benchmarks.common.report import RESULTS, Rows, Store
 
 NUMERIC = make_column_selector(dtype_include="number")
 NOMINAL = make_column_selector(dtype_exclude="number")
@@ -54,18 +55,32 @@ def fold_rows(task: Any, fold: int, n_rows: int) -> tuple[np.ndarray, np.ndarray
     return np.random.default_rng(fold).permutation(train)[:n_rows], test
 
 
+def store(args: argparse.Namespace, name: str, **setting: Any) -> Store:
+    """Open the file of rows; that in results/ has rows of the default number of training rows."""
+    if args.output is None and args.rows != N_ROWS:
+        raise SystemExit(
+            f"Rows in {RESULTS.name}/ are of at most {N_ROWS:,} training rows: with --rows, name "
+            "another file by --output."
+        )
+    return Store(args.output or RESULTS / f"{name}.jsonl", **setting)
+
+
 def folds(args: argparse.Namespace) -> list[dict[str, int]]:
     """Return the tasks and official folds that are asked for, as keys of rows."""
     return [{"task": task, "fold": fold} for task in args.tasks for fold in range(args.folds)]
 
 
 def quiet(job: Callable[..., Rows]) -> Callable[..., Rows]:
-    """Leave out the baselines' own warnings: convergence, kernel bounds, categories."""
+    """Leave out the baselines' own warnings: convergence, kernel bounds, categories.
+
+    What this library says is shown: its estimators warn in the name of the line that calls them.
+    """
 
     @wraps(job)
     def quietly(*args: Any, **kwargs: Any) -> Rows:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            warnings.filterwarnings("default", module=r"(benchmarks|sklearn_looped)\b")
             return job(*args, **kwargs)
 
     return quietly

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sklearn_looped.cli.arguments import picture_file
 
+N_ROWS = 1024  # training rows at most, of the rows in results/
+
 
 def folder(name: str) -> Path:
     """Turn an argument into a path; raise if there is no such folder."""
@@ -51,13 +53,20 @@ def add_classes(parser: argparse.ArgumentParser, classes: Iterable[str]) -> None
     parser.add_argument("--classes", nargs="+", choices=names, default=names, help="of functions")
 
 
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """Add ``--rows``, ``--jobs`` and ``--output`` of benchmarks that keep their rows."""
+    parser.add_argument(
+        "--rows", type=int, default=N_ROWS, help=f"training rows at most ({N_ROWS})"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--output", type=Path, help="file of rows (default: in results/)")
+
+
 def add_openml(parser: argparse.ArgumentParser, tasks: Iterable[int], n_folds: int = 3) -> None:
     """Add the options of benchmarks on OpenML tasks that keep their rows."""
     parser.add_argument("--tasks", type=int, nargs="+", default=list(tasks), metavar="ID")
     parser.add_argument(
         "--folds", type=int, default=n_folds, help=f"official folds, from the first ({n_folds})"
     )
-    parser.add_argument("--rows", type=int, default=1024, help="training rows at most (1024)")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--output", type=Path, help="file of rows (default: in results/)")
+    add_rows(parser)
     add_cache(parser)

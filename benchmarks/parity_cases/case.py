@@ -43,13 +43,16 @@ class Outcome(NamedTuple):
 def difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
     """Return the largest difference of all arrays, relative to their largest entry above one.
 
-    Another number of epochs or another label counts as one at least.
+    Another number of epochs or another label counts as one at least; what is not a number, where
+    the other is one, as infinity.
     """
     pairs = [(np.asarray(a), np.asarray(b)) for a, b in zip(ours, theirs, strict=True)]
     if any(a.shape != b.shape for a, b in pairs):
         return np.inf
     counts = [(a, b) for a, b in pairs if b.dtype.kind == "i"]
     reals = [(a, b) for a, b in pairs if b.dtype.kind == "f"]
+    if any((np.isfinite(a) != np.isfinite(b)).any() for a, b in reals):
+        return np.inf
     scale = max(1.0, *(np.abs(b).max(initial=0) for _, b in reals))
     largest = max(float(np.abs(a - b).max(initial=0)) for a, b in reals) / scale
     return largest if all((a == b).all() for a, b in counts) else max(1.0, largest)
