@@ -91,7 +91,7 @@ def test_arrays_of_any_type_are_predicted(n, dtype, seed):
     check_predictions(table[:n], table[n:], 0, rng)
 
 
-@pytest.mark.filterwarnings("ignore:Cells that hold", "ignore:Columns left out")
+@pytest.mark.filterwarnings("ignore:Values that fit did not see", "ignore:Columns left out")
 @given(SIZES, st.lists(st.sampled_from([*OTHER]), min_size=1, max_size=5), KINDS, SEEDS)
 def test_frames_of_any_columns_are_predicted(n, others, kinds, seed):
     rng = np.random.default_rng(seed)

@@ -103,8 +103,7 @@ class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
         self.classes_ = np.unique(y[counts > 0])
         if len(self.classes_) < 2:
             raise ValueError(
-                f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
-                "apart."
+                f"Got one class only, {self.classes_[0]}, but at least two are required."
             )
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
