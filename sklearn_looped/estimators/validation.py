@@ -233,7 +233,7 @@ def check_levels(quantiles: Any) -> Array:
     """
     wanted = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
     if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
-        raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
+        raise ValueError(f"Got quantiles={quantiles!r}, but expected levels in (0, 1).")
     return wanted
 
 

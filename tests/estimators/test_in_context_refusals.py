@@ -106,7 +106,7 @@ def test_members_that_are_not_there_are_refused(split, fitted, member):
 
 @pytest.mark.parametrize("levels", [[0.0], [0.5, 1.0], [[0.2, 0.3]]])
 def test_impossible_quantiles_are_refused(split, fitted, levels):
-    with pytest.raises(ValueError, match="expected levels between 0 and 1"):
+    with pytest.raises(ValueError, match=r"expected levels in \(0, 1\)"):
         fitted.predict_quantiles(split[2], levels)
 
 

@@ -95,7 +95,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         fits the experts of the parts that it needs again, in about half a gigabyte for each part
         that runs at a time.
         A number, at least 2: rows that a member attends to; from a larger table each draws a random
-        subsample, with a warning. Weights without experts subsample in either case.
+        subsample, with a warning. Weights without experts always subsample, with "auto" to 2,048.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
