@@ -1,4 +1,4 @@
-"""The documentation names every public name, and what its guide shows is what happens."""
+"""The documentation names every public name, and what its guide and limits show is what happens."""
 
 import doctest
 import importlib
@@ -12,7 +12,7 @@ import pytest
 import sklearn_looped
 
 DOCS = Path(__file__).parents[1] / "docs"
-GUIDE = sorted((DOCS / "user_guide").glob("*.md"))
+GUIDE = [*sorted((DOCS / "user_guide").glob("*.md")), DOCS / "limits.md"]
 LINE = re.compile(r"^\.\. currentmodule:: (\S+)|^   (\w+)$|^\.\. py:data:: (\w+)", re.MULTILINE)
 
 

@@ -53,8 +53,8 @@ def compare(seed: int, changes: list[str] | None = None) -> list[Comparison]:
     """Compare a table with all its changes."""
     torch.set_num_threads(1)
     with warnings.catch_warnings():
-        # Said to the user, and no matter here: identifiers left out, levels not met, tails.
-        warnings.filterwarnings("ignore", "Columns left out|Cells |Targets of ")
+        # Expected here: identifiers left out, levels that fit did not see, compressed targets.
+        warnings.filterwarnings("ignore", "Columns left out|Values that |Targets of ")
         return list(_compare(seed, changes))
 
 

@@ -30,13 +30,13 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
     r"""K-means clustering inside a looped transformer whose weights are written by hand.
 
     Samples and centres are tokens. One loop is one step of Lloyd's algorithm: samples attend to
-    their nearest centre, by a softmax so hard that it is one-hot, and centres attend to their
-    samples, whose mean a softmax of equal scores is; see
+    their nearest centre, by a softmax so sharp that it is one-hot, and centres attend to their
+    samples with equal scores, so that they read their mean; see
     `sklearn_looped.programmed.algorithms.lloyd`.
 
-    It is :class:`~sklearn.cluster.KMeans` with ``algorithm="lloyd"`` and ``n_init=1``: the same
+    It equals :class:`~sklearn.cluster.KMeans` with ``algorithm="lloyd"`` and ``n_init=1``: the same
     starts for the same `random_state`, the same labels, and centres to about 1e-14 of the
-    data's size. Two differences. Squared distances that differ by less than about
+    data's size. There are two differences. Squared distances that differ by less than about
     1e-13 of a sample's squared distance from the medians are ties, and go to the centre of the
     lower number, where scikit-learn leaves them to rounding; data of few digits have such ties.
     A centre that loses all its samples moves to the sample farthest from its own centre. If that
@@ -57,15 +57,15 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
     init : {"k-means++", "random"} or array-like, default="k-means++"
         Starting centres of shape (n_clusters, n_features), or how scikit-learn draws them.
     max_iter : int, default=300
-        Cap on the number of steps.
+        Largest number of steps.
     tol : float, default=1e-4
-        Stop when the centres' squared moves sum up to less than `tol` times the mean variance of
+        Stop when the sum of the centres' squared moves is at most `tol` times the mean variance of
         the features, or when no label changes.
     random_state : int, RandomState instance or None, default=None
         Seed of the starting centres.
     evaluation : {"fast", "dense"}, default="fast"
-        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
-        attending to every token, which is the definition, with torch. Both give the same bits.
+        "fast": with numpy, skipping what cannot act. "dense": with torch, every token attending to
+        every token, which is the definition. On a CPU both give the same bits.
     device : str, default="cpu"
         Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
@@ -147,9 +147,10 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, before any work; or if a sample is 2**200
-            times as far from the medians as half of the samples are; or if weights are not 0 and
-            smaller than 1e-60 of the largest.
+            If the data or a parameter is not valid, before any work; if there are fewer samples
+            than clusters; if a sample is 2**200 times as far from the medians as half of the
+            samples are; or if all weights are 0, or some are positive and smaller than 1e-60 of
+            the largest.
 
         Warns
         -----

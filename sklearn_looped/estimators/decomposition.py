@@ -38,16 +38,17 @@ class ProgrammedPCA(
 ):
     r"""Principal component analysis inside a looped transformer whose weights are written by hand.
 
-    The samples are tokens. An attention average takes the means off, linear attention computes
+    The samples are tokens. An attention average subtracts the means, linear attention computes
     the covariance matrix, and looped blocks find its eigenvectors by powers and deflation, see
     `sklearn_looped.programmed.algorithms.linalg.eigh`. `transform` and `inverse_transform`
     are one layer of linear attention.
 
-    It is :class:`~sklearn.decomposition.PCA`, signs included, to about
-    ``1e-15 * variance[0] / gap`` in a component, with the gap of its variance to the next one:
-    the covariance matrix holds small variances to 1e-16 of the largest only. A loop squares the
-    matrix, so close eigenvalues take :math:`\log_2` of their relative gap loops more, few, but
-    they cost digits; the estimator warns when fewer than `tol` are left.
+    It equals :class:`~sklearn.decomposition.PCA`, signs included, to about
+    ``1e-15 * variance[0] / gap`` in a component, where gap is the difference between its variance
+    and the nearest other one: the covariance matrix represents small variances to 1e-16 of the
+    largest only. A loop squares the matrix, so an eigenvalue that is close to another takes
+    :math:`\log_2` of one over their relative gap more loops, which are few; but its component loses
+    digits, and the estimator warns when its error may exceed `tol`.
 
     The transformer does the arithmetic. The host loads the tapes, in units of a power of two,
     copies results from one to the next, divides the eigenvalues by ``n_samples - 1`` and by their
@@ -58,15 +59,15 @@ class ProgrammedPCA(
     ----------
     n_components : int, float, "mle" or None, default=None
         Number of components, at most ``min(n_samples, n_features)``. None: that many. A float
-        between 0 and 1: as few as explain more than this share of the variance. "mle": as many as
-        Minka's criterion chooses, at least as many samples as features given.
+        strictly between 0 and 1: the fewest that explain more than this share of the variance.
+        "mle": as many as Minka's criterion chooses; needs at least as many samples as features.
     tol : float, default=1e-6
         Error of the components, which have length 1, above which `fit` warns.
     max_loops : int, default=100
-        Cap on the number of squarings for a component.
+        Largest number of squarings for a component.
     evaluation : {"fast", "dense"}, default="fast"
-        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
-        attending to every token, which is the definition, with torch. Both give the same bits.
+        "fast": with numpy, skipping what cannot act. "dense": with torch, every token attending to
+        every token, which is the definition. On a CPU both give the same bits.
     device : str, default="cpu"
         Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
@@ -78,7 +79,7 @@ class ProgrammedPCA(
     explained_variance_ : ndarray of shape (n_components_,)
         Variance along each component.
     explained_variance_ratio_ : ndarray of shape (n_components_,)
-        Its share in the total variance.
+        Its share of the total variance.
     mean_ : ndarray of shape (n_features,)
         Means of the features.
     n_components_ : int
@@ -154,8 +155,8 @@ class ProgrammedPCA(
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, before any work; if variances are beyond the
-            range of float64.
+            If the data or a parameter is not valid, before any work; if all features are constant;
+            if variances are beyond the range of float64.
 
         Warns
         -----

@@ -73,7 +73,7 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         ValueError
             If the data or a parameter is not valid, before any work.
         numpy.linalg.LinAlgError
-            If the loops are too few. It is a ValueError.
+            If `max_loops` is too small. It is a subclass of ValueError.
 
         Warns
         -----
@@ -170,18 +170,18 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
 class ProgrammedLinearRegression(_LeastSquares):
     r"""Ordinary least squares inside a looped transformer whose weights are written by hand.
 
-    The samples are tokens. An attention average takes the means off, linear attention computes
+    The samples are tokens. An attention average subtracts the means, linear attention computes
     the normal equations :math:`X^\top X w = X^\top y`, and one block of two attention layers is
     looped to solve them: Newton-Schulz inverse with iterative refinement, see
     `sklearn_looped.programmed.algorithms.linalg.solve`. `predict` is one layer of linear attention.
 
-    It is :class:`~sklearn.linear_model.LinearRegression` to the certified error, which grows with
-    the *square* of the condition number of X, with its columns scaled: certified
-    to 1e-8 up to about 3e3. Beyond that a ConvergenceWarning gives the numbers. Where the
+    It equals :class:`~sklearn.linear_model.LinearRegression` up to the certified error, which grows
+    with the *square* of the condition number of X with scaled columns: it is 1e-8 up to a condition
+    number of about 3e3. Beyond that a ConvergenceWarning gives the numbers. Where the
     equations are singular, for features that are constant or combinations of others, or as many as
-    the samples, it is the solution of least norm, as scikit-learn's: `eigh` finds the space in
-    which they are not, that of singular values of X above 1e-6 of the largest, and `solve` runs
-    there.
+    the samples, it is the solution of least norm, as scikit-learn's: `eigh` finds the subspace of
+    the singular values of X above 1e-6 of the largest, in which the equations are regular, and
+    `solve` runs there.
 
     The transformer does the arithmetic. The host loads the tapes, in units of powers of two,
     divides the sample weights by their sum, counts the eigenvalues that are not 0, copies results
@@ -192,14 +192,14 @@ class ProgrammedLinearRegression(_LeastSquares):
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     tol : float, default=1e-8
-        Error relative to the largest coefficient that the certificate is to promise, with each
-        feature in units of the power of two above it.
+        Error relative to the largest coefficient, each feature measured in units of the power of
+        two above it; `fit` warns if the certified bound is larger. Above 0.
     max_loops : int, default=128
-        Cap on the number of loops; about twice the binary logarithm of the condition number of
+        Largest number of loops; about twice the binary logarithm of the condition number of
         the normal equations is needed.
     evaluation : {"fast", "dense"}, default="fast"
-        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
-        attending to every token, which is the definition, with torch. Both give the same bits.
+        "fast": with numpy, skipping what cannot act. "dense": with torch, every token attending to
+        every token, which is the definition. On a CPU both give the same bits.
     device : str, default="cpu"
         Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
@@ -254,22 +254,23 @@ class ProgrammedRidge(_LeastSquares):
 
     As :class:`ProgrammedLinearRegression`, with the normal equations
     :math:`(X^\top X + \alpha I)\, w = X^\top y` of :class:`~sklearn.linear_model.Ridge`. The
-    penalty bounds their condition number, so features may be dependent or more than the samples.
+    penalty bounds their condition number, so features may be dependent, and there may be more
+    features than samples.
 
     Parameters
     ----------
     alpha : float, default=1.0
-        Strength of the penalty; the intercept is not penalised. 0 is least squares.
+        Strength of the penalty, at least 0; the intercept is not penalised. 0 is least squares.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     tol : float, default=1e-8
-        Error relative to the largest coefficient that the certificate is to promise, with each
-        feature in units of the power of two above it.
+        Error relative to the largest coefficient, each feature measured in units of the power of
+        two above it; `fit` warns if the certified bound is larger. Above 0.
     max_loops : int, default=128
-        Cap on the number of loops.
+        Largest number of loops.
     evaluation : {"fast", "dense"}, default="fast"
-        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
-        attending to every token, which is the definition, with torch. Both give the same bits.
+        "fast": with numpy, skipping what cannot act. "dense": with torch, every token attending to
+        every token, which is the definition. On a CPU both give the same bits.
     device : str, default="cpu"
         Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 

@@ -147,7 +147,7 @@ def weights_of_classes(
     if wrong.any():
         raise ValueError(
             f"Got class_weight={weights[wrong][0]:g} for class {classes[wrong][0]}, but expected "
-            "a positive number. Remove the rows of classes that are not wanted."
+            "a positive, finite number. To exclude a class, remove its rows."
         )
     return np.asarray(weights, dtype=np.float64)
 
@@ -180,14 +180,14 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
         if ((positive < 1 / LARGEST_WEIGHT) | (positive > LARGEST_WEIGHT)).any():
             raise ValueError(
                 f"Got sample_weight from {positive.min():g} to {positive.max():g}, but expected "
-                f"the number of times that each row counts: 0, or {1 / LARGEST_WEIGHT:g} to "
+                f"the number of times that each row counts: 0, or from {1 / LARGEST_WEIGHT:g} to "
                 f"{LARGEST_WEIGHT:g}."
             )
     n_rows = len(y) if weights is None else int(np.count_nonzero(weights))
     if n_rows < 2:
         raise ValueError(
-            f"Found array with n_samples={n_rows} (1 sample), but a minimum of 2 is required: "
-            "a prediction compares rows."
+            f"Found array with n_samples={n_rows}, but at least 2 rows of positive weight are "
+            "required."
         )
     return weights
 
@@ -195,8 +195,8 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
 def _refuse_masked(values: Any, name: str) -> None:
     if np.ma.is_masked(values):
         raise ValueError(
-            f"{name} has {np.ma.count_masked(values)} masked entries, but all are needed. Remove "
-            "those rows."
+            f"{name} has {np.ma.count_masked(values)} masked entries, but none may be missing. "
+            "Remove those rows."
         )
 
 
@@ -233,7 +233,7 @@ def check_levels(quantiles: Any) -> Array:
     """
     wanted = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
     if wanted.ndim != 1 or not ((wanted > 0) & (wanted < 1)).all():
-        raise ValueError(f"Got quantiles={quantiles!r}, but expected levels between 0 and 1.")
+        raise ValueError(f"Got quantiles={quantiles!r}, but expected levels in (0, 1).")
     return wanted
 
 

@@ -33,7 +33,7 @@ def test_bad_weights_are_refused(weights, message):
         (X_BAD[None], Y_BAD, "dim 3"),
         (X_BAD[:0], Y_BAD[:0], "0 sample"),
         (pd.DataFrame(X_BAD[:0]), Y_BAD[:0], "at least one row"),
-        (X_BAD[:1], Y_BAD[:1], "1 sample"),
+        (X_BAD[:1], Y_BAD[:1], "n_samples=1, but at least 2 rows"),
         (X_BAD, Y_BAD[:4], "inconsistent numbers of samples"),
         (X_BAD, np.where(Y_BAD == 3, np.nan, Y_BAD), "y contains NaN"),
         (X_BAD, np.array(list("abcdef")), "target that is not numeric"),
@@ -106,7 +106,7 @@ def test_members_that_are_not_there_are_refused(split, fitted, member):
 
 @pytest.mark.parametrize("levels", [[0.0], [0.5, 1.0], [[0.2, 0.3]]])
 def test_impossible_quantiles_are_refused(split, fitted, levels):
-    with pytest.raises(ValueError, match="expected levels between 0 and 1"):
+    with pytest.raises(ValueError, match=r"expected levels in \(0, 1\)"):
         fitted.predict_quantiles(split[2], levels)
 
 

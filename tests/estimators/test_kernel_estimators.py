@@ -222,7 +222,7 @@ def test_names_of_classes_do_not_matter(rng):
 
 def test_of_too_many_rows_evenly_spaced_ones_are_used(friedman):
     X, y, Q = friedman
-    with pytest.warns(UserWarning, match="130 different rows, more than max_rows=50: as many"):
+    with pytest.warns(UserWarning, match="130 different rows, more than max_rows=50: only"):
         model = KernelMachineRegressor(max_rows=50).fit(X, y)
     rows = canonical_order(X, y)[np.arange(50) * 130 // 50]
     np.testing.assert_array_less(1, np.diff(np.sort(y.argsort().argsort()[rows])))  # spaced along y

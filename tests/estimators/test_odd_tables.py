@@ -87,7 +87,7 @@ def test_rows_of_fit_and_levels_they_do_not_hold_are_not_novel():
 def test_cells_that_are_not_understood_are_said_once(rng, model):
     X = pd.DataFrame({"a": rng.normal(size=20), "b": rng.normal(size=20)})
     model.fit(X, X["a"].to_numpy() > 0)
-    with pytest.warns(UserWarning, match="nothing met in fit") as caught:
+    with pytest.warns(UserWarning, match="fit did not see") as caught:
         model.predict(X[:2].assign(b="?!"), return_novelty=True)
     assert len(caught) == 1
 

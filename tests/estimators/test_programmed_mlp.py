@@ -298,7 +298,7 @@ def test_divergence_names_the_step():
     ("parameters", "message"),
     [
         *[
-            ({"hidden_layer_sizes": s}, "expected positive integers, one a hidden layer")
+            ({"hidden_layer_sizes": s}, "expected positive integers, one per hidden layer")
             for s in [(), (0,), (3, -1), (2.5,), ("4",), ((3, 3), (3, 3)), (True,)]
         ],
         ({"hidden_layer_sizes": 0}, "'hidden_layer_sizes' parameter .* must be an array-like or"),

@@ -91,7 +91,7 @@ def test_arrays_of_any_type_are_predicted(n, dtype, seed):
     check_predictions(table[:n], table[n:], 0, rng)
 
 
-@pytest.mark.filterwarnings("ignore:Cells that hold", "ignore:Columns left out")
+@pytest.mark.filterwarnings("ignore:Values that fit did not see", "ignore:Columns left out")
 @given(SIZES, st.lists(st.sampled_from([*OTHER]), min_size=1, max_size=5), KINDS, SEEDS)
 def test_frames_of_any_columns_are_predicted(n, others, kinds, seed):
     rng = np.random.default_rng(seed)
@@ -140,7 +140,7 @@ def test_columns_that_a_subsample_does_not_see_are_left_out(estimator, rng):
 @pytest.mark.parametrize("cell", [[1], (1,), {"a": 1}, {1}, 1j, object()])
 def test_cells_that_hold_no_value_are_refused_by_column(cell):
     bad = pd.Series([cell, "text"] * 4, dtype=object)
-    with pytest.raises(TypeError, match=r"Column 'bad' holds .*Turn it into one of them"):
+    with pytest.raises(TypeError, match=r"Column 'bad' contains .*Convert the cells"):
         LoopedICLRegressor().fit(pd.DataFrame({"good": np.arange(8.0), "bad": bad}), np.arange(8.0))
 
 
@@ -150,7 +150,7 @@ def test_cells_that_hold_no_value_are_refused_by_column(cell):
 def test_dates_where_fit_had_numbers_are_refused_by_column(cells):
     frame = pd.DataFrame({"a": np.arange(8.0), "b": list("pqpqrrpq")})
     model = LoopedICLRegressor().fit(frame, np.arange(8.0))
-    with pytest.raises(ValueError, match=r"Column 'a' holds (datetime|timedelta)64.*numbers first"):
+    with pytest.raises(ValueError, match=r"Column 'a' contains (datetime|timedelta)64.*numbers"):
         model.predict(pd.DataFrame({"a": cells, "b": frame["b"][:2]}))
 
 

@@ -82,7 +82,7 @@ def test_extreme_levels_go_on_beyond_what_the_network_predicts(split, fitted):
 
 
 def test_conformal_levels_that_the_support_cannot_tell_apart_are_refused(split, fitted):
-    with pytest.raises(ValueError, match=r"200 support rows corrects those from 0.00498 to 0.995"):
+    with pytest.raises(ValueError, match=r"can correct only levels from 0.00498 to 0.995"):
         fitted.predict_quantiles(split[2], [0.001], conformal=True)
     low, lower = fitted.predict_quantiles(split[2], [0.01, 0.006], conformal=True).T
     assert (lower < low).all()

@@ -153,7 +153,7 @@ def test_the_regressor_predicts_with_a_decoder(tmp_path, prompt):
     wanted = member.reader.scale.undo_target(last.output[..., 0].double())[0]
     np.testing.assert_allclose(prediction, wanted, rtol=1e-4)
     assert len(list(model.staged_predict(queries))) == 4
-    with pytest.raises(ValueError, match="predict a mean and no quantiles"):
+    with pytest.raises(ValueError, match="predict a mean only"):
         model.predict(queries, return_std=True)
     with pytest.raises(ValueError, match=r"positions for 8\. Set max_support=8"):
         model.fit(np.tile(X, (2, 1)) + np.arange(18)[:, None], np.tile(y, 2))

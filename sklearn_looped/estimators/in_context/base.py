@@ -73,8 +73,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
     def feature_importances_(self) -> Array:
         """Importance of each column of the table, of sum one, as in `KernelMachineRegressor`.
 
-        The columns' weights in the metric of the experts: how steeply what they predict rises
-        along each. Nominal columns have the sum of their parts.
+        The columns' weights in the metric of the experts, which are the mean squared slopes of
+        their predictions along each column. Nominal columns have the sum of their encoded parts.
 
         Raises
         ------
@@ -85,8 +85,9 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         checkpoint = self.predictor_.checkpoint
         if not checkpoint.network.config.experts:
             raise AttributeError(
-                f"The weights {checkpoint.name!r} have no experts, whose metric would say how "
-                "much columns matter. Use the default weights or permutation_importance."
+                f"The weights {checkpoint.name!r} have no experts, and feature importances are "
+                "read from the experts' metric. Use the default weights, or "
+                "sklearn.inspection.permutation_importance."
             )
         return self.predictor_.importances(self.n_features_in_)
 
@@ -190,7 +191,8 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
         Yields
         ------
         weights : ndarray of shape (n_targets, n_heads, n_samples, n_support)
-            Attention weights; over the support they sum to one. A classifier has a target a pass.
+            Attention weights; over the support they sum to one. For a classifier `n_targets` is
+            the number of passes.
 
         Raises
         ------
@@ -208,7 +210,7 @@ def predict_many(
     """Fit and predict many small tables in few passes of the network.
 
     Each result is that of ``clone(estimator).fit(X, y).predict(X_query)``, or `predict_proba` for
-    a classifier, to rounding; tables of like width share a pass.
+    a classifier, up to rounding. Tables of similar width share a pass.
 
     Parameters
     ----------
@@ -221,16 +223,16 @@ def predict_many(
     Returns
     -------
     predictions : list of ndarray
-        One a table: of shape (n_queries,) or (n_queries, n_outputs) for a regressor, of shape
+        One per table: of shape (n_queries,) or (n_queries, n_outputs) for a regressor, of shape
         (n_queries, n_classes) for a classifier.
 
     Raises
     ------
     TypeError
-        If the estimator is another.
+        If the estimator is none of the two.
     ValueError
-        If queries would leave the loop by themselves, or a table is one that `fit` or `predict`
-        refuses.
+        If queries would leave the loop at different times, or `fit` or `predict` would raise it
+        for a table.
 
     Examples
     --------
@@ -251,7 +253,7 @@ def predict_many(
     if estimator.n_loops == "auto" and estimator.exit_rule != "support":
         raise ValueError(
             f"Got n_loops='auto' and exit_rule={estimator.exit_rule!r}, but queries that share a "
-            "pass cannot leave it by themselves. Use exit_rule='support' or a number of loops."
+            "pass cannot leave the loop one by one. Use exit_rule='support' or a number of loops."
         )
     models, queries = [], []
     for X, y, X_query in tables:

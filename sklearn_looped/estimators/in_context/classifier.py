@@ -25,53 +25,52 @@ ARRAYS = 4  # of one number a row and class, which `fit` makes
 class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
     """In-context classification with a looped transformer.
 
-    `fit` loads a looped transformer that was meta-trained on synthetic tables of classes and
-    keeps the training rows as its support; it trains nothing. `predict_proba` runs one block of
-    weights again and again over support and queries, as in `LoopedICLRegressor`, and reads the
-    log odds of a class off the query's last state [1]_.
+    `fit` loads a looped transformer that was meta-trained on synthetic tables of classes and keeps
+    the training rows as its support; the network is not trained. `predict_proba` runs one block of
+    weights again and again over support and queries, as in `LoopedICLRegressor`, and reads the log
+    odds of a class off the query's last state [1]_.
 
     Closed-form experts, ridge regression and two kernel machines, are fitted to the indicators of
-    all classes and calibrated by leave-one-out; their probabilities come with each row. The
-    network weighs their logarithms and adds votes of the support rows: means, over rows alike, of
-    what the experts left over of each class. Up to ten classes are predicted in one pass. More take
-    two passes, from a hundred on three: each pass tells ten groups of classes apart, and the
-    probabilities of the classes are those that agree with all passes.
+    all classes and calibrated by leave-one-out; each row's token contains their probabilities. The
+    network weights their logarithms and adds votes of the support rows: means, over similar rows,
+    of the experts' residuals of each class. Up to ten classes are predicted in one pass, up to a
+    hundred in two, up to a thousand in three: each pass distinguishes ten groups of classes, and
+    the probabilities of the classes are those that agree with all passes.
 
     Parameters
     ----------
     weights : str or path, default="tabular-classifier"
         Name of shipped weights or path of a checkpoint file.
     n_loops : int, "auto" or None, default="auto"
-        Loops a prediction takes. "auto": as many as `exit_rule` asks for, and at most as many as
-        the weights were made for. None: all of these. Read at `predict` too: changing it needs
-        no new `fit`.
+        Loops a prediction takes, 1 to 1000. None: as many as the weights were made for. "auto": at
+        most as many, by `exit_rule`. `predict` reads it too: changing it needs no new `fit`.
     exit_rule : {"support", "settled", "gate", "holdout"}, default="support"
-        What "auto" means. "support": the same for all queries, as in `LoopedICLRegressor`; weights
-        of classifiers take all loops. "settled": each query leaves the loop once two successive
-        changes of all its probabilities are below 6 % of the standard deviation of the class's
-        indicator. "gate": a query leaves once the exit gate of the weights, cumulated over loops,
-        passes `exit_quantile`. "holdout": a quarter of the support is held out, and all queries
-        take the fewest loops whose log loss on it is within one standard error of the best;
-        needs 20 rows.
+        What "auto" means. "support": as many loops as the weights were made for; unlike
+        `LoopedICLRegressor`, classifiers do not choose fewer. "settled": each query leaves the loop
+        once two successive changes of all its probabilities are below 6 % of the standard deviation
+        of the class's indicator. "gate": a query leaves once its probability of having left, by the
+        exit gate of the weights, reaches `exit_quantile`; the shipped weights have no gate.
+        "holdout": a quarter of the support is held out, and all queries take the fewest loops whose
+        log loss on it is within one standard error of the best; needs 20 rows.
     exit_quantile : float, default=0.95
-        For "gate": higher takes more loops. Strictly between 0 and 1.
+        For "gate": a higher value takes more loops. Strictly between 0 and 1.
     n_estimators : int, default=None
-        Members of the ensemble, whose probabilities are averaged; what each sees, and what
-        None stands for, is said in `LoopedICLRegressor`.
+        Members of the ensemble, 1 to 1000, whose log probabilities are averaged. What each sees,
+        and what None stands for, is described in `LoopedICLRegressor`.
     max_support : int or "auto", default="auto"
         "auto": all rows count; more than 2,048 are divided into parts as in `LoopedICLRegressor`.
-        A class without rows in a query's part has as much probability there as a single row of
-        all would bring. A number: rows a member attends to; of more, each draws a stratified
-        subsample, with a warning. Rare classes have more rows in it than their share, and the
-        odds are corrected for it: probabilities are those of all rows.
+        The class frequencies of all rows are mixed in with the weight of one row, so that a class
+        without rows in a query's part has a small probability. A number, at least 2: rows that a
+        member attends to; from a larger table each draws a stratified subsample, with a warning.
+        Rare classes have more rows in it than their share, and the odds are corrected for it.
     class_weight : dict, "balanced" or None, default=None
-        How many times as frequent as among the training rows each class is where predictions are
-        made: a weight a label, or "balanced" for the inverse of the class's frequency, in which
-        rows count by their `sample_weight`. The odds of the classes are multiplied by it.
+        Positive factors of the odds of the classes, by label: how many times as frequent each class
+        is among the queries as among the training rows. "balanced": the inverse of the class's
+        frequency, in which rows count by their `sample_weight`.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
-        Draws the subsamples of rows. Without such, the result does not depend on it.
+        Seed of the subsamples of rows. Without them the result does not depend on it.
     n_jobs : int, default=None
         Parts of a divided table that run side by side, as in `LoopedICLRegressor`.
     verbose : int, default=0
@@ -88,6 +87,8 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
         Names of the columns, if X was a DataFrame with text names.
     column_kinds_ : dict of str
         What each column was read as, as in `LoopedICLRegressor`.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Weights of the columns in the experts' metric, of sum one; only with weights with experts.
     n_loops_ : int
         Loops that queries take at most, by `n_loops` at the time of `fit`.
     weights_digest_ : str
@@ -98,19 +99,22 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
     Raises
     ------
     ValueError
-        In `fit` and `predict`, if parameters or data are invalid; the message says what to do.
+        In `fit` and `predict`, if parameters, weights or data are invalid; says what to do.
+    TypeError
+        If cells contain lists or other objects, or X is a lazy frame of polars.
 
     See Also
     --------
-    LoopedICLRegressor : The same for numbers.
+    LoopedICLRegressor : The same for numeric targets.
 
     Notes
     -----
-    Missing cells (NaN) are information to the network; columns are read by what their cells hold
-    (`sklearn_looped.learned.inference.encoding.TableEncoder`). A pickle carries the support and,
+    Missing cells (NaN) are information to the network; columns are read by what their cells contain
+    (`sklearn_looped.learned.inference.encoding.TableEncoder`). A pickle contains the support and,
     for shipped weights, their name and digest in place of the weights.
 
-    Memory is that of `LoopedICLRegressor` with one target, and grows little with the classes:
+    Memory is that of `LoopedICLRegressor` with one target, and grows little with the number of
+    classes:
     experts share what they keep of pairs of rows, 16 bytes for each pair and member, and keys and
     values are kept for each pass, of which there are one up to ten classes, two up to a hundred and
     then three. With 1,000 rows of 10 columns a process grows by 160 MB; with 300 rows by 36 MB for
@@ -179,10 +183,10 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
-            Support rows; NaN marks a missing cell.
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
+            Support rows, of pandas, polars or Arrow too; NaN or None marks a missing cell.
         y : array-like of shape (n_samples,)
-            Labels of two or more classes: numbers, text or booleans.
+            Labels of two or more classes: whole numbers, text or booleans.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts, as in `LoopedICLRegressor.fit`.
 
@@ -203,8 +207,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
         self.classes_ = np.unique(y[kept])
         if len(self.classes_) < 2:
             raise ValueError(
-                f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
-                "apart."
+                f"Got one class only, {self.classes_[0]}, but at least two are required."
             )
         counts = None if weights is None else weights[kept]
         self._class_weight = weights_of_classes(self.class_weight, self.classes_, y[kept], counts)

@@ -29,35 +29,40 @@ from sklearn_looped.learned.inference.columns import to_table
 class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
     """`LoopedICLRegressor` with the number of loops chosen by cross-validation.
 
-    One pass over the loops scores every count on a fold, as `LassoCV` scores every alpha on a
-    path: the cost is that of cross-validating the largest count alone, and of two fits more, one
-    of them a single loop that checks the data first. The choice is that of `GridSearchCV` over
-    ``n_loops`` with the same folds.
+    One pass over the loops scores every candidate number of loops on a fold, as `LassoCV` scores
+    every alpha on a path. The cost is that of cross-validating the largest number alone, plus two
+    fits, the first of which takes a single loop and checks the data. The choice is that of
+    `GridSearchCV` over ``n_loops`` with the same folds.
 
     Parameters
     ----------
     weights : str or path, default="tabular"
         Name of shipped weights or path of a checkpoint file.
     n_loops : array-like or set of int, default=None
-        Counts to choose from. None: from 1 to twice as many as the weights were made for.
+        Numbers of loops to choose from, each 1 to 1000. None: from 1 to twice as many as the
+        weights were made for.
     cv : int, cross-validation generator or iterable, default=None
         As in `sklearn.model_selection.cross_val_score`; None: 5 folds in the order of the rows.
-        Each fold trains and tests on two rows or more, of positive weight: R2 needs them.
+        Each fold must train and test on at least two rows of positive weight, because R2 needs two.
     n_estimators : int, default=None
-        As in `LoopedICLRegressor`, like the rest.
+        Members of the ensemble, as in `LoopedICLRegressor`.
     max_support : int or "auto", default="auto"
+        Rows that are attended to together, as in `LoopedICLRegressor`.
     device : str, default="auto"
+        "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
+        Seed of the subsamples, as in `LoopedICLRegressor`.
     n_jobs : int, default=None
+        Parts of a divided table that run side by side. None: one. Folds run one after another.
 
     Attributes
     ----------
     n_loops_ : int
-        The count with the best mean R2 over folds; of equals the smallest.
+        The number of loops with the best mean R2 over folds; of equals the smallest.
     candidates_ : ndarray of shape (n_candidates,)
-        The counts, sorted.
+        The candidate numbers of loops, sorted.
     score_path_ : ndarray of shape (n_candidates, n_folds)
-        R2 of each count on each fold.
+        R2 of each candidate on each fold.
     regressor_ : LoopedICLRegressor
         Fitted on all rows with `n_loops_` loops.
     n_features_in_ : int
@@ -66,15 +71,17 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         Names of the columns, if X was a DataFrame with text names.
     column_kinds_ : dict of str
         What each column was read as, as in `LoopedICLRegressor`.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Those of `regressor_`.
 
     Raises
     ------
     ValueError
-        If parameters or data are invalid; the message says what to do.
+        In `fit` and `predict`, if parameters, weights or data are invalid; says what to do.
 
     See Also
     --------
-    LoopedICLRegressor : With ``n_loops="auto"`` the support or each query chooses.
+    LoopedICLRegressor : Chooses the number of loops in one fit with ``n_loops="auto"``.
 
     Examples
     --------
@@ -131,8 +138,10 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
+            Support rows, as in `LoopedICLRegressor.fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets, finite.
         sample_weight : array-like of shape (n_samples,), default=None
             As in `LoopedICLRegressor.fit`; folds are scored with the weights too.
         **params : dict
@@ -146,8 +155,8 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is metadata without routing or a fold of fewer than two rows, and as
-            `LoopedICLRegressor.fit`.
+            If metadata is passed while metadata routing is disabled, if a fold has fewer than two
+            rows, or for the reasons of `LoopedICLRegressor.fit`.
         """
         if params and not get_config()["enable_metadata_routing"]:
             raise ValueError(
@@ -211,8 +220,11 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
         return_std : bool, default=False
+            Whether to return the predictive standard deviation too.
         return_novelty : bool, default=False
+            Whether to return how far each query lies outside the training rows too.
 
         Returns
         -------
@@ -237,9 +249,13 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
+            Queries, with the columns of `fit`.
         quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
+            Levels in (0, 1).
         conformal : bool, default=False
+            Whether to correct the levels by conformal prediction, at the cost of five more fits.
         bounds : tuple (low, high), default=None
+            Least and largest possible value of the target. None: no bound.
 
         Returns
         -------

@@ -24,18 +24,18 @@ from sklearn_looped.learned.priors import PRIORS
 class LoopedICLRegressor(RegressorMixin, TargetsInContext):
     r"""In-context regression with a looped transformer.
 
-    `fit` loads a meta-trained looped transformer and keeps the training rows as its support; it
-    trains nothing. `predict` runs one block of weights again and again over the support and the
-    queries,
+    `fit` loads a meta-trained looped transformer and keeps the training rows as its support; the
+    network is not trained. `predict` runs one block of weights again and again over the support and
+    the rows to be predicted, the queries,
 
     .. math:: Z_{t+1} = B(\mathrm{norm}(Z_t) + P), \qquad t = 1, \dots, \text{n\_loops},
 
-    where the prompt P embeds one row a token, and reads the prediction off the queries' last
+    where the prompt P embeds one row per token, and reads the prediction off the queries' last
     state [1]_. Support rows attend to support rows and queries to the support only, so neither
     the order of the rows nor the other queries matter, and the support's keys and values are
     computed once, at `fit`.
 
-    With the default weights each token also carries the predictions of three closed-form *experts*
+    With the default weights each token also contains the predictions of three closed-form *experts*
     for its row: ridge regression and two kernel machines (`KernelMachineRegressor`), for support
     rows by leave-one-out, with standard deviations and errors [2]_. The prediction is theirs,
     mixed by their errors, plus a correction c of the loop in units of the best one's error s,
@@ -44,12 +44,12 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
 
     so that what is precise does not pass through the network. Columns are read in the order of
     the machines' metric, the first 32 of them; the experts see all. Where an expert is not
-    available (two rows, constant columns) the prediction does without.
+    available (two rows, constant columns) the prediction does without it.
 
-    Columns and target are standardised by the support, their signs and the order of columns made
-    canonical: ``a * X + b`` column by column and ``c * y + e`` change the predictions only by
-    those maps. Most weights of function classes take no means off, because their functions have
-    their zero points in common: for them b and e are 0, and data with offsets are other data.
+    Columns and target are standardised by the support, and their signs and the order of columns
+    are made canonical: ``a * X + b`` column by column does not change the predictions, and
+    ``c * y + e`` changes them by the same map. Most weights of function classes do not subtract
+    means, because their functions are not shifted: with them this holds for b = 0 and e = 0 only.
 
     Parameters
     ----------
@@ -58,28 +58,26 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         `prior` for the table's size at the first `fit` and cached on disk (minutes; see
         `sklearn_looped.learned.training.on_demand`). Shipped are "tabular" and, for function
         classes in 20 columns, most of them those of [1]_, "linear", "ill-conditioned-linear",
-        "sparse-linear", "decision-tree" and "relu-network"; their cards, beside them, say whether
-        means are taken off.
+        "sparse-linear", "decision-tree" and "relu-network"; of these only "linear" subtract means.
     n_loops : int, "auto" or None, default="auto"
-        Loops a prediction takes. "auto": as many as `exit_rule` asks for, and at most as many as
-        the weights were made for. None: all of these. Read at `predict` too: changing it needs
-        no new `fit`.
+        Loops a prediction takes, 1 to 1000. None: as many as the weights were made for. "auto": at
+        most as many, by `exit_rule`. `predict` reads it too: changing it needs no new `fit`.
     exit_rule : {"support", "settled", "gate", "holdout"}, default="support"
-        What "auto" means. "support": all queries take the fewest loops, three at least, after
-        which one more takes less than 0.2 % off the squared error on the support. The default
-        weights predict every support row without its target on the way, and `fit` runs no more
-        loops than it takes to see it. Other weights do not: with them, and where members see
-        different rows, it is all loops. "settled": each query leaves the loop once two successive
-        changes of its prediction are below 6 % of the standard deviation of y. "gate": a query
-        leaves once the exit gate of the weights, cumulated over loops, passes `exit_quantile`.
-        "holdout": a quarter of the support is held out, and all queries take the fewest loops
-        whose squared error on it is within one standard error of the best; needs 20 rows.
+        What "auto" means. "support": all queries take the fewest loops, three at least, after which
+        one more takes less than 0.2 % off the squared error on the support. The default weights
+        predict every support row without its target on the way. With other weights, and where
+        members see different rows, all loops are taken. "settled": each query leaves the loop once
+        two successive changes of its prediction are below 6 % of the standard deviation of y.
+        "gate": a query leaves once its probability of having left, by the exit gate of the weights
+        (of those shipped, only "tabular" have one), reaches `exit_quantile`. "holdout": a quarter
+        of the support is held out, and all queries take the fewest loops whose squared error on it
+        is within one standard error of the best; needs 20 rows.
     exit_quantile : float, default=0.95
-        For "gate": higher takes more loops. Strictly between 0 and 1.
+        For "gate": a higher value takes more loops. Strictly between 0 and 1.
     prior : {"decision-tree", "linear", "relu-network", "sparse-linear", "tables"}, default=None
         What to meta-train on; needed with, and only allowed with, ``weights=None``.
     n_estimators : int, default=None
-        Members of the ensemble, which see the table in turn as it is, with normal
+        Members of the ensemble, 1 to 1000, which see the table in turn as it is, with normal
         marginals, and as whitened principal components of either. None: the weights' own
         number, four for "tabular" and one, the table as it is, for the weights of a function
         class; in each part of a divided table, and where a whole table has steps, two, which
@@ -96,12 +94,12 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         to 2 GB of the parts are kept from `fit` on, enough for about 40,000 rows; beyond, `predict`
         fits the experts of the parts that it needs again, in about half a gigabyte for each part
         that runs at a time.
-        A number: rows a member attends to; of more, each draws a random subsample, with a warning.
-        Weights without experts subsample in either case.
+        A number, at least 2: rows that a member attends to; from a larger table each draws a random
+        subsample, with a warning. Weights without experts always subsample, with "auto" to 2,048.
     device : str, default="auto"
         "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:N".
     random_state : int, RandomState instance or None, default=None
-        Draws the subsamples of rows and columns. Without such, the result does not depend on it.
+        Seed of the subsamples of rows and columns. Without them the result does not depend on it.
     n_jobs : int, default=None
         Parts of a divided table that run side by side, in threads unless
         ``joblib.parallel_config`` says otherwise. None: one.
@@ -118,6 +116,8 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
     column_kinds_ : dict of str
         What each column was read as: "number", "boolean", "date", "duration", "nominal",
         "missing", or "identifier" and "text", which are left out.
+    feature_importances_ : ndarray of shape (n_features_in_,)
+        Weights of the columns in the experts' metric, of sum one; only with weights with experts.
     n_loops_ : int
         Loops that queries take at most, by `n_loops` at the time of `fit`.
     weights_digest_ : str
@@ -128,7 +128,9 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
     Raises
     ------
     ValueError
-        In `fit` and `predict`, if parameters or data are invalid; the message says what to do.
+        In `fit` and `predict`, if parameters, weights or data are invalid; says what to do.
+    TypeError
+        If cells contain lists or other objects, or X is a lazy frame of polars.
 
     See Also
     --------
@@ -139,23 +141,23 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
     Predictions are float32, the precision they are computed in; float64 for several targets, as
     scikit-learn's checks ask, and where the offset of y is more than 10,000 times its spread, or
     its size outside the range of float32. Missing cells (NaN) are information to the network.
-    Rows that repeat are joined into one of their summed weight. Columns are read by what their
-    cells hold (`sklearn_looped.learned.inference.encoding.TableEncoder`), and of rows that are all
-    the same the distribution of their targets is predicted. A pickle carries the support and, for
-    shipped weights, their name and digest in place of the weights.
+    Duplicate rows are joined into one of their summed weight. Columns are read by what their cells
+    contain (`sklearn_looped.learned.inference.encoding.TableEncoder`), and of rows that are all the
+    same the distribution of their targets is predicted. A pickle contains the support and, for
+    shipped weights, their name and digest only.
 
     Memory, with the default weights: from `fit` on the estimator keeps, for each target, keys and
     values of the support, 2.7 kB for each row, member and loop that was run, or 43 MB for four
-    loops of 1,000 rows, and about 16 bytes for each pair of rows and member in the experts, or
-    64 MB; of columns little, 8 bytes for each cell and for each pair of columns. A process grows by
+    loops of 1,000 rows, and about 16 bytes for each pair of rows and member in the experts, or 64
+    MB; of columns little, 8 bytes for each cell and for each pair of columns. A process grows by
     160 MB with 1,000 rows of 10 columns, by 170 MB with 1,000 of 100 columns, by 30 MB with 300
     rows and by 170 MB with 300 rows and four targets. Up to 512 MB are kept in all; beyond, nothing
-    is and each `predict` computes it again in bounded parts. While experts are fitted, several at a
-    time where torch has several threads, they take up to 1 GB more, at 1,000 rows 60 MB. `predict`
-    takes 1,024 queries at a time, over all targets, in 10 to 80 MB, however many there are.
-    `n_estimators=1` keeps a quarter, and numbers as `n_loops` and `max_support` keep less; a pickle
-    leaves all of it out (.4 MB for 1,000 rows of 10 columns), and what it needs is computed at the
-    first `predict`.
+    is kept, and each `predict` computes it again in parts of bounded size. While experts are
+    fitted, several at a time where torch has several threads, they take up to 1 GB more, at 1,000
+    rows 60 MB. `predict` takes 1,024 queries at a time, over all targets, in 10 to 80 MB, however
+    many there are. `n_estimators=1` keeps a quarter, and numbers as `n_loops` and `max_support`
+    keep less; a pickle leaves all of it out (.4 MB for 1,000 rows of 10 columns), and what it needs
+    is computed at the first `predict`.
 
     References
     ----------
@@ -230,7 +232,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts: a weight of 2 means the same as the row twice, a weight of
             0 as no row. Fractions are allowed; weights below one on average are relative and are
-            divided by their mean. The draw of a subsample does not know weights.
+            divided by their mean. Subsamples are drawn without regard to weights.
 
         Returns
         -------
@@ -253,12 +255,8 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         self._range = np.array([Y.min(), Y.max()])
         self._tails = tails_of_targets(Y, weights)
         compressed = self._tails.compress(Y)
-        self._keep(
-            Support(table, compressed, weights),
-            compressed,
-            "continuous",
-            checkpoint,
-        )
+        rows = Support(table, compressed, weights)
+        self._keep(rows, compressed, "continuous", checkpoint)
         self._one_target = y.ndim == 1
         single = self._one_target and fits_float32(Y, self.predictor_.spread)
         self._dtype = np.float32 if single else np.float64
@@ -306,7 +304,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
         return_novelty : bool, default=False
             Whether to return how far each query lies outside the training rows too: the largest
             distance of its cells beyond their columns' ranges, in units of these ranges. 0 is
-            within all, 1 one range beyond, where predictions are no longer to be trusted.
+            within all ranges; at 1, one range beyond, predictions are no longer to be trusted.
 
         Returns
         -------
@@ -317,6 +315,11 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
             Only if `return_n_loops`.
         novelty : ndarray of shape (n_samples,)
             Only if `return_novelty`.
+
+        Raises
+        ------
+        ValueError
+            If X is invalid, or with `return_std`, if the weights predict a mean only.
         """
         if return_std:
             self._check_quantiles()

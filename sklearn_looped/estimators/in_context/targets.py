@@ -42,8 +42,8 @@ class TargetsInContext(InContextEstimator):
         check_is_fitted(self, "n_loops_")
         if not self.predictor_.config.n_quantiles:
             raise ValueError(
-                f"The weights {self.predictor_.checkpoint.name!r} predict a mean and no quantiles, "
-                "which its spread is read from. Use weights such as 'tabular'."
+                f"The weights {self.predictor_.checkpoint.name!r} predict a mean only, without "
+                "quantiles and standard deviations. Use weights such as 'tabular'."
             )
 
     def predict_quantiles(
@@ -55,24 +55,26 @@ class TargetsInContext(InContextEstimator):
     ) -> NDArray[Any]:
         """Predict quantiles of the target for each query.
 
-        The network's quantiles are read at the levels that the wanted shares of the support rows
-        lie below, each predicted without its target; the levels as they are count as 100 rows, and
-        so do rows with copies. That costs nothing, since `fit` predicts these rows anyway.
+        They are calibrated on the support: each of its rows is predicted without its target, and
+        the network's quantiles are read at the levels below which the requested shares of these
+        targets lie. The uncalibrated levels count as 100 rows, and as one more for each row with
+        duplicates. That costs nothing, since `fit` predicts these rows anyway.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
-            Levels in (0, 1). Beyond the outermost that the network predicts (1/62 and 61/62 for
-            the shipped weights) a normal tail through these and the median goes on.
+            Levels in (0, 1). Beyond the outermost levels that the network predicts (1/62 and
+            61/62 for the shipped weights) a normal tail through these and the median continues.
         conformal : bool, default=False
-            Whether to correct the levels on the support (Chernozhukov et al. 2021): each fifth is
-            predicted from the others, and the level that a share of its targets lies below takes
-            that share's place. Costs five more fits at every call.
+            Whether to correct the levels on the support by distributional conformal prediction
+            (Chernozhukov et al. 2021): each fifth is predicted from the others, and quantiles are
+            read at the levels below which the requested shares of its targets lie. Costs five
+            more fits at every call. Needs 20 different support rows.
         bounds : tuple (low, high), default=None
-            What the target can be: quantiles beyond get the bound. (0, None) for counts, (0, 1)
-            for shares. None: no bound.
+            Least and largest possible value of the target; quantiles are clipped to them. (0, None)
+            for counts, (0, 1) for shares. None: no bound.
 
         Returns
         -------
@@ -81,9 +83,9 @@ class TargetsInContext(InContextEstimator):
         Raises
         ------
         ValueError
-            If the weights predict no quantiles; if a level lies outside (0, 1); if `bounds` are
-            none that the targets of `fit` keep; or, with `conformal`, if there are fewer than 20
-            support rows or too few for a level.
+            If the weights predict no quantiles; if a level lies outside (0, 1); if `bounds` are not
+            increasing or a target of `fit` lies outside them; or, with `conformal`, if there are
+            fewer than 20 support rows or too few for a level.
 
         Examples
         --------

@@ -78,9 +78,9 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         if n_rows <= self.max_rows:
             return support
         warn_user(
-            f"Got {n_rows} different rows, more than max_rows={self.max_rows}: as many, evenly "
-            "spaced along the target, are used. Raise max_rows to use more; memory grows with its "
-            "square, time with its cube."
+            f"Got {n_rows} different rows, more than max_rows={self.max_rows}: only that many, "
+            "evenly spaced along the target, are used. Raise max_rows to use more; memory grows "
+            "with its square, time with its cube."
         )
         return support.take(evenly_spaced(n_rows, self.max_rows).numpy())
 

@@ -24,17 +24,18 @@ class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
 
     .. math:: p_c \propto \max(f_c, \epsilon)^a
 
-    with the :math:`\epsilon` and a of a small grid that the log loss of the rows' leave-one-out
-    scores is least with. The classes' frequencies are mixed in with the weight of one row, so that
-    no probability is zero.
+    with the :math:`\epsilon` and a from a small grid for which the log loss of the rows'
+    leave-one-out scores is smallest. The classes' frequencies are mixed in with the weight of one
+    row, so that no probability is zero.
 
     Parameters
     ----------
     n_loops : int, default=3
-        Rounds in which the metric is learned, 0 or more. 0: all columns weigh the same.
+        Rounds in which the metric is learned, 0 or more. 0: all columns have the same weight.
     max_rows : int, default=4096
-        Different rows used at most, as in `KernelMachineRegressor`: of more, as many, evenly
-        spaced along the classes, with a warning. Memory grows with the square.
+        Largest number of different rows used, at least 2, as in `KernelMachineRegressor`. From a
+        larger table that many are taken, evenly spaced along the classes, with a warning. Memory
+        grows with its square, time with its cube.
 
     Attributes
     ----------
@@ -50,14 +51,23 @@ class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
         The most probable label of each row, likewise.
     loo_score_ : float
         Accuracy of `loo_predictions_`.
+    column_kinds_ : dict of str
+        What each column was read as, as in `LoopedICLRegressor`.
     n_features_in_ : int
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X was a DataFrame with text names.
 
+    Raises
+    ------
+    ValueError
+        In `fit` and `predict`, if parameters or data are invalid; says what to do.
+    TypeError
+        If cells contain lists or other objects, or X is a lazy frame of polars.
+
     See Also
     --------
-    KernelMachineRegressor : The same for numbers, with the formulas and papers.
+    KernelMachineRegressor : The same for numeric targets, with the formulas and papers.
     LoopedICLClassifier : A looped transformer that was meta-trained.
 
     Examples
@@ -77,14 +87,14 @@ class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "KernelMachineClassifier":
-        """Choose, solve, learn the metric and calibrate.
+        """Choose length scale and penalty, solve, learn the metric and calibrate.
 
         Parameters
         ----------
         X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             NaN marks a missing cell.
         y : array-like of shape (n_samples,)
-            Labels of two or more classes: numbers, text or booleans.
+            Labels of two or more classes: whole numbers, text or booleans.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts, as in `KernelMachineRegressor.fit`.
 
@@ -95,7 +105,7 @@ class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
         Raises
         ------
         ValueError
-            If there is one class only.
+            If there is one class only, the labels are continuous, or the data are invalid.
         """
         table, y, weights = validate_labels(self, X, y, sample_weight)
         check_classification_targets(y)
@@ -103,8 +113,7 @@ class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
         self.classes_ = np.unique(y[counts > 0])
         if len(self.classes_) < 2:
             raise ValueError(
-                f"Got one class only, {self.classes_[0]}, but at least two are needed to tell "
-                "apart."
+                f"Got one class only, {self.classes_[0]}, but at least two are required."
             )
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         kind = "binary" if len(self.classes_) == 2 else "multiclass"

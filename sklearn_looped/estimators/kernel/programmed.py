@@ -29,7 +29,7 @@ from sklearn_looped.programmed.algorithms.linalg.result import Result, warn_if_a
 
 
 class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator):
-    r"""Kernel ridge whose metric comes from its own gradient, inside a looped transformer.
+    r"""Kernel ridge regression with a metric from its own gradient, inside a looped transformer.
 
     The recursive feature machine of Radhakrishnan et al. with the Gaussian kernel of
     `sklearn_looped.core.kernels` and its small linear part,
@@ -41,22 +41,22 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
     :math:`m_j \propto \frac1n \sum_p (\partial_j f(x_p))^2`, of mean 1. Samples and queries are
     tokens of 10 d + 24 entries, and the weights depend on the number d of features only.
 
-    **The kernel is attention.** In units of L the score :math:`(M x_i)^\top x_k - \|x_i\|_M^2 / 2
-    - \|x_k\|_M^2 / 2` is the logarithm of the Gaussian kernel. A softmax over the samples gives
-    it divided by its sum over the row, Nadaraya and Watson's smoother. To leave the normaliser
-    out, every row also attends to a null token of the logit C = 48, with the value 0, and values
-    are scaled by :math:`e^C`:
+    **The kernel is attention.** In units of L the score :math:`(M x_i)^\top x_k - \|x_i\|_M^2 / 2 -
+    \|x_k\|_M^2 / 2` is the logarithm of the Gaussian kernel. A softmax over the samples gives it
+    divided by its sum over the row, the Nadaraya-Watson smoother. To leave out this normalisation,
+    every row also attends to a null token of the logit C = 48, with the value 0, and values are
+    scaled by :math:`e^C`:
 
     .. math:: \frac{\sum_k e^{s_k}\, e^C v_k}{e^C + \sum_k e^{s_k}} = \sum_k e^{s_k} v_k
         \quad \text{to } n\, e^{-48} \text{, below half a unit in the last place.}
 
-    So the kernel matrix is had as it is, with no division and no approximation that float64 could
-    see. The linear kernel is a head of linear attention. Laplace and Matérn kernels need the
-    square root of a squared distance, the Manhattan one the sizes of all differences; scores are
-    bilinear and have neither: there is the Gaussian one only.
+    So the head reads the kernel matrix itself, without a division and without an approximation that
+    float64 could resolve. The linear kernel is a head of linear attention. Laplace and Matérn
+    kernels need the square root of a squared distance, the Manhattan one the sizes of all
+    differences; scores are bilinear and have neither, so only the Gaussian kernel is available.
 
     **The solve** is a loop of that attention: the residual :math:`r = y - (K + \lambda I) a`,
-    its mean, which is the intercept, taken off by an attention average, and one step of Polyak's
+    its mean, which is the intercept, subtracted by an attention average, and one step of Polyak's
     heavy ball by gated units. Without the means, the eigenvalues of the system are between
     :math:`\lambda` and :math:`h = \lambda + n - 1 + 0.1\, n \max_j \mathrm{var}(x_j)` in any
     metric. That certifies the step sizes and the number of loops before anything runs: the
@@ -68,19 +68,19 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
     Newton's method computes the reciprocal of their sum, and ReLUs keep every weight above 1e-4.
     A round of the metric is one more pass over the same blocks.
 
-    It equals the closed form, the kernel ridge of `sklearn_looped.core.kernel_ridge` in this kernel
-    and with the metric of pure gradients, at equal length, penalty and rounds to 1e-11 and better
-    up to :math:`n / \lambda = 10^4`. That is one Gaussian path of `KernelMachineRegressor`, without
-    its choice by leave-one-out error, its mixture, and the columns' own shares of the variance in
-    the first metric. The certificate, which takes every rounding at its worst, promises 1e-8 of the
-    targets' standard deviation up to about :math:`n / \lambda = 10^4` at ``n_rounds=0``, and 1e-6
-    up to about :math:`10^3` with rounds; beyond `tol` a ConvergenceWarning tells the numbers.
+    It equals the closed form, `sklearn_looped.core.kernel_ridge` with this kernel and a metric from
+    gradients alone, at equal length, penalty and rounds, to 1e-11 up to :math:`n / \lambda = 10^4`.
+    That is one Gaussian path of `KernelMachineRegressor`, without its choice by leave-one-out
+    error, its mixture, and the columns' own shares of the variance in the first metric. The
+    certificate, which takes every rounding at its worst, promises 1e-8 of the targets' standard
+    deviation up to about :math:`n / \lambda = 10^4` at ``n_rounds=0``, and 1e-6 up to about
+    :math:`10^3` with rounds; beyond `tol` a ConvergenceWarning gives the numbers.
 
     `fit` keeps the samples. `predict` runs the rounds over samples and queries and reads the
     predictions off the queries' tokens; `n_loops` is read there, so changing it needs no new fit.
-    Queries act on nothing, so `fit` runs ahead, and what ran once is kept. `metric_`, `dual_coef_`
-    and `intercept_` say what the loops of `fit` computed; changing them by hand changes no
-    prediction.
+    Queries act on nothing, so `fit` runs the rounds in advance, and their results are kept.
+    `metric_`, `dual_coef_` and `intercept_` say what the loops of `fit` computed; changing them by
+    hand changes no prediction.
 
     The host computes the median distance if asked for, divides by the length, loads the tape
     with the step sizes, runs the blocks in turn, and computes the certificate; for that it
@@ -92,19 +92,21 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
     Parameters
     ----------
     length : float or "median", default="median"
-        Length L of the kernel in the units of the features; the median distance between samples.
+        Length scale L of the kernel in the units of the features, above 0. "median": the median
+        distance between samples.
     penalty : float, default=1.0
-        Penalty :math:`\lambda` on the squared norm of the predictor.
+        Penalty :math:`\lambda` on the squared norm of the predictor, above 0.
     n_rounds : int, default=2
-        How often the metric is estimated anew. 0 is kernel ridge.
+        How often the metric is estimated anew, 0 or more. 0 is kernel ridge regression.
     n_loops : int or None, default=None
         Loops of the solve in each round, read by `fit` and by `predict`; few of them stop early,
         which regularises. None: as many as are certified, of which there may be at most 20,000.
     tol : float, default=1e-6
-        Error relative to the targets' standard deviation that the certificate is to promise.
+        `fit` warns if the certified bound of the error, relative to the targets' standard
+        deviation, is larger. Above 0.
     evaluation : {"fast", "dense"}, default="fast"
-        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
-        attending to every token, which is the definition, with torch. Both give the same bits.
+        "fast": with numpy, skipping what cannot act. "dense": with torch, every token attending to
+        every token, which is the definition. On a CPU both give the same bits.
     device : str, default="cpu"
         Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
@@ -115,9 +117,9 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
     dual_coef_ : ndarray of shape (n_samples,)
         Weights of the samples in the predictor, a.
     intercept_ : float
-        b, for the kernel of the samples without their means.
+        Intercept b, for features whose means over the samples are subtracted.
     length_ : float
-        L.
+        Length scale L that was used.
     n_loops_ : int
         Loops of the solve run by `fit`, in all rounds.
     stages_ : ndarray of shape (n_rounds + 1,)
@@ -268,12 +270,12 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
         Raises
         ------
         ValueError
-            If the queries are not valid, or above 1e70 lengths.
+            If the queries are not valid, or larger than 1e70 times the length.
         """
         return self._predict(self._checked(X), -1)
 
     def staged_predict(self, X: ArrayLike) -> Iterator[Array]:
-        """Predictions after each round of the metric, the first of which has none.
+        """Predictions after each round of the metric, beginning with kernel ridge regression.
 
         Parameters
         ----------

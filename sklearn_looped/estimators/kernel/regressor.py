@@ -20,66 +20,77 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     .. math:: f(x) = b + \sum_i \alpha_i k(x, x_i), \qquad
         k(x, z) = \phi(|x - z|_M / L) + .1 \, \langle x, z \rangle_M / d
 
-    starts from equal weights of the d columns, M = I. Each loop then takes as weights how steeply
-    the predictor rises along the columns, the diagonal of the average gradient outer product, and
-    solves again [1]_: columns that do not matter fade from the distances. The slopes are
-    cross-fitted, :math:`M_{jj} \propto \sum_p \partial_j f(x_p) \, \partial_j g(x_p)` with f fitted
-    to every other row and g to the rows between, so that what noise does to one of them averages
-    out. This is done for two kernels: Gauss's, for smooth functions, :math:`\phi(r) = e^{-r^2 / 2}`
-    of the Euclidean distance; and for steps, as trees have them, :math:`\phi(r) = e^{-r}` of the
-    Manhattan distance :math:`\sum_j \sqrt{M_{jj}} |x_j - z_j|`, to which forests of random
-    axis-parallel partitions tend [3]_.
+    starts from equal weights of the d columns, M = I. Each loop then takes as weights the mean
+    squared slopes of the predictor along the columns, the diagonal of the average gradient outer
+    product, and solves again [1]_: columns that do not matter fade from the distances. The slopes
+    are cross-fitted, :math:`M_{jj} \propto \sum_p \partial_j f(x_p) \, \partial_j g(x_p)` with f
+    fitted to the rows of odd number and g to those of even number, so that what noise does to one
+    of them averages out. This is done for two kernels: the Gaussian one, for smooth functions,
+    :math:`\phi(r) = e^{-r^2 / 2}` of the Euclidean distance; and for steps, as trees have them,
+    :math:`\phi(r) = e^{-r}` of the Manhattan distance :math:`\sum_j \sqrt{M_{jj}} |x_j - z_j|`, to
+    which forests of random axis-parallel partitions tend [3]_.
 
-    Nothing is left to tune by hand: length L and ridge penalty are chosen, before the first loop
-    and after the last, and of one target and more than 16 columns also after the first, by the
-    leave-one-out error, which one decomposition gives in closed form for all rows. The prediction
-    is a mixture of each kernel before and after the loops, ridge regression and the mean, with the
-    shares of least leave-one-out error [2]_: where the kernels do not help, what is left is ridge
-    regression or the mean.
+    Nothing is left to tune by hand: length scale L and ridge penalty are chosen by the
+    leave-one-out error, which one decomposition gives in closed form for all rows, before the first
+    loop and after the last, and for one target and more than 16 columns also after the first. The
+    prediction is a mixture of each kernel before and after the loops, ridge regression and the
+    mean, whose shares minimise the leave-one-out error [2]_: where the kernels do not help, ridge
+    regression or the mean remains.
 
     Parameters
     ----------
     n_loops : int, default=3
-        Rounds in which the metric is learned, 0 or more. 0: all columns weigh the same.
+        Rounds in which the metric is learned, 0 or more. 0: all columns have the same weight.
     max_rows : int, default=4096
-        Different rows used at most; of more, as many, evenly spaced along the target (of several,
-        along their mean squared deviation), with a warning. Memory is about ten matrices of n^2
+        Largest number of different rows used, at least 2. From a larger table that many are taken,
+        evenly spaced along the target (of several targets, along their mean squared deviation),
+        with a warning. Memory is about ten matrices of n^2
         numbers of 8 bytes (.1 GB for 1,024 rows, 1.3 GB for 4,096); time grows with the cube (on
         one core about half a second for 1,024 rows of 10 columns, fifteen seconds for 4,096).
 
     Attributes
     ----------
     metric_ : ndarray of shape (n_encoded_columns,)
-        Mean squares of the mixture's slopes along the columns, at up to 256 of the rows, of mean 1
-        over the columns that vary; a nominal column has one or several.
+        Mean squared slopes of the mixture along the encoded columns, at up to 256 of the rows,
+        scaled to mean 1 over the columns that vary. A nominal column is encoded as one or several.
     feature_importances_ : ndarray of shape (n_features_in_,)
         The metric summed over the parts of each column, divided by its sum.
     loo_predictions_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Prediction of each row of `fit`, left out with all rows that equal it; plain prediction of
-        rows that took no part (weight 0, or beyond `max_rows`).
+        Prediction of each row of `fit`, left out with all rows that equal it; the ordinary
+        prediction for rows that were not used (weight 0, or beyond `max_rows`).
     loo_std_ : ndarray of the shape of `loo_predictions_`
         Their standard deviations.
     loo_score_ : float
         R2 of `loo_predictions_`, averaged over targets.
+    column_kinds_ : dict of str
+        What each column was read as, as in `LoopedICLRegressor`.
     n_features_in_ : int
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X was a DataFrame with text names.
 
+    Raises
+    ------
+    ValueError
+        In `fit` and `predict`, if parameters or data are invalid; says what to do.
+    TypeError
+        If cells contain lists or other objects, or X is a lazy frame of polars.
+
     See Also
     --------
-    KernelMachineClassifier : The same for labels.
+    KernelMachineClassifier : The same for class labels.
     LoopedICLRegressor : A looped transformer that was meta-trained.
-    sklearn.kernel_ridge.KernelRidge : One kernel, nothing chosen.
-    sklearn.gaussian_process.GaussianProcessRegressor : Chosen by marginal likelihood.
+    sklearn.kernel_ridge.KernelRidge : One kernel with given hyperparameters.
+    sklearn.gaussian_process.GaussianProcessRegressor : Hyperparameters by marginal likelihood.
 
     Notes
     -----
     Deterministic, and independent of the order of rows and columns and of units. Columns are
     standardised and clipped at 8 standard deviations; missing cells (NaN) count as the mean, and
     nominal columns of a DataFrame are encoded (see `sklearn_looped.learned.inference.encoding`).
-    Predictions stay within half the targets' range beyond it. Targets more than 20 interquartile
-    ranges from the median are compressed, with a warning, and predictions are brought back.
+    Predictions exceed the range of the targets by at most half of it. Targets more than 20
+    interquartile ranges from the median are compressed, with a warning, and predictions are
+    transformed back.
 
     References
     ----------
@@ -111,7 +122,7 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "KernelMachineRegressor":
-        """Choose, solve and learn the metric.
+        """Choose length scale and penalty, solve, and learn the metric.
 
         Parameters
         ----------

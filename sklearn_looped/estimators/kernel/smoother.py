@@ -29,7 +29,7 @@ class ProgrammedKernelRegressor(RegressorMixin, Evaluated, DocumentationLink, Ba
     learned but the samples themselves. Queries far from all samples get the target of the nearest
     one, the limit of the formula, where evaluating it as written gives 0 / 0.
 
-    The samples' medians are taken off inside the transformer, so an offset of the data or a far
+    The samples' medians are subtracted inside the transformer, so an offset of the data or a far
     sample costs no accuracy but that of the data; scores are accurate to about 1e-16 times the
     squared distance of query and sample from the medians in units of h. All features share one
     bandwidth: scale them first. The host divides by the bandwidth, loads the tapes, a batch of
@@ -38,10 +38,10 @@ class ProgrammedKernelRegressor(RegressorMixin, Evaluated, DocumentationLink, Ba
     Parameters
     ----------
     bandwidth : float, default=1.0
-        Standard deviation h of the kernel, in the units of the features.
+        Standard deviation h of the kernel, in the units of the features; above 0.
     evaluation : {"fast", "dense"}, default="fast"
-        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
-        attending to every token, which is the definition, with torch. Both give the same bits.
+        "fast": with numpy, skipping what cannot act. "dense": with torch, every token attending to
+        every token, which is the definition. On a CPU both give the same bits.
     device : str, default="cpu"
         Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
@@ -106,7 +106,7 @@ class ProgrammedKernelRegressor(RegressorMixin, Evaluated, DocumentationLink, Ba
         Raises
         ------
         ValueError
-            If the data or the bandwidth is not valid, or the data above 1e70 bandwidths.
+            If the data or the bandwidth is not valid, or a value is above 1e70 bandwidths.
         """
         self.X_, targets = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         self._scale(self.X_)
@@ -139,7 +139,7 @@ class ProgrammedKernelRegressor(RegressorMixin, Evaluated, DocumentationLink, Ba
         Raises
         ------
         ValueError
-            If the queries are not valid, or above 1e70 bandwidths.
+            If the queries are not valid, or a value is above 1e70 bandwidths.
         """
         check_is_fitted(self)
         queries = self._scale(validate_data(self, X, dtype=np.float64, reset=False))

@@ -132,7 +132,7 @@ class ProgrammedMLP(ProgrammedTraining):
         ------
         ValueError
             If the data or a parameter is not valid, before any work; if all samples of a batch
-            have weight 0; if the descent diverges, with the step.
+            have weight 0; if the descent diverges, in which case the message names the step.
         """
         before: Progress | None = getattr(self, "_progress", None) if self.warm_start else None
         self._hidden_sizes()  # raises before the data are read
@@ -269,8 +269,8 @@ class ProgrammedMLP(ProgrammedTraining):
         sizes = np.atleast_1d(self.hidden_layer_sizes)
         if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or len(sizes) == 0 or sizes.min() < 1:
             raise ValueError(
-                f"Got hidden_layer_sizes={self.hidden_layer_sizes!r}, expected positive integers, "
-                "one a hidden layer; for none take ProgrammedSGDRegressor or "
+                f"Got hidden_layer_sizes={self.hidden_layer_sizes!r}, but expected positive "
+                "integers, one per hidden layer. For a linear model take ProgrammedSGDRegressor or "
                 "ProgrammedSGDClassifier."
             )
         return sizes.tolist()

@@ -19,8 +19,9 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
 
     Samples, queries and the units of the network are tokens of one sequence; one block of fixed
     weights is applied to it again and again, and every pass takes one sample forward and backward.
-    :class:`~sklearn.neural_network.MLPRegressor` with ``solver="sgd"`` has the same parameters,
-    meanings and defaults, and the weights come out the same.
+    Parameters have the names, meanings and defaults of
+    :class:`~sklearn.neural_network.MLPRegressor` with ``solver="sgd"``, and the trained weights are
+    the same up to rounding.
 
     `fit` keeps the samples. `predict` runs `n_loops` loops over samples and queries and reads the
     predictions off the queries' tokens; `n_loops` is read there, so changing it needs no new fit.
@@ -37,8 +38,8 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     the rows that early stopping holds out; and it stops a descent that diverges.
 
     Products, sums and sigmoids round as floating-point arithmetic does, so a step differs from
-    scikit-learn's by 1e-15 or so. Steps that amplify rounding, as those of rectifiers near their
-    edge, do so in scikit-learn too (``python -m benchmarks parity``). Weight matrices grow with the
+    scikit-learn's by 1e-15 or so. Steps that amplify rounding, as those of ReLU units near
+    zero, do so in scikit-learn too (``python -m benchmarks parity``). Weight matrices grow with the
     square of the number of features and units, which should stay below some hundreds.
 
     Parameters
@@ -46,18 +47,19 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Number of units in each hidden layer; any number of layers, but at least one.
     activation : {"identity", "logistic", "tanh", "relu"}, default="relu"
-        That of the hidden units.
+        Activation function of the hidden units.
     alpha : float, default=0.0001
-        Strength of the L2 penalty on the weights, intercepts excepted.
+        Strength of the L2 penalty on the weights without the intercepts, at least 0.
     batch_size : int or "auto", default="auto"
-        Samples of a step; at most all. "auto": up to 200.
+        Samples per step, at most all training rows. "auto": 200, or all if there are fewer.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        Step size of an epoch: ``learning_rate_init``; ``learning_rate_init / (t + 1)**power_t``
-        after t samples; ``learning_rate_init``, divided by 5 each time the loss stalls.
+        Step size of an epoch, in this order: ``learning_rate_init``;
+        ``learning_rate_init / (t + 1)**power_t`` after t samples; ``learning_rate_init``, divided
+        by 5 each time the loss stalls.
     learning_rate_init : float, default=0.001
-        Initial step size.
+        Initial step size, above 0.
     power_t : float, default=0.5
-        Exponent of "invscaling".
+        Exponent of "invscaling", at least 0.
     max_iter : int, default=200
         Cap on the number of epochs.
     shuffle : bool, default=True
@@ -65,53 +67,53 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     random_state : int, RandomState instance or None, default=None
         Seed of the initial weights and of the shuffle, drawn as scikit-learn draws them.
     tol : float, default=1e-4
-        An epoch whose loss is not below the best one less `tol` is one without improvement.
+        An epoch counts as one without improvement if its loss is above the best one minus `tol`.
     warm_start : bool, default=False
         Whether `fit` begins with the network and the losses of the previous call.
     momentum : float, default=0.9
-        Share of a step that the next one repeats.
+        Momentum of the gradient steps, from 0 to 1.
     nesterovs_momentum : bool, default=True
-        Whether momentum looks ahead, as Nesterov's does.
+        Whether to use Nesterov's momentum.
     early_stopping : bool, default=False
         Whether to hold rows out, stop by their score instead of the loss, and keep the network
         that scored best at the end of an epoch.
     validation_fraction : float, default=0.1
-        Share of the rows that early stopping holds out.
+        Share of the rows that early stopping holds out, at least 0 and below 1.
     n_iter_no_change : int or inf, default=10
-        Stop after more than so many epochs in a row without improvement.
+        Stop after more than this number of consecutive epochs without improvement.
     n_loops : int or None, default=None
-        Number of loops of the transformer, one a sample; weights move at the ends of batches. The
-        stopping rule may end it earlier. None: until the stopping rule. With `early_stopping` the
-        network that answers is the best one at the ends of the epochs within them.
+        Number of loops of the transformer, one per sample; weights change at the ends of batches.
+        The stopping rule may end training earlier. None: until the stopping rule. With
+        `early_stopping`, predictions are those of the best network at the ends of the epochs run.
     evaluation : {"fast", "dense"}, default="fast"
-        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
-        attending to every token, which is the definition, with torch. Both give the same bits.
+        "fast": with numpy, skipping what cannot act. "dense": with torch, every token attending to
+        every token, which is the definition. On a CPU both give the same bits.
     device : str, default="cpu"
         Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
     Attributes
     ----------
     coefs_ : list of ndarray of shape (n_units_in, n_units_out)
-        Weights, one array a layer.
+        Weights, one array per layer.
     intercepts_ : list of ndarray of shape (n_units_out,)
-        Intercepts, one array a layer.
+        Intercepts, one array per layer.
     loss_curve_ : list of float
         Mean over each epoch of half the squared error and penalty, of every sample before its
         step, from the outputs and squared weights that the transformer recorded.
     loss_ : float
-        The last of them.
+        Last value of `loss_curve_`.
     best_loss_ : float or None
-        The lowest of them; None with `early_stopping`.
+        Lowest value of `loss_curve_`; None with `early_stopping`.
     validation_scores_ : list of float or None
         Score on the rows held out after each epoch, R2; None without `early_stopping`.
     best_validation_score_ : float or None
-        The highest of them.
+        Highest of `validation_scores_`; None without `early_stopping`.
     t_ : int
-        Samples seen, in the calls before too where one went on from them.
+        Number of samples seen, including those of previous calls that this one continued.
     n_iter_ : int
         Epochs run.
     n_loops_ : int
-        Loops run by `fit`, one a sample and epoch.
+        Loops run by `fit`, one per sample and epoch.
     stages_ : ndarray of shape (n_stages,)
         Numbers of loops behind each prediction of `staged_predict`.
     n_layers_ : int
@@ -119,13 +121,13 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     n_outputs_ : int
         Number of outputs.
     out_activation_ : "identity"
-        What the outputs are passed through.
+        Activation function of the outputs.
     block_ : MLPBlock
         The loop body.
     punchcard_ : Tape
-        Names of columns and rows, and the initial state of the last epoch.
+        The sequence at the beginning of the last epoch, with the names of its rows and columns.
     certificate_ : Certificate
-        Why the result is exact.
+        Why the network's steps are exact up to rounding.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -164,14 +166,14 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Run one epoch over the rows, from where the calls before ended.
+        """Run one epoch over the rows, continuing from the previous call.
 
-        `predict` then starts from there too: `n_loops` counts the loops over these rows.
+        `predict` then starts from there too: its `n_loops` counts the loops over these rows only.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features, on the scale of the calls before.
+            Features, scaled as in the previous calls.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,) or None, default=None

@@ -92,8 +92,8 @@ class ProgrammedSGD(ProgrammedTraining):
         Raises
         ------
         ValueError
-            If the data or a parameter is not valid, before any work; if the descent diverges,
-            with the step.
+            If the data or a parameter is not valid, before any work; if the descent diverges, in
+            which case the message names the step.
         """
         before = self._models if self.warm_start and hasattr(self, "_models") else None
         X, y = self._validate_training(X, y)
@@ -255,7 +255,7 @@ def _initial(values: ArrayLike | None, shape: tuple[int, ...], name: str) -> Arr
         return None
     array = np.asarray(values, dtype=np.float64)
     if array.size != np.prod(shape):
-        raise ValueError(f"Got {name} of shape {array.shape}, expected {shape}.")
+        raise ValueError(f"Got {name} of shape {array.shape}, but expected {shape}.")
     return array.reshape(shape)
 
 

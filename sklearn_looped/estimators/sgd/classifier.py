@@ -35,32 +35,33 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
     and do, in scikit-learn as well: see ``python -m benchmarks parity``.
 
     The transformer does all arithmetic of a step: score, derivative of the loss, shrinkage, update,
-    L1 penalty and average, and the predictions, with weights that depend on the declared size, the
-    loss and the kind of penalty alone. The host, plain Python, supplies the rest: it writes the
-    sample order and the step sizes of an epoch, times sample and class weights, on the tape;
-    between epochs it adds up the losses of the recorded scores for the `tol` rule, or scores the
-    predictions for the rows that early stopping holds out; and it stops a descent that diverges.
-    Weight matrices grow with the square of the number of features, which should stay below some
-    hundreds.
+    L1 penalty and average, and the predictions, with weights that depend only on the declared size,
+    the loss, the kinds of penalty and product, and whether weights are averaged. The host, plain
+    Python, supplies the rest: it writes the sample order and the step sizes of an epoch, times
+    sample and class weights, on the tape; between epochs it adds up the losses of the recorded
+    scores for the `tol` rule, or scores the predictions for the rows that early stopping holds out;
+    and it stops a descent that diverges. Weight matrices grow with the square of the number of
+    features, which should stay below some hundreds.
 
     Parameters
     ----------
     loss : {"hinge", "log_loss", "squared_error", "huber", "epsilon_insensitive"}, default="hinge"
         The loss: a linear support vector machine, logistic regression, or one of regression on
-        -1 and 1.
+        the labels -1 and 1.
     penalty : {"l2", "l1", "elasticnet"} or None, default="l2"
         The penalty. L1 is the cumulative penalty of Tsuruoka et al. 2009, as in scikit-learn.
     alpha : float, default=0.0001
-        Strength of the penalty; also sets the step sizes of ``learning_rate="optimal"``.
+        Strength of the penalty, at least 0. It also sets the step sizes of
+        ``learning_rate="optimal"``, which need it above 0.
     l1_ratio : float, default=0.15
-        Share of L1 in the elastic net.
+        Share of L1 in the elastic net, from 0 to 1.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     max_iter : int, default=1000
         Cap on the number of epochs.
     tol : float or None, default=1e-3
         Stop after `n_iter_no_change` epochs whose mean objective, loss and penalty as scikit-learn
-        1.9 counts them, was not below the best one less `tol`. None: run all `max_iter` epochs.
+        1.9 counts them, was above the best one minus `tol`. None: run all `max_iter` epochs.
     shuffle : bool, default=True
         Whether to shuffle the samples before each epoch.
     epsilon : float, default=0.1
@@ -68,37 +69,38 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffle.
     learning_rate : {"constant", "optimal", "invscaling", "adaptive"}, default="optimal"
-        Step size at step t: ``eta0``; ``1 / (alpha * (t0 + t))``; ``eta0 / t**power_t``;
-        ``eta0``, divided by 5 each time the objective stalls.
+        Step size at step t, in this order: ``eta0``; ``1 / (alpha * (t0 + t))``; ``eta0 /
+        t**power_t``; ``eta0``, divided by 5 each time the objective stalls.
     eta0 : float, default=0.01
-        Initial step size.
+        Initial step size, above 0.
     power_t : float, default=0.5
-        Exponent of "invscaling".
+        Exponent of "invscaling", at least 0.
     early_stopping : bool, default=False
         Whether to hold rows out and stop by their score instead of the objective.
     validation_fraction : float, default=0.1
-        Share of the rows that early stopping holds out.
+        Share of the rows that early stopping holds out, strictly between 0 and 1.
     n_iter_no_change : int, default=5
         Epochs without improvement after which to stop, or to lower an adaptive step size.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, factors of the step sizes as those of the samples are.
+        Weights of the classes, by label: factors of the step sizes, as `sample_weight` is.
     warm_start : bool, default=False
         Whether `fit` begins with the weights of the previous fit.
     average : bool or int, default=False
         Whether to average the weights over all steps, or from which step on.
     n_loops : int or None, default=None
-        Number of loops of the transformer, which are the steps, one sample each; it may end in the
-        middle of an epoch. The stopping rule may end it earlier. None: until the stopping rule.
+        Number of loops of the transformer, one for each step on a sample. The last may lie in the
+        middle of an epoch, and the stopping rule may end training earlier. None: until the stopping
+        rule.
     product : {"gated", "linear", "softmax"}, default="gated"
         How the transformer forms products: by gated hidden units or linear attention, which round
         as floating-point arithmetic does, or by a linearised softmax as in the paper, with the
-        error bound of the certificate; margins, derivatives or step sizes above 4 raise, so
-        standardise features.
+        error bound of the certificate; margins, derivatives or step sizes above 4 raise an error,
+        so standardise features.
     keep_trace : bool, default=False
-        Whether to keep `trace_`.
+        Whether to record every step in `trace_`.
     evaluation : {"fast", "dense"}, default="fast"
-        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
-        attending to every token, which is the definition, with torch. Both give the same bits.
+        "fast": with numpy, skipping what cannot act. "dense": with torch, every token attending to
+        every token, which is the definition. On a CPU both give the same bits.
     device : str, default="cpu"
         Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
@@ -113,19 +115,19 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
     n_iter_ : int
         Epochs run, counting one that `n_loops` cut short.
     n_loops_ : int
-        Loops run by `fit`, by the machine that ran longest.
+        Loops run by `fit`; of several classes, by the model that ran longest.
     stages_ : ndarray of shape (n_stages,)
         Numbers of loops behind each prediction of `staged_predict`.
     t_ : float
-        Number of steps by which step sizes are counted, and 1, as in scikit-learn.
+        1 plus the number of samples of all epochs run, as in scikit-learn.
     block_ : SGDBlock
         The loop body.
     punchcard_ : Tape
-        Names of columns and rows, and the initial state of the last epoch.
+        The sequence at the beginning of the last epoch, with the names of its rows and columns.
     certificate_ : Certificate
-        Why the result is exact.
+        Why the result is exact, or with ``product="softmax"`` the bound of its error.
     trace_ : DataFrame
-        One row a step: sample, step sizes, score, derivative, and the weights after it, before
+        One row per step: sample, step sizes, score, derivative, and the weights after it, before
         an L1 penalty is paid. Only with `keep_trace`.
     n_features_in_ : int
         Number of features.
@@ -210,7 +212,7 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
         self.evaluation, self.device = evaluation, device
 
     def decision_function(self, X: ArrayLike) -> NDArray:
-        """Score of each class, behind `n_loops` steps over samples and queries.
+        """Score of each class, after `n_loops` steps over samples and queries.
 
         Parameters
         ----------
@@ -220,7 +222,7 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
         Returns
         -------
         scores : ndarray of shape (n_queries,) or (n_queries, n_classes)
-            One column a class; the score of ``classes_[1]`` alone if there are two.
+            One column per class; with two classes only the score of ``classes_[1]``.
         """
         scores = self._answer(X)["prediction"]
         return scores[:, 0] if scores.shape[1] == 1 else scores
@@ -268,7 +270,7 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
         Returns
         -------
         probabilities : ndarray of shape (n_queries, n_classes)
-            One column a class; rows sum to 1.
+            One column per class; rows sum to 1.
         """
         return _normalised(self._answer(X)["probability"])
 
@@ -284,7 +286,7 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
         Returns
         -------
         logarithms : ndarray of shape (n_queries, n_classes)
-            One column a class.
+            One column per class.
         """
         return np.log(self.predict_proba(X))
 

@@ -16,7 +16,7 @@ def fit_many(
     y: ArrayLike,
     rows: Sequence[ArrayLike] | None = None,
 ) -> list[ProgrammedSGD]:
-    """Fit many estimators at once: one transformer, one model token each, one set of weights.
+    """Fit many estimators at once, by one transformer with a model token for each.
 
     Folds, bootstraps and grids run side by side in one sequence and share its data tokens; each
     estimator ends as its own `fit` would leave it, bit by bit.
@@ -33,7 +33,7 @@ def fit_many(
     y : array-like of shape (n_samples,)
         Targets, or labels.
     rows : sequence of array-like of int, default=None
-        Training rows of each estimator, in order, repeats allowed. None: all rows for each.
+        Row numbers that each estimator is trained on, in order; they may repeat. None: all rows.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def fit_many(
     Raises
     ------
     ValueError
-        If the estimators cannot share one block, or a fit fails.
+        If the estimators cannot share one block, one has `early_stopping` set, or a fit fails.
 
     Examples
     --------

@@ -26,18 +26,18 @@ class OneVsRestSGD(ClassifierMixin, ProgrammedSGD):
         classes: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Self:
-        """Take one step for each row, from where the calls before ended.
+        """Take one step for each row, continuing from the previous call.
 
-        `predict` then starts from there too: `n_loops` counts the steps over these rows.
+        `predict` then starts from there too: its `n_loops` counts the steps over these rows only.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features, on the scale of the calls before.
+            Features, scaled as in the previous calls.
         y : array-like of shape (n_samples,)
             Labels, all among the classes.
         classes : array-like of shape (n_classes,) or None, default=None
-            All labels that any call will bring; the first call needs them.
+            All labels that any call will contain; required in the first call.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Factors of the step sizes. None: 1.
 
@@ -49,8 +49,8 @@ class OneVsRestSGD(ClassifierMixin, ProgrammedSGD):
         Raises
         ------
         ValueError
-            If the data or the classes are not valid, or `early_stopping` or "balanced" classes are
-            asked for; if the descent diverges.
+            If the data or the classes are not valid, if `early_stopping` or
+            ``class_weight="balanced"`` is set, or if the descent diverges.
         """
         if self.class_weight == "balanced":
             raise ValueError(

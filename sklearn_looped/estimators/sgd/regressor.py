@@ -34,13 +34,13 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     place (``python -m benchmarks parity``).
 
     The transformer does all arithmetic of a step: score, derivative of the loss, shrinkage, update,
-    L1 penalty and average, and the predictions, with weights that depend on the declared size, the
-    loss and the kind of penalty alone. The host, plain Python, supplies the rest: it writes the
-    sample order and the step sizes of an epoch, times the sample weights, on the tape; between
-    epochs it adds up the losses of the recorded scores for the `tol` rule, or scores the
-    predictions for the rows that early stopping holds out; and it stops a descent that diverges.
-    Weight matrices grow with the square of the number of features, which should stay below some
-    hundreds.
+    L1 penalty and average, and the predictions, with weights that depend only on the declared size,
+    the loss, the kinds of penalty and product, and whether weights are averaged. The host, plain
+    Python, supplies the rest: it writes the sample order and the step sizes of an epoch, times the
+    sample weights, on the tape; between epochs it adds up the losses of the recorded scores for the
+    `tol` rule, or scores the predictions for the rows that early stopping holds out; and it stops a
+    descent that diverges. Weight matrices grow with the square of the number of features, which
+    should stay below some hundreds.
 
     Parameters
     ----------
@@ -49,16 +49,17 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     penalty : {"l2", "l1", "elasticnet"} or None, default="l2"
         The penalty. L1 is the cumulative penalty of Tsuruoka et al. 2009, as in scikit-learn.
     alpha : float, default=0.0001
-        Strength of the penalty; also sets the step sizes of ``learning_rate="optimal"``.
+        Strength of the penalty, at least 0. It also sets the step sizes of
+        ``learning_rate="optimal"``, which need it above 0.
     l1_ratio : float, default=0.15
-        Share of L1 in the elastic net.
+        Share of L1 in the elastic net, from 0 to 1.
     fit_intercept : bool, default=True
         Whether to fit an intercept.
     max_iter : int, default=1000
         Cap on the number of epochs.
     tol : float or None, default=1e-3
         Stop after `n_iter_no_change` epochs whose mean objective, loss and penalty as scikit-learn
-        1.9 counts them, was not below the best one less `tol`. None: run all `max_iter` epochs.
+        1.9 counts them, was above the best one minus `tol`. None: run all `max_iter` epochs.
     shuffle : bool, default=True
         Whether to shuffle the samples before each epoch.
     epsilon : float, default=0.1
@@ -66,16 +67,16 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     random_state : int, RandomState instance or None, default=None
         Seed of the shuffle.
     learning_rate : {"constant", "optimal", "invscaling", "adaptive"}, default="invscaling"
-        Step size at step t: ``eta0``; ``1 / (alpha * (t0 + t))``; ``eta0 / t**power_t``;
-        ``eta0``, divided by 5 each time the objective stalls.
+        Step size at step t, in this order: ``eta0``; ``1 / (alpha * (t0 + t))``; ``eta0 /
+        t**power_t``; ``eta0``, divided by 5 each time the objective stalls.
     eta0 : float, default=0.01
-        Initial step size.
+        Initial step size, above 0.
     power_t : float, default=0.25
-        Exponent of "invscaling".
+        Exponent of "invscaling", at least 0.
     early_stopping : bool, default=False
         Whether to hold rows out and stop by their score instead of the objective.
     validation_fraction : float, default=0.1
-        Share of the rows that early stopping holds out.
+        Share of the rows that early stopping holds out, strictly between 0 and 1.
     n_iter_no_change : int, default=5
         Epochs without improvement after which to stop, or to lower an adaptive step size.
     warm_start : bool, default=False
@@ -83,18 +84,19 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     average : bool or int, default=False
         Whether to average the weights over all steps, or from which step on.
     n_loops : int or None, default=None
-        Number of loops of the transformer, which are the steps, one sample each; it may end in the
-        middle of an epoch. The stopping rule may end it earlier. None: until the stopping rule.
+        Number of loops of the transformer, one for each step on a sample. The last may lie in the
+        middle of an epoch, and the stopping rule may end training earlier. None: until the stopping
+        rule.
     product : {"gated", "linear", "softmax"}, default="gated"
         How the transformer forms products: by gated hidden units or linear attention, which round
         as floating-point arithmetic does, or by a linearised softmax as in the paper, with the
-        error bound of the certificate; predictions, derivatives or step sizes above 4 raise, so
-        standardise features and target.
+        error bound of the certificate; predictions, derivatives or step sizes above 4 raise an
+        error, so standardise features and target.
     keep_trace : bool, default=False
-        Whether to keep `trace_`.
+        Whether to record every step in `trace_`.
     evaluation : {"fast", "dense"}, default="fast"
-        How the transformer is evaluated: skipping what cannot act, with numpy; or every token
-        attending to every token, which is the definition, with torch. Both give the same bits.
+        "fast": with numpy, skipping what cannot act. "dense": with torch, every token attending to
+        every token, which is the definition. On a CPU both give the same bits.
     device : str, default="cpu"
         Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
@@ -111,15 +113,15 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     stages_ : ndarray of shape (n_stages,)
         Numbers of loops behind each prediction of `staged_predict`.
     t_ : float
-        Number of steps by which step sizes are counted, and 1, as in scikit-learn.
+        1 plus the number of samples of all epochs run, as in scikit-learn.
     block_ : SGDBlock
         The loop body.
     punchcard_ : Tape
-        Names of columns and rows, and the initial state of the last epoch.
+        The sequence at the beginning of the last epoch, with the names of its rows and columns.
     certificate_ : Certificate
-        Why the result is exact.
+        Why the result is exact, or with ``product="softmax"`` the bound of its error.
     trace_ : DataFrame
-        One row a step: sample, step sizes, score, derivative, and the weights after it, before
+        One row per step: sample, step sizes, score, derivative, and the weights after it, before
         an L1 penalty is paid. Only with `keep_trace`.
     n_features_in_ : int
         Number of features.
@@ -208,14 +210,14 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> Self:
-        """Take one step for each row, from where the calls before ended.
+        """Take one step for each row, continuing from the previous call.
 
-        `predict` then starts from there too: `n_loops` counts the steps over these rows.
+        `predict` then starts from there too: its `n_loops` counts the steps over these rows only.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Features, on the scale of the calls before.
+            Features, scaled as in the previous calls.
         y : array-like of shape (n_samples,)
             Targets.
         sample_weight : array-like of shape (n_samples,) or None, default=None

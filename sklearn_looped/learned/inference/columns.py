@@ -63,12 +63,14 @@ def to_table(X: Any) -> Any:
     if sparse.issparse(X):
         if np.prod(X.shape, dtype=float) > MAX_DENSE:
             raise ValueError(
-                f"Got a sparse table of {X.shape[0]} x {X.shape[1]} cells, but it is held dense, "
-                f"and at most {MAX_DENSE} cells are. Choose fewer columns or rows."
+                f"Got a sparse table of {X.shape[0]} x {X.shape[1]} cells, but it is made dense, "
+                f"and at most {MAX_DENSE} cells are allowed. Choose fewer columns or rows."
             )
         return X.toarray()
     if hasattr(X, "collect") and hasattr(X, "lazy"):
-        raise TypeError("Got a lazy frame of polars, but expected its rows: pass X.collect().")
+        raise TypeError(
+            "Got a lazy frame of polars, but expected a table in memory: pass X.collect()."
+        )
     if hasattr(X, "get_columns") and hasattr(X, "columns"):  # polars
         return _frame([(c.to_list(), c.dtype) for c in X.get_columns()], X.columns)
     if hasattr(X, "column_names") and hasattr(X, "schema"):  # an Arrow table
@@ -113,8 +115,8 @@ def factorized(column: Series) -> tuple[NDArray[np.intp], list[Any]]:
     if kinds:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise TypeError(
-            f"Column {column.name!r} holds {names}, but what a cell has as its argument must be a "
-            "string, a number, a boolean or a date. Turn it into one of them, as by "
+            f"Column {column.name!r} contains {names}, but every cell of this argument must be a "
+            "string, a number, a boolean or a date. Convert the cells, for example by "
             f"table[{column.name!r}].astype(str), or leave the column out."
         )
     return codes.astype(np.intp), values
@@ -281,8 +283,8 @@ def as_numbers(column: Series, kind: str = "number") -> Array:
         return column.to_numpy(np.float64, na_value=np.nan)
     if kind in ("number", "boolean") and is_temporal(column.dtype):
         raise ValueError(
-            f"Column {column.name!r} holds {column.dtype}, but held numbers in fit. Turn it into "
-            "numbers first, such as days since a date."
+            f"Column {column.name!r} contains {column.dtype}, but contained numbers in fit. "
+            "Convert it to numbers first, such as days since a date."
         )
     codes, values = factorized(column)
     return np.append(_converted(column, kind, values), np.nan)[codes]

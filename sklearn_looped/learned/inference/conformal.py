@@ -53,6 +53,6 @@ def check_conformal(wanted: Array, support: Support) -> None:
     if (wanted < least).any() or (wanted > 1 - least).any():
         raise ValueError(
             f"Got levels from {wanted.min():g} to {wanted.max():g}, but conformal=True with "
-            f"{weight:g} support rows corrects those from {least:.3g} to {1 - least:.3g}. Ask for "
-            "levels within, or use conformal=False."
+            f"{weight:g} support rows can correct only levels from {least:.3g} to {1 - least:.3g}. "
+            "Ask for levels in this range, or use conformal=False."
         )

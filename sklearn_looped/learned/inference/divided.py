@@ -154,8 +154,9 @@ class DividedPredictor(SupportPredictor):
         ValueError
         """
         raise ValueError(
-            f"Attention is shown to one support, but the {len(self.support.X)} rows are divided "
-            f"into {len(self.parts)}. Give max_support as a number: rows are then subsampled."
+            f"attention_by_loop needs a table that is not divided, but {len(self.support.X)} rows "
+            f"are divided into {len(self.parts)} parts. Set max_support to a number, so that rows "
+            "are subsampled instead."
         )
 
     def importances(self, n_columns: int) -> Array:

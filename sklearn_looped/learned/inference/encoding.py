@@ -54,14 +54,14 @@ class _NothingEncoder:
 class TableEncoder:
     """Turn a table into a float64 array; NaN stays, as information.
 
-    An array of numbers passes. Of any other table each column is read by what its cells hold
-    (`sklearn_looped.learned.inference.columns`): numbers, also as text, objects or `Decimal`, pass;
-    dates become days and what recurs (`DateEncoder`); nominal columns one number (two levels), a
-    column a level (up to ten), or the mean target of the level (more), which for the rows of the
-    support comes from the other folds. Identifiers and free text are left out with a warning. What
-    a column was in `fit` it is in `transform`. Every column is then divided by a power of two near
-    its largest size: exact, and nothing overflows in what follows. Cells that lie far out are
-    compressed (`Tails`).
+    An array of numbers is returned as it is. Of any other table each column is read by what its
+    cells contain (`sklearn_looped.learned.inference.columns`): numbers, also as text, objects or
+    `Decimal`, stay; dates become days and their periodic parts (`DateEncoder`); nominal columns
+    become one number (two levels), a column per level (up to ten levels), or the mean target of the
+    level (more levels), which for the rows of the support comes from the other folds. Identifiers
+    and free text are left out with a warning. A column has the same kind in `transform` as in
+    `fit`. Every column is then divided by a power of two near its largest absolute value, which is
+    exact and prevents overflow. Cells far from the median are compressed (`Tails`).
 
     The encoding depends neither on the order of rows or columns nor on units, and changes its
     sign with `y`.
@@ -69,7 +69,7 @@ class TableEncoder:
     Parameters
     ----------
     target_type : {"continuous", "binary", "multiclass"}, default="continuous"
-        What y is. Of several classes each gets a column of the target encoding.
+        What y is. Each of several classes gets a column of the target encoding.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ class TableEncoder:
             X, encoders = pd.DataFrame(X), self.encoders_
         _refuse_other_order(list(map(str, X.columns)), list(self.column_kinds_))
         encoded, said = self._transformed(X, encoders)
-        _say("Cells that hold nothing met in fit count as missing or as the mean", said)
+        _say("Values that fit did not see count as missing or as the mean target", said)
         return encoded
 
     def _transformed(self, X: pd.DataFrame, encoders: list[Any]) -> tuple[Array, list[str]]:

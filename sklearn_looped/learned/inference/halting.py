@@ -188,7 +188,7 @@ def check_rule(rule: str, n_rows: int, *, gate: bool, weights: str) -> None:
     if rule == "holdout" and n_rows < LEAST_ROWS:
         raise ValueError(
             f"Got {n_rows} rows, but exit_rule='holdout' needs at least {LEAST_ROWS}: a quarter of "
-            "them is held out to choose the loop. Use exit_rule='settled'."
+            "them is held out to choose the number of loops. Use exit_rule='settled'."
         )
 
 

@@ -1,7 +1,7 @@
-"""Rows that are met again: queries whose cells all equal those of support rows.
+"""Duplicates: queries whose cells all equal those of support rows.
 
-Such rows may share more than their columns tell, as copies of a measurement do. How much is the
-correlation of what the experts leave over on equal rows.
+Targets of such rows may be more alike than the columns explain, as repeated measurements are. How
+much is estimated by the correlation of the experts' residuals on duplicate rows.
 
 Shapes: T targets, s support rows, q queries, d columns, g different rows.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sklearn_looped.core.arrays import Array
 
-PRIOR_ROWS = 3.0  # rows met again without correlation that are added to those of the support
+PRIOR_ROWS = 3.0  # duplicates without correlation that are added to those of the support
 
 
 class Met(NamedTuple):

@@ -91,8 +91,8 @@ def tails_of_targets(Y: Array, weights: Array | None) -> Tails:
         n_rows = int((np.abs(Y - tails.median) > tails.limit).any(axis=1).sum())
         warn_user(
             f"Targets of {n_rows} rows lie more than {FAR_OUT:g} interquartile ranges from the "
-            "median and are compressed. Check them; if they are right, predict np.log of the "
-            "target or the like (TransformedTargetRegressor)."
+            "median and are compressed. Check them; if they are right, transform the target, for "
+            "example by np.log in a TransformedTargetRegressor."
         )
     return tails
 

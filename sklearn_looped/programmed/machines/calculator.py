@@ -21,16 +21,17 @@ class Calculator:
     r"""Elementary functions of every finite float64 whose result is finite, by one program.
 
     One frozen `FleqMachine` runs `programs.CALCULATOR`; operation and operands are data. The
-    program reduces the range: powers of two, multiples of :math:`\pi / 2` by the digits of
-    :math:`2 / \pi`. Sums of at most six sigmoids approximate what is left of a function behind its
-    first terms, Newton's steps refine the inverse and the inverse square root (Giannou et al.
+    program reduces the range of operands: powers of two, multiples of :math:`\pi / 2` by the digits
+    of :math:`2 / \pi`. Sums of at most six sigmoids approximate what is left of a function behind
+    its first terms, Newton's steps refine the inverse and the inverse square root (Giannou et al.
     2023, Theorem 4, have four operations on an interval).
 
     Parameters
     ----------
     machine : FleqMachine or None, default=None
-        What runs the program: a machine with the `calculator_functions`, such as a
-        `UniversalMachine`. None: one of the size of the program.
+        The machine that runs the program. It must have the `calculator_functions` and room for the
+        program, as a `UniversalMachine` of the default size has. None: one of the size of the
+        program.
 
     Attributes
     ----------
@@ -103,7 +104,8 @@ class Calculator:
             Where the operation is not defined or its result is not finite, unless it is to be
             returned.
         ValueError
-            If the operation is unknown or an operand is not finite.
+            If the operation is unknown, an operand is not finite, or the machine is too small or
+            lacks a function.
         """
         if operation not in OPERATIONS:
             raise ValueError(

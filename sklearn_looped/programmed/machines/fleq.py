@@ -52,13 +52,14 @@ class FleqMachine(Machine):
     Parameters
     ----------
     n_memory, n_instructions : int
-        Size of the machine: memory cells, and instructions including the end of file.
+        Size of the machine, at least 1 each: memory cells, and instructions with one more for the
+        end of the program.
     n_entries : int, default=1
-        Length D of a cell's vector. Scalars lie in entry 0, the others are 0.
+        Length D of a cell's vector, at least 1. Scalars lie in entry 0, the others are 0.
     dtype : {"float64", "float32"}, default="float64"
         Data type of weights and state.
     functions : mapping of str to function or None, default=None
-        Instructions of one's own, by name: ``name a, c`` for a `SigmoidSum`, a
+        Additional instructions, by name: ``name a, c`` for a `SigmoidSum`, a
         `~sklearn_looped.programmed.machines.sigmoid_sum.ReluSum` or a
         `~sklearn_looped.programmed.machines.functions.Composition`, which take the first entry of
         a, and a `~sklearn_looped.programmed.machines.functions.Transposition`;
@@ -76,16 +77,17 @@ class FleqMachine(Machine):
     Raises
     ------
     ValueError
-        If a size is below 1, the dtype is unknown, or a function has a name that is taken, an
-        interval beyond the range of the dtype, or more entries than a cell.
+        If a size is not an integer of at least 1, the dtype is unknown, or a function has a name
+        that is taken, an interval beyond the range of the dtype, or more entries than a cell.
 
     Notes
     -----
-    A pointer may point to any cell of the machine and to the place behind the last, which reads
-    as an empty cell; so does a cell without a pointer. Counting further, counting up no pointer,
-    and storing to no cell are faults, as are results beyond the range of the dtype. The host
-    looks for these; an operand outside of a function's interval and ``trap`` are found by the
-    network, whose program counter stays where it is and which writes nothing any more.
+    A pointer may point to any cell of the machine and to the place behind the last cell, which
+    reads as an empty cell. Loading by a cell without a pointer reads an empty cell too. It is a
+    fault to increment a pointer beyond that place or a cell without a pointer, to store to a place
+    without a cell, and to compute a result beyond the range of the dtype; the host looks for these.
+    The network itself finds an operand outside a function's interval and ``trap``: its program
+    counter then stays where it is, and it writes nothing more.
 
     References
     ----------

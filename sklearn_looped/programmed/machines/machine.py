@@ -102,12 +102,12 @@ class Machine(StateReader):
         program : Program or str
             Assembled program, or its text.
         max_loops : int, default=100_000
-            Cap on the instructions executed.
+            Largest number of instructions executed.
         state : Tensor or None, default=None
             State of an earlier result to continue from: it executes the instruction it stopped
             at, breakpoint or not. None: the program's own tape.
         evaluation : {"dense", "fast"}, default="fast"
-            How layers are evaluated; both give the same bits, see `LoopedTransformer.run`.
+            How layers are evaluated; on a CPU both give the same bits, see `LoopedTransformer.run`.
         device : str, default="cpu"
             Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
         breakpoints : sequence of str or int, default=()
@@ -115,9 +115,9 @@ class Machine(StateReader):
         trace : bool, default=False
             Record every instruction; slower.
         on_fault : {"raise", "return"}, default="raise"
-            What to do where an instruction has no result: a value outside of a function's domain,
-            an overflow, a pointer to no cell. "return": the result holds the fault, and all
-            else as it was before the instruction.
+            What to do where an instruction has no result: a value outside a function's domain, an
+            overflow, a pointer to no cell. "return": the result contains the fault, and the memory
+            as it was before the instruction.
 
         Returns
         -------
@@ -126,7 +126,7 @@ class Machine(StateReader):
         Raises
         ------
         MachineFaultError
-            At a fault, unless it is to be returned; a ValueError that holds the fault.
+            At a fault, unless it is to be returned; a ValueError with the attribute `fault`.
         ValueError
             If the program does not fit the machine, or a parameter or the state is not one of this
             machine's.

@@ -35,9 +35,10 @@ class SubleqMachine(Machine):
     Parameters
     ----------
     n_memory, n_instructions : int
-        Size of the machine: memory cells, and instructions including the end of file.
+        Size of the machine, at least 1 each: memory cells, and instructions with one more for the
+        end of the program.
     n_bits : int, default=16
-        Bits of a cell; values lie in [-2**(n_bits-1), 2**(n_bits-1) - 1].
+        Bits of a cell, 2 to 62; values lie in [-2**(n_bits-1), 2**(n_bits-1) - 1].
     cells : {"bits", "integer"}, default="bits"
         Two's complement codes, or one number a cell, which makes a narrower state.
     dtype : {"float64", "float32"}, default="float64"
@@ -46,8 +47,9 @@ class SubleqMachine(Machine):
         Factor of the attention scores, above 0. None: the smallest power of two that makes
         every read exact in `dtype`.
     overflow : {"trap", "wrap"}, default="trap"
-        What a result beyond the cells does: stop the machine with a fault, or wrap around as two's
-        complement does. The network marks it either way; ``cells="integer"`` cannot wrap.
+        What happens to a result beyond the range of the cells: the machine stops with a fault, or
+        the result wraps around as in two's complement. The network marks it in either case;
+        ``cells="integer"`` cannot wrap.
 
     Attributes
     ----------
@@ -59,8 +61,8 @@ class SubleqMachine(Machine):
     Raises
     ------
     ValueError
-        If a size is below 1, or the machine cannot be exact: a temperature below the bound,
-        integers beyond the dtype.
+        If a parameter is out of its range, or the machine cannot be exact: a temperature below the
+        bound, or integers beyond those that the dtype represents exactly.
 
     References
     ----------

@@ -40,16 +40,17 @@ class UnitSum(ABC):
         ----------
         f : callable
             Written with numpy's arithmetic, exp, log, sqrt, sin, cos, tanh and constant powers;
-            any other function takes `curvature`.
+            any other function needs `curvature`.
         interval : tuple of float
-            Where the function is wanted.
+            Ends of the interval on which f is approximated.
         tol : float
-            Largest absolute error.
+            Largest absolute error, above 0.
         max_terms : int or None, default=None
-            Most terms to try. None: 32 sigmoids, or 512 ReLU units.
+            Largest number of terms tried, at least 1. None: 32 sigmoids, or 512 ReLU units.
         curvature : float or None, default=None
-            Bound of the absolute second derivative of f on the interval, which is then taken on
-            trust, as is f to be rounded to four units in the last place.
+            Bound of the absolute second derivative of f on the interval. It is not checked, nor is
+            the assumption that f is accurate to four units in the last place. None: a bound is
+            derived from the formula of f.
 
         Returns
         -------
@@ -59,8 +60,8 @@ class UnitSum(ABC):
         Raises
         ------
         ValueError
-            If no sum of so few terms reaches the tolerance, the function is not finite on the
-            interval, or no bound of it is known; with what to change.
+            If no sum of `max_terms` terms reaches the tolerance, the function is not finite on the
+            interval, or no bound of its error is known; the message says what to change.
         """
         max_terms = cls.most_terms if max_terms is None else max_terms
         return cls._fit(

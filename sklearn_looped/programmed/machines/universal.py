@@ -38,10 +38,10 @@ class UniversalMachine(FleqMachine):
     Parameters
     ----------
     size : int, default=4
-        Rows and columns d of the largest matrix.
+        Rows and columns d of the largest matrix, at least 1.
     n_memory, n_instructions : int, default=256, 640
-        Size of the machine. The calculator takes 176 cells and 595 instructions; the programs
-        of learning take about 30 cells and two for every sample.
+        Size of the machine, at least 1 each. The calculator takes 176 cells and 595 instructions;
+        the programs of learning take about 30 cells and two for every sample.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class UniversalMachine(FleqMachine):
         ----------
         a : array-like of shape (n, n)
         max_rounds : int, default=128
-            Cap on the rounds. A singular matrix, which reaches it, is a fault.
+            Largest number of rounds. A singular matrix reaches it, which is a fault.
         **options
             Further parameters of `run`.
 
@@ -216,9 +216,9 @@ class UniversalMachine(FleqMachine):
         ----------
         a : array-like of shape (n, n)
         tol : float, default=1e-12
-            At least 0.
+            Tolerance of the residual, relative to :math:`|A v|`; at least 0.
         max_rounds : int, default=10_000
-            Cap on the rounds. A matrix without a single such eigenvalue reaches it: a fault.
+            Largest number of rounds. A matrix without such an eigenvalue reaches it: a fault.
         **options
             Further parameters of `run`.
 
@@ -256,8 +256,9 @@ class UniversalMachine(FleqMachine):
             At most size * size features.
         y : array-like of shape (n_samples,)
         rate : float, default=0.01
-            Step size.
+            Step size, above 0.
         epochs : int, default=1
+            Number of passes over the samples, at least 1.
         **options
             Further parameters of `run`.
 
@@ -300,8 +301,9 @@ class UniversalMachine(FleqMachine):
         network : TwoLayers
             Weights to begin with. Inputs, hidden units and outputs are at most `size` each.
         rate : float, default=0.01
-            Step size.
+            Step size, above 0.
         epochs : int, default=1
+            Number of passes over the samples, at least 1.
         **options
             Further parameters of `run`.
 

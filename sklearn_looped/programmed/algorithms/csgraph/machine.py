@@ -41,7 +41,7 @@ _MAX_BITS = 20  # of a token's number; beyond, scores of searches are no longer 
 class GraphMachine:
     r"""One frozen network that runs graph algorithms, chosen by the tape.
 
-    The sequence is a null token, a scratchpad, the instructions of a program, and a token a node.
+    The sequence is a null token, a scratchpad, the instructions of a program, and a token per node.
     An instruction is eleven numbers that say what a node offers its neighbours:
     ``breadth`` and ``depth`` (first order), ``shortest`` (paths, by Dijkstra's algorithm), ``span``
     (a minimum spanning tree, by Prim's), ``finish`` and ``strong`` (Kosaraju's two searches),
@@ -62,10 +62,12 @@ class GraphMachine:
     Parameters
     ----------
     max_nodes : int, default=4096
-        The largest graph, at most 2**20 - 10 nodes.
+        Number of nodes of the largest graph, from 1 to 2**20 - 12.
 
     Attributes
     ----------
+    max_nodes : int
+        As declared.
     block : Block
         The loop body: `fields`, `layers` and `certificate`.
     instructions : dict of str to Instruction
@@ -74,7 +76,7 @@ class GraphMachine:
     Raises
     ------
     ValueError
-        If `max_nodes` is below 1 or too large.
+        If `max_nodes` is not an integer from 1 to 2**20 - 12.
 
     References
     ----------
@@ -108,7 +110,7 @@ class GraphMachine:
         self.block = Block(fields, machine_layers(fields, code), bounds)
 
     def fingerprint(self) -> str:
-        """Hash all weights: the same for every program and every graph.
+        """Return a hash of all weights, which is the same for every program and every graph.
 
         Returns
         -------
@@ -128,8 +130,8 @@ class GraphMachine:
     ) -> SearchRun:
         """Run a program on a graph.
 
-        The host loads the graph, in units of a power of two, and the program, and stops the loop at
-        the end of the program.
+        The host writes the graph, in units of a power of two, and the program to the tape, and
+        stops the loop at the end of the program.
 
         Parameters
         ----------
@@ -138,9 +140,9 @@ class GraphMachine:
         csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
             The graph: entry (i, j) is the edge from i to j, see `csgraph.dijkstra`.
         start : int or None, default=None
-            The node that is open at first. None: all, the first one first.
+            The node that is open at first. None: all nodes, taken in the order of their numbers.
         evaluation : {"dense", "fast"}, default="fast"
-            Both give the same bits, see `LoopedTransformer.run`.
+            Both give the same bits on a CPU, see `LoopedTransformer.run`.
         device : str, default="cpu"
             Where "dense" runs: "cpu", "cuda", "cuda:N" or "auto".
 
@@ -153,10 +155,10 @@ class GraphMachine:
         Raises
         ------
         ValueError
-            If an instruction is unknown, the graph is no square matrix, too large or has weights
-            that the program cannot take, or there is no such node.
+            If an instruction is unknown, the graph is not a square matrix, is too large or has
+            weights that the program cannot take, or there is no such node.
         RuntimeError
-            If the program has not ended after n_nodes passes a node and instruction.
+            If the program has not ended after n_nodes passes per node and instruction.
         """
         names = self._check_program(program)
         flags = [self.instructions[name] for name in names]
@@ -174,7 +176,7 @@ class GraphMachine:
         n_nodes = graph.shape[0]
         if n_nodes > self.max_nodes:
             raise ValueError(
-                f"Got a graph of {n_nodes} nodes, but max_nodes={self.max_nodes}; declare more."
+                f"Got a graph of {n_nodes} nodes, but max_nodes={self.max_nodes}; raise it."
             )
         fields, first = self.block.fields, _OTHERS["program"].start
         tape = self._tape(names, n_nodes, None if start is None else check_node(start, n_nodes))
@@ -246,6 +248,11 @@ class GraphMachine:
         -------
         node_array : ndarray of int32 of shape (n_reached,)
         predecessors : ndarray of int32 of shape (n_nodes,)
+
+        Raises
+        ------
+        ValueError
+            If the graph is not valid, or there is no such node.
         """
         return self._order("breadth", csgraph, i_start)
 
@@ -264,6 +271,11 @@ class GraphMachine:
         -------
         node_array : ndarray of int32 of shape (n_reached,)
         predecessors : ndarray of int32 of shape (n_nodes,)
+
+        Raises
+        ------
+        ValueError
+            If the graph is not valid, or there is no such node.
         """
         return self._order("depth", csgraph, i_start)
 
@@ -284,12 +296,17 @@ class GraphMachine:
         ----------
         csgraph : array-like, masked array or sparse array of shape (n_nodes, n_nodes)
         indices : int or array-like of int, default=None
-            The nodes to start from. None: all.
+            The nodes to start from. None: all nodes.
 
         Returns
         -------
         distances : ndarray of float64 of shape (..., n_nodes)
         predecessors : ndarray of int32 of the same shape
+
+        Raises
+        ------
+        ValueError
+            If the graph is not valid or has negative lengths, or there is no such node.
         """
         graph = check_lengths(csgraph)
         nodes = check_nodes(indices, n_nodes := graph.shape[0])
@@ -322,7 +339,7 @@ class GraphMachine:
         Raises
         ------
         ValueError
-            If the connection is neither of the two.
+            If the connection is neither of the two, or the graph is not valid.
         """
         programs = {"strong": "finish strong", "weak": "weak"}
         if connection not in programs:
