@@ -1,7 +1,7 @@
 """Looped transformers as scikit-learn estimators.
 
-One block of weights is applied again and again, ``state <- block(state)``. The weights are either
-*learned* by meta-training or *programmed* by construction. The public names are listed in
+One block of weights is applied again and again, ``state <- block(state, prompt)``. The weights are
+either *learned* by meta-training or *programmed* by construction. The public names are listed in
 ``__init__.pyi`` and imported at their first use, because importing torch takes seconds.
 """
 
