@@ -100,7 +100,7 @@ def test_rounding_is_part_of_the_bound():
         (np.exp, (0.0, 1.0), {"tol": 0.0}, "tol=0.0"),
         (np.exp, (0.0, 1.0), {"max_terms": 0}, "max_terms=0"),
         (np.exp, (0.0, 1.0), {"max_terms": math.nan}, "max_terms=nan"),
-        (np.log, (1e-300, 2e-300), {"max_terms": 2}, "raise tol"),  # its curvature is beyond float64
+        (np.log, (1e-300, 2e-300), {"max_terms": 2}, "raise tol"),  # curvature overflows
         (np.exp, (0.0, 1.0), {"curvature": -1.0}, "curvature=-1.0"),
         (np.exp, (0.0, 4.0), {"tol": 1e-6, "max_terms": 2}, "raise tol or max_terms"),
         (lambda x: x[:3], (0.0, 1.0), {}, "one number for each|numpy's arithmetic"),
