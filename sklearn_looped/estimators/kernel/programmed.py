@@ -215,7 +215,7 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
         )
         targets = targets.astype(np.float64)
-        check_table(samples, targets)
+        check_table(samples, targets, self.penalty)
         self.length_ = median_length(samples) if self.length == "median" else float(self.length)
         check_kernel(samples, self.length_, self.penalty, self.n_loops)
         options: dict[str, Any] = {"length": self.length_, "penalty": float(self.penalty)}
