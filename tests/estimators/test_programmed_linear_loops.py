@@ -188,7 +188,7 @@ def test_large_targets_are_fitted_as_by_scikit_learn_or_refused():
     reference = SGDRegressor(max_iter=3, tol=None, random_state=0).fit(X, y)
     np.testing.assert_allclose(model.fit(X, y).coef_, reference.coef_, rtol=1e-7)
     for factor in (1e6, 1e280):
-        with pytest.raises(ValueError, match="blew up at step .* scale the features and target"):
+        with pytest.raises(ValueError, match=r"blew up at step .* scale the features and target"):
             model.fit(X, factor * y)
 
 
