@@ -136,6 +136,7 @@ def validate_numbers(
     Returns
     -------
     X, y : ndarray of float64
+        Copies: estimators keep them, and the caller may change theirs.
 
     Raises
     ------
@@ -147,7 +148,8 @@ def validate_numbers(
     refuse_masked(y, "y")
     if sparse.issparse(y):
         raise TypeError("Got sparse targets, but expected dense ones: pass y.toarray().")
-    X, y = validate_data(estimator, X, y, dtype=np.float64, y_numeric=True, **options)
+    options |= {"dtype": np.float64, "y_numeric": True, "copy": True}
+    X, y = validate_data(estimator, X, y, **options)
     return X, _as_numbers(y)
 
 

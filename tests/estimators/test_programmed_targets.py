@@ -1,4 +1,4 @@
-"""What programmed estimators read as targets and weights, and what they refuse."""
+"""What programmed estimators read of their data, keep of it, and refuse."""
 
 import numpy as np
 import pandas as pd
@@ -77,3 +77,18 @@ def test_masked_weights_are_refused(model, rng):
     weights = np.ma.masked_equal([1.0, 2.0, 1.0, 1.0, 1.0, 1.0], 2)
     with pytest.raises(ValueError, match="sample_weight has 1 masked entries"):
         clone(model).fit(rng.normal(size=(6, 2)), [0, 1, 0, 1, 0, 1], sample_weight=weights)
+
+
+@FINITE
+@pytest.mark.parametrize("model", [*REGRESSORS, *CLASSIFIERS], ids=lambda m: type(m).__name__)
+def test_data_that_is_changed_behind_fit_changes_no_prediction(model, rng):
+    X, y = rng.normal(size=(12, 2)), np.tile([0, 1], 6)
+    kept = X.copy()
+    models = [clone(model).fit(data, y) for data in (X, kept)]
+    X *= 0
+    for each in models:
+        if "n_loops" in each.get_params():
+            each.set_params(n_loops=5)  # runs the samples again
+    method = "decision_function" if hasattr(model, "decision_function") else "predict"
+    found, expected = (getattr(each, method)(kept) for each in models)
+    np.testing.assert_array_equal(found, expected)
