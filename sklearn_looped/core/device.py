@@ -36,7 +36,7 @@ def choose_device(device: str) -> torch.device:
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"Got device={device!r}, which is not a torch device. {advice}") from error
     try:
-        torch.empty(0, device=chosen)
+        torch.empty(0, device=chosen).cpu()  # nothing comes back from "meta"
     except (AssertionError, RuntimeError, NotImplementedError) as error:
         raise ValueError(
             f"Got device={device!r}, which this machine does not have. {advice}"

@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
+from sklearn_looped.estimators.validation import refuse_masked
 from sklearn_looped.programmed.algorithms.linalg import exponents
 from sklearn_looped.programmed.algorithms.lloyd import (
     SMALLEST_WEIGHT,
@@ -237,6 +238,7 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
 
 def _check_weights(X: Array, sample_weight: ArrayLike | None) -> Array:
     """Weights that Lloyd's algorithm can tell from 0."""
+    refuse_masked(sample_weight, "sample_weight")
     weights: Array = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     positive = weights[weights > 0]
     if not len(positive):

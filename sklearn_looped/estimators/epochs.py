@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated
+from sklearn_looped.estimators.validation import refuse_masked
 from sklearn_looped.programmed.algorithms.epochs import Learner, TrainingBlock, train
 from sklearn_looped.programmed.transformer.layout import n_code_bits
 
@@ -110,6 +111,7 @@ class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
 
     def _validate_classes(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
         """Arrays of a classification, with labels as numbers; sets `classes_`."""
+        refuse_masked(y, "y")
         X, y = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -127,6 +129,7 @@ class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
             if not first and not np.array_equal(known, self.classes_):
                 raise ValueError(f"Got classes={known}, but the first call had {self.classes_}.")
             self.classes_ = known
+        refuse_masked(y, "y")
         samples: NDArray
         samples, y = validate_data(self, X, y, dtype=np.float64, reset=first)
         if not np.isin(y, self.classes_).all():

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
+from sklearn_looped.estimators.validation import refuse_masked, validate_numbers
 from sklearn_looped.programmed.algorithms.linalg import (
     Result,
     affine,
@@ -80,9 +81,8 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         ConvergenceWarning
             If the certificate does not promise `tol`.
         """
-        samples, targets = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, multi_output=True
-        )
+        samples, targets = validate_numbers(self, X, y, multi_output=True)
+        refuse_masked(sample_weight, "sample_weight")
         weights = None
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, samples, ensure_non_negative=True)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length
 from sklearn.utils.class_weight import compute_class_weight
@@ -92,18 +93,10 @@ def validate_training(
     shape = np.asarray(y).shape
     several = len(shape) == 2 and shape[1] > 0
     y = np.asarray(y) if several else column_or_1d(y, warn=True)
-    try:
-        if y.dtype.kind in "Mm":
-            raise TypeError(f"it contains {y.dtype}; turn it into numbers, such as days")
-        y = y.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
-            f"Got a target that is not numeric ({error}), but expected numbers."
-        ) from error
-    assert_all_finite(y, input_name="y")
+    y = _as_numbers(y)
     weights = _validate_weights(X, y, sample_weight)
     if weights is not None:
-        y[weights == 0] = y[weights > 0][0]  # y is a copy by `astype`
+        y[weights == 0] = y[weights > 0][0]  # y is a copy
     largest = np.abs(y).max()
     if largest > LARGEST_SUM / (len(y) if weights is None else weights.sum()):
         raise ValueError(
@@ -111,6 +104,53 @@ def validate_training(
             "constant."
         )
     return X, y, weights
+
+
+def _as_numbers(y: NDArray[Any]) -> Array:
+    """Return targets as float64, a copy; refuse what is no finite number."""
+    try:
+        if y.dtype.kind in "Mm":
+            raise TypeError(f"it contains {y.dtype}; turn it into numbers, such as days")
+        numbers: Array = y.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"Got a target that is not numeric ({error}), but expected numbers."
+        ) from error
+    assert_all_finite(numbers, input_name="y")
+    return numbers
+
+
+def validate_numbers(
+    estimator: BaseEstimator, X: Any, y: Any, **options: Any
+) -> tuple[Array, Array]:
+    """Check X and y of a programmed regressor, which takes numbers only.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array-like of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,) or, with ``multi_output=True``, (n_samples, n_targets)
+    **options
+        Those of scikit-learn's `validate_data`.
+
+    Returns
+    -------
+    X, y : ndarray of float64
+        Copies: estimators keep them, and the caller may change theirs.
+
+    Raises
+    ------
+    ValueError
+        If there is anything but finite numbers, or an entry of y is masked.
+    TypeError
+        If X or y is sparse.
+    """
+    refuse_masked(y, "y")
+    if sparse.issparse(y):
+        raise TypeError("Got sparse targets, but expected dense ones: pass y.toarray().")
+    options |= {"dtype": np.float64, "y_numeric": True, "copy": True}
+    X, y = validate_data(estimator, X, y, **options)
+    return X, _as_numbers(y)
 
 
 def validate_labels(
@@ -159,7 +199,7 @@ def _validate_rows(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, Any]:
         )
     X = validate_table(estimator, X, reset=True)
     _refuse_complex(y, "y")
-    _refuse_masked(y, "y")
+    refuse_masked(y, "y")
     return X, y
 
 
@@ -172,7 +212,7 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
     check_consistent_length(X, y)
     weights = None
     if sample_weight is not None:
-        _refuse_masked(sample_weight, "sample_weight")
+        refuse_masked(sample_weight, "sample_weight")
         weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
         positive = weights[weights > 0]
         if len(positive) and positive.mean() < 1:
@@ -192,7 +232,14 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
     return weights
 
 
-def _refuse_masked(values: Any, name: str) -> None:
+def refuse_masked(values: Any, name: str) -> None:
+    """Refuse masked entries, which scikit-learn's checks read as if they were not.
+
+    Raises
+    ------
+    ValueError
+        If there are such.
+    """
     if np.ma.is_masked(values):
         raise ValueError(
             f"{name} has {np.ma.count_masked(values)} masked entries, but none may be missing. "
@@ -217,7 +264,7 @@ def finite_column(values: Any, name: str) -> Array:
     ValueError
         If there are such, or they are no numbers in one dimension.
     """
-    _refuse_masked(values, name)
+    refuse_masked(values, name)
     column: Array = column_or_1d(values, dtype=np.float64)
     assert_all_finite(column, input_name=name)
     return column

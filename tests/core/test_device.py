@@ -8,7 +8,7 @@ def test_auto_takes_the_gpu_where_there_is_one():
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.parametrize("name", ["abacus", "cpu:x", "cuda:99", "meta-device"])
+@pytest.mark.parametrize("name", ["abacus", "cpu:x", "cuda:99", "meta-device", "meta"])
 def test_a_device_that_is_not_there_is_refused_by_name(name):
     with pytest.raises(ValueError, match=f"device='{name}'"):
         choose_device(name)

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 import sklearn_looped
-from sklearn_looped import FleqMachine, LoopedICLClassifier, LoopedICLRegressor, SubleqMachine
+from sklearn_looped import (
+    FleqMachine,
+    KernelMachineClassifier,
+    KernelMachineRegressor,
+    LoopedICLClassifier,
+    LoopedICLRegressor,
+    SubleqMachine,
+)
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.estimators.in_context import predict_many
 from sklearn_looped.learned import checkpoints
@@ -32,6 +39,7 @@ MODES = {
     "float64": lambda: changed(torch.set_default_dtype, torch.float64, torch.float32),
     "bfloat16": lambda: changed(torch.set_default_dtype, torch.bfloat16, torch.float32),
     "deterministic": lambda: changed(torch.use_deterministic_algorithms, True, False),
+    "numpy raises": lambda: np.errstate(all="raise"),
     "anomaly": lambda: torch.autograd.set_detect_anomaly(True, check_nan=False),
 }
 
@@ -49,6 +57,8 @@ def results(rng_seed=0):
     yield from model.attention_by_loop(X[:2], 0)
     yield LoopedICLClassifier(n_estimators=1).fit(X, y > 0).predict_proba(X)
     yield LoopedICLRegressor(n_estimators=1, n_loops="auto").fit(X, y).predict(X)
+    yield from KernelMachineRegressor().fit(X, y).predict(X, return_std=True)
+    yield KernelMachineClassifier().fit(X, y > 0).predict_proba(X)
 
 
 def programmed_results():
@@ -79,7 +89,7 @@ def test_predictions_do_not_see_the_callers_modes(mode, expected):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if "device" not in mode])
+@pytest.mark.parametrize("mode", MODES)
 def test_programs_do_not_see_the_callers_modes(mode, expected):
     with MODES[mode]():
         found = list(programmed_results())

@@ -116,7 +116,7 @@ def test_what_is_not_promised_is_told(rng):
     assert_is_closed_form(model, X, y, X, 1e-11)
 
 
-@pytest.mark.parametrize("scale", [1e-30, 1e30])
+@pytest.mark.parametrize("scale", [1e-280, 1e-30, 1e30])
 def test_units_of_targets_do_not_matter(rng, scale):
     X, y = table(rng, 30)
     here = ProgrammedKernelMachineRegressor(length=2.0, n_rounds=1, penalty=10.0).fit(X, y)
@@ -189,6 +189,9 @@ def test_what_cannot_be_exact_is_refused_before_any_work(rng):
         fit(1e200 * X, y)
     with pytest.raises(ValueError, match=r"Got y with values up to .*, whose squares overflow"):
         fit(X, 1e200 * y)
+    for small, penalty in ((1e-300, 1.0), (1e-200, 1e100)):
+        with pytest.raises(ValueError, match=r"Got y of size .* too small for float64; scale it"):
+            fit(X, small * y, penalty=penalty)
     with pytest.raises(ValueError, match=r"Got 7000 samples and 1 features, but attention takes"):
         fit(np.zeros((7000, 1)), np.zeros(7000))
     with pytest.raises(ValueError, match=r"the weights 10 GiB"):

@@ -181,6 +181,17 @@ def test_diverging_learning_rate_names_the_step(learning_rate):
         model.fit(X, y)
 
 
+def test_large_targets_are_fitted_as_by_scikit_learn_or_refused():
+    X, y = regression()
+    y = 1e19 * y / np.abs(y).max()
+    model = ProgrammedSGDRegressor(max_iter=3, tol=None, random_state=0)
+    reference = SGDRegressor(max_iter=3, tol=None, random_state=0).fit(X, y)
+    np.testing.assert_allclose(model.fit(X, y).coef_, reference.coef_, rtol=1e-7)
+    for factor in (1e6, 1e280):
+        with pytest.raises(ValueError, match=r"blew up at step .* scale the features and target"):
+            model.fit(X, factor * y)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.kernel_machine import KernelMachine, Search
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.core.rows import evenly_spaced
 from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
@@ -53,6 +54,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         check_is_fitted(self, "metric_")
         return self._encoder.column_kinds_
 
+    @in_own_modes
     def _fit_machine(
         self, table: Any, Y: Array, weights: Array | None, target: Array, target_type: str
     ) -> tuple[Array, Array]:
@@ -137,6 +139,7 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
             result[numbers[used]] = values[0].numpy()[place]
         return results[0], results[1]
 
+    @in_own_modes
     def _run(self, encoded: Array, with_std: bool = True) -> tuple[Array, Array]:
         """Predictions of encoded queries and their standard deviations, (q, T) each.
 

@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.calibration import Calibration
+from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
 from sklearn_looped.estimators.probabilities import ProbabilisticClassifier
@@ -119,13 +120,18 @@ class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
         indicators = np.eye(len(self.classes_))[codes]
         scores, _ = self._fit_machine(table, indicators, weights, codes.astype(float), kind)
-        parts = (torch.tensor(part)[None] for part in (scores, indicators, counts))
-        self._calibration = Calibration.fit(*parts)
+        self._calibrate(scores, indicators, counts)
         self.loo_proba_ = self._probabilities(scores)
         self.loo_predictions_ = self.classes_[self.loo_proba_.argmax(axis=1)]
         self.loo_score_ = float(np.average(self.loo_predictions_ == y, weights=counts))
         return self
 
+    @in_own_modes
+    def _calibrate(self, *parts: Array) -> None:
+        """Fit to scores, indicators (n, C) and counts (n,) of the rows."""
+        self._calibration = Calibration.fit(*(torch.tensor(part)[None] for part in parts))
+
+    @in_own_modes
     def _probabilities(self, scores: Array) -> Array:
         """Turn scores (q, C) into probabilities."""
         return self._calibration.probabilities(torch.tensor(scores)[None])[0].numpy()

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
+from sklearn_looped.estimators.validation import validate_numbers
 from sklearn_looped.programmed.algorithms.kernel_machine import (
     BATCH,
     KernelMachineFit,
@@ -213,11 +214,8 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
         ConvergenceWarning
             If the certificate does not promise `tol`.
         """
-        samples, targets = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
-        )
-        targets = targets.astype(np.float64)
-        check_table(samples, targets)
+        samples, targets = validate_numbers(self, X, y, ensure_min_samples=2)
+        check_table(samples, targets, self.penalty)
         self.length_ = median_length(samples) if self.length == "median" else float(self.length)
         check_kernel(samples, self.length_, self.penalty, self.n_loops)
         options: dict[str, Any] = {"length": self.length_, "penalty": float(self.penalty)}

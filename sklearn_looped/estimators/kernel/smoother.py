@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
+from sklearn_looped.estimators.validation import validate_numbers
 from sklearn_looped.programmed.algorithms.smoother import smooth
 
 _BATCH = 1024  # queries on one tape; they do not see each other
@@ -108,9 +109,8 @@ class ProgrammedKernelRegressor(RegressorMixin, Evaluated, DocumentationLink, Ba
         ValueError
             If the data or the bandwidth is not valid, or a value is above 1e70 bandwidths.
         """
-        self.X_, targets = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        self.X_, self.y_ = validate_numbers(self, X, y)
         self._scale(self.X_)
-        self.y_ = targets.astype(np.float64)
         return self
 
     def _scale(self, X: NDArray) -> NDArray:

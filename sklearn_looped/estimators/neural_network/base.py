@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.epochs import ProgrammedTraining, position_bits, train_together
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.estimators.validation import refuse_masked
 from sklearn_looped.programmed.algorithms.epochs import Schedule
 from sklearn_looped.programmed.algorithms.mlp import (
     Activation,
@@ -155,6 +156,7 @@ class ProgrammedMLP(ProgrammedTraining):
         before: Progress | None,
         epochs: int | None = None,
     ) -> Self:
+        refuse_masked(sample_weight, "sample_weight")
         weights = None
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)

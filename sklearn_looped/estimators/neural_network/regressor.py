@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from copy import copy
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import Tags
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 
 from sklearn_looped.estimators.fitting import take_over
 from sklearn_looped.estimators.neural_network.base import ProgrammedMLP
+from sklearn_looped.estimators.validation import validate_numbers
 
 
 class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
@@ -195,12 +195,11 @@ class ProgrammedMLPRegressor(RegressorMixin, ProgrammedMLP):
         return self
 
     def _validate_training(self, X: Any, y: Any, reset: bool = True) -> tuple[NDArray, NDArray]:
-        options = {"dtype": np.float64, "multi_output": True, "y_numeric": True}
-        X, y = validate_data(self, X, y, reset=reset, **options)
+        X, y = validate_numbers(self, X, y, reset=reset, multi_output=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         self.out_activation_ = "identity"
-        return X, y.astype(np.float64).reshape(len(X), -1)
+        return X, y.reshape(len(X), -1)
 
     def predict(self, X: ArrayLike) -> NDArray:
         """Run `n_loops` loops over samples and queries.

@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.epochs import ProgrammedTraining, position_bits, train_together
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
+from sklearn_looped.estimators.validation import refuse_masked
 from sklearn_looped.programmed.algorithms.epochs import Schedule
 from sklearn_looped.programmed.algorithms.sgd import (
     Loss,
@@ -131,6 +132,7 @@ class ProgrammedSGD(ProgrammedTraining):
         n_before: int = 0,
         epochs: int | None = None,
     ) -> Self:
+        refuse_masked(sample_weight, "sample_weight")
         weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
         self._declaration = self._declare(X, y, [len(X)])
         own: dict[str, Any] = {"start": start, "n_before": n_before, "epochs": epochs}

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import validate_data
 
 from sklearn_looped.estimators.fitting import take_over
 from sklearn_looped.estimators.sgd.base import MAX_SEED, ProgrammedSGD
+from sklearn_looped.estimators.validation import validate_numbers
 from sklearn_looped.programmed.algorithms.sgd import Samples, SGDLearner, Validation
 
 
@@ -239,8 +239,7 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
         return self
 
     def _validate_training(self, X: Any, y: Any, reset: bool = True) -> tuple[NDArray, NDArray]:
-        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True, reset=reset)
-        return X, y.astype(np.float64)
+        return validate_numbers(self, X, y, reset=reset)
 
     def _encode(self, X: NDArray, y: NDArray) -> Samples:
         return Samples.targets(X, y, self.fit_intercept)

@@ -160,7 +160,7 @@ class FleqMachine(Machine):
         tape = self._blank_tape(program)
         fields, n_code = self.fields, self.fields.size("pc")
         first, first_cell = self.tokens["program"].start, self.tokens["memory"].start
-        codes = torch.as_tensor(sign_code(np.arange(self.tokens.width + 1), n_code))
+        codes = torch.from_numpy(sign_code(np.arange(self.tokens.width + 1), n_code))
 
         def code(address: int, size: int, offset: int, where: str) -> Tensor:
             if not 0 <= address < size:
@@ -172,7 +172,7 @@ class FleqMachine(Machine):
 
         for address, cell in enumerate(map(as_cell, program.cells)):
             row = tape[first_cell + address]
-            row[fields["value"]] = torch.as_tensor(self._entries(cell, address))
+            row[fields["value"]] = torch.from_numpy(self._entries(cell, address))
             if cell.pointer is not None:
                 where = f"the pointer of cell {address}"
                 room = len(program.cells) + 1  # the place behind the last cell
@@ -194,7 +194,7 @@ class FleqMachine(Machine):
 
     def _entries(self, cell: Cell, address: int) -> NDArray[np.float64]:
         n_entries = self.fields.size("value")
-        stored = torch.tensor(cell.values, dtype=torch.float64).to(self.dtype)
+        stored = torch.tensor(cell.values, dtype=torch.float64, device="cpu").to(self.dtype)
         if len(cell.values) > n_entries or not stored.isfinite().all():
             raise ValueError(
                 f"Got {cell.values} in cell {address}, expected at most {n_entries} finite "

@@ -153,9 +153,10 @@ class GraphSubleqMachine(SubleqMachine):
         if any(asks) and self.graph is None:
             raise ValueError("Got a program with edge, but the machine has no graph; give it one.")
         rows = tape[self.tokens["program"]]
-        rows[: len(asks), self.fields.at("iask")] = torch.tensor(asks, dtype=self.dtype)
+        asked = torch.tensor(asks, dtype=self.dtype, device="cpu")
+        rows[: len(asks), self.fields.at("iask")] = asked
         if self.graph is not None:
-            nodes = torch.arange(self.graph.shape[0], dtype=self.dtype)
+            nodes = torch.arange(self.graph.shape[0], dtype=self.dtype, device="cpu")
             cells = tape[self.tokens["memory"]][: len(nodes)]
             cells[:, self.fields.at("isnode")] = 1
             cells[:, self.fields.index("index", "square")] = torch.stack([nodes, nodes**2], 1)

@@ -260,5 +260,5 @@ class Machine(StateReader):
                 )
             stops.append(number)
         positions = np.array(stops) + self.tokens["program"].start
-        codes = torch.as_tensor(self.code.encode(positions), dtype=self.dtype)
+        codes = torch.as_tensor(self.code.encode(positions), dtype=self.dtype, device="cpu")
         return {code.numpy().tobytes() for code in codes}

@@ -120,7 +120,7 @@ class StateReader(ABC):
         kept = self.fields.index("one", "scratch")
         scratch = torch.zeros_like(state[SCRATCH])
         scratch[kept] = state[SCRATCH, kept]
-        scratch[self.fields["pc"]] = torch.as_tensor(pc)
+        scratch[self.fields["pc"]] = torch.as_tensor(pc, device="cpu")
         state[SCRATCH] = scratch
         return state
 

@@ -132,7 +132,7 @@ class SubleqMachine(Machine):
         first_cell, first = tokens["memory"].start, tokens["program"].start
         cells = [*program.cells, *[0] * (tokens.size("memory") - len(program.cells))]
         values = sign_code(cells, self.n_bits) if self._bits else np.array(cells, float)[:, None]
-        tape[tokens["memory"], fields["value"]] = torch.as_tensor(values)
+        tape[tokens["memory"], fields["value"]] = torch.from_numpy(values)
         rows = slice(first, first + len(program.instructions))
         for name, numbers, offset in zip(
             "abc",
@@ -141,7 +141,7 @@ class SubleqMachine(Machine):
             strict=True,
         ):
             codes = self.code.encode(np.array(numbers) + offset)
-            tape[rows, fields[f"i{name}"]] = torch.as_tensor(codes, dtype=self.dtype)
+            tape[rows, fields[f"i{name}"]] = torch.as_tensor(codes, dtype=self.dtype, device="cpu")
         return tape
 
     @property

@@ -126,7 +126,8 @@ class Block:
         n_named = max(tokens.index(*named), default=0) + 1
         if named and n_named > (n_codes := code_of(fields).n_codes):
             raise ValueError(f"Got {n_named} tokens, but a pointer names at most {n_codes}.")
-        tape = Tape(fields, tokens, torch.zeros(tokens.width, fields.width, dtype=fields.dtype))
+        shape = tokens.width, fields.width
+        tape = Tape(fields, tokens, torch.zeros(shape, dtype=fields.dtype, device="cpu"))
         if "one" in fields:
             tape.state[:, fields["one"]] = 1.0
         for kind in tokens.names:

@@ -189,7 +189,8 @@ def certify(
     ValueError
         If the loop body cannot be exact, with the numbers.
     """
-    limits = torch.full((layout.width,), math.nan, dtype=torch.float64)  # nan: a real number
+    unbounded = math.nan  # a real number
+    limits = torch.full((layout.width,), unbounded, dtype=torch.float64, device="cpu")
     for name, bound in bounds.items():
         limits[layout[name]] = bound
     layers, dtype = list(layers), layout.dtype

@@ -117,7 +117,7 @@ def changing_columns(layers: Sequence[Layer], tokens: Layout) -> dict[str, set[i
 def dense_adjacency(adjacency: Adjacency, dtype: torch.dtype) -> Tensor | None:
     """All entries of an adjacency matrix."""
     if isinstance(adjacency, csr_array):
-        return torch.as_tensor(adjacency.toarray(), dtype=dtype)
+        return torch.as_tensor(adjacency.toarray(), dtype=dtype, device="cpu")
     return adjacency
 
 
@@ -266,7 +266,7 @@ class _Compiler:
         positions = set(projection.inputs[projection.outputs < width].tolist())
         changing = set().union(*(self.changing[kind] for kind in kinds))
         state = torch.from_numpy(self.tape)
-        codes = torch.as_tensor(pointer.code.encode(rows), dtype=state.dtype)
+        codes = torch.as_tensor(pointer.code.encode(rows), dtype=state.dtype, device="cpu")
         codes, rows = codes.repeat(self.n_tapes, 1), self._rows(kinds)
         return (
             head.temperature * head.margin >= logit_threshold(state.dtype)

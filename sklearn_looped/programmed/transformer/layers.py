@@ -48,11 +48,11 @@ class Projection:
     @classmethod
     def of(cls, layout: Layout, terms: Sequence[Terms]) -> Self:
         """Projection whose outputs are the given linear combinations of a token's columns."""
-        weight = torch.zeros(layout.width, len(terms), dtype=layout.dtype)
+        weight = torch.zeros(layout.width, len(terms), dtype=layout.dtype, device="cpu")
         inputs = [i for combination in terms for i in combination]
         outputs = [j for j, combination in enumerate(terms) for _ in combination]
         values = [value for combination in terms for value in combination.values()]
-        weight[inputs, outputs] = torch.tensor(values, dtype=layout.dtype)
+        weight[inputs, outputs] = torch.tensor(values, dtype=layout.dtype, device="cpu")
         return cls(weight)
 
     def to(self, device: torch.device) -> Self:

@@ -155,7 +155,8 @@ class Layout:
         state = np.zeros((n_tokens, self.width))
         for name, value in values.items():
             state[:, self[name]] = value
-        return torch.as_tensor(state + 0.0, dtype=self.dtype)  # + 0.0: no negative zeros in a state
+        state += 0.0  # no negative zeros in a state
+        return torch.as_tensor(state, dtype=self.dtype, device="cpu")
 
 
 def n_code_bits(n_tokens: int) -> int:

@@ -3,19 +3,24 @@
 import numpy as np
 
 from sklearn_looped.core.arrays import Array
-from sklearn_looped.programmed.algorithms.kernel_machine.host import REDUCTION, heavy_ball
+from sklearn_looped.programmed.algorithms.kernel_machine.host import (
+    REDUCTION,
+    heavy_ball,
+    target_scale,
+)
 from sklearn_looped.programmed.algorithms.linalg.result import UNIT_ROUNDOFF
 
 BATCH = 1024  # queries on one tape; they do not see each other
 _LARGEST = 1e150  # of values that are squared
+_SMALLEST_COEF = 1e-290  # below, float64 has few digits
 _LARGEST_QUERY = 1e70  # in units of the length
 _LEAST_DIGITS = 1e-6  # largest relative error of a kernel value
 _MOST_LOOPS = 20_000
 _MOST_BYTES = 2**31
 
 
-def check_table(X: Array, y: Array) -> None:
-    """Refuse values whose squares overflow, and tables that take more than 2 GiB.
+def check_table(X: Array, y: Array, penalty: float) -> None:
+    """Refuse squares and coefficients beyond float64, and tables that take more than 2 GiB.
 
     Raises
     ------
@@ -26,6 +31,11 @@ def check_table(X: Array, y: Array) -> None:
             raise ValueError(
                 f"Got {name} with values up to {largest:.1e}, whose squares overflow; scale it."
             )
+    if (scale := target_scale(y)) / max(1.0, penalty) < _SMALLEST_COEF:
+        raise ValueError(
+            f"Got y of size {scale:.1e} for penalty={penalty:g}, whose coefficients are too small "
+            "for float64; scale it."
+        )
     n, d = X.shape
     attention, weights = 72 * n * max(n, BATCH), 11_000 * d**2
     if attention + weights > _MOST_BYTES:

@@ -233,7 +233,8 @@ def target_scale(y: Array) -> float:
     >>> target_scale(np.array([1.0, 3.0])), target_scale(np.array([0.1, 0.1, 0.1]))
     (1.0, 0.1)
     """
-    return float(y.std() if np.ptp(y) > 0 else np.abs(y).max() or 1.0)
+    largest = np.abs(y).max() or 1.0
+    return float(largest * (y / largest).std() if np.ptp(y) > 0 else largest)
 
 
 class _Rounds:

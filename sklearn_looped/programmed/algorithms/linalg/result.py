@@ -105,7 +105,8 @@ def rounding_of_product(left: Array, right: Array) -> Array:
     terms = n * UNIT_ROUNDOFF
     lefts, rights = np.abs(left), np.abs(right)
     lost = n + lefts.sum(axis=1, keepdims=True) + rights.sum(axis=0, keepdims=True)
-    return terms / (1 - 4 * terms) * (lefts @ rights) + 2 * SMALLEST * lost
+    with np.errstate(under="ignore"):
+        return terms / (1 - 4 * terms) * (lefts @ rights) + 2 * SMALLEST * lost
 
 
 def exponents(a: Array, axis: int | None = None) -> Exponents:

@@ -15,6 +15,7 @@ from sklearn_looped.programmed.transformer.layout import Layout
 
 _SMALLEST_SCALE = 1e-9  # where scikit-learn's scaled weights start anew
 _LARGEST_WEIGHT = 10 * MAX_DERIVATIVE
+_LARGEST_ERROR = 1e20  # beyond, a step that is cut off has fewer than 8 digits
 
 
 def _huber(s: Array, c: float) -> Array:
@@ -186,6 +187,8 @@ class SGDLearner(Learner):
         fine = np.abs(record.weights).max(axis=1) <= _LARGEST_WEIGHT
         if self.schedule.learning_rate == "constant":
             fine &= np.abs(record.score) <= MAX_DERIVATIVE
+        elif self.rules.loss == "squared_error":
+            fine &= np.abs(record.score) <= _LARGEST_ERROR
         if not fine.all():
             raise self.diverged("eta0", fine, "eta0 or scale the features and target.")
         if self.keep_trace:
