@@ -8,7 +8,7 @@ from sklearn_looped.programmed.algorithms.linalg.krylov import (
     lanczos,
     qr,
 )
-from sklearn_looped.programmed.algorithms.linalg.least_norm import least_norm
+from sklearn_looped.programmed.algorithms.linalg.least_norm import least_norm, least_norm_of_rows
 from sklearn_looped.programmed.algorithms.linalg.moments import Moments, moments
 from sklearn_looped.programmed.algorithms.linalg.multiply import affine, matmul, transpose
 from sklearn_looped.programmed.algorithms.linalg.newton import inv, solve

@@ -1,4 +1,4 @@
-"""Least squares of least norm, where the normal equations are singular."""
+"""Least squares of least norm: singular normal equations, and fewer equations than unknowns."""
 
 from dataclasses import replace
 
@@ -101,6 +101,73 @@ def least_norm(
     bound = value.certificate.error_bound + np.linalg.norm(V, axis=1).max() * error + turned
     certificate = replace(found.certificate, error_bound=float(bound.max()))
     result = Result(value.value, spectrum.n_loops + found.n_loops + 4, tol, certificate)
+    warn_if_above_tol(result, value.value, _ADVICE)
+    return result
+
+
+def least_norm_of_rows(
+    X: Array, b: Array, *, centred: bool, tol: float = 1e-8, max_loops: int = 128
+) -> Result[Array]:
+    r"""Solution of least norm of fewer equations than unknowns, :math:`X w = b`.
+
+    :math:`w = X^\top (X X^\top)^{-1} b`: `matmul` computes the Gram matrix of the rows, `solve`
+    inverts it, and `matmul` maps back. It has n rows where the normal equations have d. Rows that
+    are `centred` have a weighted sum of 0, and so has b: then :math:`s^2\, 1 1^\top` is added,
+    which makes the matrix regular and leaves w as it is. The host chooses s and computes the
+    certificate: the residual of :math:`\alpha = (X X^\top)^{-1} b`, the rounding of the matrix
+    included, over the square root of its smallest eigenvalue, as the norm of
+    :math:`X^\top (X X^\top)^{-1}` is at most 1 over that.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Linearly independent rows, but for their sum if they are centred.
+    b : ndarray of shape (n, k)
+    centred : bool
+    tol : float, default=1e-8
+        Error relative to the largest entry that the certificate is to promise.
+    max_loops : int, default=128
+        Cap on the number of loops of `solve`.
+
+    Returns
+    -------
+    result : Result
+        With ``value`` of shape (d, k), and the error against exact arithmetic on X and b.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the rows are dependent, up to `SMALLEST_EIGENVALUE`, or `max_loops` is too small.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the certificate does not promise `tol`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_looped.programmed.algorithms.linalg import least_norm_of_rows
+    >>> least_norm_of_rows(np.ones((1, 2)), np.array([[2.0]]), centred=False).value.round(12)
+    array([[1.],
+           [1.]])
+    """
+    n = len(X)
+    size = float(np.linalg.norm(X)) / n  # its square is the mean eigenvalue over n
+    ones = np.full((n, 1), np.ldexp(float(centred), np.frexp(size)[1]))
+    rows = np.hstack([X, ones])
+    gram = matmul(rows, rows.T)
+    singular = np.linalg.svd(gram.value, compute_uv=False)
+    off = gram.certificate.error_bound * n + 8 * n * UNIT_ROUNDOFF * singular[0]
+    if not singular[-1] - off > SMALLEST_EIGENVALUE * singular[0]:
+        raise LinAlgError(f"Got rows that depend on each other, up to {singular[-1]:.1e}.")
+    found = solve(gram.value, b, tol=1.0, max_loops=max_loops)
+    value = matmul(X.T, found.value)
+    residual = np.abs(gram.value @ found.value - b) + rounding_of_product(gram.value, found.value)
+    missed = np.linalg.norm(residual, axis=0) + off * np.linalg.norm(found.value, axis=0)
+    bound = value.certificate.error_bound + missed / np.sqrt(singular[-1] - off)
+    certificate = replace(found.certificate, error_bound=float(bound.max()))
+    result = Result(value.value, found.n_loops + 2, tol, certificate)
     warn_if_above_tol(result, value.value, _ADVICE)
     return result
 
