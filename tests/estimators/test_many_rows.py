@@ -83,7 +83,7 @@ def test_everything_that_a_whole_table_can_do(split):
     assert (np.ptp(model.predict(Q, return_n_loops=True)[1])) == 0
     both = regressor().fit(X, np.column_stack([y, X[:, 2]]))
     assert both.score(Q, np.column_stack([truth, Q[:, 2]])) > 0.95
-    with pytest.raises(ValueError, match="Give max_support as a number"):
+    with pytest.raises(ValueError, match="Set max_support to a number"):
         next(model.attention_by_loop(Q))
 
 

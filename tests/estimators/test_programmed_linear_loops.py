@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from sgd_cases import classification, regression
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -15,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_looped import ProgrammedSGDClassifier, ProgrammedSGDRegressor
 from sklearn_looped.estimators.sgd import fit_many
 from sklearn_looped.estimators.sgd.base import build_block
+from sklearn_looped.programmed.transformer import evaluation
 
 
 def test_n_loops_is_read_by_predict():
@@ -62,13 +64,19 @@ def test_the_dense_evaluation_of_one_sequence_gives_the_same_bits(n_classes):
     ("options", "message"),
     [
         ({"device": "cuda:99", "evaluation": "dense"}, "does not have|is not"),
-        ({"device": "meta"}, "choose evaluation='dense' or device='cpu'"),
+        ({"device": "meta"}, "does not have"),
         ({"evaluation": "slow"}, "'evaluation' parameter"),
     ],
 )
 def test_evaluations_and_devices_that_do_not_exist_raise(options, message):
     with pytest.raises(ValueError, match=message):
         ProgrammedSGDRegressor(**options).fit(*regression())
+
+
+def test_fast_evaluation_is_refused_on_another_device(monkeypatch):
+    monkeypatch.setattr(evaluation, "choose_device", torch.device)
+    with pytest.raises(ValueError, match="choose evaluation='dense' or device='cpu'"):
+        ProgrammedSGDRegressor(device="meta").fit(*regression())
 
 
 def test_hinge_has_no_probabilities():
