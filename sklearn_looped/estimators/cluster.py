@@ -11,12 +11,12 @@ from sklearn.cluster import kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
-from sklearn_looped.estimators.validation import refuse_masked
+from sklearn_looped.estimators.validation import validate_weights
 from sklearn_looped.programmed.algorithms.linalg import exponents
 from sklearn_looped.programmed.algorithms.lloyd import (
     SMALLEST_WEIGHT,
@@ -238,8 +238,8 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
 
 def _check_weights(X: Array, sample_weight: ArrayLike | None) -> Array:
     """Weights that Lloyd's algorithm can tell from 0."""
-    refuse_masked(sample_weight, "sample_weight")
-    weights: Array = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    given = validate_weights(sample_weight, X, ensure_non_negative=True)
+    weights = np.ones(len(X)) if given is None else given
     positive = weights[weights > 0]
     if not len(positive):
         raise ValueError("Got sample_weight that are all 0; at least one must be positive.")

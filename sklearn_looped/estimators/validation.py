@@ -210,10 +210,8 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
     their mean, so that normalised weights, such as AdaBoost's, add up to the number of rows.
     """
     check_consistent_length(X, y)
-    weights = None
-    if sample_weight is not None:
-        refuse_masked(sample_weight, "sample_weight")
-        weights = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+    weights = validate_weights(sample_weight, y, dtype=np.float64, ensure_non_negative=True)
+    if weights is not None:
         positive = weights[weights > 0]
         if len(positive) and positive.mean() < 1:
             weights, positive = weights / positive.mean(), positive / positive.mean()
@@ -229,6 +227,28 @@ def _validate_weights(X: Any, y: NDArray[Any], sample_weight: Any) -> Array | No
             f"Found array with n_samples={n_rows}, but at least 2 rows of positive weight are "
             "required."
         )
+    return weights
+
+
+def validate_weights(sample_weight: Any, X: Any, **options: Any) -> Array | None:
+    """Check sample weights, (n_samples,), of the rows of X; None stays None.
+
+    Parameters
+    ----------
+    sample_weight : array-like, number or None
+    X : array-like of shape (n_samples, ...)
+    **options
+        Those of scikit-learn's `_check_sample_weight`.
+
+    Raises
+    ------
+    ValueError
+        As there, or if an entry is masked.
+    """
+    if sample_weight is None:
+        return None
+    refuse_masked(sample_weight, "sample_weight")
+    weights: Array = _check_sample_weight(sample_weight, X, **options)
     return weights
 
 

@@ -48,8 +48,12 @@ def test_the_bound_of_the_rows_equations_holds(rng, digits):
 def test_samples_that_depend_on_each_other_are_solved_in_their_subspace(rng):
     X, y = rng.normal(size=(6, 9)), rng.normal(size=6)
     X[1], y[1] = X[0], y[0]
-    with pytest.raises(LinAlgError, match="rows that depend on each other"):
-        least_norm_of_rows(X, y[:, None], centred=False)
+    assert least_norm_of_rows(X, y[:, None], centred=False) is None
     ours = ProgrammedLinearRegression().fit(X, y)
     assert np.abs(ours.coef_ - LinearRegression().fit(X, y).coef_).max() < 1e-12
     assert ours.n_loops_ > 100
+
+
+def test_too_few_loops_for_independent_samples_raise(rng):
+    with pytest.raises(LinAlgError, match="after 3 loops"):
+        ProgrammedLinearRegression(max_loops=3).fit(rng.normal(size=(6, 9)), rng.normal(size=6))

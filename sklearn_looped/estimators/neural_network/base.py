@@ -12,12 +12,11 @@ from sklearn.base import _fit_context, is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.epochs import ProgrammedTraining, position_bits, train_together
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
-from sklearn_looped.estimators.validation import refuse_masked
+from sklearn_looped.estimators.validation import validate_weights
 from sklearn_looped.programmed.algorithms.epochs import Schedule
 from sklearn_looped.programmed.algorithms.mlp import (
     Activation,
@@ -156,10 +155,7 @@ class ProgrammedMLP(ProgrammedTraining):
         before: Progress | None,
         epochs: int | None = None,
     ) -> Self:
-        refuse_masked(sample_weight, "sample_weight")
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        weights = validate_weights(sample_weight, X, ensure_non_negative=True)
         sizes = (X.shape[1], *self._hidden_sizes(), y.shape[1])
         if before is not None and before.network.layer_sizes != sizes:
             raise ValueError(

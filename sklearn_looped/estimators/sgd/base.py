@@ -13,12 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context, is_classifier
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.epochs import ProgrammedTraining, position_bits, train_together
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
-from sklearn_looped.estimators.validation import refuse_masked
+from sklearn_looped.estimators.validation import validate_weights
 from sklearn_looped.programmed.algorithms.epochs import Schedule
 from sklearn_looped.programmed.algorithms.sgd import (
     Loss,
@@ -132,8 +131,7 @@ class ProgrammedSGD(ProgrammedTraining):
         n_before: int = 0,
         epochs: int | None = None,
     ) -> Self:
-        refuse_masked(sample_weight, "sample_weight")
-        weights = None if sample_weight is None else _check_sample_weight(sample_weight, X)
+        weights = validate_weights(sample_weight, X)
         self._declaration = self._declare(X, y, [len(X)])
         own: dict[str, Any] = {"start": start, "n_before": n_before, "epochs": epochs}
         learners = self._learners(np.arange(len(X)), X, y, weights, **own)

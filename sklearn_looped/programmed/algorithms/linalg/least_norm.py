@@ -107,7 +107,7 @@ def least_norm(
 
 def least_norm_of_rows(
     X: Array, b: Array, *, centred: bool, tol: float = 1e-8, max_loops: int = 128
-) -> Result[Array]:
+) -> Result[Array] | None:
     r"""Solution of least norm of fewer equations than unknowns, :math:`X w = b`.
 
     :math:`w = X^\top (X X^\top)^{-1} b`: `matmul` computes the Gram matrix of the rows, `solve`
@@ -121,9 +121,10 @@ def least_norm_of_rows(
     Parameters
     ----------
     X : ndarray of shape (n, d)
-        Linearly independent rows, but for their sum if they are centred.
+        Fewer rows than columns, or as many; one more if they are centred.
     b : ndarray of shape (n, k)
     centred : bool
+        Whether a weighted sum of the rows, and of those of b, is 0.
     tol : float, default=1e-8
         Error relative to the largest entry that the certificate is to promise.
     max_loops : int, default=128
@@ -131,13 +132,14 @@ def least_norm_of_rows(
 
     Returns
     -------
-    result : Result
-        With ``value`` of shape (d, k), and the error against exact arithmetic on X and b.
+    result : Result or None
+        With ``value`` of shape (d, k), and the error against exact arithmetic on X and b. None if
+        the rows depend on each other, up to `SMALLEST_EIGENVALUE`: take `least_norm`.
 
     Raises
     ------
     numpy.linalg.LinAlgError
-        If the rows are dependent, up to `SMALLEST_EIGENVALUE`, or `max_loops` is too small.
+        If `max_loops` is too small.
 
     Warns
     -----
@@ -160,7 +162,7 @@ def least_norm_of_rows(
     singular = np.linalg.svd(gram.value, compute_uv=False)
     off = gram.certificate.error_bound * n + 8 * n * UNIT_ROUNDOFF * singular[0]
     if not singular[-1] - off > SMALLEST_EIGENVALUE * singular[0]:
-        raise LinAlgError(f"Got rows that depend on each other, up to {singular[-1]:.1e}.")
+        return None
     found = solve(gram.value, b, tol=1.0, max_loops=max_loops)
     value = matmul(X.T, found.value)
     residual = np.abs(gram.value @ found.value - b) + rounding_of_product(gram.value, found.value)
