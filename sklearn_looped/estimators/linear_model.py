@@ -136,10 +136,7 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         unit[:d] = unit[:d].max()
         mean, centred, gram = self._equations(table, unit, d, weights)
         if len(table) - self.fit_intercept < d:
-            rows = (
-                centred[:, :d],
-                centred[:, d:],
-            )  # no residual is left
+            rows = centred[:, :d], centred[:, d:]  # no residual is left: weights do not matter
             found = least_norm_of_rows(*rows, centred=self.fit_intercept, **options)
             if found is not None:
                 return mean, found, unit
