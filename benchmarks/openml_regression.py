@@ -67,27 +67,30 @@ ESTIMATORS = {
 }
 
 
+def scored(
+    estimator: str, X: pd.DataFrame, y: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> dict[str, Any]:
+    """Fit and score an estimator on rows of a table."""
+    model, _, fit_seconds = timed(lambda: clone(ESTIMATORS[estimator]).fit(X.iloc[train], y[train]))
+    prediction, _, predict_seconds = timed(lambda: model.predict(X.iloc[test]))
+    return {
+        "n_train": len(train),
+        "n_test": len(test),
+        "r2": r2_score(y[test], prediction),
+        "rmse": root_mean_squared_error(y[test], prediction),
+        "fit_seconds": fit_seconds,
+        "predict_seconds": predict_seconds,
+    }
+
+
 @quiet
 def score(
     task: int, fold: int, estimator: str, *, n_rows: int, cache: str | None
 ) -> list[dict[str, Any]]:
     """Fit and score an estimator on one fold; at most `n_rows` training rows, drawn by the fold."""
     openml_task, dataset, X, target = load(task, cache)
-    y = target.to_numpy("float64")
     train, test = fold_rows(openml_task, fold, n_rows)
-    model, _, fit_seconds = timed(lambda: clone(ESTIMATORS[estimator]).fit(X.iloc[train], y[train]))
-    prediction, _, predict_seconds = timed(lambda: model.predict(X.iloc[test]))
-    return [
-        {
-            "dataset": dataset,
-            "n_train": len(train),
-            "n_test": len(test),
-            "r2": r2_score(y[test], prediction),
-            "rmse": root_mean_squared_error(y[test], prediction),
-            "fit_seconds": fit_seconds,
-            "predict_seconds": predict_seconds,
-        }
-    ]
+    return [{"dataset": dataset} | scored(estimator, X, target.to_numpy("float64"), train, test)]
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
@@ -121,10 +124,15 @@ def print_losses(r2: pd.DataFrame) -> None:
         print(f"behind {baseline} on {len(lead)} of {len(r2)}: {sets}")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add_openml(parser, TASKS)
+def add_estimators(parser: argparse.ArgumentParser) -> None:
+    """Add ``--estimators``; without xrfm its baseline is left out."""
     available = [name for name in ESTIMATORS if IS_INSTALLED or name != XRFM]
     parser.add_argument("--estimators", nargs="+", default=available, choices=available)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add_openml(parser, TASKS)
+    add_estimators(parser)
     add_picture(parser, "the mean ranks")
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 
 TIMES = {
     "openml_regression": "15 minutes",
+    "kept_apart": "an hour",
     "rows": "2 hours",
     "openml_binary": "half an hour",
     "keel": "half an hour",
