@@ -156,7 +156,7 @@ def test_rows_of_former_weights_are_left_out_and_computed_anew(tmp_path, capsys)
     path.write_text("".join(f"{line}\n" for line in lines))
     capsys.readouterr()
     main(run)
-    line = "rows.jsonl: 1 rows of former weights (tabular-classifier 0123456789ab) are left out"
+    line = "rows.jsonl: rows of former weights (tabular-classifier 0123456789ab) are left out: 1"
     assert line in capsys.readouterr().out.splitlines()
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["accuracy"] for row in rows[1:]] == [-1.0, today[ours]["accuracy"]]

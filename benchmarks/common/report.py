@@ -109,8 +109,8 @@ class Store:
         today = [row for row in rows if row.get(COLUMN) not in former]
         if former:
             print(
-                f"{self.path.name}: {len(rows) - len(today)} rows of former weights "
-                f"({', '.join(sorted(former))}) are left out"
+                f"{self.path.name}: rows of former weights ({', '.join(sorted(former))}) are left "
+                f"out: {len(rows) - len(today)}"
             )
         return today
 
