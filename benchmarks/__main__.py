@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from benchmarks.common.options import changed
 from benchmarks.registry import TIMES, load, question
 
 
@@ -20,6 +21,14 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     return parser
 
 
+def parse(name: str, argv: list[str]) -> argparse.Namespace:
+    """Return a benchmark's arguments, with ``options``: those that say what its rows are of."""
+    parser = parser_of(name)
+    args = parser.parse_args(argv)
+    args.options = changed(parser, args)
+    return args
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run a benchmark, or list them all.
 
@@ -30,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in TIMES:
-        args = parser_of(argv[0]).parse_args(argv[1:])
+        args = parse(argv[0], argv[1:])
         args.run(args)
         return
     parser = argparse.ArgumentParser(

@@ -222,4 +222,4 @@ def run(args: argparse.Namespace) -> None:
         else:
             networks[f"constructed: {name}"] = config.build()
         networks[f"learned: {name}"] = training.network
-    report("bridge", measure(networks))
+    report(args, "bridge", measure(networks))

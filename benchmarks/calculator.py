@@ -115,4 +115,4 @@ def run(args: argparse.Namespace) -> None:
     heads = [len(layer.heads) for layer in calculator.machine.transformer.layers]
     print(f"one network: heads by layer {heads}, width {calculator.machine.fields.width}\n")
     rows = [measure(calculator, name, args.values, args.network) for name in OPERATIONS]
-    report("calculator", rows)
+    report(args, "calculator", rows)

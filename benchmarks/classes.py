@@ -130,5 +130,5 @@ def run(args: argparse.Namespace) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Got .* rows, more than max_support")
             rows = PARTS[part]()
-        report(f"classes_{part}", rows)
+        report(args, f"classes_{part}", rows, chooses="parts")
         print()

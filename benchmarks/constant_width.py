@@ -123,8 +123,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    report("constant_width_breakdown", [breakdown(dtype) for dtype in DTYPES])
+    report(args, "constant_width_breakdown", [breakdown(dtype) for dtype in DTYPES])
     machine = GraphMachine(max_nodes=4096)
     rows = [row for n in args.sizes for row in graph_rows(machine, n)]
-    report("constant_width_graphs", rows)
-    report("constant_width_subleq", [subleq_row(name) for name in PROGRAMS])
+    report(args, "constant_width_graphs", rows)
+    report(args, "constant_width_subleq", [subleq_row(name) for name in PROGRAMS])

@@ -90,6 +90,6 @@ def compare(args: argparse.Namespace) -> None:
                 "grid / CV": theirs / ours,
             }
         )
-    report("cv_speed", rows)
+    report(args, "cv_speed", rows)
     same = np.mean([row["n_loops CV"] == row["n_loops grid"] for row in rows])
     print(f"the same number of loops on {same:.0%} of {len(rows)} data sets")

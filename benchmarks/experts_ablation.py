@@ -19,6 +19,7 @@ from sklearn.metrics import r2_score
 from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet, store
 from benchmarks.common.options import add_openml
 from benchmarks.common.report import print_table
+from benchmarks.common.weights import checkpoint
 from benchmarks.openml_regression import TASKS
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
@@ -99,7 +100,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    kept = store(args, "experts_ablation", weights=WEIGHTS.digest)
+    kept = store(args, "experts_ablation", **checkpoint("tabular"))
     job = partial(score, n_rows=args.rows, cache=args.cache)
     rows = pd.DataFrame(kept.complete(folds(args), job, args.jobs))
     r2 = rows.groupby(["dataset", "form"])["r2"].mean().unstack()[list(FORMS)]

@@ -49,4 +49,4 @@ def linear(n_columns: int) -> dict[str, Any]:
 
 
 def run(args: argparse.Namespace) -> None:
-    report("few_columns", [*map(friedman, (5, 30, 100)), *map(linear, (64, 100, 300))])
+    report(args, "few_columns", [*map(friedman, (5, 30, 100)), *map(linear, (64, 100, 300))])

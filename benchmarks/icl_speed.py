@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     with threadpool_limits(args.threads):
         for name, *data in problems():
             rows += measure(name, *data)
-    report("icl_speed", rows)
+    report(args, "icl_speed", rows)
 
 
 def measure(

@@ -1,12 +1,12 @@
 """Who classifies real tables best? A folder of CSV files from KEEL, against baselines.
 
 ``python -m benchmarks keel --data FOLDER --jobs 2`` fits every classifier on every file and fold,
-appends a row each to benchmarks/results/keel.jsonl (rows that are there are not computed again),
-and prints accuracy by data set, then ranks and means of accuracy, log loss and ROC AUC. A file has
-no header, its last column is the label, ``?`` or ``<null>`` marks a missing cell, and text is
-nominal. Classes of fewer than ten rows are dropped, ten stratified folds are shuffled with seed 0,
-and at most 1,024 training rows and 600 test rows are drawn, classes in proportion, at least two
-rows of each. Files of few rows come first.
+appends a row each to benchmarks/results/keel.jsonl (rows that are there of the same weights are not
+computed again), and prints accuracy by data set, then ranks and means of accuracy, log loss and ROC
+AUC. A file has no header, its last column is the label, ``?`` or ``<null>`` marks a missing cell,
+and text is nominal. Classes of fewer than ten rows are dropped, ten stratified folds are shuffled
+with seed 0, and at most 1,024 training rows and 600 test rows are drawn, classes in proportion, at
+least two rows of each. Files of few rows come first.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from sklearn.svm import SVC
 from benchmarks.common.openml_tasks import coded, quiet, scaled, store
 from benchmarks.common.options import add_rows, folder
 from benchmarks.common.timing import timed
+from benchmarks.common.weights import checkpoint_of
 from sklearn_looped import KernelMachineClassifier, LoopedICLClassifier
 
 OURS = "LoopedICLClassifier"
@@ -148,7 +149,7 @@ def run(args: argparse.Namespace) -> None:
     if not paths:
         raise SystemExit(f"{args.data} has no CSV files. Name the folder of the KEEL tables.")
     keys = [
-        {"dataset": path.stem, "fold": fold, "estimator": name}
+        {"dataset": path.stem, "fold": fold, "estimator": name} | checkpoint_of(ESTIMATORS[name])
         for path in paths
         for fold in range(args.folds)
         for name in args.estimators

@@ -130,4 +130,4 @@ def run(args: argparse.Namespace) -> None:
     print()
     for number, reason in enumerate(reasons, 1):
         print(f"({number}) {reason}")
-    write("ledger", rows)
+    write(args, "ledger", rows)

@@ -28,4 +28,4 @@ def run(args: argparse.Namespace) -> None:
     )
     best = max(scores)
     rows = [{"loop": i, "R2": r2, "below best": best - r2} for i, r2 in enumerate(scores, 1)]
-    report("loops_on_prior", rows)
+    report(args, "loops_on_prior", rows)

@@ -17,8 +17,8 @@ from sklearn.metrics import r2_score
 
 from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet, store
 from benchmarks.common.options import add_openml
+from benchmarks.common.weights import checkpoint_of
 from benchmarks.openml_regression import ESTIMATORS, OURS, TASKS
-from sklearn_looped.learned.checkpoints import load_checkpoint
 
 TIMES = (0, 1, 3, 7)
 N_TEST = 500
@@ -65,7 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    kept = store(args, "null_columns", weights=load_checkpoint("tabular").digest)
+    kept = store(args, "null_columns", **checkpoint_of(ESTIMATORS[OURS]))
     job = partial(score, n_rows=args.rows, cache=args.cache)
     keys = [key | {"times": times} for key in folds(args) for times in TIMES]
     summarise(pd.DataFrame(kept.complete(keys, job, args.jobs)))

@@ -31,4 +31,4 @@ def run(args: argparse.Namespace) -> None:
             row = {"problem": problem, "fit s": seconds, "R2": model.score(X[40:], y[40:])}
             ols = LinearRegression().fit(X[:40], y[:40]).score(X[40:], y[40:])
             rows.append(row | {"R2 of OLS": ols})
-    report("on_demand", rows)
+    report(args, "on_demand", rows)

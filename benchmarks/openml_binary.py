@@ -5,8 +5,8 @@ a test split of 5 % (seed 2021) each row is predicted from 40 other rows of the 
 for each; numeric columns only; mean accuracy and standard deviation over five seeds. Unlike the
 paper's code, which scales by the whole data set, every model scales by the 40 rows alone.
 ``--protocol folds`` uses the task's official folds with all columns and at most `--rows` training
-rows. Rows go to benchmarks/results/openml_binary_PROTOCOL.jsonl; those that are there are not
-computed again. ``--cache FOLDER``: an offline OpenML cache, writable.
+rows. Rows go to benchmarks/results/openml_binary_PROTOCOL.jsonl; those that are there of the same
+weights are not computed again. ``--cache FOLDER``: an offline OpenML cache, writable.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.common.openml_tasks import coded, fold_rows, load, quiet, scaled, store
 from benchmarks.common.options import add_openml
 from benchmarks.common.timing import timed
+from benchmarks.common.weights import checkpoint_of
 from sklearn_looped import LoopedICLClassifier
 from sklearn_looped.estimators.in_context import predict_many
 
@@ -144,10 +145,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    names = [n for n in MODELS[args.protocol] if n in (args.classifiers or MODELS[args.protocol])]
+    models = MODELS[args.protocol]
+    names = [name for name in models if name in (args.classifiers or models)]
     repeats = SEEDS if args.protocol == "prompts" else range(args.folds)
     keys = [
-        {"task": task, "repeat": repeat, "classifier": name}
+        {"task": task, "repeat": repeat, "classifier": name} | checkpoint_of(models[name])
         for task, repeat, name in itertools.product(args.tasks, repeats, names)
     ]
     kept = store(args, f"openml_binary_{args.protocol}")

@@ -19,6 +19,7 @@ from benchmarks.common.openml_tasks import fold_rows, folds, load, quiet, store
 from benchmarks.common.options import add_openml, add_picture
 from benchmarks.common.pictures import draw_loops
 from benchmarks.common.timing import timed
+from benchmarks.common.weights import checkpoint
 from benchmarks.openml_regression import TASKS
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import load_checkpoint
@@ -86,7 +87,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    kept = store(args, "openml_loops", weights=WEIGHTS.digest)
+    kept = store(args, "openml_loops", **checkpoint("tabular"))
     job = partial(score, n_rows=args.rows, cache=args.cache)
     rows = pd.DataFrame(kept.complete(folds(args), job, args.jobs))
     rows = rows.assign(r2=rows["r2"].clip(0, 1))

@@ -1,11 +1,11 @@
 """Who predicts real tables best? OpenML regression tasks, official splits, against baselines.
 
 ``python -m benchmarks openml_regression --jobs 2`` fits every estimator on every task and fold,
-appends a row each to benchmarks/results/openml_regression.jsonl (rows that are there are not
-computed again), and prints a summary. Tasks come from the OpenML server, or from an offline cache
-in the layout of the openml package: ``--cache FOLDER`` (a writable copy). The baseline xRFM needs
-the package xrfm, the picture scikit-posthocs (both in the dependency group ``bench``); without
-xrfm that baseline is left out.
+appends a row each to benchmarks/results/openml_regression.jsonl (rows that are there of the same
+weights are not computed again), and prints a summary. Tasks come from the OpenML server, or from an
+offline cache in the layout of the openml package: ``--cache FOLDER`` (a writable copy). The
+baseline xRFM needs the package xrfm, the picture scikit-posthocs (both in the dependency group
+``bench``); without xrfm that baseline is left out.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet,
 from benchmarks.common.options import add_openml, add_picture
 from benchmarks.common.pictures import draw_ranks
 from benchmarks.common.timing import timed
+from benchmarks.common.weights import checkpoint_of
 from benchmarks.common.xrfm_baseline import IS_INSTALLED, XRFMRegressor
 from sklearn_looped import KernelMachineRegressor, LoopedICLRegressor
 
@@ -139,7 +140,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if not IS_INSTALLED:
         print(f"{XRFM} is left out: the package xrfm is not installed (pip install xrfm).")
-    keys = [fold | {"estimator": name} for fold in folds(args) for name in args.estimators]
+    keys = [
+        fold | {"estimator": name} | checkpoint_of(ESTIMATORS[name])
+        for fold in folds(args)
+        for name in args.estimators
+    ]
     job = partial(score, n_rows=args.rows, cache=args.cache)
     rows = store(args, "openml_regression").complete(keys, job, args.jobs)
     r2 = summarise(pd.DataFrame(rows))

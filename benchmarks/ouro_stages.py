@@ -102,4 +102,4 @@ def run(args: argparse.Namespace) -> None:
                     "standard error": float(gap.std(ddof=1) / np.sqrt(len(gap))),
                 }
             )
-    report("ouro_stages", rows)
+    report(args, "ouro_stages", rows)

@@ -158,11 +158,12 @@ def growth() -> Rows:
 def run(args: argparse.Namespace) -> None:
     RUNS.mkdir(exist_ok=True)
     code = digest("case", "sgd", "mlp", "others")
-    report("parity", drawn(args, Store(RUNS / "parity_drawn.jsonl", code=code)))
+    report(args, "parity", drawn(args, Store(RUNS / "parity_drawn.jsonl", code=code)))
     if args.share < 1:
         return
     print()
-    report("parity_growth", growth())
+    report(args, "parity_growth", growth())
     print()
     code = digest("case", "sgd", "mlp", "defaults")
-    report("parity_defaults", on_tables(args, Store(RUNS / "parity_defaults.jsonl", code=code)))
+    store = Store(RUNS / "parity_defaults.jsonl", code=code)
+    report(args, "parity_defaults", on_tables(args, store))

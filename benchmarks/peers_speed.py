@@ -182,4 +182,4 @@ def run(args: argparse.Namespace) -> None:
             rows += measure(n_rows, sorted(args.queries), known, args)
             table = pd.DataFrame(rows)
             print_table(table[table["rows"] == n_rows])
-    write(f"peers_speed-{args.threads}", rows)
+    write(args, f"peers_speed-{args.threads}", rows)

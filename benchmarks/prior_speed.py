@@ -26,4 +26,4 @@ def run(args: argparse.Namespace) -> None:
             milliseconds = [timed(draw).wall * 1e3 / N_TABLES for _ in range(N_REPEATS)]
             row = {"prior": name, "rows": n_rows, "columns": n_features}
             rows.append(row | spread(milliseconds, "ms"))
-    report("prior_speed", rows)
+    report(args, "prior_speed", rows)

@@ -95,5 +95,5 @@ def run(args: argparse.Namespace) -> None:
     if args.kind:
         print_table(pd.DataFrame(rows))
     else:
-        report("programmed_programs" if args.programs else "programmed_certificates", rows)
+        report(args, "programmed_programs" if args.programs else "programmed_certificates", rows)
     sys.exit(any(row["failures"] for row in rows))

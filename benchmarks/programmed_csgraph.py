@@ -110,4 +110,4 @@ def measure(case: str, n: int) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
-    report("programmed_csgraph", [measure(case, n) for case in CASES for n in SIZES])
+    report(args, "programmed_csgraph", [measure(case, n) for case in CASES for n in SIZES])

@@ -212,4 +212,4 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)  # the tables show it
     for make in (systems, eigenvectors, products, estimators):
-        report(f"programmed_linalg_{make.__name__}", make())
+        report(args, f"programmed_linalg_{make.__name__}", make())

@@ -132,5 +132,5 @@ def run(args: argparse.Namespace) -> None:
     for network, name, steps, call in cases():
         speed = spread(rates(steps, call), "steps/s")
         rows.append({"network": network, "run by": name, **speed})
-    report("programmed_mlp", rows)
-    report("programmed_mlp_parity", list(parity()))
+    report(args, "programmed_mlp", rows)
+    report(args, "programmed_mlp_parity", list(parity()))

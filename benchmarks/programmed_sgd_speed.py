@@ -85,4 +85,4 @@ def run(args: argparse.Namespace) -> None:
         for name, steps, call in make():
             size = {"samples": N_SAMPLES, "columns": N_FEATURES}
             rows.append({"case": name, **size, **spread(rates(steps, call), "steps/s")})
-    report("programmed_sgd_speed", rows)
+    report(args, "programmed_sgd_speed", rows)

@@ -179,5 +179,5 @@ def run(args: argparse.Namespace) -> None:
                 "evaluation": case.evaluation,
             }
             rows.append(row | spread(rates(n, partial(case.run, n)), "steps/s"))
-    report("programmed_speed", rows)
+    report(args, "programmed_speed", rows)
     print_table(pd.DataFrame(certificates()))

@@ -5,8 +5,9 @@
 and of a third of twenty columns for the times, and predicts 1,000 other rows. ``--tasks ID ...``
 asks for OpenML tasks instead, all training rows of the official folds; ``--published FILE`` prints
 the mean RMSE of each beside published ones, a CSV file with columns task_id (a name), learner_id
-and rmse. Rows of a run are appended to results/rows.jsonl; those that are there are not computed
-again. Memory is the peak of a process: use ``--jobs`` so that each row gets its own.
+and rmse. Rows of a run are appended to results/rows.jsonl; those that are there of the same
+weights are not computed again. Memory is the peak of a process: use ``--jobs`` so that each row
+gets its own.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from benchmarks.common.openml_tasks import coded, fold_rows, load, quiet
 from benchmarks.common.options import add_cache
 from benchmarks.common.report import RESULTS, Rows, Store
 from benchmarks.common.timing import timed
+from benchmarks.common.weights import checkpoint_of
 from sklearn_looped import LoopedICLRegressor
 
 OURS = "LoopedICLRegressor"
@@ -118,9 +120,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     store = Store(args.output or RESULTS / "rows.jsonl")
+    weights = {name: checkpoint_of(model) for name, model in MODELS.items()}
     if args.tasks is None:
         keys = [
-            {"function": function, "n_rows": n_rows, "estimator": name}
+            {"function": function, "n_rows": n_rows, "estimator": name} | weights[name]
             for n_rows in args.sizes
             for function in args.functions
             for name in args.estimators
@@ -128,7 +131,7 @@ def run(args: argparse.Namespace) -> None:
         job, index = partial(on_function, n_jobs=args.parts), ["function", "n_rows"]
     else:
         keys = [
-            {"task": task, "fold": fold, "estimator": name}
+            {"task": task, "fold": fold, "estimator": name} | weights[name]
             for fold in range(args.folds)
             for task in args.tasks or LARGE
             for name in args.estimators

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from benchmarks.common.report import report, spread
+from benchmarks.common.report import Rows, report, spread
 from benchmarks.common.timing import timed
 from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.model.config import NetworkConfig
@@ -90,8 +90,8 @@ def time_case(n_processes: int, n_threads: int, n_steps: int) -> dict[str, float
         return json.loads(path.read_text())
 
 
-def measure(n_steps: int, n_repeats: int) -> None:
-    """Time all cases in turn and report them."""
+def measure(n_steps: int, n_repeats: int) -> Rows:
+    """Time all cases in turn; return a row for each."""
     runs: dict[tuple[int, int], list[dict[str, float]]] = {case: [] for case in CASES}
     rounds = [CASES if i % 2 == 0 else CASES[::-1] for i in range(n_repeats)]
     for case in tqdm([case for cases in rounds for case in cases], desc="cases"):
@@ -106,7 +106,7 @@ def measure(n_steps: int, n_repeats: int) -> None:
             ratios = [a[key] / b[key] for a, b in zip(measured, runs[CASES[0]], strict=True)]
             row[f"times one, {key}"] = float(np.median(ratios))
         rows.append(row | {key: float(np.median(values)) for key, values in columns.items()})
-    report("scaling", rows)
+    return rows
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -119,4 +119,4 @@ def run(args: argparse.Namespace) -> None:
     if args.worker:
         work(args.steps, args.worker)
     else:
-        measure(args.steps, args.repeats)
+        report(args, "scaling", measure(args.steps, args.repeats))

@@ -81,6 +81,6 @@ def run_tasks(args: argparse.Namespace) -> Rows:
 
 def run(args: argparse.Namespace) -> None:
     tables = run_tasks(args)
-    report("sgd_in_context", tables[::2])
+    report(args, "sgd_in_context", tables[::2])
     print()
-    report("sgd_in_context_loops", tables[1::2])
+    report(args, "sgd_in_context_loops", tables[1::2])

@@ -65,4 +65,4 @@ def run(args: argparse.Namespace) -> None:
                     "processor s a fold": (process_time() - start) / FOLDS.get_n_splits(),
                 }
             )
-    report("sklearn_classification", rows)
+    report(args, "sklearn_classification", rows)

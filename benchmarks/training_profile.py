@@ -56,4 +56,4 @@ def run(args: argparse.Namespace) -> None:
         {"kind": kind, "share": value / total, "ms a step": 1e3 * value / args.steps}
         for kind, value in sorted(seconds.items(), key=lambda item: -item[1])
     ]
-    report("training_profile", rows)
+    report(args, "training_profile", rows)

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-from benchmarks.common.report import report, spread
+from benchmarks.common.report import Rows, report, spread
 from sklearn_looped.learned.model import blocks
 from sklearn_looped.learned.training import metatrain, trainer
 from sklearn_looped.learned.training.pretrainings import PRETRAININGS
@@ -109,8 +109,8 @@ def time_case(case: Case, n_steps: int) -> tuple[float, float]:
     return sum(n_tables) / max(seconds), 1e3 * sum(processor) / sum(n_tables)
 
 
-def measure(n_steps: int, n_repeats: int) -> None:
-    """Time all cases in turn and report them."""
+def measure(n_steps: int, n_repeats: int) -> Rows:
+    """Time all cases in turn; return a row for each."""
     runs: dict[Case, list[tuple[float, float]]] = {case: [] for case in cases()}
     for _ in range(n_repeats):
         for case in tqdm(runs, desc="cases"):
@@ -123,7 +123,7 @@ def measure(n_steps: int, n_repeats: int) -> None:
         # Compared within a round, since load hits all cases of a round alike.
         row["times one thread now"] = float(np.median(np.divide(speeds, first)))
         rows.append(row | {"processor ms a table": float(np.median(processor))})
-    report("training_speed", rows)
+    return rows
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -132,4 +132,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    measure(args.steps, args.repeats)
+    report(args, "training_speed", measure(args.steps, args.repeats))

@@ -153,4 +153,4 @@ def run(args: argparse.Namespace) -> None:
     rows = [measure(case, machine) for case in cases(machine)]
     after = machine.transformer.fingerprint()
     print(f"fingerprint before {before[:16]}..., after {after[:16]}...\n")
-    report("universal", rows)
+    report(args, "universal", rows)

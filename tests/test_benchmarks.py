@@ -1,6 +1,7 @@
 """Benchmarks import and read what earlier runs wrote: hours of running are no place to notice."""
 
 import importlib
+import json
 import pkgutil
 import re
 import warnings
@@ -12,13 +13,17 @@ import pytest
 
 import benchmarks
 from benchmarks import programmed_speed, universal
-from benchmarks.__main__ import main, parser_of
+from benchmarks.__main__ import main, parse, parser_of
+from benchmarks.common import report
 from benchmarks.common.openml_tasks import quiet, store
+from benchmarks.common.options import as_typed
 from benchmarks.common.report import RESULTS, Store
+from benchmarks.common.weights import checkpoint
 from benchmarks.parity_cases.case import difference
 from benchmarks.registry import TIMES, question
-from sklearn_looped import UniversalMachine
+from sklearn_looped import LoopedICLClassifier, UniversalMachine
 
+DOCS = Path(__file__).parents[1] / "docs"
 MODULES = sorted(info.name for info in pkgutil.walk_packages(benchmarks.__path__, "benchmarks."))
 
 
@@ -75,6 +80,92 @@ def test_rows_of_another_size_are_not_mixed_with_those_in_results(tmp_path):
     assert store(parser.parse_args(output), "openml_regression").rows == []
 
 
+@pytest.fixture
+def results(monkeypatch, tmp_path):
+    """Folder in place of results/; runs/ is beside it."""
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(report, "RUNS", tmp_path / "runs")
+    return tmp_path / "results"
+
+
+def seconds_of(path):
+    return [row["s"] for row in json.loads(path.read_text())["rows"]]
+
+
+def test_a_run_with_other_options_leaves_the_rows_in_results(results, capsys):
+    def run(seconds, *options):
+        report.write(parse("training_speed", options), "training_speed", [{"s": seconds}])
+        return capsys.readouterr().out
+
+    kept, tried = results / "training_speed.json", results.parent / "runs" / "training_speed.json"
+    assert not run(1, "--steps", "5", "--repeats", "2")
+    (line,) = run(2, "--repeats", "1").splitlines()
+    assert "results/training_speed.json has the rows of --steps 5 --repeats 2" in line
+    assert line.endswith("the rows of --repeats 1 are in runs/training_speed.json")
+    assert "the rows of the default options are in runs/" in run(3)
+    assert (seconds_of(kept), seconds_of(tried)) == ([1], [3])
+    assert not run(4, "--repeats", "2", "--steps", "5")
+    assert (seconds_of(kept), seconds_of(tried)) == ([4], [3])
+
+
+def test_options_on_which_rows_do_not_depend_do_not_count(results):
+    for seconds, options in enumerate(([], ["--jobs", "2"], ["--jobs", "2", "--odd", "1"])):
+        report.write(parse("odd_tables", options), "odd_tables", [{"s": seconds}])
+    assert seconds_of(results / "odd_tables.json") == [1]
+    for seconds, options in enumerate(([], ["--parts", "rare"])):
+        args = parse("classes", options)
+        report.write(args, "classes_rare", [{"s": seconds}], chooses="parts")
+    assert seconds_of(results / "classes_rare.json") == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("parity", "parity_defaults"),
+        ("peers_speed", "peers_speed-1"),
+        ("programmed_certificates", "programmed_programs"),
+        ("scaling", "scaling"),
+        ("training_speed", "training_speed"),
+        ("paper.condition_number", "paper_condition_number_ill-conditioned-linear"),
+    ],
+)
+def test_a_documented_command_with_options_replaces_its_rows(name, file):
+    text = "".join(page.read_text() for page in sorted(DOCS.glob("*.md")))
+    (options,) = set(re.findall(rf"python -m benchmarks {name} (--[^`\n]*)", text))
+    typed = as_typed(parse(name, options.split()).options)
+    assert typed
+    assert report.place(file, typed) == RESULTS / f"{file}.json"
+
+
+def test_rows_of_former_weights_are_left_out_and_computed_anew(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 2)))
+    table["label"] = np.where(table[0] > 0, "a", "b")
+    table.to_csv(tmp_path / "plane.csv", header=False, index=False)
+    path, ours = tmp_path / "rows.jsonl", "LoopedICLClassifier"
+    run = ["keel", "--data", str(tmp_path), "--folds", "1", "--output", str(path)]
+    run += ["--estimators", ours, "KernelMachineClassifier"]
+    main(run)
+    today = {row["estimator"]: row for row in Store(path).rows}
+    model = LoopedICLClassifier().fit(table[[0, 1]].rename(columns="c{}".format), table["label"])
+    assert today[ours]["checkpoint"] == f"tabular-classifier {model.weights_digest_[:12]}"
+    assert "checkpoint" not in today["KernelMachineClassifier"]
+
+    former = today[ours] | {"checkpoint": "tabular-classifier 0123456789ab", "accuracy": -1.0}
+    lines = map(json.dumps, (today["KernelMachineClassifier"], former))
+    path.write_text("".join(f"{line}\n" for line in lines))
+    capsys.readouterr()
+    main(run)
+    line = "rows.jsonl: rows of former weights (tabular-classifier 0123456789ab) are left out: 1"
+    assert line in capsys.readouterr().out.splitlines()
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["accuracy"] for row in rows[1:]] == [-1.0, today[ours]["accuracy"]]
+    assert len(Store(path).rows) == 2
+    Store(path).add([{"checkpoint": "withdrawn 0123456789ab"}])
+    assert len(Store(path).rows) == 2
+    assert Store(path, **checkpoint("tabular")).rows == []
+
+
 def test_jobs_hide_warnings_of_baselines_and_show_our_own():
     def warn(module):
         warnings.warn_explicit(f"by {module}", UserWarning, f"{module}.py", 1, module)
@@ -108,7 +199,7 @@ def test_the_picture_of_ranks_is_drawn_from_the_rows():
     rows = pd.DataFrame(Store(RESULTS / "openml_regression.jsonl").rows)
     r2 = rows.groupby(["dataset", "estimator"])["r2"].mean().unstack()
     ranks = r2.rank(axis=1, ascending=False).mean()
-    picture = Path(__file__).parents[1] / "docs" / "images" / "openml_ranks.svg"
+    picture = DOCS / "images" / "openml_ranks.svg"
     labels = re.findall(r"<!-- (.*?) -->", picture.read_text())
     for name, rank in ranks.items():
         assert {f"{name}  {rank:.2f}", f"{rank:.2f}  {name}"} & set(labels)
@@ -116,7 +207,12 @@ def test_the_picture_of_ranks_is_drawn_from_the_rows():
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_rows_of_earlier_runs_are_read(path):
-    assert Store(path).rows
+    rows = Store(path).rows
+    assert rows
+    for row in rows:
+        models = [row[name] for name in ("estimator", "classifier", "model") if name in row]
+        if models:  # only rows of ours depend on the shipped weights
+            assert models[0].startswith("LoopedICL") == ("checkpoint" in row)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -3,10 +3,33 @@
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from sklearn_looped.cli.arguments import picture_file
 
 N_ROWS = 1024  # training rows at most, of the rows in results/
+
+# Options that say where data come from, where outputs go and how many processes run.
+HOW = {"cache", "data", "folder", "jobs", "output", "picture", "worker"}
+
+
+def changed(parser: argparse.ArgumentParser, args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that differ from their defaults and that rows depend on."""
+    return {
+        name: value
+        for name, value in vars(args).items()
+        if name not in HOW and value != parser.get_default(name)
+    }
+
+
+def as_typed(options: dict[str, Any]) -> str:
+    """Return options as in a command line; none: the empty string."""
+    words: list[str] = []
+    for name, value in options.items():
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words += map(str, value if isinstance(value, list) else [value])
+    return " ".join(words)
 
 
 def folder(name: str) -> Path:

@@ -1,5 +1,11 @@
-"""Rows of a benchmark: printed as a table, written to benchmarks/results/, kept between runs."""
+"""Rows of a benchmark: printed as a table, written to benchmarks/results/, kept between runs.
 
+A run never changes the rows of a run of another kind. A file NAME.json records the options of its
+run: a run with other options is written to runs/NAME.json. A file NAME.jsonl is appended to, and
+its rows of former weights are left out when it is read.
+"""
+
+import argparse
 import json
 import platform
 from collections.abc import Callable, Iterable
@@ -13,8 +19,11 @@ import sklearn
 import torch
 from tqdm.auto import tqdm
 
+from benchmarks.common.options import as_typed
+from benchmarks.common.weights import COLUMN, is_former
+
 RESULTS = Path(__file__).parents[1] / "results"
-RUNS = Path(__file__).parents[2] / "runs"  # states of trainings: one that was killed goes on
+RUNS = Path(__file__).parents[2] / "runs"  # what is not committed: trainings that go on, tries
 Rows = list[dict[str, Any]]
 
 
@@ -24,10 +33,10 @@ def spread(values: list[float], unit: str) -> dict[str, float]:
     return {f"{unit} {name}": value for name, value in found.items()}
 
 
-def report(name: str, rows: Rows) -> None:
-    """Print rows as a table and write them to results/NAME.json."""
+def report(args: argparse.Namespace, name: str, rows: Rows, *, chooses: str = "") -> None:
+    """Print rows as a table and write them; the parameters are those of `write`."""
     print_table(pd.DataFrame(rows))
-    write(name, rows)
+    write(args, name, rows, chooses=chooses)
 
 
 def print_table(table: pd.DataFrame) -> None:
@@ -35,8 +44,19 @@ def print_table(table: pd.DataFrame) -> None:
     print(table.to_string(index=False, na_rep="", float_format=lambda x: f"{x:.4g}"))
 
 
-def write(name: str, rows: Rows) -> None:
-    """Write rows and the setting to results/NAME.json."""
+def write(args: argparse.Namespace, name: str, rows: Rows, *, chooses: str = "") -> None:
+    """Write rows, the setting and the options to results/NAME.json, or beside it.
+
+    Parameters
+    ----------
+    args : Namespace
+        What `benchmarks.__main__.parse` returned.
+    name : str
+    rows : list of dict
+    chooses : str, default=""
+        An option that chooses which files are written, and so does not matter to one of them.
+    """
+    options = as_typed({key: v for key, v in args.options.items() if key != chooses})
     setting = {
         "cpu": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
@@ -44,13 +64,31 @@ def write(name: str, rows: Rows) -> None:
         "scikit-learn": sklearn.__version__,
         "numpy": np.__version__,
     }
-    RESULTS.mkdir(exist_ok=True)
+    path = place(name, options)
+    path.parent.mkdir(exist_ok=True)
+    contents = {"setting": setting, "options": options, "rows": rows}
+    path.write_text(json.dumps(contents, indent=1) + "\n")
+
+
+def place(name: str, options: str) -> Path:
+    """Return the file for rows of these options; say so if results/ has those of others."""
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"setting": setting, "rows": rows}, indent=1) + "\n")
+    kept = json.loads(path.read_text()).get("options", "") if path.exists() else options
+    if kept == options:
+        return path
+    shown = [text or "the default options" for text in (kept, options)]
+    print(
+        f"results/{path.name} has the rows of {shown[0]} and is left as it is: the rows of "
+        f"{shown[1]} are in runs/{path.name}"
+    )
+    return RUNS / path.name
 
 
 class Store:
     """Rows in a file, one JSON object a line; those that are there are not computed again.
+
+    Rows of weights that are no longer shipped stay in the file too, and a line says that they are
+    left out. They are computed anew if they are asked for.
 
     Parameters
     ----------
@@ -62,8 +100,19 @@ class Store:
     def __init__(self, path: Path, **setting: Any) -> None:
         self.path, self.setting = path, setting
         lines = self.path.read_text().splitlines() if self.path.exists() else []
-        rows = map(json.loads, lines)
-        self.rows: Rows = [row for row in rows if setting.items() <= row.items()]
+        self.rows = self._of_today([json.loads(line) for line in lines])
+        self.rows = [row for row in self.rows if setting.items() <= row.items()]
+
+    def _of_today(self, rows: Rows) -> Rows:
+        """Leave out rows of former weights, and say so."""
+        former = set(filter(is_former, {row[COLUMN] for row in rows if COLUMN in row}))
+        today = [row for row in rows if row.get(COLUMN) not in former]
+        if former:
+            print(
+                f"{self.path.name}: rows of former weights ({', '.join(sorted(former))}) are left "
+                f"out: {len(rows) - len(today)}"
+            )
+        return today
 
     def select(self, key: dict[str, Any]) -> Rows:
         """Return the rows that have these values."""
@@ -97,4 +146,5 @@ class Store:
 
 
 def _rows_of(job: Callable[..., Rows], key: dict[str, Any]) -> Rows:
-    return [key | row for row in job(**key)]
+    asked = {name: value for name, value in key.items() if name != COLUMN}
+    return [key | row for row in job(**asked)]

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> None:
             errs = errors(task, baseline, N_EXAMPLES, args.prompts)[-1].numpy()
             rows.append({**of, "method": name, **interval(errs)})
         rows += claims(condition, by_loop, n_loops)
-    write(f"paper_condition_number_{Path(args.weights).stem}", rows)
+    write(args, f"paper_condition_number_{Path(args.weights).stem}", rows)
     show(rows, n_loops)
     if args.picture:
         scores = pd.DataFrame([r for r in rows if r["kind"] == "score" and r["method"] == "looped"])

@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> None:
         row["a CPU s"] = (N_QUERIES if what == ANSWERING else 1) / row["CPU s"]
         row |= {"published / it": np.median(ratios), "least": ratios.min(), "most": ratios.max()}
         rows.append(row)
-    write("paper_cost", rows)
+    write(args, "paper_cost", rows)
     print("Medians of processor seconds, prompts or queries a second, and ratios within a round")
     print_table(pd.DataFrame(rows))
     sizes = {"ours": NetworkConfig(n_features=D).build(), "published": PublishedNetwork(D)}

@@ -272,7 +272,7 @@ def run(args: argparse.Namespace) -> None:
     panels = {}
     for name in args.classes:
         rows = run_class(name, args.weights or name, args.prompts)
-        write(f"paper_{name.replace('-', '_')}", rows)
+        write(args, f"paper_{name.replace('-', '_')}", rows, chooses="classes")
         show(name, rows)
         panels[name] = pd.DataFrame(
             [row for row in rows if row["kind"] == "score" and "sparsity" not in row]

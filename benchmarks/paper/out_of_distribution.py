@@ -204,7 +204,7 @@ def run(args: argparse.Namespace) -> None:
         for (shift, method, k), e in errs.items()
     ]
     rows += claims(errs)
-    write("paper_out_of_distribution", rows)
+    write(args, "paper_out_of_distribution", rows)
     show(rows, largest)
     if args.picture:
         scores = pd.DataFrame([row for row in rows if row["kind"] == "score"])

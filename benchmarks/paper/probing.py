@@ -165,7 +165,7 @@ def run(args: argparse.Namespace) -> None:
         for (g, c, t), e in errs.items()
     ]
     rows += claims(found)
-    write("paper_probing", rows)
+    write(args, "paper_probing", rows)
     show(rows)
     if args.picture:
         scores = pd.DataFrame([row for row in rows if row["kind"] == "score"])

@@ -199,6 +199,6 @@ def run(args: argparse.Namespace) -> None:
         rows += found
         scores = pd.DataFrame([row for row in found if row["kind"] == "score"])
         panels[name] = scores.rename(columns={"examples": "x"})
-    write("paper_unlooped", rows)
+    write(args, "paper_unlooped", rows)
     if args.picture:
         draw_errors(panels, "looped", "examples in the prompt", args.picture)
