@@ -19,7 +19,7 @@ from benchmarks.common.openml_tasks import quiet, store
 from benchmarks.common.options import add_picture, add_rows
 from benchmarks.common.pictures import draw_ranks
 from benchmarks.common.r_tables import TABLES, read
-from benchmarks.openml_regression import OURS, add_estimators, scored, summarise
+from benchmarks.openml_regression import OURS, add_estimators, by_estimator, scored, summarise
 
 N_TEST = 1000
 SPLITTER = KFold(3, shuffle=True, random_state=0)
@@ -45,12 +45,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    keys = [
-        {"table": table, "fold": fold, "estimator": name}
-        for table in args.tables
-        for fold in range(SPLITTER.get_n_splits())
-        for name in args.estimators
-    ]
+    splits = range(SPLITTER.get_n_splits())
+    folds = [{"table": table, "fold": fold} for table in args.tables for fold in splits]
+    keys = by_estimator(folds, args.estimators)
     rows = store(args, "kept_apart").complete(keys, partial(score, n_rows=args.rows), args.jobs)
     r2 = summarise(pd.DataFrame(rows))
     if args.picture:

@@ -125,6 +125,15 @@ def print_losses(r2: pd.DataFrame) -> None:
         print(f"behind {baseline} on {len(lead)} of {len(r2)}: {sets}")
 
 
+def by_estimator(folds: list[dict[str, Any]], estimators: list[str]) -> list[dict[str, Any]]:
+    """Keys of rows: each fold with each estimator, and the weights of ours."""
+    return [
+        fold | {"estimator": name} | checkpoint_of(ESTIMATORS[name])
+        for fold in folds
+        for name in estimators
+    ]
+
+
 def add_estimators(parser: argparse.ArgumentParser) -> None:
     """Add ``--estimators``; without xrfm its baseline is left out."""
     available = [name for name in ESTIMATORS if IS_INSTALLED or name != XRFM]
@@ -140,11 +149,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     if not IS_INSTALLED:
         print(f"{XRFM} is left out: the package xrfm is not installed (pip install xrfm).")
-    keys = [
-        fold | {"estimator": name} | checkpoint_of(ESTIMATORS[name])
-        for fold in folds(args)
-        for name in args.estimators
-    ]
+    keys = by_estimator(folds(args), args.estimators)
     job = partial(score, n_rows=args.rows, cache=args.cache)
     rows = store(args, "openml_regression").complete(keys, job, args.jobs)
     r2 = summarise(pd.DataFrame(rows))
