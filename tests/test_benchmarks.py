@@ -195,11 +195,15 @@ def test_parity_counts_what_is_not_a_number_as_a_difference():
     assert difference(nan, numbers) == difference(numbers, nan) == np.inf
 
 
-def test_the_picture_of_ranks_is_drawn_from_the_rows():
-    rows = pd.DataFrame(Store(RESULTS / "openml_regression.jsonl").rows)
+@pytest.mark.parametrize(
+    ("stored", "drawn"),
+    [("openml_regression", "openml_ranks"), ("kept_apart", "kept_apart_ranks")],
+)
+def test_the_picture_of_ranks_is_drawn_from_the_rows(stored, drawn):
+    rows = pd.DataFrame(Store(RESULTS / f"{stored}.jsonl").rows)
     r2 = rows.groupby(["dataset", "estimator"])["r2"].mean().unstack()
     ranks = r2.rank(axis=1, ascending=False).mean()
-    picture = DOCS / "images" / "openml_ranks.svg"
+    picture = DOCS / "images" / f"{drawn}.svg"
     labels = re.findall(r"<!-- (.*?) -->", picture.read_text())
     for name, rank in ranks.items():
         assert {f"{name}  {rank:.2f}", f"{rank:.2f}  {name}"} & set(labels)
