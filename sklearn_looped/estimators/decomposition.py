@@ -19,11 +19,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.extmath import svd_flip
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
+from sklearn_looped.estimators.validation import validate_samples, without_constants
 from sklearn_looped.programmed.algorithms.linalg import (
     affine,
     eigh,
@@ -163,7 +164,8 @@ class ProgrammedPCA(
         ConvergenceWarning
             If close variances leave a component with an error above `tol`.
         """
-        samples: Array = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        samples: Array = validate_samples(self, X, ensure_min_samples=2)
+        samples, constants = without_constants(samples)
         n, d = samples.shape
         k = self._at_most(n, d)
         unit = int(exponents(samples))  # of lengths; variances are in its square
@@ -190,7 +192,7 @@ class ProgrammedPCA(
             ) from None
         vectors = result.value.eigenvectors[:, ::-1][:, :k]
         _, self.components_ = svd_flip(None, vectors.T, u_based_decision=False)
-        self.mean_, self.explained_variance_ = np.ldexp(mean, unit), explained
+        self.mean_, self.explained_variance_ = np.ldexp(mean, unit) + constants, explained
         self.explained_variance_ratio_ = largest * (n - 1) / np.trace(gram)
         self.n_components_, self.n_loops_ = k, result.n_loops + 1
         self.certificate_ = replace(result.certificate, error_bound=error)
@@ -239,7 +241,7 @@ class ProgrammedPCA(
         scores : ndarray of shape (n_samples, n_components_)
         """
         check_is_fitted(self)
-        samples: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        samples: Array = validate_samples(self, X, reset=False)
         with self._evaluated():
             return affine(samples, self.components_.T, self.mean_, np.zeros(self.n_components_))
 
@@ -261,6 +263,7 @@ class ProgrammedPCA(
             If X has another number of columns than there are components.
         """
         check_is_fitted(self)
+        refuse_masked(X=X)
         scores = check_array(X, dtype=np.float64)
         if scores.shape[1] != self.n_components_:
             raise ValueError(

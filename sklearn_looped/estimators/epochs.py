@@ -13,11 +13,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated
-from sklearn_looped.estimators.validation import refuse_masked
+from sklearn_looped.estimators.validation import validate_samples
 from sklearn_looped.programmed.algorithms.epochs import Learner, TrainingBlock, train
 from sklearn_looped.programmed.transformer.layout import n_code_bits
 
@@ -111,8 +111,7 @@ class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
 
     def _validate_classes(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
         """Arrays of a classification, with labels as numbers; sets `classes_`."""
-        refuse_masked(y, "y")
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        X, y = validate_samples(self, X, y, copy=True)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -129,9 +128,8 @@ class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
             if not first and not np.array_equal(known, self.classes_):
                 raise ValueError(f"Got classes={known}, but the first call had {self.classes_}.")
             self.classes_ = known
-        refuse_masked(y, "y")
         samples: NDArray
-        samples, y = validate_data(self, X, y, dtype=np.float64, reset=first)
+        samples, y = validate_samples(self, X, y, reset=first, copy=True)
         if not np.isin(y, self.classes_).all():
             raise ValueError(f"Got labels that are not among the classes {self.classes_}.")
         return samples, np.searchsorted(self.classes_, y)
@@ -153,7 +151,8 @@ class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
     def _validate_queries(self, X: Any) -> NDArray:
         check_is_fitted(self)
         self._validate_params()
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        queries: NDArray = validate_samples(self, X, reset=False)
+        return queries
 
 
 def position_bits(n_tokens: int) -> int:

@@ -9,12 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
-from sklearn_looped.estimators.validation import validate_numbers
+from sklearn_looped.estimators.validation import validate_numbers, validate_samples
 from sklearn_looped.programmed.algorithms.kernel_machine import (
     BATCH,
     KernelMachineFit,
@@ -292,7 +292,7 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
     def _checked(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
         self._validate_params()
-        queries: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        queries: Array = validate_samples(self, X, reset=False)
         check_queries(queries, self.length_)
         return queries
 

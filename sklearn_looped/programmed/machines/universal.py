@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_X_y
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.programmed.machines import checks, programs
@@ -273,7 +272,7 @@ class UniversalMachine(FleqMachine):
             If the data are not finite, or more than the machine has room for.
         """
         checks.check_numbers(rate=rate, epochs=epochs)
-        samples, targets = check_X_y(X, y, dtype=np.float64, y_numeric=True)
+        samples, targets = checks.as_samples(X, y)
         n, n_features = samples.shape
         data = {"rate": rate, "epochs": epochs, "n": n, "samples": list(samples)}
         run = self._run(programs.linear_sgd(n), options, **data, targets=targets.tolist())
@@ -318,7 +317,7 @@ class UniversalMachine(FleqMachine):
             If the data are not finite, the shapes do not fit, or there is no room for them.
         """
         checks.check_numbers(rate=rate, epochs=epochs)
-        samples, targets = check_X_y(X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        samples, targets = checks.as_samples(X, y, multi_output=True)
         n, n_in = samples.shape
         targets = targets.reshape(n, -1)
         coefs = [checks.as_matrix(w, "coefs") for w in network.coefs]

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
 from sklearn_looped.programmed.transformer.certificate import Certificate
 
 Exponents = NDArray[np.intp]
@@ -68,6 +68,7 @@ def check_options(**options: Any) -> None:
 
 def check_matrix(a: ArrayLike, name: str) -> Array:
     """Finite real matrix, or the error that numpy has for another number of dimensions."""
+    refuse_masked(**{name: a})
     if not issparse(a):
         a = np.asarray(a)
         if a.ndim != 2:
