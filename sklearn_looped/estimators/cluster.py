@@ -2,7 +2,6 @@
 
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
-from warnings import warn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +13,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.arrays import Array, refuse_masked
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
-from sklearn_looped.estimators.validation import validate_samples, validate_weights, without_constants
+from sklearn_looped.estimators.validation import (
+    validate_samples,
+    validate_weights,
+    without_constants,
+)
 from sklearn_looped.programmed.algorithms.linalg import exponents
 from sklearn_looped.programmed.algorithms.lloyd import (
     SMALLEST_WEIGHT,
@@ -190,11 +194,10 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
         self._centres = np.ldexp(centres, unit)
         n_found = len(np.unique(self.labels_))
         if n_found < self.n_clusters:
-            warn(
+            warn_user(
                 f"{self.n_clusters - n_found} of n_clusters={self.n_clusters} clusters have no "
                 "samples; ask for fewer, or give other starting centres.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return self
 

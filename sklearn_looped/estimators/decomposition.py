@@ -3,7 +3,6 @@
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
-from warnings import warn
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -22,6 +21,7 @@ from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.arrays import Array, refuse_masked
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
 from sklearn_looped.estimators.validation import validate_samples, without_constants
@@ -220,12 +220,11 @@ class ProgrammedPCA(
         if gaps.size and not bound < self.tol * gaps.min():
             i = int(np.argmin(gaps))
             error = bound / max(gaps[i], np.finfo(np.float64).tiny)
-            warn(
+            warn_user(
                 f"Components {i} and {i + 1} have variances that differ by {gaps[i]:.1e}, so "
                 f"they are certain to {min(error, 1.0):.1e} only, but tol={self.tol:g}. Ask for "
                 "fewer components, scale the features, or raise tol.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def transform(self, X: ArrayLike) -> Array:

@@ -174,7 +174,7 @@ def without_constants(X: Array) -> tuple[Array, Array]:
     constants : ndarray of shape (d,)
         The values that were subtracted; 0 for columns that vary.
     """
-    constants = np.where((X == X[0]).all(axis=0), X[0], 0.0)
+    constants = np.where((X[0] == X).all(axis=0), X[0], 0.0)
     return X - constants, constants
 
 

@@ -142,6 +142,7 @@ class ProgrammedKernelRegressor(RegressorMixin, Evaluated, DocumentationLink, Ba
             If the queries are not valid, or a value is above 1e70 bandwidths.
         """
         check_is_fitted(self)
+        self._validate_params()
         queries = self._scale(validate_samples(self, X, reset=False))
         samples = self._scale(self.X_)
         batches = gen_batches(len(queries), _BATCH)

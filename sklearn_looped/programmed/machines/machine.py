@@ -1,6 +1,5 @@
 """What both machines share: the blank tape, the run, the trace."""
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.names import known_names
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.checks import check_program, check_sizes
 from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
@@ -159,11 +159,10 @@ class Machine(StateReader):
         if fault is not None and on_fault == "raise":
             raise MachineFaultError(fault)
         if fault is None and not until(state):
-            warnings.warn(
+            warn_user(
                 f"The program has not halted after n_loops={n_loops} loops; raise max_loops, or "
                 "continue from result.state.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self._result(program, state, n_loops, fault, rows)
 
