@@ -75,6 +75,7 @@ def test_values_to_begin_with():
         lambda: next(descend(X, Y, MASKED, steps=[NEWTON])),
         lambda: UniversalMachine(2).linear_sgd(MASKED, Y),
         lambda: UniversalMachine(2).inv(MASKED[:2]),
+        lambda: UniversalMachine(2).cell(MASKED[1]),
         lambda: OwnTables([(np.tile(X, (2, 1)), np.ma.masked_equal(np.tile(Y, 2), 1))]),
     ],
 )

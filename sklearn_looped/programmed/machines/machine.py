@@ -130,6 +130,8 @@ class Machine(StateReader):
         ValueError
             If the program does not fit the machine, or a parameter or the state is not one of this
             machine's.
+        TypeError
+            If `program` is neither.
         MemoryError
             If the tape of a machine of this size needs more memory than there is.
 
@@ -138,7 +140,7 @@ class Machine(StateReader):
         ConvergenceWarning
             If the program has not halted after `max_loops` loops; the state is kept.
         """
-        program = self.assemble(program) if isinstance(program, str) else program
+        program = self._as_program(program)
         tape = self.load(program)
         check_evaluation(evaluation, device)
         self._check_run(tape if state is None else state, max_loops, on_fault)
@@ -165,6 +167,14 @@ class Machine(StateReader):
                 ConvergenceWarning,
             )
         return self._result(program, state, n_loops, fault, rows)
+
+    def _as_program(self, program: Program | str) -> Program:
+        """Assemble a program that is given as text."""
+        if not isinstance(program, str | Program):
+            raise TypeError(
+                f"Got {type(program).__name__}, but expected a Program or the text of one."
+            )
+        return self.assemble(program) if isinstance(program, str) else program
 
     def _result(
         self,

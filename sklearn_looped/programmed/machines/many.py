@@ -70,7 +70,7 @@ def run_many(
         )
     if isinstance(programs, str | Program):
         raise ValueError("Got a single program, but run_many takes several; put it in a list.")
-    assembled = [machine.assemble(each) if isinstance(each, str) else each for each in programs]
+    assembled = [machine._as_program(each) for each in programs]
     if not assembled:
         return []
     tapes = torch.stack([machine.load(program) for program in assembled])
