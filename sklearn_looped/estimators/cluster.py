@@ -49,11 +49,11 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
     that of the heaviest cluster or, as in scikit-learn, to the sum of its samples, with the mean
     of all for the origin, where the number of that one is the higher.
 
-    The transformer does the arithmetic. The host chooses the starts, takes the medians of the
-    features as the origin, loads the tapes, in units of powers of two and with the logarithms of
-    the sample weights, reads them, picks the farthest samples for empty centres, and stops the
-    loops. A sample far from all others has units of its own, so it changes neither the precision
-    of the others nor, in `predict`, anything but its own label.
+    The transformer does the arithmetic. The host chooses the starts, sets features that do not vary
+    to 0, takes the medians of the features as the origin, loads the tapes, in units of powers of
+    two and with the logarithms of the sample weights, reads them, picks the farthest samples for
+    empty centres, and stops the loops. A sample far from all others has units of its own, so it
+    changes neither the precision of the others nor, in `predict`, anything but its own label.
 
     Parameters
     ----------

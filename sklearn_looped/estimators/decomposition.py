@@ -51,10 +51,10 @@ class ProgrammedPCA(
     :math:`\log_2` of one over their relative gap more loops, which are few; but its component loses
     digits, and the estimator warns when its error may exceed `tol`.
 
-    The transformer does the arithmetic. The host loads the tapes, in units of a power of two,
-    copies results from one to the next, divides the eigenvalues by ``n_samples - 1`` and by their
-    sum, chooses signs and, for a float or "mle", the number of components as scikit-learn does,
-    stops the loops, and computes the certificate.
+    The transformer does the arithmetic. The host sets features that do not vary to 0, loads the
+    tapes, in units of a power of two, copies results from one to the next, divides the eigenvalues
+    by ``n_samples - 1`` and by their sum, chooses signs and, for a float or "mle", the number of
+    components as scikit-learn does, stops the loops, and computes the certificate.
 
     Parameters
     ----------

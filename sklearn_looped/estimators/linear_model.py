@@ -201,9 +201,10 @@ class ProgrammedLinearRegression(_LeastSquares):
     runs there. `eigh` takes 26 to 60 loops for every feature, so drop such features where there are
     many.
 
-    The transformer does the arithmetic. The host loads the tapes, in units of powers of two,
-    divides the sample weights by their sum, counts the eigenvalues that are not 0, copies results
-    from one tape to the next, stops the loops, and computes the certificate.
+    The transformer does the arithmetic. The host sets constant features to 0 where there is an
+    intercept, loads the tapes, in units of powers of two, divides the sample weights by their sum,
+    counts the eigenvalues that are not 0, copies results from one tape to the next, stops the
+    loops, and computes the certificate.
 
     Parameters
     ----------

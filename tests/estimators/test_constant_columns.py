@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn_looped import (
     KernelMachineRegressor,
     LoopedICLRegressor,
+    ProgrammedKernelMachineRegressor,
     ProgrammedKMeans,
     ProgrammedLinearRegression,
     ProgrammedPCA,
@@ -73,6 +74,18 @@ def test_kernel_machine(size, weighted, data, rng):
     found = KernelMachineRegressor().fit(beside(X, size), y, weights)
     assert found.feature_importances_[3] == 0
     np.testing.assert_allclose(found.predict(beside(X, size)), alone.predict(X), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_programmed_kernel_machine(size, data):
+    X, y = data
+    modest, found = (
+        ProgrammedKernelMachineRegressor(n_rounds=0).fit(beside(X, value), y)
+        for value in (0.0, size)
+    )
+    assert found.certificate_.error_bound == modest.certificate_.error_bound
+    expected = modest.predict(beside(X, 0.0))
+    np.testing.assert_array_equal(found.predict(beside(X, size)), expected)
 
 
 def test_kernel_machine_of_constant_columns_predicts_the_mean():
