@@ -79,7 +79,7 @@ def parts(machine: UniversalMachine) -> list[dict[str, Any]]:
     rows = []
     for result, paper, name, ours, why in (
         ("Lemma 5, sum of m sigmoids", (3, "m, or 1", "O(m + d)"), terms, "SigmoidSum", SUM),
-        ("Lemma 6, matrix product", (2, "1", "O(d)"), "matmul", MatrixProduct.__name__, PRODUCT),
+        ("Table 1, matrix product", (2, "1", "O(d)"), "matmul", MatrixProduct.__name__, PRODUCT),
         ("transpose", (4, "1", "O(d)"), "transpose", Transposition.__name__, TRANSPOSITION),
     ):
         cost = costs[name]

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
             warnings.showwarning = _note(set())
             args.run(args)
     except (*REFUSALS, argparse.ArgumentTypeError) as error:
-        args.parser.refuse(str(error).strip().splitlines()[0])
+        args.parser.refuse((str(error).strip() or type(error).__name__).splitlines()[0])
     except KeyboardInterrupt:
         args.parser.exit(130, f"{args.parser.prog}: interrupted\n")
 

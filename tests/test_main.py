@@ -211,6 +211,14 @@ def test_a_stop_from_the_keyboard_is_one_line(csv, capsys, monkeypatch):
     assert capsys.readouterr().err == "python -m sklearn_looped evaluate: interrupted\n"
 
 
+def test_an_error_without_a_message_is_one_line(csv, capsys, monkeypatch):
+    def run_out(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr("sklearn_looped.cli.evaluate.report", run_out)
+    assert "error: MemoryError" in error_of(["--csv", csv, "--target", "price"], capsys)
+
+
 def test_separator_encoding_and_decimal_comma_are_found(tmp_path):
     rows = [f"{i},5;Köln;31.12.20{i};1.0{i},25" for i in range(10, 40)]
     path = tmp_path / "german.csv"

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_looped.cli.arguments import CsvFormat
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.learned.inference.columns import as_number, as_numbers, kind_of
 from sklearn_looped.learned.inference.levels import level_name
 from sklearn_looped.learned.inference.lookalikes import unread_form
@@ -70,9 +70,8 @@ def read_csv(
             f"{path} has {kept.sum()} rows with a target, but expected at least {MIN_ROWS}."
         )
     if not kept.all():
-        warnings.warn(
+        warn_user(
             f"{(~kept).sum()} of {len(kept)} rows of {path} have no {target!r} and are ignored.",
-            stacklevel=2,
         )
     X = table.drop(columns=[target, *form.drop])[kept].reset_index(drop=True)
     if X.shape[1] == 0:
@@ -128,7 +127,7 @@ def _parsed(path: Path, form: CsvFormat) -> pd.DataFrame:
         ) from error
     table.columns = table.columns.str.strip()
     if comma:
-        warnings.warn(f"Numbers of {path} are read with a decimal comma.", stacklevel=4)
+        warn_user(f"Numbers of {path} are read with a decimal comma.")
         for name in table.select_dtypes(exclude="number"):
             table[name] = _without_points(table[name])
     return table
@@ -158,9 +157,8 @@ def _encoding_of(path: Path) -> str:
         except UnicodeDecodeError:
             continue
         if encoding != ENCODINGS[0]:
-            warnings.warn(
+            warn_user(
                 f"{path} is not UTF-8; it is read as {encoding}. Use --encoding for another one.",
-                stacklevel=5,
             )
         break
     return encoding
@@ -215,8 +213,7 @@ def _checked_names(path: Path, header: list[str]) -> list[str]:
     if twice:
         raise ValueError(f"{path} has several columns named {twice[0]!r}; rename all but one.")
     if all(not np.isnan(as_number(name)) for name in names):
-        warnings.warn(
+        warn_user(
             f"All names in the header of {path} are numbers; is its first line a row of the table?",
-            stacklevel=6,
         )
     return names

@@ -1,6 +1,5 @@
 """Regression and classification problems from a CSV file, from OpenML and from scikit-learn."""
 
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from sklearn.utils import resample
 
 from sklearn_looped.cli.arguments import N_FOLDS, CsvFormat
 from sklearn_looped.cli.csv_files import FOUND, is_regression, read_csv
+from sklearn_looped.core.warning import warn_user
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -74,10 +74,9 @@ def thinned(problem: Problem, max_rows: int) -> Problem:
     n_rows = max(len(train) + len(test) for train, test in problem.splits)
     if n_rows <= max_rows:
         return problem
-    warnings.warn(
+    warn_user(
         f"{max_rows} of {n_rows} rows, drawn at random, are used in each fold: all models would "
         f"predict better from more. --max-rows {n_rows} uses all and takes longer.",
-        stacklevel=2,
     )
     share = max_rows / n_rows
     splits = [

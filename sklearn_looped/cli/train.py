@@ -7,12 +7,8 @@ from dataclasses import asdict, replace
 from sklearn_looped.cli.arguments import csv_format
 from sklearn_looped.cli.own_tables import OwnTable, on_fresh_tables, on_held_out_rows, read_tables
 from sklearn_looped.cli.text import printable
-from sklearn_looped.learned.checkpoints import (
-    Checkpoint,
-    CheckpointError,
-    load_checkpoint,
-    save_checkpoint,
-)
+from sklearn_looped.estimators.in_context.base import load_weights
+from sklearn_looped.learned.checkpoints import Checkpoint, save_checkpoint
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import PRIORS, OwnTables, Prior
 from sklearn_looped.learned.training.on_demand import MAX_FEATURES, MAX_SUPPORT, configuration
@@ -31,7 +27,7 @@ def run(args: argparse.Namespace) -> None:
     tables = read_tables(args.table or [], args.task, csv_format(args), args.seed)
     is_regression = not tables or tables[0].is_regression
     name = args.start or (SHIPPED[is_regression] if tables else None)
-    start = None if name is None else _start(name, is_regression)
+    start = None if name is None else load_weights(name, classifies=not is_regression)
     prior: Prior
     if tables:
         assert start is not None
@@ -85,14 +81,6 @@ def _train(
         f"{run.seconds:.0f} s; loss {first:.3f} (mean of the first {n}) to {last:.3f} (of the last "
         f"{n})\n"
     )
-
-
-def _start(name: str, is_regression: bool) -> Checkpoint:
-    start = load_checkpoint(name)
-    if start.network.config.classifies == is_regression:
-        ours, theirs = ("regressor", "classifier")[:: 1 if is_regression else -1]
-        raise CheckpointError(f"The weights {name!r} are a {theirs}'s; start from a {ours}'s.")
-    return start
 
 
 def _own(tables: list[OwnTable], network: NetworkConfig) -> tuple[OwnTables, NetworkConfig, Recipe]:

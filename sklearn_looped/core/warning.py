@@ -6,7 +6,7 @@ import warnings
 INSIDE = {"sklearn_looped", "sklearn"}  # packages whose lines are not the user's
 
 
-def warn_user(message: str) -> None:
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn as from the first line of the stack outside of this package and scikit-learn.
 
     Examples
@@ -22,4 +22,4 @@ def warn_user(message: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in INSIDE:
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

@@ -2,7 +2,6 @@
 
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
-from warnings import warn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,12 +10,17 @@ from sklearn.cluster import kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
-from sklearn_looped.estimators.validation import validate_weights
+from sklearn_looped.estimators.validation import (
+    validate_samples,
+    validate_weights,
+    without_constants,
+)
 from sklearn_looped.programmed.algorithms.linalg import exponents
 from sklearn_looped.programmed.algorithms.lloyd import (
     SMALLEST_WEIGHT,
@@ -45,11 +49,11 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
     that of the heaviest cluster or, as in scikit-learn, to the sum of its samples, with the mean
     of all for the origin, where the number of that one is the higher.
 
-    The transformer does the arithmetic. The host chooses the starts, takes the medians of the
-    features as the origin, loads the tapes, in units of powers of two and with the logarithms of
-    the sample weights, reads them, picks the farthest samples for empty centres, and stops the
-    loops. A sample far from all others has units of its own, so it changes neither the precision
-    of the others nor, in `predict`, anything but its own label.
+    The transformer does the arithmetic. The host chooses the starts, sets features that do not vary
+    to 0, takes the medians of the features as the origin, loads the tapes, in units of powers of
+    two and with the logarithms of the sample weights, reads them, picks the farthest samples for
+    empty centres, and stops the loops. A sample far from all others has units of its own, so it
+    changes neither the precision of the others nor, in `predict`, anything but its own label.
 
     Parameters
     ----------
@@ -158,16 +162,18 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
         ConvergenceWarning
             If a cluster ends without samples.
         """
-        samples: Array = validate_data(self, X, dtype=np.float64)
+        samples: Array = validate_samples(self, X)
         if len(samples) < self.n_clusters:
             raise ValueError(f"n_samples={len(samples)} should be >= n_clusters={self.n_clusters}.")
         weights = _check_weights(samples, sample_weight)
         start = self._check_init(samples)
+        drawn = self._draw(samples, weights) if start is None else None
+        samples, constants = without_constants(samples)
         unit = int(exponents(samples))
         X = np.ldexp(samples, -unit)
         origin = np.median(X, axis=0)  # a far sample does not move it
         with np.errstate(over="ignore"):  # `lloyd` refuses starts that are far beyond the data
-            start = X[self._draw(X, weights)] if start is None else np.ldexp(start, -unit)
+            start = X[drawn] if start is None else np.ldexp(start - constants, -unit)
         start = start - origin
         stop = _Settled(self.tol * float(np.mean(np.var(X, axis=0))), start)
         options: dict[str, Any] = {"origin": origin, "weights": weights}
@@ -179,19 +185,19 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
             labels, gap = stop.labels, X - origin - centres[stop.labels]
             inertia = float(weights @ (gap**2).sum(axis=1))
         self.labels_ = labels.astype(np.int32)
-        self.cluster_centers_ = np.ldexp(centres + origin, unit)
+        self.cluster_centers_ = np.ldexp(centres + origin, unit) + constants
         with np.errstate(over="ignore", under="ignore"):
             self.inertia_ = float(np.ldexp(inertia, 2 * unit))
         self.n_iter_, self.n_loops_ = len(steps), len(steps) + 1
         self._unit = middle(X, origin) + unit
-        self._origin, self._centres = np.ldexp(origin, unit), np.ldexp(centres, unit)
+        self._origin = np.ldexp(origin, unit) + constants
+        self._centres = np.ldexp(centres, unit)
         n_found = len(np.unique(self.labels_))
         if n_found < self.n_clusters:
-            warn(
+            warn_user(
                 f"{self.n_clusters - n_found} of n_clusters={self.n_clusters} clusters have no "
                 "samples; ask for fewer, or give other starting centres.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
         return self
 
@@ -199,6 +205,7 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
         """Check starting centres; None if they are to be drawn."""
         if isinstance(self.init, str):
             return None
+        refuse_masked(init=self.init)
         start = check_array(self.init, dtype=np.float64, input_name="init")
         if start.shape != (self.n_clusters, X.shape[1]):
             raise ValueError(
@@ -209,6 +216,7 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
 
     def _draw(self, X: Array, weights: Array) -> NDArray[np.intp]:
         """Draw samples to start from as scikit-learn draws them."""
+        X = np.ldexp(X, -exponents(X))
         random_state = check_random_state(self.random_state)
         if self.init == "k-means++":
             centred = X - X.mean(axis=0)  # in its last digits too, which break ties
@@ -230,7 +238,7 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
         labels : ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        samples: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        samples: Array = validate_samples(self, X, reset=False)
         with self._evaluated():
             labels = nearest(samples, self._centres, origin=self._origin, unit=self._unit)
         return labels.astype(np.int32)

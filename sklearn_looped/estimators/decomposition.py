@@ -3,7 +3,6 @@
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
-from warnings import warn
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -19,11 +18,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.extmath import svd_flip
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
+from sklearn_looped.estimators.validation import validate_samples, without_constants
 from sklearn_looped.programmed.algorithms.linalg import (
     affine,
     eigh,
@@ -50,10 +51,10 @@ class ProgrammedPCA(
     :math:`\log_2` of one over their relative gap more loops, which are few; but its component loses
     digits, and the estimator warns when its error may exceed `tol`.
 
-    The transformer does the arithmetic. The host loads the tapes, in units of a power of two,
-    copies results from one to the next, divides the eigenvalues by ``n_samples - 1`` and by their
-    sum, chooses signs and, for a float or "mle", the number of components as scikit-learn does,
-    stops the loops, and computes the certificate.
+    The transformer does the arithmetic. The host sets features that do not vary to 0, loads the
+    tapes, in units of a power of two, copies results from one to the next, divides the eigenvalues
+    by ``n_samples - 1`` and by their sum, chooses signs and, for a float or "mle", the number of
+    components as scikit-learn does, stops the loops, and computes the certificate.
 
     Parameters
     ----------
@@ -163,7 +164,8 @@ class ProgrammedPCA(
         ConvergenceWarning
             If close variances leave a component with an error above `tol`.
         """
-        samples: Array = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        samples: Array = validate_samples(self, X, ensure_min_samples=2)
+        samples, constants = without_constants(samples)
         n, d = samples.shape
         k = self._at_most(n, d)
         unit = int(exponents(samples))  # of lengths; variances are in its square
@@ -190,7 +192,7 @@ class ProgrammedPCA(
             ) from None
         vectors = result.value.eigenvectors[:, ::-1][:, :k]
         _, self.components_ = svd_flip(None, vectors.T, u_based_decision=False)
-        self.mean_, self.explained_variance_ = np.ldexp(mean, unit), explained
+        self.mean_, self.explained_variance_ = np.ldexp(mean, unit) + constants, explained
         self.explained_variance_ratio_ = largest * (n - 1) / np.trace(gram)
         self.n_components_, self.n_loops_ = k, result.n_loops + 1
         self.certificate_ = replace(result.certificate, error_bound=error)
@@ -218,12 +220,11 @@ class ProgrammedPCA(
         if gaps.size and not bound < self.tol * gaps.min():
             i = int(np.argmin(gaps))
             error = bound / max(gaps[i], np.finfo(np.float64).tiny)
-            warn(
+            warn_user(
                 f"Components {i} and {i + 1} have variances that differ by {gaps[i]:.1e}, so "
                 f"they are certain to {min(error, 1.0):.1e} only, but tol={self.tol:g}. Ask for "
                 "fewer components, scale the features, or raise tol.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def transform(self, X: ArrayLike) -> Array:
@@ -239,7 +240,7 @@ class ProgrammedPCA(
         scores : ndarray of shape (n_samples, n_components_)
         """
         check_is_fitted(self)
-        samples: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        samples: Array = validate_samples(self, X, reset=False)
         with self._evaluated():
             return affine(samples, self.components_.T, self.mean_, np.zeros(self.n_components_))
 
@@ -261,6 +262,7 @@ class ProgrammedPCA(
             If X has another number of columns than there are components.
         """
         check_is_fitted(self)
+        refuse_masked(X=X)
         scores = check_array(X, dtype=np.float64)
         if scores.shape[1] != self.n_components_:
             raise ValueError(

@@ -5,19 +5,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any, ClassVar
-from warnings import warn
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import check_is_fitted
 
+from sklearn_looped.core.arrays import refuse_masked
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated
-from sklearn_looped.estimators.validation import refuse_masked
+from sklearn_looped.estimators.validation import validate_samples
 from sklearn_looped.programmed.algorithms.epochs import Learner, TrainingBlock, train
 from sklearn_looped.programmed.transformer.layout import n_code_bits
 
@@ -111,13 +112,15 @@ class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
 
     def _validate_classes(self, X: Any, y: Any) -> tuple[NDArray, NDArray]:
         """Arrays of a classification, with labels as numbers; sets `classes_`."""
-        refuse_masked(y, "y")
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        X, y = validate_samples(self, X, y, copy=True)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
+        self._refuse_one_class()
+        return X, labels
+
+    def _refuse_one_class(self) -> None:
         if len(self.classes_) < 2:
             raise ValueError("Got 1 class, but the number of classes has to be greater than one.")
-        return X, labels
 
     def _validate_part(self, X: Any, y: Any, classes: Any) -> tuple[NDArray, NDArray]:
         """Arrays of a part of a classification; the first part sets `classes_`."""
@@ -125,13 +128,14 @@ class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
         if first and classes is None:
             raise ValueError("Got classes=None, but the first call of partial_fit needs them.")
         if classes is not None:
-            known = np.unique(classes)
+            refuse_masked(classes=classes)
+            known = unique_labels(classes)
             if not first and not np.array_equal(known, self.classes_):
                 raise ValueError(f"Got classes={known}, but the first call had {self.classes_}.")
             self.classes_ = known
-        refuse_masked(y, "y")
+            self._refuse_one_class()
         samples: NDArray
-        samples, y = validate_data(self, X, y, dtype=np.float64, reset=first)
+        samples, y = validate_samples(self, X, y, reset=first, copy=True)
         if not np.isin(y, self.classes_).all():
             raise ValueError(f"Got labels that are not among the classes {self.classes_}.")
         return samples, np.searchsorted(self.classes_, y)
@@ -153,7 +157,8 @@ class ProgrammedTraining(Evaluated, DocumentationLink, BaseEstimator, ABC):
     def _validate_queries(self, X: Any) -> NDArray:
         check_is_fitted(self)
         self._validate_params()
-        return validate_data(self, X, dtype=np.float64, reset=False)
+        queries: NDArray = validate_samples(self, X, reset=False)
+        return queries
 
 
 def position_bits(n_tokens: int) -> int:
@@ -167,7 +172,6 @@ def train_together(
     groups: Sequence[Sequence[Learner]],
     *,
     one_pass: bool = False,
-    stacklevel: int = 6,
 ) -> None:
     """Train the models of all estimators on one sequence; a warning names the user's line.
 
@@ -185,8 +189,7 @@ def train_together(
         estimator.n_loops_ = max(learner.n_loops for learner in group)
         estimator._keep(group)
         if not one_pass and estimator._still_falls(group):
-            warn(
+            warn_user(
                 f"The loss still fell after {estimator.max_iter} epochs; raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=stacklevel,
             )

@@ -9,12 +9,17 @@ from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
-from sklearn_looped.estimators.validation import validate_numbers, validate_weights
+from sklearn_looped.estimators.validation import (
+    validate_numbers,
+    validate_samples,
+    validate_weights,
+    without_constants,
+)
 from sklearn_looped.programmed.algorithms.linalg import (
     Moments,
     Result,
@@ -90,6 +95,8 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
                 raise ValueError("Got sample_weight that are all 0; at least one must be positive.")
             kept = weights > 0
             samples, targets, weights = samples[kept], targets[kept], weights[kept]
+        if self.fit_intercept:
+            samples, _ = without_constants(samples)  # the intercept takes their place
         table, d = np.column_stack([samples, targets]), samples.shape[1]
         mean, result, unit = self._solve(table, d, weights)
         scale = unit[d:] - unit[:d, None]
@@ -168,7 +175,7 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
             Predicted targets.
         """
         check_is_fitted(self)
-        queries: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        queries: Array = validate_samples(self, X, reset=False)
         coef = np.atleast_2d(self.coef_)
         offset = np.broadcast_to(self.intercept_, len(coef))
         with self._evaluated():
@@ -194,9 +201,10 @@ class ProgrammedLinearRegression(_LeastSquares):
     runs there. `eigh` takes 26 to 60 loops for every feature, so drop such features where there are
     many.
 
-    The transformer does the arithmetic. The host loads the tapes, in units of powers of two,
-    divides the sample weights by their sum, counts the eigenvalues that are not 0, copies results
-    from one tape to the next, stops the loops, and computes the certificate.
+    The transformer does the arithmetic. The host sets constant features to 0 where there is an
+    intercept, loads the tapes, in units of powers of two, divides the sample weights by their sum,
+    counts the eigenvalues that are not 0, copies results from one tape to the next, stops the
+    loops, and computes the certificate.
 
     Parameters
     ----------

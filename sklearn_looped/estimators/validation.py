@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
 from sklearn_looped.learned.inference.columns import is_temporal, to_table
 
 LARGEST_SUM = 1e307  # of targets, somewhat below the largest float64, 1.8e308
@@ -141,16 +141,41 @@ def validate_numbers(
     Raises
     ------
     ValueError
-        If there is anything but finite numbers, or an entry of y is masked.
+        If there is anything but finite numbers, or an entry is masked.
     TypeError
         If X or y is sparse.
     """
-    refuse_masked(y, "y")
     if sparse.issparse(y):
         raise TypeError("Got sparse targets, but expected dense ones: pass y.toarray().")
-    options |= {"dtype": np.float64, "y_numeric": True, "copy": True}
-    X, y = validate_data(estimator, X, y, **options)
+    X, y = validate_samples(estimator, X, y, y_numeric=True, copy=True, **options)
     return X, _as_numbers(y)
+
+
+def validate_samples(
+    estimator: BaseEstimator, X: Any, y: Any = "no_validation", **options: Any
+) -> Any:
+    """As scikit-learn's `validate_data`, to float64, but masked entries are refused.
+
+    Raises
+    ------
+    ValueError
+        As there, or if an entry of X or y is masked.
+    """
+    refuse_masked(X=X, y=y)
+    return validate_data(estimator, X, y, dtype=np.float64, **options)
+
+
+def without_constants(X: Array) -> tuple[Array, Array]:
+    """Set columns of one value to 0, so that its size costs the others no precision.
+
+    Returns
+    -------
+    X : ndarray of shape (n, d)
+    constants : ndarray of shape (d,)
+        The values that were subtracted; 0 for columns that vary.
+    """
+    constants = np.where((X[0] == X).all(axis=0), X[0], 0.0)
+    return X - constants, constants
 
 
 def validate_labels(
@@ -199,7 +224,7 @@ def _validate_rows(estimator: BaseEstimator, X: Any, y: Any) -> tuple[Any, Any]:
         )
     X = validate_table(estimator, X, reset=True)
     _refuse_complex(y, "y")
-    refuse_masked(y, "y")
+    refuse_masked(y=y)
     return X, y
 
 
@@ -247,24 +272,9 @@ def validate_weights(sample_weight: Any, X: Any, **options: Any) -> Array | None
     """
     if sample_weight is None:
         return None
-    refuse_masked(sample_weight, "sample_weight")
+    refuse_masked(sample_weight=sample_weight)
     weights: Array = _check_sample_weight(sample_weight, X, **options)
     return weights
-
-
-def refuse_masked(values: Any, name: str) -> None:
-    """Refuse masked entries, which scikit-learn's checks read as if they were not.
-
-    Raises
-    ------
-    ValueError
-        If there are such.
-    """
-    if np.ma.is_masked(values):
-        raise ValueError(
-            f"{name} has {np.ma.count_masked(values)} masked entries, but none may be missing. "
-            "Remove those rows."
-        )
 
 
 def _refuse_complex(values: Any, name: str) -> None:
@@ -284,7 +294,7 @@ def finite_column(values: Any, name: str) -> Array:
     ValueError
         If there are such, or they are no numbers in one dimension.
     """
-    refuse_masked(values, name)
+    refuse_masked(**{name: values})
     column: Array = column_or_1d(values, dtype=np.float64)
     assert_all_finite(column, input_name=name)
     return column

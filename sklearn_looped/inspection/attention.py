@@ -142,7 +142,8 @@ class AttentionDisplay:
         X = as_last_step_sees(estimator, X)
         looped = looped.regressor_ if isinstance(looped, LoopedICLRegressorCV) else looped
         predictor = looped.predictor_
-        _check_index(member=(member, len(predictor.views)))
+        if predictor.views:  # of a divided table, which `attention_by_loop` refuses, there are none
+            _check_index(member=(member, len(predictor.views)))
         _check_index(target=(target, predictor.n_tables))
         if head is not None:
             n_heads = predictor.config.n_heads * predictor.config.n_loop_blocks

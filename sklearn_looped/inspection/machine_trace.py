@@ -163,7 +163,7 @@ class MachineTraceDisplay:
             raise TypeError(
                 f"Got {type(machine).__name__}, but expected a SubleqMachine or a FleqMachine."
             )
-        program = machine.assemble(program) if isinstance(program, str) else program
+        program = machine._as_program(program)
         trace = machine.run(program, max_loops, trace=True).trace
         display = cls.from_trace(trace, program, entry=entry, ax=ax)
         display.machine = machine

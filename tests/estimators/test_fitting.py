@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 import sklearn_looped
@@ -153,6 +154,7 @@ def test_warnings_of_fit_point_to_the_line_that_calls_it(rng):
         sklearn_looped.ProgrammedMLPRegressor((2,), random_state=0, max_iter=1),
         sklearn_looped.ProgrammedSGDClassifier(random_state=0, max_iter=1, tol=0),
         sklearn_looped.ProgrammedKMeans(n_clusters=4, random_state=0),
+        make_pipeline(sklearn_looped.ProgrammedSGDClassifier(max_iter=1, tol=0)),
         sklearn_looped.LoopedICLClassifier(max_support=4, n_estimators=1),
         sklearn_looped.KernelMachineRegressor(max_rows=4),
     ):
@@ -161,3 +163,11 @@ def test_warnings_of_fit_point_to_the_line_that_calls_it(rng):
         ) as caught:
             model.fit(X, [0, 1] * 3)
         assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("kind", ["LinearRegression", "KernelMachineRegressor"])
+def test_warnings_of_certificates_point_to_the_line_that_calls_fit(kind, rng):
+    X = rng.normal(size=(6, 1))
+    with pytest.warns(UserWarning, match="is certified to") as caught:
+        getattr(sklearn_looped, f"Programmed{kind}")(tol=1e-30).fit(X, X[:, 0])
+    assert caught[0].filename == __file__

@@ -146,3 +146,12 @@ def test_columns_that_weights_without_experts_do_not_read_are_said(rng):
     X = rng.normal(size=(30, 24))
     with pytest.warns(UserWarning, match="24 columns, more than the 20 that the weights 'linear'"):
         LoopedICLRegressor("linear", n_loops=1).fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("n_few", [1, 2, 3])
+def test_conformal_quantiles_take_parts_of_a_few_rows(n_few, monkeypatch, rng):
+    monkeypatch.setattr(divided, "PART", 40)
+    X = np.append(np.zeros(n_few), np.ones(80))[:, None]
+    model = LoopedICLRegressor(n_loops=1).fit(X, X[:, 0] + rng.normal(size=len(X)))
+    assert sorted(len(part.support.X) for part in model.predictor_.parts) == [n_few, 40]
+    assert np.isfinite(model.predict_quantiles(X[:4], [0.2, 0.8], conformal=True)).all()

@@ -181,6 +181,23 @@ def test_fit_many_refuses_estimators_of_different_blocks():
         fit_many([ProgrammedSGDRegressor(product="linear")], X, y)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "rows", "error", "message"),
+    [
+        (ProgrammedSGDRegressor(warm_start=True), None, ValueError, "Got warm_start=True"),
+        (ProgrammedSGDRegressor(early_stopping=True), None, ValueError, "Got early_stopping=True"),
+        (SGDRegressor(), None, TypeError, "Got SGDRegressor, but expected ProgrammedSGD"),
+        (ProgrammedSGDRegressor(), [], ValueError, "rows for 0 of 1 estimators"),
+        (ProgrammedSGDRegressor(), [[0, 10**6]], ValueError, "no numbers of .* rows: index"),
+        (ProgrammedSGDRegressor(), [[0.0]], ValueError, "no numbers of .* rows: arrays"),
+        (ProgrammedSGDRegressor(), [[False] * 3], ValueError, "no numbers of .* rows: bool"),
+    ],
+)
+def test_fit_many_refuses_what_it_cannot_fit(estimator, rows, error, message):
+    with pytest.raises(error, match=message):
+        fit_many([estimator], *regression(), rows)
+
+
 @pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
 def test_diverging_learning_rate_names_the_step(learning_rate):
     X, y = regression()

@@ -68,6 +68,35 @@ def test_masked_labels_are_refused(model, rng):
         clone(model).partial_fit(X, y, classes=[0, 1])
 
 
+@pytest.mark.parametrize("model", CLASSIFIERS, ids=lambda model: type(model).__name__)
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ([0], "Got 1 class"),
+        ([0, 1, np.nan], "NaN"),
+        (np.ma.masked_equal([0, 1], 1), "classes has 1 masked"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")  # by scikit-learn
+def test_classes_of_partial_fit_are_checked(model, classes, message, rng):
+    with pytest.raises(ValueError, match=message):
+        clone(model).partial_fit(rng.normal(size=(6, 2)), np.zeros(6), classes=classes)
+
+
+@pytest.mark.parametrize("name", ["coef_init", "intercept_init"])
+def test_values_to_begin_with_are_finite(name, rng):
+    X = rng.normal(size=(6, 1))
+    with pytest.raises(ValueError, match=f"Input {name} contains NaN"):
+        ProgrammedSGDRegressor(**SHORT).fit(X, X[:, 0], **{name: [np.nan]})
+
+
+def test_a_bandwidth_that_is_set_behind_fit_is_checked(rng):
+    X = rng.normal(size=(6, 1))
+    model = ProgrammedKernelRegressor().fit(X, X[:, 0]).set_params(bandwidth=-1.0)
+    with pytest.raises(ValueError, match="The 'bandwidth' parameter"):
+        model.predict(X)
+
+
 @pytest.mark.parametrize(
     "model",
     [REGRESSORS[0], *REGRESSORS[-2:], *CLASSIFIERS, ProgrammedKMeans(2)],
@@ -89,6 +118,7 @@ def test_data_that_is_changed_behind_fit_changes_no_prediction(model, rng):
     for each in models:
         if "n_loops" in each.get_params():
             each.set_params(n_loops=5)  # runs the samples again
-    method = "decision_function" if hasattr(model, "decision_function") else "predict"
+    methods = ("decision_function", "predict_proba", "predict")
+    method = next(name for name in methods if hasattr(model, name))
     found, expected = (getattr(each, method)(kept) for each in models)
     np.testing.assert_array_equal(found, expected)

@@ -99,6 +99,13 @@ def test_wrong_arguments_are_refused(fitted, diabetes, change, error, message):
         AttentionDisplay.from_estimator(**arguments)
 
 
+def test_a_divided_table_is_refused(rng):
+    X = rng.normal(size=(2100, 1))
+    model = LoopedICLRegressor(n_loops=1, n_estimators=1).fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="needs a table that is not divided"):
+        AttentionDisplay.from_estimator(model, X[:2])
+
+
 def test_weights_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="expected \\(n_loops, n_queries, n_support\\)"):
         AttentionDisplay(weights=np.ones((2, 3)), support_rows=[0], support_target=[1.0])

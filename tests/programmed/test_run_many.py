@@ -1,5 +1,7 @@
 """Programs side by side end as each would by itself, in every bit."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from random_programs import random_subleq
@@ -74,3 +76,11 @@ def test_other_machines_and_single_programs_are_refused():
     for alone in (MULTIPLY, machine.assemble(MULTIPLY)):
         with pytest.raises(ValueError, match="single program, but run_many takes several"):
             run_many(machine, alone)
+
+
+@pytest.mark.parametrize("program", [None, b"clear x", Path("program.asm")])
+def test_what_is_no_program_is_refused(program):
+    machine = SubleqMachine(4, 6)
+    for run in (machine.run, lambda given: run_many(machine, [given])):
+        with pytest.raises(TypeError, match="but expected a Program or the text of one"):
+            run(program)

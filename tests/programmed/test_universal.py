@@ -198,6 +198,7 @@ def test_what_has_no_result_is_a_fault(small, run, message):
     [
         (lambda m: UniversalMachine(0), "Got size=0, expected an integer"),
         (lambda m: m.inv(np.eye(3)), "Got 3 x 3 numbers for a cell of 2 x 2; declare a Univ"),
+        (lambda m: m.cell(np.ones((1, 1, 1))), "Got 1 x 1 x 1 numbers for a cell of 2 x 2"),
         (lambda m: m.inv(A[:2, :1]), "expected a square one"),
         (lambda m: m.inv([[np.nan]]), "contains NaN"),
         (lambda m: m.matmul(A[:2, :2], A[:1]), "whose inner sizes differ"),

@@ -26,6 +26,7 @@ from sklearn_looped.learned.inference.prepare import encoded_rows, in_own_order
 from sklearn_looped.learned.inference.standardise import Standardiser
 from sklearn_looped.learned.inference.support import Support
 from sklearn_looped.learned.inference.ties import settle
+from sklearn_looped.learned.inference.views import varying
 
 BATCH = 1024  # queries at a time
 
@@ -97,8 +98,8 @@ class KernelMachineEstimator(DocumentationLink, BaseEstimator):
         y = _tensor(key)
         X = _tensor(support.X)
         self._scale, _ = settle(Standardiser.fit(X, y, weights), X, y, weights)
-        self._varying = np.arange(support.X.shape[1])
-        self._varying = np.flatnonzero(self._scaled(support.X).any(axis=0))
+        varies = varying(support.X)[self._scale.order[0].numpy()]
+        self._varying = np.flatnonzero(varies)
         support = support._replace(X=self._scaled(support.X), Y=support.Y[:, :-1])
         place = np.append(0, np.cumsum(np.diff(key) != 0))
         return support.take(np.lexsort((*support.X.T, place)))

@@ -9,12 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
-from sklearn_looped.estimators.validation import validate_numbers
+from sklearn_looped.estimators.validation import (
+    validate_numbers,
+    validate_samples,
+    without_constants,
+)
 from sklearn_looped.programmed.algorithms.kernel_machine import (
     BATCH,
     KernelMachineFit,
@@ -83,12 +87,12 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
     `metric_`, `dual_coef_` and `intercept_` say what the loops of `fit` computed; changing them by
     hand changes no prediction.
 
-    The host computes the median distance if asked for, divides by the length, loads the tape
-    with the step sizes, runs the blocks in turn, and computes the certificate; for that it
-    solves one system a round beyond the first, to see how errors of the metric grow. Features
-    should be of comparable scale: standardise them first. The attention takes about
-    72 n max(n, 1024) bytes and the dense weights 11 kB times the square of d; a table that needs
-    more than 2 GiB, as 5,500 samples or 450 features do, is refused.
+    The host sets constant features to 0, computes the median distance if asked for, divides by the
+    length, loads the tape with the step sizes, runs the blocks in turn, and computes the
+    certificate; for that it solves one system a round beyond the first, to see how errors of the
+    metric grow. Features should be of comparable scale: standardise them first. The attention takes
+    about 72 n max(n, 1024) bytes and the dense weights 11 kB times the square of d; a table that
+    needs more than 2 GiB, as 5,500 samples or 450 features do, is refused.
 
     Parameters
     ----------
@@ -215,6 +219,7 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
             If the certificate does not promise `tol`.
         """
         samples, targets = validate_numbers(self, X, y, ensure_min_samples=2)
+        samples, self._constants = without_constants(samples)
         check_table(samples, targets, self.penalty)
         self.length_ = median_length(samples) if self.length == "median" else float(self.length)
         check_kernel(samples, self.length_, self.penalty, self.n_loops)
@@ -292,7 +297,7 @@ class ProgrammedKernelMachineRegressor(RegressorMixin, Evaluated, DocumentationL
     def _checked(self, X: ArrayLike) -> Array:
         check_is_fitted(self)
         self._validate_params()
-        queries: Array = validate_data(self, X, dtype=np.float64, reset=False)
+        queries: Array = validate_samples(self, X, reset=False) - self._constants
         check_queries(queries, self.length_)
         return queries
 

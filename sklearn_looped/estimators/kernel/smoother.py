@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_looped.estimators.documentation import DocumentationLink
 from sklearn_looped.estimators.fitting import Evaluated, whole_or_not_at_all
-from sklearn_looped.estimators.validation import validate_numbers
+from sklearn_looped.estimators.validation import validate_numbers, validate_samples
 from sklearn_looped.programmed.algorithms.smoother import smooth
 
 _BATCH = 1024  # queries on one tape; they do not see each other
@@ -142,7 +142,8 @@ class ProgrammedKernelRegressor(RegressorMixin, Evaluated, DocumentationLink, Ba
             If the queries are not valid, or a value is above 1e70 bandwidths.
         """
         check_is_fitted(self)
-        queries = self._scale(validate_data(self, X, dtype=np.float64, reset=False))
+        self._validate_params()
+        queries = self._scale(validate_samples(self, X, reset=False))
         samples = self._scale(self.X_)
         batches = gen_batches(len(queries), _BATCH)
         with self._evaluated():

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import _fit_context, is_classifier
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import assert_all_finite
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
 from sklearn_looped.estimators.epochs import ProgrammedTraining, position_bits, train_together
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.validation import validate_weights
@@ -253,9 +254,11 @@ def _initial(values: ArrayLike | None, shape: tuple[int, ...], name: str) -> Arr
     """Weights that a user begins with, one row a model."""
     if values is None:
         return None
+    refuse_masked(**{name: values})
     array = np.asarray(values, dtype=np.float64)
     if array.size != np.prod(shape):
         raise ValueError(f"Got {name} of shape {array.shape}, but expected {shape}.")
+    assert_all_finite(array, input_name=name)
     return array.reshape(shape)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_looped.estimators.epochs import train_together
 from sklearn_looped.estimators.fitting import take_over, unfitted_copy
@@ -43,7 +43,10 @@ def fit_many(
     Raises
     ------
     ValueError
-        If the estimators cannot share one block, one has `early_stopping` set, or a fit fails.
+        If the estimators cannot share one block, one has `early_stopping` or `warm_start` set,
+        there are not rows for each of them, or a fit fails.
+    TypeError
+        If one is not an SGD estimator of this package.
 
     Examples
     --------
@@ -57,6 +60,11 @@ def fit_many(
     """
     estimators = list(estimators)
     for estimator in estimators:
+        if not isinstance(estimator, ProgrammedSGD):
+            raise TypeError(
+                f"Got {type(estimator).__name__}, but expected ProgrammedSGDRegressor or "
+                "ProgrammedSGDClassifier."
+            )
         estimator._validate_params()
     keys = {(type(e), e.fit_intercept, *e._block_options()) for e in estimators}
     if len(keys) != 1 or estimators[0].product != "gated":
@@ -64,20 +72,37 @@ def fit_many(
             "Got estimators that cannot share one block: class, loss, fit_intercept, L1 penalty "
             "and average must agree, and product be 'gated'."
         )
-    if any(estimator.early_stopping for estimator in estimators):
-        raise ValueError("Got early_stopping=True, which needs a fit of its own.")
+    for name in ("early_stopping", "warm_start"):
+        if any(getattr(estimator, name) for estimator in estimators):
+            raise ValueError(f"Got {name}=True, which needs a fit of its own.")
     fitted: list[ProgrammedSGD] = [unfitted_copy(estimator) for estimator in estimators]
     for estimator in fitted:
         X_, y_ = estimator._validate_training(X, y)
-    everything = np.arange(len(X_))
-    rows = [everything] * len(fitted) if rows is None else rows
-    own = [everything[np.asarray(r)] for r in rows]
+    own = _checked_rows(rows, len(fitted), len(X_))
     declaration, groups = fitted[0]._declare(X_, y_, [len(r) for r in own]), []
     for estimator, picked in zip(fitted, own, strict=True):
         estimator._declaration = declaration
         groups.append(estimator._learners(picked, X_, y_))
-    train_together(fitted, fitted[0]._encode(X_, y_), groups, stacklevel=3)
+    train_together(fitted, fitted[0]._encode(X_, y_), groups)
     for estimator, ready, picked in zip(estimators, fitted, own, strict=True):
         ready.t_ = 1.0 + ready.n_iter_ * len(picked)
         take_over(estimator, ready)
     return estimators
+
+
+def _checked_rows(
+    rows: Sequence[ArrayLike] | None, n_estimators: int, n_rows: int
+) -> list[NDArray[np.intp]]:
+    """Row numbers of each estimator; all if None."""
+    everything = np.arange(n_rows)
+    if rows is None:
+        return [everything] * n_estimators
+    if len(rows) != n_estimators:
+        raise ValueError(f"Got rows for {len(rows)} of {n_estimators} estimators.")
+    try:
+        own = [everything[np.asarray(numbers)] for numbers in rows]
+    except IndexError as error:
+        raise ValueError(f"Got rows that are no numbers of {n_rows} rows: {error}.") from error
+    if not all(map(len, own)):
+        raise ValueError("Got no rows for an estimator.")
+    return own

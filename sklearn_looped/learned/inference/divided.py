@@ -127,12 +127,16 @@ class DividedPredictor(SupportPredictor):
     def predict_support(self, folds: NDArray[np.intp], exit: Exit) -> Array:
         """Predict the support rows, (T, n, n_outputs), each from the other folds (n,) of its part.
 
-        Rows of a part that are not attended to are predicted from all that are.
+        Rows of a part that are not attended to are predicted from all that are, as is a row that
+        is alone in its part. Where all rows of a small part are in one fold, they are dealt anew.
         """
         known, outputs, places = self.support.as_queries(), [], []
         for part, rows, attended in zip(self.parts, self.partition.parts, self._rows, strict=True):
-            others = np.setdiff1d(rows.numpy(), attended)
-            outputs.append(part.predict_support(folds[attended], exit))
+            attended = attended[: len(attended) if len(attended) > 1 else 0]
+            others, own = np.setdiff1d(rows.numpy(), attended), folds[attended]
+            if len(attended):
+                own = own if np.ptp(own) else np.arange(len(own)) % 2
+                outputs.append(part.predict_support(own, exit))
             if len(others):
                 outputs.append(part.predict_encoded(known[others], exit)[0])
             places += [attended, others]

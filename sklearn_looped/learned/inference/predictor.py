@@ -251,9 +251,10 @@ class SupportPredictor:
             fold: self._from(self.support.take(folds != fold), exit.n_loops).predict_encoded(
                 rows[folds == fold], exit
             )[0]
-            for fold in range(folds.max() + 1)
+            for fold in np.unique(folds)
         }
-        output = np.empty((len(parts[0]), len(rows), parts[0].shape[2]))
+        n_targets, _, n_outputs = next(iter(parts.values())).shape
+        output = np.empty((n_targets, len(rows), n_outputs))
         for fold, part in parts.items():
             output[:, folds == fold] = part
         return output

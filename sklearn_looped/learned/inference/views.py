@@ -204,10 +204,14 @@ def _draw_by_class(Y: Array, max_rows: int, rng: np.random.RandomState) -> NDArr
 
 def varying_columns(X: Array) -> NDArray[np.intp]:
     """Columns with at least two different values; the first column if there are none."""
-    varying = np.flatnonzero(
-        [np.ptp(present) > 0 if len(present := c[~np.isnan(c)]) else False for c in X.T]
-    )
-    return varying if len(varying) else np.zeros(1, dtype=np.intp)
+    columns = np.flatnonzero(varying(X))
+    return columns if len(columns) else np.zeros(1, dtype=np.intp)
+
+
+def varying(X: Array) -> NDArray[np.bool_]:
+    """Whether each column of X has at least two different values, (d,); NaN is none."""
+    least, largest = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
+    return np.asarray(least < largest)
 
 
 class _ColumnDealer:

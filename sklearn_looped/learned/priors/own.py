@@ -13,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_X_y
 from torch import Generator, Tensor
 
+from sklearn_looped.core.arrays import refuse_masked
+
 
 class OwnTables:
     """Random rows and columns of given data sets.
@@ -52,6 +54,8 @@ class OwnTables:
     def __init__(self, data_sets: Sequence[tuple[ArrayLike, ArrayLike]]) -> None:
         if not data_sets:
             raise ValueError("Got no data set, but expected at least one pair (X, y).")
+        for X, y in data_sets:
+            refuse_masked(X=X, y=y)
         checked = [
             check_X_y(
                 X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=True,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, check_X_y
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
 from sklearn_looped.programmed.algorithms.linalg.result import exponents
 from sklearn_looped.programmed.transformer.block import Block
 from sklearn_looped.programmed.transformer.layers import Layer, make_layer
@@ -120,6 +120,7 @@ def descend(
     """
     if not steps:
         raise ValueError("Got no steps, but a loop body has at least one.")
+    refuse_masked(X=X, y=y, X_query=X_query, preconditioner=preconditioner)
     x, target = check_X_y(X, y, dtype=np.float64, y_numeric=True)
     x_query = check_array(X_query, dtype=np.float64, input_name="X_query")
     if x_query.shape[1] != x.shape[1]:

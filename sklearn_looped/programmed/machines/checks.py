@@ -1,14 +1,15 @@
 """Sizes and data types of machines, and matrices for them."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_X_y
 from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.transformer.layout import Layout
 
@@ -45,9 +46,17 @@ def check_dtype(dtype: str) -> None:
 
 def as_matrix(a: ArrayLike, name: str, *, vector: bool = False) -> Array:
     """Finite matrix, or a vector where one may be."""
+    refuse_masked(**{name: a})
     flat = vector and np.ndim(a) == 1
     matrix: Array = check_array(a, dtype=np.float64, ensure_2d=not flat, input_name=name)
     return matrix
+
+
+def as_samples(X: ArrayLike, y: ArrayLike, **options: Any) -> tuple[Array, Array]:
+    """Finite samples and targets; options are those of `check_X_y`."""
+    refuse_masked(X=X, y=y)
+    samples, targets = check_X_y(X, y, dtype=np.float64, y_numeric=True, **options)
+    return samples, targets
 
 
 def as_square(a: ArrayLike) -> Array:

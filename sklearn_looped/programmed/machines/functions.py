@@ -25,8 +25,8 @@ class MatrixProduct:
     r"""Product of two matrices, each the entries of one cell, row by row.
 
     One linear head for every entry of the product, whose query is a row of the first matrix and
-    whose key is a column of the second: one layer, exact but for rounding (Giannou et al. 2023,
-    Lemma 6, linearise a softmax).
+    whose key is a column of the second: one layer, exact but for rounding (Giannou et al. 2023
+    linearise a softmax).
 
     Parameters
     ----------

@@ -1,6 +1,5 @@
 """What both machines share: the blank tape, the run, the trace."""
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from sklearn_looped.core.memory import check_memory
 from sklearn_looped.core.names import known_names
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.checks import check_program, check_sizes
 from sklearn_looped.programmed.machines.faults import Fault, MachineFaultError
@@ -130,6 +130,8 @@ class Machine(StateReader):
         ValueError
             If the program does not fit the machine, or a parameter or the state is not one of this
             machine's.
+        TypeError
+            If `program` is neither.
         MemoryError
             If the tape of a machine of this size needs more memory than there is.
 
@@ -138,7 +140,7 @@ class Machine(StateReader):
         ConvergenceWarning
             If the program has not halted after `max_loops` loops; the state is kept.
         """
-        program = self.assemble(program) if isinstance(program, str) else program
+        program = self._as_program(program)
         tape = self.load(program)
         check_evaluation(evaluation, device)
         self._check_run(tape if state is None else state, max_loops, on_fault)
@@ -159,13 +161,20 @@ class Machine(StateReader):
         if fault is not None and on_fault == "raise":
             raise MachineFaultError(fault)
         if fault is None and not until(state):
-            warnings.warn(
+            warn_user(
                 f"The program has not halted after n_loops={n_loops} loops; raise max_loops, or "
                 "continue from result.state.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self._result(program, state, n_loops, fault, rows)
+
+    def _as_program(self, program: Program | str) -> Program:
+        """Assemble a program that is given as text."""
+        if not isinstance(program, str | Program):
+            raise TypeError(
+                f"Got {type(program).__name__}, but expected a Program or the text of one."
+            )
+        return self.assemble(program) if isinstance(program, str) else program
 
     def _result(
         self,

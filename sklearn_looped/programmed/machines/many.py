@@ -1,6 +1,5 @@
 """Many SUBLEQ programs side by side: one pass of the loop body executes an instruction of each."""
 
-import warnings
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.faults import Fault
 from sklearn_looped.programmed.machines.run_result import RunResult
@@ -70,7 +70,7 @@ def run_many(
         )
     if isinstance(programs, str | Program):
         raise ValueError("Got a single program, but run_many takes several; put it in a list.")
-    assembled = [machine.assemble(each) if isinstance(each, str) else each for each in programs]
+    assembled = [machine._as_program(each) for each in programs]
     if not assembled:
         return []
     tapes = torch.stack([machine.load(program) for program in assembled])
@@ -79,11 +79,10 @@ def run_many(
     results = [machine._result(program, *end) for program, end in zip(assembled, ends, strict=True)]
     n_running = sum(result.fault is None and not result.halted for result in results)
     if n_running:
-        warnings.warn(
+        warn_user(
             f"{n_running} of {len(results)} programs have not halted after {max_loops} loops; "
             "raise max_loops, or continue from result.state.",
             ConvergenceWarning,
-            stacklevel=2,
         )
     return results
 

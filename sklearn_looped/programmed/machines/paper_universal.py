@@ -2,7 +2,7 @@ r"""The universal machine with softmax attention and ReLU layers alone, as in th
 
 `UniversalMachine` has gated hidden units and linear attention, which are exact. Here
 
-- a product of registers is six heads of a linearised softmax (Giannou et al. 2023, Lemma 6);
+- a product of registers is six heads of a linearised softmax (as in Giannou et al. 2023);
 - a read of the scratchpad by itself is a hard head;
 - a register gated by an opcode o is :math:`\mathrm{relu}(x - C(1 - o)) -
   \mathrm{relu}(-x - C(1 - o))` with C as large as numbers can be: exact, where o is 1 nothing is
@@ -67,7 +67,7 @@ class PaperUniversalMachine(UniversalMachine):
 
     References
     ----------
-    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023, Lemma 6.
+    A. Giannou et al., "Looped Transformers as Programmable Computers", ICML 2023.
 
     Examples
     --------

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_X_y
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
 from sklearn_looped.programmed.machines import checks, programs
 from sklearn_looped.programmed.machines.calculator import calculator_functions
 from sklearn_looped.programmed.machines.fleq import FleqMachine
@@ -95,15 +94,15 @@ class UniversalMachine(FleqMachine):
         ValueError
             If the matrix is larger than a cell.
         """
+        refuse_masked(matrix=matrix)
         columns = np.asarray(matrix, dtype=float)
         columns = columns.reshape(-1, 1) if columns.ndim < 2 else columns
-        rows_left, columns_left = (self.size - n for n in columns.shape)
-        if rows_left < 0 or columns_left < 0:
+        if columns.ndim > 2 or max(columns.shape) > self.size:
             raise ValueError(
                 f"Got {' x '.join(map(str, columns.shape))} numbers for a cell of {self.size} x "
                 f"{self.size}; declare a UniversalMachine of a larger size."
             )
-        padded = np.pad(columns, ((0, rows_left), (0, columns_left)))
+        padded = np.pad(columns, [(0, self.size - n) for n in columns.shape])
         return Cell(tuple(padded.ravel().tolist()))
 
     def matrix(self, cell: Cell, shape: tuple[int, ...]) -> Array:
@@ -273,7 +272,7 @@ class UniversalMachine(FleqMachine):
             If the data are not finite, or more than the machine has room for.
         """
         checks.check_numbers(rate=rate, epochs=epochs)
-        samples, targets = check_X_y(X, y, dtype=np.float64, y_numeric=True)
+        samples, targets = checks.as_samples(X, y)
         n, n_features = samples.shape
         data = {"rate": rate, "epochs": epochs, "n": n, "samples": list(samples)}
         run = self._run(programs.linear_sgd(n), options, **data, targets=targets.tolist())
@@ -318,7 +317,7 @@ class UniversalMachine(FleqMachine):
             If the data are not finite, the shapes do not fit, or there is no room for them.
         """
         checks.check_numbers(rate=rate, epochs=epochs)
-        samples, targets = check_X_y(X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        samples, targets = checks.as_samples(X, y, multi_output=True)
         n, n_in = samples.shape
         targets = targets.reshape(n, -1)
         coefs = [checks.as_matrix(w, "coefs") for w in network.coefs]

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_X_y
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
 from sklearn_looped.programmed.algorithms.algoformer.host import (
     Learning,
     Method,
@@ -95,6 +95,7 @@ def regress(
     >>> algoformer.regress(X, y, [[-1.0]], **options)[-1].round(9)  # A = (2, 1)
     array([0.8])
     """
+    refuse_masked(X=X, y=y, X_query=X_query)
     x, targets = check_X_y(X, y, multi_output=True, y_numeric=True, dtype=np.float64)
     queries = check_array(X_query, dtype=np.float64, input_name="X_query")
     _check_columns(queries, x.shape[1])
@@ -174,6 +175,7 @@ def autoregress(
     >>> algoformer.autoregress(fibonacci, n_ahead=3, **options).round(6)
     array([13., 21., 34.])
     """
+    refuse_masked(sequence=sequence)
     past = check_array(sequence, dtype=np.float64, ensure_2d=False, input_name="sequence")
     single, past = past.ndim == 1, past.reshape(len(past), -1)
     check_numbers(order=order, n_ahead=n_ahead)
@@ -244,6 +246,7 @@ def chain_of_thought(
     >>> algoformer.chain_of_thought(chains, [[5.0]], **options).round(9).ravel()
     array([10., -1.])
     """
+    refuse_masked(states=states, X_query=X_query)
     given = check_array(states, dtype=np.float64, allow_nd=True, input_name="states")
     if given.ndim != 3 or given.shape[1] < 2:
         raise ValueError(
@@ -276,6 +279,7 @@ def _check_weights(weights: Sequence[ArrayLike], d: int) -> list[Array]:
     """Matrices of a representation of d inputs."""
     matrices = []
     for i, W in enumerate(weights):
+        refuse_masked(**{f"weights[{i}]": W})
         matrices.append(check_array(W, dtype=np.float64, input_name=f"weights[{i}]"))
         if matrices[-1].shape[0] != d:
             raise ValueError(

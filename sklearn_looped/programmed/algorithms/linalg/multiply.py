@@ -78,7 +78,7 @@ def matmul(x1: ArrayLike, x2: ArrayLike, *, product: AttentionKind = "linear") -
 
     Tokens hold the rows :math:`a_i` of `x1`, others the rows :math:`b_j` of `x2` beside unit
     vectors, and attention computes :math:`\sum_j (a_i^\top e_j)\, b_j`: one layer and one loop
-    where Giannou et al. 2023, Lemma 6 and Table 1, take two layers. The host loads the tape and
+    where Giannou et al. 2023, Table 1, take two layers. The host loads the tape and
     reads the result off it, both in units of powers of two: one for each row of `x1` and each
     column of `x2`, so that neither large nor small operands leave the range of float64.
 

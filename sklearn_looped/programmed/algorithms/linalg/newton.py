@@ -7,7 +7,7 @@ import numpy as np
 from numpy.linalg import LinAlgError
 from numpy.typing import ArrayLike
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
 from sklearn_looped.programmed.algorithms.linalg.result import (
     UNIT_ROUNDOFF,
     Exponents,
@@ -165,6 +165,7 @@ def solve(
     """
     check_options(tol=tol, product=product, max_loops=max_loops)
     a = check_square(a)
+    refuse_masked(b=b)
     vector = np.ndim(b) == 1
     b = check_matrix(np.asarray(b)[:, None] if vector else b, "b")
     if len(b) != len(a):

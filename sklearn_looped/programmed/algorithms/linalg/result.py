@@ -2,7 +2,6 @@
 
 from numbers import Integral, Real
 from typing import Any, Generic, NamedTuple, TypeVar
-from warnings import warn
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -12,7 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions, validate_parameter_constraints
 
-from sklearn_looped.core.arrays import Array
+from sklearn_looped.core.arrays import Array, refuse_masked
+from sklearn_looped.core.warning import warn_user
 from sklearn_looped.programmed.transformer.certificate import Certificate
 
 Exponents = NDArray[np.intp]
@@ -47,11 +47,10 @@ def warn_if_above_tol(result: Result[Any], scale: ArrayLike, advice: str) -> Non
     """Warn if the certificate does not promise `tol` relative to the largest entry of `scale`."""
     bound, size = result.certificate.error_bound, float(np.abs(scale).max())
     if bound > max(result.tol * size, float(np.finfo(np.float64).tiny)):
-        warn(
+        warn_user(
             f"The result is certified to a relative error of {bound / max(size, SMALLEST):.1e} "
             f"only, after {result.n_loops} loops, but tol={result.tol:g}. {advice}",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 
@@ -68,6 +67,7 @@ def check_options(**options: Any) -> None:
 
 def check_matrix(a: ArrayLike, name: str) -> Array:
     """Finite real matrix, or the error that numpy has for another number of dimensions."""
+    refuse_masked(**{name: a})
     if not issparse(a):
         a = np.asarray(a)
         if a.ndim != 2:

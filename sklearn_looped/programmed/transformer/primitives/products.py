@@ -35,8 +35,8 @@ def linear_product(
     r"""Linear attention: each row adds ``scale`` times :math:`\sum_j (l_i^\top r_j) v_j`.
 
     With one key token it is a product of registers on two tokens, with one-hot right-hand sides a
-    matrix product :math:`A^\top B`: one layer and one head where Giannou et al. 2023, Lemma 6,
-    linearise a softmax. Exact up to rounding.
+    matrix product :math:`A^\top B`: one layer and one head where Giannou et al. 2023 linearise a
+    softmax in two layers (their Table 1). Exact up to rounding.
 
     Parameters
     ----------
@@ -85,8 +85,8 @@ def softmax_product(
 
     With the logit hs on a key and C on the null token, a head adds
     :math:`v e^C / h \cdot e^{hs} / (e^C + \sum e^{hs}) \approx (v / h)\, e^{hs}`; the
-    central difference of six such heads is s v up to `product_error` (Giannou et al. 2023,
-    Lemma 6, has the one-sided form). In float64 only.
+    central difference of six such heads is s v up to `product_error` (Giannou et al. 2023
+    have the one-sided form). In float64 only.
 
     Parameters
     ----------
