@@ -21,9 +21,9 @@ from sklearn_looped.learned.training.held_out import score_by_loop, squared_erro
 from sklearn_looped.learned.training.metatrain import meta_train
 
 
-def run_to_the_end(folder):
+def run_to_the_end(folder, save_every=0.0):
     torch.set_num_threads(1)
-    meta_train(NETWORK, LinearPrior(), RECIPE, folder=folder, save_every=0.0)
+    meta_train(NETWORK, LinearPrior(), RECIPE, folder=folder, save_every=save_every)
 
 
 def test_a_run_killed_three_times_ends_as_an_unbroken_one(tmp_path):
@@ -41,9 +41,9 @@ def test_a_run_killed_three_times_ends_as_an_unbroken_one(tmp_path):
         process.join()
         assert steps_done(killed) > begun  # what a kill loses is less than what was done
     assert steps_done(killed) < RECIPE.n_steps
-    run_to_the_end(killed)
     unbroken = tmp_path / "unbroken"
-    run_to_the_end(unbroken)
+    for folder in (killed, unbroken):
+        run_to_the_end(folder, save_every=30.0)
 
     with (
         safe_open(unbroken / "state.safetensors", "pt") as one,

@@ -23,21 +23,23 @@ def test_ten_random_programs_equal_the_interpreter_for_5000_steps(dtype):
     pc, value = machine.fields["pc"], machine.fields["value"]
     weights = 2.0 ** np.arange(16)
     weights[-1] *= -1
-    for seed in range(10):
-        program = random_subleq(seed, 30, 96, 16)
-        tape = machine.load(program)
-        codes = tape[machine.tokens["program"], machine.fields["position"]].numpy()
-        memory = np.array(program.cells)
-        steps = interpret_subleq(program, 16)
-        for state in machine.transformer.run(tape, 5000, evaluation="fast"):
-            view = state.numpy()
-            # The state after a loop holds its program counter and the memory before its write.
-            assert np.array_equal((view[2:32, value] + 1) / 2 @ weights, memory)
-            next_pc, cells = next(steps)
-            memory = np.array(cells)
-            assert np.array_equal(view[0, pc], codes[next_pc])
-            assert np.abs(view - np.rint(view)).max() == 0.0  # the residue
-        assert machine.cells(machine.settle(state)) == cells
+    programs = [random_subleq(seed, 30, 96, 16) for seed in range(10)]
+    tapes = torch.stack([machine.load(program) for program in programs])
+    codes = tapes[0, machine.tokens["program"], machine.fields["position"]].numpy()
+    memory = np.array([program.cells for program in programs])
+    steps = [interpret_subleq(program, 16) for program in programs]
+    runs = [machine.transformer.run(part, 5000, evaluation="fast") for part in (tapes, tapes[0])]
+    for states, alone in zip(*runs, strict=True):
+        assert torch.equal(states[0], alone)
+        view = states.numpy()
+        # The state after a loop holds its program counter and the memory before its write.
+        assert np.array_equal((view[:, 2:32, value] + 1) / 2 @ weights, memory)
+        next_pc, cells = zip(*map(next, steps), strict=True)
+        memory = np.array(cells)
+        assert np.array_equal(view[:, 0, pc], codes[list(next_pc)])
+        assert np.array_equal(view, np.rint(view))  # no residue
+    for state, last in zip(states, cells, strict=True):
+        assert machine.cells(machine.settle(state)) == list(last)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
