@@ -88,13 +88,15 @@ def test_labels_train_a_classifier_that_is_scored_on_held_out_rows(tmp_path, tab
     assert load_checkpoint(path).training["prior"].startswith("OwnTables(1 data sets")
 
 
-def test_a_file_that_exists_is_kept_unless_forced_and_a_finished_run_goes_on(tmp_path, capsys):
+def test_a_file_that_exists_is_kept_unless_forced_and_a_finished_run_goes_on(
+    tmp_path, capsys, error_of
+):
     path, folder = tmp_path / "w.safetensors", tmp_path / "run"
     run = ("--prior", "linear", "--columns", 2, "--rows", 64, "--folder", folder)
     train(path, *run, "--steps", 2)
     assert "fresh tables with 64 support rows" in capsys.readouterr().out
     assert "exists; choose another name, or overwrite it with --force" in error_of(
-        capsys, path, *run, "--steps", 3
+        ["train", path, *run, "--steps", 3]
     )
     train(path, *run, "--steps", 3, "--force")
     assert f"{path}: 3 steps" in capsys.readouterr().out
@@ -102,18 +104,11 @@ def test_a_file_that_exists_is_kept_unless_forced_and_a_finished_run_goes_on(tmp
     state, _ = read_tensors(folder / "state.safetensors", "")
     assert json.loads(state["recipe"])["n_steps"] == 3
     assert "another recipe (differs in n_steps)" in error_of(
-        capsys, path, *run, "--steps", 2, "--force"
+        ["train", path, *run, "--steps", 2, "--force"]
     )
 
 
-def error_of(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        train(*arguments)
-    assert ended.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1]
-
-
-def test_wrong_arguments_are_one_line_before_any_work(tmp_path, tables, capsys, monkeypatch):
+def test_wrong_arguments_are_one_line_before_any_work(tmp_path, tables, error_of, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("trained")
 
@@ -141,7 +136,7 @@ def test_wrong_arguments_are_one_line_before_any_work(tmp_path, tables, capsys, 
         ((out, "--table", tmp_path / "none.csv", "y"), "No such file"),
     ]
     for arguments, message in cases:
-        assert message in error_of(capsys, *arguments)
+        assert message in error_of(["train", *arguments])
 
 
 def test_a_stop_from_the_keyboard_says_how_to_go_on(tmp_path, capsys, monkeypatch):

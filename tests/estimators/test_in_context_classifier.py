@@ -13,10 +13,16 @@ from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import CheckpointError
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cancer():
     X, y = load_breast_cancer(return_X_y=True)
     return X[:200], y[:200], X[200:260]
+
+
+@pytest.fixture(scope="module")
+def plain(cancer):
+    """Fitted on `cancer`; no test changes it."""
+    return LoopedICLClassifier().fit(*cancer[:2])
 
 
 @pytest.fixture
@@ -138,30 +144,28 @@ def test_verbose_shows_the_members(wine, capsys):
 
 
 @pytest.mark.parametrize("names", [["no", "yes"], [False, True], [-1, 1], [2.0, 7.0]])
-def test_any_labels(cancer, names):
+def test_any_labels(cancer, plain, names):
     X, y, queries = cancer
-    plain = LoopedICLClassifier().fit(X, y)
     named = LoopedICLClassifier().fit(X, np.array(names)[y])
     assert named.classes_.tolist() == names
     np.testing.assert_allclose(named.predict_proba(queries), plain.predict_proba(queries))
     assert np.array_equal(named.predict(queries), np.array(names)[plain.predict(queries)])
 
 
-def test_swapping_the_labels_swaps_the_probabilities(cancer):
+def test_swapping_the_labels_swaps_the_probabilities(cancer, plain):
     X, y, queries = cancer
-    proba = LoopedICLClassifier().fit(X, y).predict_proba(queries)
+    proba = plain.predict_proba(queries)
     swapped = LoopedICLClassifier().fit(X, 1 - y).predict_proba(queries)
     np.testing.assert_allclose(swapped, proba[:, ::-1], atol=1e-5)
 
 
-def test_order_of_rows_and_batches_of_queries_do_not_matter(cancer, rng):
+def test_order_of_rows_and_batches_of_queries_do_not_matter(cancer, plain, rng):
     X, y, queries = cancer
-    model = LoopedICLClassifier().fit(X, y)
     order = rng.permutation(len(X))
     shuffled = LoopedICLClassifier().fit(X[order], y[order])
-    proba = model.predict_proba(queries)
+    proba = plain.predict_proba(queries)
     np.testing.assert_allclose(shuffled.predict_proba(queries), proba, atol=1e-5)
-    alone = np.concatenate([model.predict_proba(query[None]) for query in queries[:20]])
+    alone = np.concatenate([plain.predict_proba(query[None]) for query in queries[:20]])
     np.testing.assert_allclose(alone, proba[:20], atol=1e-5)
 
 

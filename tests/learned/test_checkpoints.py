@@ -1,4 +1,5 @@
 import errno
+import importlib
 import json
 import os
 import pickle
@@ -58,6 +59,20 @@ def test_a_file_is_read_once_a_process_and_again_when_it_changes(path, tiny_netw
         tiny_network.readout.output.bias += 1
     save_checkpoint(tiny_network, path)
     assert load_checkpoint(path).digest != first.digest
+
+
+@pytest.mark.parametrize("name", ["tabular", "tabular-classifier"])
+def test_loaded_weights_are_not_drawn_first(name, monkeypatch):
+    """Without values to draw, torch would import its compiler, which takes longer than all else."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("drew weights")
+
+    known = load_checkpoint(name).network
+    monkeypatch.setattr(torch.nn.init, "normal_", refuse)
+    network = checkpoints._with_weights(known.config, known.state_dict())
+    for found, expected in zip(network.parameters(), known.parameters(), strict=True):
+        assert torch.equal(found, expected)
 
 
 def test_half_precision_halves_the_file_and_loads_as_float32(path, tiny_network, tmp_path):
@@ -190,6 +205,8 @@ def test_what_a_killed_writer_left_is_removed(tmp_path, tiny_network, monkeypatc
 @pytest.fixture
 def unprivileged():
     """A folder of one's own, as a user who is not root."""
+    for name in ("torch._dynamo", "torch.utils._device"):  # which only root may be able to import
+        importlib.import_module(name)
     folder = Path(tempfile.mkdtemp())
     root = os.geteuid() == 0
     if root:

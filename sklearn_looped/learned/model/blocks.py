@@ -16,6 +16,12 @@ UNSEEN = -1e4  # logit of a row that is left out: its weight underflows to zero
 WORKSPACE = 2**24  # logits and hidden units that a block holds at a time: 64 MB in float32
 
 
+def draw_normal(weight: Tensor, std: float) -> None:
+    """Draw initial weights, but for those without values, where torch imports its compiler."""
+    if not weight.is_meta:
+        nn.init.normal_(weight, std=std)
+
+
 class KeysValues(NamedTuple):
     """What rows attend to: the support at one block of one loop.
 
@@ -151,9 +157,9 @@ class Block(SupportAttention):
         self.up = nn.Linear(width, feed_forward * width)
         self.down = nn.Linear(feed_forward * width, width, bias=False)
         for layer in (self.to_query, self.to_key_value, self.up):
-            nn.init.normal_(layer.weight, std=width**-0.5)
-        nn.init.normal_(self.from_heads.weight, std=0.5 * width**-0.5)
-        nn.init.normal_(self.down.weight, std=0.5 * (feed_forward * width) ** -0.5)
+            draw_normal(layer.weight, width**-0.5)
+        draw_normal(self.from_heads.weight, 0.5 * width**-0.5)
+        draw_normal(self.down.weight, 0.5 * (feed_forward * width) ** -0.5)
         nn.init.zeros_(self.up.bias)
 
     def keys_values(self, support: Tensor, weights: Tensor | None = None) -> KeysValues:

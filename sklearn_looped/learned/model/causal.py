@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sklearn_looped.core.loop import add_prompt, run_loop
-from sklearn_looped.learned.model.blocks import KeysValues
+from sklearn_looped.learned.model.blocks import KeysValues, draw_normal
 from sklearn_looped.learned.model.causal_block import STD, CausalBlock
 from sklearn_looped.learned.model.config import LIMITS, NetworkConfig
 from sklearn_looped.learned.model.memory import LoopMemory, Step, SupportMemory
@@ -152,7 +152,7 @@ class CausalNetwork(nn.Module):
         self.read_out = nn.Linear(width, 1)
         # As in the papers' code, read-in and read-out begin as torch's linear maps do. GPT-2's .02
         # would make the prompt small beside a state that every pass normalises.
-        nn.init.normal_(self.positions, std=STD)
+        draw_normal(self.positions, STD)
 
     def matrices(self) -> list[nn.Parameter]:
         """Matrices of the blocks, which Muon moves if the recipe asks for it."""

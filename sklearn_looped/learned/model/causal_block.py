@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sklearn_looped.learned.model.blocks import KeysValues, attend
+from sklearn_looped.learned.model.blocks import KeysValues, attend, draw_normal
 
 STD = 0.02  # of the initial weights, as in GPT-2
 
@@ -42,9 +42,7 @@ class CausalBlock(nn.Module):
         self.down = nn.Linear(feed_forward * width, width)
         small = STD / (2 * n_blocks) ** 0.5
         for layer in (self.to_heads, self.from_heads, self.up, self.down):
-            nn.init.normal_(
-                layer.weight, std=small if layer in (self.from_heads, self.down) else STD
-            )
+            draw_normal(layer.weight, small if layer in (self.from_heads, self.down) else STD)
             nn.init.zeros_(layer.bias)
 
     def _heads(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,7 +6,7 @@ Shapes: B tables, n rows, s support rows, q queries, h heads, C codes of classes
 import torch
 from torch import Tensor, nn
 
-from sklearn_looped.learned.model.blocks import KeysValues, SupportAttention, attend
+from sklearn_looped.learned.model.blocks import KeysValues, SupportAttention, attend, draw_normal
 from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.opinions import N_EXPERTS
 from sklearn_looped.learned.model.readout import Readout
@@ -24,7 +24,7 @@ class Votes(SupportAttention):
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__(width, n_heads)
         self.to_key = nn.Linear(width, width, bias=False)
-        nn.init.normal_(self.to_query.weight, std=width**-0.5)
+        draw_normal(self.to_query.weight, width**-0.5)
         with torch.no_grad():
             self.to_key.weight.copy_(self.to_query.weight)
 

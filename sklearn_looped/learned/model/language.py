@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sklearn_looped.core.loop import run_loop
 from sklearn_looped.learned.fields import MAX_LOOPS, check_whole
-from sklearn_looped.learned.model.blocks import KeysValues
+from sklearn_looped.learned.model.blocks import KeysValues, draw_normal
 from sklearn_looped.learned.model.causal_block import STD, CausalBlock
 from sklearn_looped.learned.model.memory import Step
 from sklearn_looped.learned.model.readout import TokenLoss
@@ -173,8 +173,8 @@ class LoopedLanguageModel(nn.Module):
         )
         self.norm = nn.LayerNorm(config.width)
         self.gate = nn.Linear(config.width, 1)
-        nn.init.normal_(self.embedding.weight, std=STD)
-        nn.init.normal_(self.positions, std=STD)
+        draw_normal(self.embedding.weight, STD)
+        draw_normal(self.positions, STD)
         nn.init.zeros_(self.gate.weight)
         nn.init.zeros_(self.gate.bias)
 
