@@ -13,6 +13,9 @@ from sklearn.datasets import load_diabetes
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
 
+# Fixtures have no doctests, and files of one name cannot be imported side by side to look for them.
+collect_ignore_glob = ["**/conftest.py", "conftest.py"]
+
 # The same examples in every run, and few: a fit takes a tenth of a second.
 settings.register_profile("few", derandomize=True, database=None, deadline=None, max_examples=15)
 settings.load_profile("few")
