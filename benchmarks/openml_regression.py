@@ -125,11 +125,11 @@ def print_losses(r2: pd.DataFrame) -> None:
         print(f"behind {baseline} on {len(lead)} of {len(r2)}: {sets}")
 
 
-def by_estimator(folds: list[dict[str, Any]], estimators: list[str]) -> list[dict[str, Any]]:
+def by_estimator(splits: list[dict[str, Any]], estimators: list[str]) -> list[dict[str, Any]]:
     """Keys of rows: each fold with each estimator, and the weights of ours."""
     return [
-        fold | {"estimator": name} | checkpoint_of(ESTIMATORS[name])
-        for fold in folds
+        split | {"estimator": name} | checkpoint_of(ESTIMATORS[name])
+        for split in splits
         for name in estimators
     ]
 

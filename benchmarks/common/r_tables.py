@@ -118,6 +118,6 @@ def read(name: str) -> tuple[pd.DataFrame, pd.Series]:
     target, left_out = TABLES[name]
     y = pd.to_numeric(table[target])
     X = table.drop(columns=[ROW_NAMES, target, *left_out])[y.notna()]
-    nominal = X.select_dtypes(exclude="number").columns
+    nominal = X.select_dtypes(exclude="number").columns  # categories list levels that no row has
     X[nominal] = X[nominal].astype(object).where(X[nominal].notna(), None)
     return X.reset_index(drop=True), y.dropna().reset_index(drop=True)

@@ -132,11 +132,13 @@ class DividedPredictor(SupportPredictor):
         """
         known, outputs, places = self.support.as_queries(), [], []
         for part, rows, attended in zip(self.parts, self.partition.parts, self._rows, strict=True):
-            attended = attended[: len(attended) if len(attended) > 1 else 0]
-            others, own = np.setdiff1d(rows.numpy(), attended), folds[attended]
-            if len(attended):
+            if len(attended) < 2:  # there is no other row to predict it from
+                attended = attended[:0]
+            else:
+                own = folds[attended]
                 own = own if np.ptp(own) else np.arange(len(own)) % 2
                 outputs.append(part.predict_support(own, exit))
+            others = np.setdiff1d(rows.numpy(), attended)
             if len(others):
                 outputs.append(part.predict_encoded(known[others], exit)[0])
             places += [attended, others]
