@@ -147,6 +147,8 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
     members = []
     if search.plain or not search.n_loops:
         members.append(Member.fit(kernel, X, Z, weights, penalty))
+    if not search.n_loops:
+        return members
     alone = strengths(X, Z, weights)
     # Of indicators of classes, which share a metric, more columns keep weight: no gain was found.
     is_wide = X.shape[2] > FEW_COLUMNS and Z.shape[2] == 1
@@ -163,8 +165,7 @@ def _path(X: Tensor, Z: Tensor, weights: Tensor, kind: str, search: Search) -> l
         else:
             median = median_distance(kernel.distances(P, P))
         kernel = kernel._replace(length=factor * median)
-    if search.n_loops:
-        members.append(Member.fit(kernel, X, Z, weights, penalty))
+    members.append(Member.fit(kernel, X, Z, weights, penalty))
     return members
 
 
@@ -300,13 +301,17 @@ class KernelMachine:
             scale.restored(Z - residual), noise / precision.sqrt(), noise, of_known,
         )  # fmt: skip
 
-    def predict(self, Q: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def predict(
+        self, Q: Tensor, known: Tensor | None = None, coarse: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each.
 
         `known` (B, q, T) are the predictions of the queries by the model that `fit` was told of.
+        `coarse`: deviations to a thousandth are exact enough, as in `Solution.variances`.
         """
         K = self.kernel(Q, self.X)
-        return self.mean(Q, known, K), self._std(Q, K)
+        variances = self.solution.variances(K, self.kernel.variances(Q), coarse)
+        return self.mean(Q, known, K), self.noise * variances.sqrt()[..., None]
 
     def mean(self, Q: Tensor, known: Tensor | None = None, K: Tensor | None = None) -> Tensor:
         """Predictions of queries (B, q, d) alone, (B, q, T); K (B, q, n) is `kernel` of them."""
@@ -332,10 +337,6 @@ class KernelMachine:
     def _shared(self) -> Iterator[tuple[Kernel, Tensor]]:
         """Yield the parts with a share in the mixture: most have none, and cost as much."""
         return (part for part in self.parts if part[1].any())
-
-    def _std(self, Q: Tensor, K: Tensor) -> Tensor:
-        variances = self.solution.variances(K, self.kernel.variances(Q))
-        return self.noise * variances.sqrt()[..., None]
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the one large matrix, which can be computed again."""

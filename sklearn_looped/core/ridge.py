@@ -97,10 +97,12 @@ class Ridge:
             shrunk, noise, total,
         )  # fmt: skip
 
-    def predict(self, Q: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def predict(
+        self, Q: Tensor, known: Tensor | None = None, coarse: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Predictions of queries (B, q, d) and their standard deviations, (B, q, T) each.
 
-        `known` is what `KernelMachine.predict` takes, and is not used.
+        `known` and `coarse` are what `KernelMachine.predict` takes, and are not used.
         """
         variance = 1 + 1 / self.total[:, None, None]
         spread = ((Q - self.centre) @ self.vectors).square() @ self.shrunk

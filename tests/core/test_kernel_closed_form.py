@@ -227,6 +227,22 @@ def test_variances_are_those_of_the_inverse(kind, penalty, rng):
     torch.testing.assert_close(found, expected, atol=0, rtol=1e-3 if penalty < 1e-4 else 1e-7)
 
 
+@pytest.mark.parametrize("penalty", [1e-9, 1e-5, 0.3])
+@pytest.mark.parametrize("length", [0.5, 20.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_coarse_variances_hold_to_a_thousandth_however_small_they_are(kind, length, penalty, rng):
+    """Queries from rows of the support, where rounding counts most, to far from all of them."""
+    X, w = tensor(rng.normal(size=(300, 3))), tensor(rng.integers(1, 4, 300))
+    Q = torch.cat([X[:, :20], X[:, :20] + 0.01, tensor(4 * rng.normal(size=(20, 3)))], 1)
+    kernel, penalties = kernel_of(kind, rng, 3, length), torch.tensor([penalty]).double()
+    K, own = kernel(Q, X), kernel.variances(Q)
+    solution = Solution.of(kernel(X, X), X[..., :1], w, penalties)
+    found = solution.variances(K, own, coarse=True)
+    torch.testing.assert_close(found, solution.variances(K, own), rtol=1e-3, atol=0)
+    if penalty == 0.3:  # else too few variances are large
+        assert not torch.equal(found, solution.variances(K, own))
+
+
 def test_order_of_columns_and_without_loops_of_rows_does_not_matter(rng):
     X, y = smooth_table(rng)
     Q, permuted, columns = tensor(rng.uniform(-2, 2, (9, 4))), rng.permutation(120), [2, 0, 3, 1]

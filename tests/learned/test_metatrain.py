@@ -132,6 +132,7 @@ def test_a_seed_repeats_a_run_and_another_does_not():
     assert one.losses != other.losses
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on one core
 def test_workers_that_draw_prompts_ahead_change_nothing():
     recipe = replace(RECIPE, n_steps=5)
     alone, helped = (

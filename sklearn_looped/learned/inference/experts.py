@@ -83,7 +83,7 @@ class Experts:
             return _silence(X[..., 0])._replace(gate=self.support.gate)
         Z = cells(X)
         known = None if known is None else known[..., None]
-        parts = [model.predict(Z, known) for model in self.models]
+        parts = [model.predict(Z, known, coarse=True) for model in self.models]  # read in float32
         return _joined(parts, self.support.error, self.support.gate)
 
     def of_all(self, X: Tensor) -> Opinions:

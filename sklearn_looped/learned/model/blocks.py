@@ -49,11 +49,12 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = 
     """Softmax attention without a further scale, (B, h, n, c) x (B, h, s, c) -> (B, h, n, c).
 
     `bias`, of a shape that broadcasts to (B, h, n, s), is added to the logits. Plain products while
-    training on a CPU, where the backward pass of torch's fused kernel is several times slower in
-    bfloat16; else the fused kernel, which is several times faster forward. Both compute the same
-    function.
+    training on a CPU in bfloat16 (autocast), where the backward pass of torch's fused kernel is
+    several times slower; else the fused kernel, which is several times faster forward. Both compute
+    the same function.
     """
-    if queries.device.type == "cpu" and torch.is_grad_enabled():
+    on_cpu = queries.device.type == "cpu"
+    if on_cpu and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu"):
         return attention_weights(queries, keys, bias) @ values
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, scale=1.0)
 
