@@ -12,6 +12,7 @@ from sklearn_looped.learned.model.class_opinions import ClassOpinions
 from sklearn_looped.learned.model.memory import Step
 from sklearn_looped.learned.model.opinions import Opinions
 from sklearn_looped.learned.model.readout import Target
+from sklearn_looped.learned.training.muon import Muon
 from sklearn_looped.learned.training.recipe import Recipe
 
 
@@ -52,7 +53,7 @@ class Trainer(NeuralNet):
                 others, recipe.lr, betas=(0.9, 0.98), weight_decay=decay
             )
         groups = [{"params": matrices}]
-        self.muon_ = torch.optim.Muon(groups, recipe.muon_lr, weight_decay=decay)
+        self.muon_ = Muon(groups, recipe.muon_lr, weight_decay=decay)
         return self
 
     def infer(self, x: dict[str, Tensor], **_: Any) -> Tensor | Step:
