@@ -107,7 +107,8 @@ def _change_target(generator: Generator, y: Tensor) -> Tensor:
 def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
     """Add noise to the target: none in 25 % of tables, at most three times the signal.
 
-    The noise is heavy-tailed in 15 % of calls and grows with the first column in another 15 %.
+    The noise is heavy-tailed in 15 % of calls, grows with the first column in another 15 %, and is
+    skewed to either side in 20 %: a log-normal distribution about its mean.
     """
     size = log_uniform(generator, y.shape[0], 1, low=0.01, high=3.0)
     size = size * (torch.rand(y.shape[0], 1, generator=generator) > 0.25)
@@ -118,7 +119,35 @@ def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
         noise = noise / (chi_square + 0.1).sqrt()
     elif kind < 0.3:
         noise = noise * torch.exp(0.5 * standard(X)[..., 0].clamp(-2, 2))
+    elif kind < 0.5:
+        spread = uniform(generator, y.shape[0], 1, low=0.2, high=1.4)
+        side = torch.randn(y.shape[0], 1, generator=generator).sign()
+        deviation = spread.square().expm1().sqrt()  # of the log-normal distribution of mean one
+        noise = side * (_log_normal(noise, spread) - 1) / deviation
     return y + size * noise
+
+
+def _log_normal(normal: Tensor, spread: Tensor) -> Tensor:
+    """Turn normal numbers into log-normal ones of mean one."""
+    return (spread * normal - spread.square() / 2).exp()
+
+
+def _count(generator: Generator, signal: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw counts whose expected values are log-linear in the signal, and give these too.
+
+    They are Poisson in half of calls; in the others rates vary by themselves, so that zeros and
+    large counts are more frequent. On average a count is .1 to 10.
+    """
+    slope = uniform(generator, signal.shape[0], 1, low=0.2, high=1.2)
+    mean = log_uniform(generator, signal.shape[0], 1, low=0.1, high=10.0)
+    expected = mean * (slope * standard(signal).clamp(-4, 4)).exp()
+    rates = expected
+    if chance(generator, 0.5):
+        spread = uniform(generator, signal.shape[0], 1, low=0.2, high=1.4)
+        rates = expected * _log_normal(torch.randn(signal.shape, generator=generator), spread)
+    counts = torch.poisson(rates, generator=generator)
+    size = counts.std(1, keepdim=True) + 1e-3
+    return counts / size, expected / size
 
 
 def _design(generator: Generator, X: Tensor) -> Tensor:
@@ -168,9 +197,9 @@ class SyntheticTables:
     columns and pairs, a lookup table indexed by levels, or a sum of two functions. Columns are
     normal, uniform, clustered or heavy-tailed, and independent or driven by common factors. They
     may then be discretised, coded or skewed; some are replaced by irrelevant columns, some cells
-    are missing, and some rows are repeated. The target may be skewed or rounded, and its noise is
-    between zero and three times the signal. The docstrings of the functions in `mechanisms` and
-    `tables` give the distributions.
+    are missing, and some rows are repeated. The target may be skewed, rounded or a count, and its
+    noise, which may be skewed too, is between zero and three times the signal. The docstrings of
+    the functions in `mechanisms` and `tables` give the distributions.
 
     Parameters
     ----------
@@ -245,6 +274,12 @@ class SyntheticTables:
         X = _add_irrelevant(generator, X)
         signal = _change_target(generator, y)
         y = _add_noise(generator, X, signal)
+        kind = float(uniform(generator, 1))
+        if kind < 0.08:
+            y, signal = _count(generator, signal)
+        elif kind < 0.18:  # a rating
+            step = log_uniform(generator, y.shape[0], 1, low=0.3, high=2.0)
+            y = (y / step).round() * step
         X = _hide_cells(generator, X)
         if chance(generator, 0.08):
             source = _repeat_rows(generator, n_tables, n_rows)
