@@ -61,6 +61,13 @@ def test_all_processes_end_with_the_same_weights_also_those_of_an_exit_gate(two_
     assert first["digests"] == second["digests"]
 
 
+def test_recipes_that_follow_one_another_have_one_curve(two_processes):
+    (first, _), _ = two_processes
+    seconds = [row["cpu_seconds"] for row in first["curve"]]
+    assert [row["step"] for row in first["curve"]] == [12, 12 + 3, 12 + 3 + 2]
+    assert seconds == sorted(seconds)
+
+
 def test_a_broken_run_of_two_processes_goes_on(two_processes):
     (first, second), _ = two_processes
     assert first["resumed"] == second["resumed"]
@@ -76,7 +83,7 @@ def test_processes_that_do_not_share_the_folder_are_refused(two_processes):
 def test_only_the_first_process_shows_progress(two_processes):
     _, shown = two_processes
     begun = [line for line in shown.splitlines() if line.startswith("meta-training:   0%")]
-    assert len(begun) == 3  # one of the run with verbose=1, two of the pretraining
+    assert len(begun) == 5  # one of the run with verbose=1, four of the pretraining
 
 
 def test_shares_are_disjoint_and_whole():

@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.priors import LinearPrior
 from sklearn_looped.learned.training import trainer
 from sklearn_looped.learned.training.metatrain import meta_train
-from sklearn_looped.learned.training.pretrain import Pretraining, _train
+from sklearn_looped.learned.training.pretrain import Pretraining, _joined_curve, _places, _train
 from sklearn_looped.learned.training.recipe import Recipe
 
 NETWORK = NetworkConfig(n_features=3, width=32, n_heads=2, n_quantiles=7)
@@ -22,6 +23,7 @@ RECIPE = Recipe(
 )  # fmt: skip
 JOB = Pretraining(
     NETWORK, LinearPrior(), RECIPE, "", {},
+    then=(replace(RECIPE, n_steps=3, lr=5e-4), replace(RECIPE, n_steps=2, lr=2e-4)),
     gate=Recipe(3, n_features=(2, 2), n_query=8, n_support=(9, 9), rows_per_step=64, loss="gate"),
 )  # fmt: skip
 
@@ -63,6 +65,7 @@ def main(folder):
         results["refused"] = str(error)
     _, network = _train("tiny", JOB, folder / "pretraining", "cpu", 0)
     save_checkpoint(network, folder / f"gated{rank}.safetensors")
+    results["curve"] = _joined_curve(_places(JOB, folder / "pretraining"))
     results["digests"] = [
         load_checkpoint(folder / f"{name}{rank}.safetensors").digest for name in ("", "gated")
     ]

@@ -79,9 +79,25 @@ def _score_table(name: str, job: Pretraining, network: LoopedNetwork) -> str:
     return "\n".join([f"| model | {job.score.split(',')[0]} |", "|---|---|", *rows])
 
 
-def _spell_curve(folder: Path) -> str:
+def _places(job: Pretraining, folder: Path) -> list[Path]:
+    """Folders of the network's recipes: the first in `folder`, the others inside it."""
+    return [folder, *(folder / str(number + 2) for number in range(len(job.then)))]
+
+
+def _joined_curve(places: list[Path]) -> list[dict[str, float]]:
+    """Rows of the curves of several recipes, of which each goes on where the one before ended."""
+    rows: list[dict[str, float]] = []
+    for place in places:
+        step, seconds = (rows[-1]["step"], rows[-1]["cpu_seconds"]) if rows else (0, 0.0)
+        rows += [
+            row | {"step": row["step"] + step, "cpu_seconds": row["cpu_seconds"] + seconds}
+            for row in read_curve(place / CURVE)
+        ]
+    return rows
+
+
+def _spell_curve(rows: list[dict[str, float]]) -> str:
     """Give some points of the curve of the held-out score, as a line of the card."""
-    rows = read_curve(folder / CURVE)
     shown = [rows[round(i * (len(rows) - 1) / 5)] for i in range(6)] if len(rows) > 5 else rows
     points = ", ".join(f"{row['score']:.3g} at {row['cpu_seconds']:.0f}" for row in shown)
     return f"\n- Score by processor seconds: {points}" if points else ""
@@ -99,12 +115,12 @@ def _card(
         estimator="LoopedICLClassifier" if job.network.classifies else "LoopedICLRegressor",
         score=job.score,
         sizes=", ".join(f"{rows} x {columns}" for rows, columns in job.sizes),
-        curve=_spell_curve(folder),
+        curve=_spell_curve(_joined_curve(_places(job, folder))),
         gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
         parameters=sum(p.numel() for p in network.parameters()),
         network=_spell(job.network),
         prior=job.prior,
-        recipe=_spell(job.recipe),
+        recipe="\n- Then: ".join(map(_spell, job.recipes)),
         tables=sum(run.n_tables for run in runs),
         steps=sum(len(run.losses) for run in runs),
         loss=sum(losses[-100:]) / len(losses[-100:]),
@@ -126,11 +142,12 @@ def _spell(config: Any) -> str:
     return ", ".join(f"{key} {value}" for key, value in asdict(config).items())
 
 
-def ship(name: str, folder: Path) -> None:
+def ship(name: str, job: Pretraining, folder: Path) -> None:
     """Copy a finished checkpoint, card and curve into the package; register the sha256."""
     for suffix in (".safetensors", ".md"):
         (WEIGHTS_FOLDER / (name + suffix)).write_bytes((folder / (name + suffix)).read_bytes())
-    (WEIGHTS_FOLDER / f"{name}.{CURVE}").write_bytes((folder / CURVE).read_bytes())
+    curve = "".join(json.dumps(row) + "\n" for row in _joined_curve(_places(job, folder)))
+    (WEIGHTS_FOLDER / f"{name}.{CURVE}").write_text(curve)
     data = (folder / f"{name}.safetensors").read_bytes()
     registered = registry() | {name: hashlib.sha256(data).hexdigest()}
     text = json.dumps(registered, indent=2, sort_keys=True) + "\n"
@@ -140,23 +157,22 @@ def ship(name: str, folder: Path) -> None:
 def _train(
     name: str, job: Pretraining, folder: Path, device: str, n_workers: int
 ) -> tuple[list[MetaTraining], LoopedNetwork]:
-    """Train the network, then its gate if it is to have one."""
-    gated = replace(job.network, n_gate_units=GATE_UNITS)
-    stages = [
-        (job.network, job.recipe, folder),
-        (gated, job.gate, folder / "gate"),
-    ]
+    """Train the network by one recipe after another, then its gate if it is to have one."""
+    places = zip(job.recipes, _places(job, folder), strict=True)
+    stages = [(job.network, recipe, place) for recipe, place in places]
+    if job.gate is not None:
+        gated = replace(job.network, n_gate_units=GATE_UNITS)
+        stages.append((gated, job.gate, folder / "gate"))
     start = None
 
     def score(network: LoopedNetwork) -> float:
         n_loops, measure = job.network.n_loops, SCORES[job.score]
         return score_by_loop(network, job.prior, n_loops, 32, job.sizes, measure)[-1]
 
-    every = max(100, min(job.recipe.n_steps // 6, POINTS))
     runs = []
     for network, recipe, place in stages:
-        if recipe is None:
-            continue
+        every = max(100, min(recipe.n_steps // 6, POINTS))
+        curve = [] if recipe is job.gate else [HeldOutCurve(place / CURVE, score, every)]
         run = meta_train(
             network,
             job.prior,
@@ -166,7 +182,7 @@ def _train(
             device=device,
             n_workers=n_workers,
             verbose=1,
-            callbacks=[HeldOutCurve(folder / CURVE, score, every)] if place == folder else [],
+            callbacks=curve,
         )
         processes = Processes.joined()
         if processes.rank == 0:
@@ -182,7 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=sorted(PRETRAININGS))
     parser.add_argument("--folder", type=Path, default=None, help="default: runs/NAME")
-    parser.add_argument("--steps", type=int, default=None, help="in place of the recipe's")
+    parser.add_argument("--steps", type=int, default=None, help="of the first recipe, alone")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=0, help="processes that draw tables ahead")
     parser.add_argument("--ship", action="store_true", help="install the result in the package")
@@ -190,13 +206,18 @@ def main() -> None:
 
     job = PRETRAININGS[args.name]
     if args.steps is not None:
-        job = replace(job, recipe=replace(job.recipe, n_steps=args.steps))
+        job = replace(job, recipe=replace(job.recipe, n_steps=args.steps), then=())
     folder = args.folder or RUNS / args.name
     runs, network = _train(args.name, job, folder, args.device, args.workers)
     if Processes.joined().rank > 0:
         return
     seconds = sum(run.seconds for run in runs)
-    facts = {"prior": str(job.prior), "recipe": asdict(job.recipe), "seconds": seconds}
+    facts = {
+        "prior": str(job.prior),
+        "recipe": asdict(job.recipe),
+        "then": [asdict(recipe) for recipe in job.then],
+        "seconds": seconds,
+    }
     half = job.network.experts  # the larger networks; what others learned needs the precision
     save_checkpoint(network, folder / f"{args.name}.safetensors", facts, half=half)
     command = f"python -m sklearn_looped.learned.training.pretrain {args.name}"
@@ -206,7 +227,7 @@ def main() -> None:
     (folder / f"{args.name}.md").write_text(card)
     print(card)
     if args.ship:
-        ship(args.name, folder)
+        ship(args.name, job, folder)
 
 
 if __name__ == "__main__":
