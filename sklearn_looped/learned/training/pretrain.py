@@ -102,7 +102,7 @@ def _card(
         curve=_spell_curve(folder),
         gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
         parameters=sum(p.numel() for p in network.parameters()),
-        network=_spell(job.network),
+        network=_spell(network.config),
         prior=job.prior,
         recipe=_spell(job.recipe),
         tables=sum(run.n_tables for run in runs),
