@@ -30,7 +30,7 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
 
     Weights equal scikit-learn's to 1e-12 as long as the steps do not amplify rounding, which large
     steps do, those of ``learning_rate="optimal"`` with a small `alpha` above all: there
-    scikit-learn's own result changes as much when one entry of `X` changes by one unit in the last
+    scikit-learn's own result changes as much when each entry of `X` changes by one unit in the last
     place (``python -m benchmarks parity``).
 
     The transformer does all arithmetic of a step: score, derivative of the loss, shrinkage, update,
