@@ -114,12 +114,12 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
     for shipped weights, their name and digest in place of the weights.
 
     Memory is that of `LoopedICLRegressor` with one target, and grows little with the number of
-    classes: experts share what they keep of pairs of rows, 16 bytes for each pair and member, and keys and
-    values are kept for each pass, of which there are one up to ten classes, two up to a hundred and
-    then three. With 1,000 rows of 10 columns a process grows by 160 MB; with 300 rows by 36 MB for
-    3 classes, 42 MB for 10 and 70 MB for 30. Up to 512 MB are kept in all. A prediction takes 40 to
-    80 MB more. What keeps it small is the same: `n_estimators=1`, numbers as `n_loops` and
-    `max_support`, and a pickle, which leaves all of it out.
+    classes: experts share what they keep of pairs of rows, 16 bytes for each pair and member, and
+    keys and values are kept for each pass, of which there are one up to ten classes, two up to a
+    hundred and then three. With 1,000 rows of 10 columns a process grows by 160 MB; with 300 rows
+    by 36 MB for 3 classes, 42 MB for 10 and 70 MB for 30. Up to 512 MB are kept in all. A
+    prediction takes 40 to 80 MB more. What keeps it small is the same: `n_estimators=1`, numbers as
+    `n_loops` and `max_support`, and a pickle, which leaves all of it out.
 
     References
     ----------
