@@ -158,7 +158,7 @@ class AttentionDisplay:
         if isinstance(looped, LoopedICLClassifier):
             targets = looped.classes_[support.Y.argmax(axis=1)]
         else:
-            targets = support.Y[:, target]
+            targets = looped._restored(support.Y.T)[target]
         display = cls(weights=by_loop, support_rows=support.rows, support_target=targets)
         return display.plot(ax, query=query, n_rows=n_rows)
 

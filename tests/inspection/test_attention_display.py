@@ -60,6 +60,16 @@ def test_a_subsample_and_joined_rows_keep_their_numbers(diabetes):
     np.testing.assert_array_equal(display.support_target, y[display.support_rows])
 
 
+def test_targets_far_out_are_shown_as_they_are(rng):
+    X = rng.normal(size=(40, 2))
+    y = X[:, 0].copy()
+    y[7] = 1e4
+    with pytest.warns(UserWarning, match="are compressed"):
+        model = LoopedICLRegressor(n_estimators=1, n_loops=1).fit(X, y)
+    display = AttentionDisplay.from_estimator(model, X[:1])
+    np.testing.assert_allclose(display.support_target, y[display.support_rows])
+
+
 def test_classes_pipelines_and_the_cv_estimator(diabetes):
     X, y = load_iris(return_X_y=True)
     y = np.array(["setosa", "versicolor", "virginica"])[y]
