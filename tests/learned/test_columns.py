@@ -265,6 +265,16 @@ def test_columns_without_text_for_names_keep_their_order(rng):
         encoder.transform(frame[[1, 0]])
 
 
+@pytest.mark.parametrize("names", [[1, 0], ["1", "0"]])
+def test_arrays_have_no_names_that_could_be_in_another_order(rng, names):
+    frame = pd.DataFrame(rng.normal(size=(20, 2)), columns=names)
+    encoder = TableEncoder()
+    expected = encoder.fit_transform(frame, frame[names[0]].to_numpy())
+    np.testing.assert_array_equal(encoder.transform(frame.to_numpy()), expected)
+    objects = to_table(frame.to_numpy().astype(object))
+    np.testing.assert_array_equal(encoder.transform(objects), expected)
+
+
 def test_lazy_frames_are_refused():
     polars = pytest.importorskip("polars")
     with pytest.raises(TypeError, match=r"pass X.collect\(\)"):

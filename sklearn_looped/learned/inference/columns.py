@@ -22,6 +22,7 @@ Series: TypeAlias = "pd.Series[Any]"
 
 MAX_DENSE = 50_000_000  # cells of a sparse table that are held as float64: 400 MB
 MANY = 10  # different values beyond which a column of text can hold measurements or identifiers
+BY_PLACE = "place"  # names the columns of an array, which have no names of their own
 STRAY = 0.05  # share of cells of another kind that a column of numbers or dates may hold
 WORDS = 3  # on average, from which on the cells of a column are free text
 
@@ -83,7 +84,8 @@ def to_table(X: Any) -> Any:
         return X
     is_exact = array.dtype.kind not in "iu" or not (np.abs(array.astype(float)) > 2**53).any()
     if array.ndim == 2 and (array.dtype.kind in "OSTUMm" or not is_exact):
-        return pd.DataFrame(array.astype(object) if array.dtype.kind in "ST" else array)
+        cells = array.astype(object) if array.dtype.kind in "ST" else array
+        return pd.DataFrame(cells).rename_axis(columns=BY_PLACE)
     return X
 
 
