@@ -255,6 +255,18 @@ def test_whole_numbers_that_float64_cannot_hold_are_said():
         TableEncoder().fit_transform(frame - 2**60, np.arange(40.0))
 
 
+@pytest.mark.parametrize("container", ["polars", "pyarrow"])
+def test_whole_numbers_beside_missing_cells_are_not_rounded(container):
+    module = pytest.importorskip(container)
+    make = {"polars": "DataFrame", "pyarrow": "table"}[container]
+    table = getattr(module, make)({"x": [None, *range(2**60, 2**60 + 40)], "n": [None, *range(40)]})
+    encoder = TableEncoder()
+    with pytest.warns(UserWarning, match=r"beyond 2\*\*53 .*: 'x' \(40 values, 1 as float64\)"):
+        encoded = encoder.fit_transform(table, np.arange(41.0))
+    assert encoder.column_kinds_ == {"x": "number", "n": "number"}
+    np.testing.assert_array_equal(encoded[:, 1], np.append(np.nan, np.arange(40) / 64))
+
+
 def test_columns_without_text_for_names_keep_their_order(rng):
     frame = pd.DataFrame(rng.normal(size=(20, 2)))
     encoder = TableEncoder()

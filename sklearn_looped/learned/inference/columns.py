@@ -91,8 +91,16 @@ def to_table(X: Any) -> Any:
 
 def _frame(columns: list[tuple[list[Any], Any]], names: Any) -> pd.DataFrame:
     """Join lists of cells with their types to a DataFrame; what is nominal by type stays so."""
-    read = [pd.Categorical(c) if _is_categorical(dtype) else c for c, dtype in columns]
+    read = [_cells(*column) for column in columns]
     return pd.DataFrame(dict(enumerate(read))).set_axis(list(names), axis=1)
+
+
+def _cells(cells: list[Any], dtype: Any) -> Any:
+    """Keep levels as such, and whole numbers beside missing cells, which pandas would round."""
+    if _is_categorical(dtype):
+        return pd.Categorical(cells)
+    is_whole = str(dtype).lower().startswith(("int", "uint"))
+    return np.array(cells, dtype=object) if is_whole and None in cells else cells
 
 
 def _is_categorical(dtype: Any) -> bool:
