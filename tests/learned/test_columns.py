@@ -267,6 +267,13 @@ def test_whole_numbers_beside_missing_cells_are_not_rounded(container):
     np.testing.assert_array_equal(encoded[:, 1], np.append(np.nan, np.arange(40) / 64))
 
 
+def test_durations_that_pandas_cannot_hold_are_missing():
+    cells = [*(f"{i} days 06:00:00" for i in range(40)), "200000 days"]
+    with pytest.warns(UserWarning, match=r"count as missing: 'x' \(1 of 41, such as '200000 days"):
+        encoded = TableEncoder().fit_transform(pd.DataFrame({"x": cells}), np.arange(41.0))
+    np.testing.assert_array_equal(encoded[:, 0], np.append(np.arange(40) + 0.25, np.nan) / 64)
+
+
 def test_columns_without_text_for_names_keep_their_order(rng):
     frame = pd.DataFrame(rng.normal(size=(20, 2)))
     encoder = TableEncoder()
