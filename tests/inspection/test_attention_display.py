@@ -109,6 +109,18 @@ def test_wrong_arguments_are_refused(fitted, diabetes, change, error, message):
         AttentionDisplay.from_estimator(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"query": 2}, ValueError), ({"n_rows": 0}, ValueError), ({"n_rows": 99.5}, TypeError)],
+)
+def test_what_cannot_be_drawn_is_refused_before_any_work(
+    fitted, diabetes, monkeypatch, change, error
+):
+    monkeypatch.setattr(LoopedICLRegressor, "attention_by_loop", None)
+    with pytest.raises(error, match=next(iter(change))):
+        AttentionDisplay.from_estimator(fitted, diabetes[0][:2], **change)
+
+
 def test_a_divided_table_is_refused(rng):
     X = rng.normal(size=(2100, 1))
     model = LoopedICLRegressor(n_loops=1, n_estimators=1).fit(X, X[:, 0])
