@@ -54,8 +54,9 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         return validate_data(
             estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
         )
-    if not X.columns.is_unique:
-        twice = X.columns[X.columns.duplicated()][0]
+    names = pd.Index([*map(str, X.columns)])  # by which columns are told apart
+    if not names.is_unique:
+        twice = names[names.duplicated()][0]
         raise ValueError(f"Got several columns named {twice!r}; give each column its own name.")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if X.empty:

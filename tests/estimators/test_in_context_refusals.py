@@ -1,5 +1,7 @@
 """What the in-context regressor refuses, in one line."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn_looped import KernelMachineRegressor, LoopedICLClassifier, LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import CheckpointError, save_checkpoint
 
+DAYS = pd.Index([datetime.date(2024, 5, 31), pd.Period("2024-05-31", "D")], dtype=object)
 X_BAD, Y_BAD = np.arange(12.0).reshape(6, 2), np.arange(6.0)
 
 
@@ -27,6 +30,7 @@ def test_bad_weights_are_refused(weights, message):
         (np.where(X_BAD == 3, np.inf, X_BAD), Y_BAD, "infinity"),
         (pd.DataFrame(X_BAD).replace(3.0, np.inf), Y_BAD, "column 1, contains infinity"),
         (pd.DataFrame(X_BAD, columns=["a", "a"]), Y_BAD, "several columns named 'a'"),
+        (pd.DataFrame(X_BAD, columns=DAYS), Y_BAD, "several columns named '2024-05-31'"),
         (X_BAD * 1j, Y_BAD, "Complex data not supported"),
         (pd.DataFrame(X_BAD * 1j), Y_BAD, "Complex data not supported"),
         (X_BAD, Y_BAD * 1j, "Complex data not supported"),
