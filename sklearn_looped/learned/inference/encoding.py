@@ -265,7 +265,8 @@ def _encoder_of(kind: str) -> Any:
 def _first_occurrences(X: pd.DataFrame) -> NDArray[np.bool_] | None:
     """Rows that repeat no earlier one; None if cells cannot be compared, which is said later."""
     try:
-        return ~X.duplicated().to_numpy()
+        # By place: pandas does not find a column whose name is NaN.
+        return ~X.set_axis(range(X.shape[1]), axis=1).duplicated().to_numpy()
     except TypeError:
         return None
 
