@@ -109,6 +109,8 @@ def validate_training(
 
 def _as_numbers(y: NDArray[Any]) -> Array:
     """Return targets as float64, a copy; refuse what is no finite number."""
+    if y.dtype.kind == "O":
+        y = np.where(pd.isna(y), np.nan, y)  # pandas.NA too
     try:
         if y.dtype.kind in "Mm":
             raise TypeError(f"it contains {y.dtype}; turn it into numbers, such as days")
