@@ -85,7 +85,8 @@ def to_table(X: Any) -> Any:
     is_exact = array.dtype.kind not in "iu" or not (np.abs(array.astype(float)) > 2**53).any()
     if array.ndim == 2 and (array.dtype.kind in "OSTUMm" or not is_exact):
         cells = array.astype(object) if array.dtype.kind in "ST" else array
-        return pd.DataFrame(cells).rename_axis(columns=BY_PLACE)
+        table = pd.DataFrame(cells).rename_axis(columns=BY_PLACE)
+        return table.mask(np.ma.getmaskarray(X)) if np.ma.is_masked(X) else table
     return X
 
 
