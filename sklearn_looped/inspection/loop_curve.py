@@ -207,7 +207,7 @@ class LoopCurveDisplay:
         mean = self.scores.mean(axis=1)
         n_folds = self.scores.shape[1]
         style = {"color": BLUE, "marker": "o", "label": "score" if n_folds == 1 else "mean"}
-        style |= normalize_kwargs(line_kw, Line2D)  # short names, such as "c", written out
+        style |= normalize_kwargs(line_kw or {}, Line2D)  # short names, such as "c", written out
         [self.line_] = ax.plot(self.loops, mean, **style)
         self.fill_between_ = self.differences_ = self.n_loops_line_ = None
         if n_folds > 1:

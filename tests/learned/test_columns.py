@@ -303,8 +303,8 @@ def test_lazy_frames_are_refused():
 def test_masked_cells_are_missing():
     array = np.ma.masked_array([[1, 2], [3, 4]], mask=[[False, True], [False, False]])
     np.testing.assert_array_equal(to_table(array), [[1, np.nan], [3, 4]])
-    for cells in (array.astype(object), array.astype(str), array.astype("M8[ns]"), array.astype("S")):
-        assert to_table(cells).isna().to_numpy().tolist() == array.mask.tolist()
+    for dtype in ("O", "U", "S", "M8[ns]"):
+        assert to_table(array.astype(dtype)).isna().to_numpy().tolist() == array.mask.tolist()
 
 
 def test_times_of_zones_are_one_instant():
