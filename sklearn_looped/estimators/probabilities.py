@@ -21,7 +21,7 @@ class ProbabilisticClassifier(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Returns

@@ -184,7 +184,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         member : int, default=0
             Member of the ensemble: number of the view in ``predictor_.views``.

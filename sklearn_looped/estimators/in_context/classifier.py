@@ -225,7 +225,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Returns
@@ -253,7 +253,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         return_n_loops : bool, default=False
             Whether to return the loops that each query took too.
@@ -282,7 +282,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Yields
@@ -298,7 +298,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Yields
