@@ -111,6 +111,14 @@ def test_graphs_that_cells_cannot_hold(graph, message):
         GraphSubleqMachine(8, 6, graph=graph)
 
 
+def test_sizes_are_checked_before_they_are_used_and_may_be_those_of_numpy():
+    for sizes, n_bits in (((8.0, 6), 16), ((0, 6), 16), (("8", 6), 16), ((8, 6), "16")):
+        with pytest.raises(ValueError, match="expected an integer"):
+            GraphSubleqMachine(*sizes, n_bits=n_bits)
+    machine = GraphSubleqMachine(*np.array([8, 6]), n_bits=np.int64(16))
+    assert machine.transformer.fingerprint() == GraphSubleqMachine(8, 6).transformer.fingerprint()
+
+
 def test_edge_needs_a_graph():
     machine = GraphSubleqMachine(8, 6)
     with pytest.raises(ValueError, match="the machine has no graph"):

@@ -91,7 +91,7 @@ class GraphSubleqMachine(SubleqMachine):
         temperature: float | None = None,
         graph: Any = None,
     ) -> None:
-        self._far = 2.0 ** (n_bits + 4 + 2 * max(1, n_memory).bit_length())
+        self._n_memory = n_memory  # for `_body`, once the sizes are checked
         super().__init__(
             n_memory,
             n_instructions,
@@ -112,6 +112,7 @@ class GraphSubleqMachine(SubleqMachine):
     assemble = staticmethod(partial(assemble_subleq, graph=True))
 
     def _body(self, n_code: int, dtype: torch.dtype) -> tuple[Layout, list[Layer]]:
+        self._far = 2.0 ** (self.n_bits + 4 + 2 * int(self._n_memory).bit_length())
         code = CircleCode(2**n_code, dtype)
         fields = graph_subleq_fields(code).astype(dtype)
         return fields, graph_subleq_layers(fields, code, self.n_bits, self._far)
