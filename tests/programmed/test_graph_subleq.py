@@ -104,6 +104,7 @@ def test_a_number_of_no_node_is_a_fault(number):
         ([[0.5]], "expected integers"),
         ([[1e9]], "expected integers"),
         ([[np.nan]], "expected integers"),
+        (np.ma.masked_equal([[0, 5], [1, 0]], 5), "1 masked entries"),
     ],
 )
 def test_graphs_that_cells_cannot_hold(graph, message):
