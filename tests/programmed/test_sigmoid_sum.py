@@ -84,6 +84,14 @@ def test_rounding_is_part_of_the_bound():
     assert np.abs(single - fitted(x)).max() <= fitted.rounding(2.0**-24)
 
 
+def test_rounding_of_the_function_is_part_of_the_bound():
+    """The function is x, and then 1; what numpy computes is off by 1e-8 and by four units."""
+    shifted = ReluSum.fit(lambda x: (x + 1e8) - 1e8, (0.1, 0.9), 1e-6)
+    assert 1e-9 < abs(shifted(0.1) - 0.1) <= shifted.error_bound
+    rounded = ReluSum.fit(lambda x: 0 * x + (1 + 2.0**-50), (0.0, 1.0), 1e-6, curvature=0.0)
+    assert 0 < rounded(0.5) - 1 <= rounded.error_bound
+
+
 @pytest.mark.parametrize("kind", [SigmoidSum, ReluSum])
 @pytest.mark.parametrize(
     ("f", "interval", "options", "message"),
