@@ -90,6 +90,16 @@ def test_values_to_begin_with_are_finite(name, rng):
         ProgrammedSGDRegressor(**SHORT).fit(X, X[:, 0], **{name: [np.nan]})
 
 
+def test_values_to_begin_with_have_a_row_a_class(rng):
+    X, y = rng.normal(size=(9, 2)), np.arange(9) % 3
+    model = ProgrammedSGDClassifier(max_iter=1, tol=None)
+    for name, values in {"coef_init": np.ones((2, 3)), "intercept_init": np.ones((3, 1))}.items():
+        with pytest.raises(ValueError, match=f"Got {name} of shape"):
+            model.fit(X, y, **{name: values})
+    for shape in ((2,), (1, 2), (2, 1)):
+        model.fit(X, y > 0, coef_init=np.ones(shape), intercept_init=1.0)
+
+
 def test_a_bandwidth_that_is_set_behind_fit_is_checked(rng):
     X = rng.normal(size=(6, 1))
     model = ProgrammedKernelRegressor().fit(X, X[:, 0]).set_params(bandwidth=-1.0)
