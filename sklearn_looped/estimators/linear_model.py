@@ -81,7 +81,8 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         ValueError
             If the data or a parameter is not valid, before any work.
         numpy.linalg.LinAlgError
-            If `max_loops` is too small. It is a subclass of ValueError.
+            If `max_loops` is too small, or a coefficient or the intercept is beyond the range of
+            float64. It is a subclass of ValueError.
 
         Warns
         -----
@@ -104,7 +105,7 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         self.n_loops_ = result.n_loops + 1
         self.certificate_ = replace(result.certificate, error_bound=bound)
         at_zero = affine(np.zeros((1, d)), result.value, mean[:d], mean[d:])
-        intercept = np.ldexp(at_zero[0], unit[d:])
+        intercept, _ = scale_back(at_zero[0], 0.0, unit[d:])
         flat = targets.ndim == 1 or (self._one_column_is_flat and targets.shape[1] == 1)
         self.coef_ = coef[:, 0] if flat else coef.T
         self.intercept_ = float(intercept[0]) if targets.ndim == 1 else intercept

@@ -132,3 +132,9 @@ def test_data_that_is_changed_behind_fit_changes_no_prediction(model, rng):
     method = next(name for name in methods if hasattr(model, name))
     found, expected = (getattr(each, method)(kept) for each in models)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_an_intercept_beyond_float64_is_refused():
+    model = ProgrammedLinearRegression()
+    with pytest.raises(ValueError, match="beyond the range of float64"):
+        model.fit([[1.0], [2.0], [3.0]], [1.7e308, 0.5e308, -0.7e308])
