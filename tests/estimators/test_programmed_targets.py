@@ -138,3 +138,20 @@ def test_an_intercept_beyond_float64_is_refused():
     model = ProgrammedLinearRegression()
     with pytest.raises(ValueError, match="beyond the range of float64"):
         model.fit([[1.0], [2.0], [3.0]], [1.7e308, 0.5e308, -0.7e308])
+
+
+@pytest.mark.parametrize("exponent", [-1074, -1000, 1000, 1023])
+def test_sample_weights_are_read_in_any_unit(exponent):
+    X, y = np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 3.0, 6.0])
+    weights, unit = np.full(3, np.ldexp(1.0, exponent)), np.ldexp(1.0, min(exponent, 1000))
+    for model, one in (
+        (ProgrammedLinearRegression(), ProgrammedLinearRegression()),
+        (ProgrammedRidge(unit), ProgrammedRidge(np.ldexp(unit, -exponent))),
+    ):
+        found, expected = model.fit(X, y, weights), one.fit(X, y)
+        np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
+        np.testing.assert_allclose(found.intercept_, expected.intercept_, rtol=1e-12)
+    for init in ("random", "k-means++"):
+        clusters = ProgrammedKMeans(2, init=init, random_state=0)
+        expected = clusters.fit(X).cluster_centers_
+        np.testing.assert_array_equal(clusters.fit(X, None, weights).cluster_centers_, expected)

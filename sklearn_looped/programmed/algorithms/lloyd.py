@@ -126,7 +126,8 @@ def lloyd(
         for end in block.states(tape, n_loops):
             n_loops -= 1
             membership, moved = end.read("sample", "membership"), _move_empty(end, weights)
-            inertia = float(np.ldexp(end.read("centre", "inertia")[0, 0], 2 * unit + scale))
+            with np.errstate(over="ignore"):  # it may be infinite
+                inertia = float(np.ldexp(end.read("centre", "inertia")[0, 0], 2 * unit + scale))
             centres = np.ldexp(end.read("centre", "c") if moved is None else moved, unit)
             step = LloydStep(membership, inertia, centres)
             yield step
@@ -145,7 +146,7 @@ def _weighted(weights: Array) -> dict[str, Array]:
 def _move_empty(end: Tape, weights: Array) -> Array | None:
     """Centres behind a loop with those moved that lost all their samples; None if none did."""
     membership = end.read("sample", "membership")
-    empty = np.flatnonzero(weights @ membership == 0)
+    empty = np.flatnonzero(~(membership[weights > 0] > 0).any(axis=0))
     if not len(empty):
         return None
     centres, distance = end.read("centre", "c"), end.read("sample", "distance")[:, 0]
