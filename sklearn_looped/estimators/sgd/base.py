@@ -101,7 +101,9 @@ class ProgrammedSGD(ProgrammedTraining):
         shape = (self._n_models, X.shape[1])
         start: list[dict[str, Any]] = [{"w": 0.0, "b": 0.0} for _ in range(self._n_models)]
         if before is not None:
-            start = [{"w": model["w"], "b": model["b"]} for model in before]
+            # Scikit-learn's classifier begins with `coef_`, its regressor with the last weights.
+            mean = "mean_" if is_classifier(self) and "mean_w" in before[0] else ""
+            start = [{name: model[mean + name] for name in ("w", "b")} for model in before]
         coef = _initial(coef_init, shape, "coef_init")
         intercept = _initial(intercept_init, shape[:1], "intercept_init")
         if before and (len(before) != shape[0] or len(before[0]["w"]) != shape[1]):
