@@ -6,7 +6,7 @@ import pytest
 from sklearn_looped import SigmoidSum
 from sklearn_looped.programmed.machines.certified_error import Target
 from sklearn_looped.programmed.machines.sigmoid_sum import UNIT, ReluSum
-from sklearn_looped.programmed.machines.taylor import Taylor
+from sklearn_looped.programmed.machines.taylor import Taylor, _wave
 
 CASES = {
     "exp": (np.exp, (-0.5, 0.5)),
@@ -136,6 +136,15 @@ def test_series_of_all_functions_hold_their_derivatives():
     y = f(0.3 + h * np.arange(-2, 3))
     derivatives = [y[2], (y[0] - 8 * y[1] + 8 * y[3] - y[4]) / (12 * h)]
     np.testing.assert_allclose(narrow.low[:2, 0], derivatives, atol=1e-9)
+
+
+def test_sines_may_be_off_by_eight_units_before_the_length_is_subtracted():
+    """Also where the difference of both is much smaller than they are."""
+    middle, half = 0.3, np.sin(0.3)
+    x = Taylor.variable(np.array([middle - half]), np.array([middle + half]), 0)
+    for sign in (-1, 1):
+        low, _ = _wave(lambda z: np.sin(z) + sign * 8 * np.spacing(np.sin(z)), x)  # noqa: B023
+        assert low[0] <= np.sin(middle) - half
 
 
 def test_curvature_of_a_part():
