@@ -175,18 +175,19 @@ def sigmoid(
 
 
 def beyond_logits(dtype: torch.dtype) -> float:
-    """Logit beyond all others: 2**512, or 2**64 in float32, above the square root of the range.
+    """Logit beyond all others: 2**1020, or 2**124 in float32, a sixteenth of the range.
 
-    A softmax of real logits masks keys by minus it, exactly as long as the logits are below half.
+    A softmax of real logits, at a temperature of 1, masks keys by minus it, exactly as long as the
+    logits are below half.
 
     Examples
     --------
     >>> import torch
     >>> from sklearn_looped.programmed.transformer.primitives import beyond_logits
-    >>> beyond_logits(torch.float64) == 2.0**512
+    >>> beyond_logits(torch.float64) == 2.0**1020
     True
     """
-    return 2.0 ** (math.ceil(math.log2(torch.finfo(dtype).max)) // 2)
+    return 2.0 ** (math.ceil(math.log2(torch.finfo(dtype).max)) - 4)
 
 
 def average(
