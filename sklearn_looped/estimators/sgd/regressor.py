@@ -80,7 +80,8 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     n_iter_no_change : int, default=5
         Epochs without improvement after which to stop, or to lower an adaptive step size.
     warm_start : bool, default=False
-        Whether `fit` begins with the weights of the previous fit.
+        Whether `fit` begins with the last weights of the previous fit, of which `coef_` may be an
+        average. The new average is of the new steps alone; scikit-learn's contains the old one.
     average : bool or int, default=False
         Whether to average the weights over all steps, or from which step on.
     n_loops : int or None, default=None

@@ -33,7 +33,6 @@ from sklearn_looped.programmed.transformer.primitives.units import (
     clear,
     code_sum,
     gate,
-    greater,
     product,
     products,
     select,
