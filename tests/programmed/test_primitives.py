@@ -23,6 +23,7 @@ from sklearn_looped.programmed.transformer.primitives import (
     clear,
     code_sum,
     gate,
+    greater,
     linear_product,
     masked_head,
     match_read,
@@ -261,6 +262,13 @@ def test_add_clear_product_and_gate_are_exact():
         assert out["a"][0] == x * 0.3
         assert units_on({"z": x}, gate(one, {z: 1.0}, w))["w"] == x
         assert units_on({"z": x}, gate(CODES.at("b"), {z: 1.0}, w))["w"] == 0
+
+
+@pytest.mark.parametrize(("z", "expected"), [(-1.0, 0), (0.0, 0), (2.0**-20, 1), (3.7, 1)])
+def test_greater(z, expected):
+    one = CODES.at("scratch")
+    units = greater(CODES.terms(z=1.0), CODES.terms(w=1.0), one, resolution=2.0**-20)
+    assert units_on({"z": z}, units)["w"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_ordered_matmul_ignores_extra_zero_terms():

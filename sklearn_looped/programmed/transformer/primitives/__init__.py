@@ -33,6 +33,7 @@ from sklearn_looped.programmed.transformer.primitives.units import (
     clear,
     code_sum,
     gate,
+    greater,
     product,
     products,
     select,

@@ -102,6 +102,37 @@ def at_least(inputs: Terms, k: float, outputs: Terms, on: int) -> list[Unit]:
     return units
 
 
+def greater(inputs: Terms, outputs: Terms, on: int, resolution: float) -> list[Unit]:
+    r"""Compare reals: add ``outputs`` where z > 0; z in (0, resolution) is not told apart.
+
+    .. math:: [z > 0] = \mathrm{relu}(z / \tau) - \mathrm{relu}(z / \tau - 1),
+
+    exact where z <= 0, and up to rounding of :math:`z / \tau` where z >= tau (De Luca &
+    Fountoulakis 2024, less_than).
+
+    Parameters
+    ----------
+    inputs, outputs, on
+        As in `at_least`; z may be any real number.
+    resolution : float
+        The smallest z that counts as positive in full, tau.
+
+    Returns
+    -------
+    units : list of Unit
+        Two.
+
+    Examples
+    --------
+    >>> from sklearn_looped.programmed.transformer.primitives import greater
+    >>> [unit.inputs for unit in greater({1: 1.0}, {2: 1.0}, on=0, resolution=0.25)]
+    [{1: 4.0}, {1: 4.0, 0: -1.0}]
+    """
+    scaled = {i: value / resolution for i, value in inputs.items()}
+    shifted = {**scaled, on: scaled.get(on, 0.0) - 1.0}
+    return [Unit(scaled, outputs), Unit(shifted, {j: -c for j, c in outputs.items()})]
+
+
 def code_sum(
     layout: Layout, signs: Mapping[str, int], constant: int, target: str, on: str
 ) -> list[Unit]:
