@@ -106,12 +106,11 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     seconds = rows.groupby("estimator")[["fit_seconds", "predict_seconds"]].median()
     table = pd.DataFrame({"mean rank": ranks, "mean clipped R2": r2.clip(0, 1).mean()})
     if OURS in r2:
-        wins = (r2[OURS].to_numpy()[:, None] > r2).sum()
-        table["we win"] = wins
-        table["sign test p"] = [binomtest(int(w), len(r2)).pvalue for w in wins]
-        table.loc[OURS, ["we win", "sign test p"]] = np.nan
+        wins = (r2[OURS].to_numpy()[:, None] > r2).sum().drop(OURS)
+        table["we win"] = wins.map(str)
+        table["sign test p"] = wins.map(lambda w: f"{binomtest(int(w), len(r2)).pvalue:.2g}")
     print(f"\n{len(r2)} data sets")
-    print(table.join(seconds).sort_values("mean rank").round(3).to_string())
+    print(table.join(seconds).sort_values("mean rank").round(3).to_string(na_rep=""))
     if OURS in r2:
         print_losses(r2)
     return r2

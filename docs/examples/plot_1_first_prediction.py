@@ -26,7 +26,7 @@ model = LoopedICLRegressor()
 model.fit(X_train, y_train)
 
 # %%
-# One split says little of which model is better; the benchmarks have 25 data sets.
+# One split says little of which model is better; the benchmarks have 99 regression sets.
 
 mean, std = model.predict(X_test, return_std=True)
 ridge = RidgeCV().fit(X_train, y_train)

@@ -90,7 +90,7 @@ class DescentConfig:
 
     def __post_init__(self) -> None:
         for name in ("n_features", "n_steps", "condition"):
-            if getattr(self, name) < 1:
+            if not getattr(self, name) >= 1:  # nor NaN
                 raise ValueError(f"Got {name}={getattr(self, name)!r}, but expected at least 1.")
         if not self.trained or not set(self.trained) <= set(self.trainable):
             raise ValueError(

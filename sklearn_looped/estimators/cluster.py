@@ -216,7 +216,7 @@ class ProgrammedKMeans(ClusterMixin, Evaluated, DocumentationLink, BaseEstimator
 
     def _draw(self, X: Array, weights: Array) -> NDArray[np.intp]:
         """Draw samples to start from as scikit-learn draws them."""
-        X = np.ldexp(X, -exponents(X))
+        X, weights = (np.ldexp(each, -exponents(each)) for each in (X, weights))
         random_state = check_random_state(self.random_state)
         if self.init == "k-means++":
             centred = X - X.mean(axis=0)  # in its last digits too, which break ties

@@ -157,7 +157,8 @@ class ProgrammedPCA(
         ------
         ValueError
             If the data or a parameter is not valid, before any work; if all features are constant;
-            if variances are beyond the range of float64.
+            if variances are beyond the range of float64; if "mle" keeps no component, as it does of
+            one feature and of variances below 1e-15.
 
         Warns
         -----
@@ -177,12 +178,6 @@ class ProgrammedPCA(
         variances = result.value.eigenvalues[::-1] / (n - 1)
         bound = result.certificate.error_bound / (n - 1)
         largest = np.maximum(variances[:k], 0)
-        if self.n_components == "mle":
-            k = int(_infer_dimension(np.ldexp(largest, 2 * unit), n))
-        elif isinstance(self.n_components, Real) and self.n_components < 1:
-            shares = np.cumsum(largest) / largest.sum()
-            k = int(np.searchsorted(shares, self.n_components, side="right")) + 1
-        largest = largest[:k]
         try:
             explained, error = scale_back(largest, bound, 2 * unit)
         except LinAlgError:
@@ -190,6 +185,8 @@ class ProgrammedPCA(
                 f"Got features up to {np.abs(samples).max():.1e}, whose variances are beyond the "
                 "range of float64; measure them in another unit."
             ) from None
+        k = self._kept(largest, explained, n)
+        largest, explained = largest[:k], explained[:k]
         vectors = result.value.eigenvectors[:, ::-1][:, :k]
         _, self.components_ = svd_flip(None, vectors.T, u_based_decision=False)
         self.mean_, self.explained_variance_ = np.ldexp(mean, unit) + constants, explained
@@ -214,6 +211,22 @@ class ProgrammedPCA(
                 f"Got n_components={self.n_components}, but min(n_samples, n_features)={most}."
             )
         return int(self.n_components)
+
+    def _kept(self, scaled: Array, variances: Array, n: int) -> int:
+        """Count the components to keep of those found, by their variances."""
+        if self.n_components == "mle":
+            k = int(_infer_dimension(variances, n))
+            if k == 0:
+                raise ValueError(
+                    f"Got n_components='mle', which keeps none of {len(variances)} with variances "
+                    f"up to {variances[0]:.1e}: it takes two features, and variances above 1e-15. "
+                    "Measure the features in another unit, or give a number."
+                )
+            return k
+        if isinstance(self.n_components, Real) and self.n_components < 1:
+            sums = np.cumsum(scaled)  # the last share is 1 in every bit
+            return int(np.searchsorted(sums / sums[-1], self.n_components, side="right")) + 1
+        return len(scaled)
 
     def _check_gaps(self, variances: Array, k: int, bound: float) -> None:
         gaps = -np.diff(variances)[:k]

@@ -81,7 +81,7 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         ValueError
             If the data or a parameter is not valid, before any work.
         numpy.linalg.LinAlgError
-            If `max_loops` is too small. It is a subclass of ValueError.
+            If `max_loops` is too small, or a result beyond float64. It is a subclass of ValueError.
 
         Warns
         -----
@@ -89,22 +89,23 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
             If the certificate does not promise `tol`.
         """
         samples, targets = validate_numbers(self, X, y, multi_output=True)
-        weights = validate_weights(sample_weight, samples, ensure_non_negative=True)
+        weights, shift = validate_weights(sample_weight, samples, ensure_non_negative=True), 0
         if weights is not None:
             if not weights.any():
                 raise ValueError("Got sample_weight that are all 0; at least one must be positive.")
             kept = weights > 0
-            samples, targets, weights = samples[kept], targets[kept], weights[kept]
+            samples, targets, shift = samples[kept], targets[kept], int(exponents(weights))
+            weights = np.ldexp(weights[kept], -shift)  # whose sum is finite
         if self.fit_intercept:
             samples, _ = without_constants(samples)  # the intercept takes their place
         table, d = np.column_stack([samples, targets]), samples.shape[1]
-        mean, result, unit = self._solve(table, d, weights)
+        mean, result, unit = self._solve(table, d, weights, shift)
         scale = unit[d:] - unit[:d, None]
         coef, bound = scale_back(result.value, result.certificate.error_bound, scale)
         self.n_loops_ = result.n_loops + 1
         self.certificate_ = replace(result.certificate, error_bound=bound)
         at_zero = affine(np.zeros((1, d)), result.value, mean[:d], mean[d:])
-        intercept = np.ldexp(at_zero[0], unit[d:])
+        intercept, _ = scale_back(at_zero[0], 0.0, unit[d:])
         flat = targets.ndim == 1 or (self._one_column_is_flat and targets.shape[1] == 1)
         self.coef_ = coef[:, 0] if flat else coef.T
         self.intercept_ = float(intercept[0]) if targets.ndim == 1 else intercept
@@ -113,19 +114,20 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         return self
 
     def _solve(
-        self, table: Array, d: int, weights: Array | None
+        self, table: Array, d: int, weights: Array | None, shift: int
     ) -> tuple[Array, Result[Array], Exponents]:
         """Means and coefficients of d features and the targets behind them, and their units.
 
-        Features are measured in units of their own, unless the norm of all coefficients counts.
+        Features are measured in units of their own, unless the norm of all coefficients counts;
+        weights are in units of 2**shift.
         """
         unit = exponents(table, 0)
         options: dict[str, Any] = {"tol": self.tol, "max_loops": self.max_loops}
         if self._penalty:
-            unit[:d] = np.maximum(unit[:d], np.frexp(np.sqrt(self._penalty))[1])
+            unit[:d] = np.maximum(unit[:d], (np.frexp(self._penalty)[1] - shift + 1) // 2)
         elif len(table) - self.fit_intercept < d:
             return self._solve_of_least_norm(table, d, weights, options)
-        mean, _, gram = self._equations(table, unit, d, weights)
+        mean, _, gram = self._equations(table, unit, d, weights, shift)
         noise = self._rounding(np.ldexp(table[:, :d], -unit[:d]), weights)
         if self._penalty or (np.diag(gram)[:d] > noise).all():
             try:
@@ -141,7 +143,7 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         """As `_solve`, all features in one unit, where the equations do not determine w."""
         unit = exponents(table, 0)
         unit[:d] = unit[:d].max()
-        mean, centred, gram = self._equations(table, unit, d, weights)
+        mean, centred, gram = self._equations(table, unit, d, weights)  # without a penalty
         if len(table) - self.fit_intercept < d:
             rows = centred[:, :d], centred[:, d:]  # no residual is left: weights do not matter
             found = least_norm_of_rows(*rows, centred=self.fit_intercept, **options)
@@ -150,9 +152,11 @@ class _LeastSquares(RegressorMixin, Evaluated, DocumentationLink, BaseEstimator)
         floor = self._rounding(np.ldexp(table[:, :d], -unit[:d]), weights).max()
         return mean, least_norm(gram[:d, :d], gram[:d, d:], floor=floor, **options), unit
 
-    def _equations(self, table: Array, unit: Exponents, d: int, weights: Array | None) -> Moments:
+    def _equations(
+        self, table: Array, unit: Exponents, d: int, weights: Array | None, shift: int = 0
+    ) -> Moments:
         penalty = np.zeros(table.shape[1])  # counts in squares of the units
-        penalty[:d] = np.ldexp(self._penalty, -2 * unit[:d])
+        penalty[:d] = np.ldexp(self._penalty, -shift - 2 * unit[:d])
         scaled = np.ldexp(table, -unit)
         return moments(scaled, centre=self.fit_intercept, penalty=penalty, weights=weights)
 

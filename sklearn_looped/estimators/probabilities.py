@@ -4,6 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 
+from sklearn_looped.core.memory import check_memory
+
+ARRAYS = 4  # of one number a row and class, which `fit` makes
+
 
 class ProbabilisticClassifier(ClassifierMixin):
     """A classifier with `predict_proba`."""
@@ -17,7 +21,7 @@ class ProbabilisticClassifier(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Returns
@@ -26,3 +30,23 @@ class ProbabilisticClassifier(ClassifierMixin):
             In the order of `classes_`.
         """
         return np.log(self.predict_proba(X))
+
+
+def check_classes(n_rows: int, n_classes: int, regressor: str) -> None:
+    """Raise before work on more classes than there is memory for their indicators.
+
+    Parameters
+    ----------
+    n_rows, n_classes : int
+    regressor : str
+        Name of the estimator for numbers.
+
+    Raises
+    ------
+    MemoryError
+    """
+    check_memory(
+        ARRAYS * 8 * n_rows * n_classes,
+        f"Telling {n_classes} classes apart in {n_rows} rows",
+        f"Leave rows out or join rare classes; for numbers take {regressor}.",
+    )

@@ -54,8 +54,9 @@ def validate_table(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         return validate_data(
             estimator, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
         )
-    if not X.columns.is_unique:
-        twice = X.columns[X.columns.duplicated()][0]
+    names = pd.Index([*map(str, X.columns)])  # by which columns are told apart
+    if not names.is_unique:
+        twice = names[names.duplicated()][0]
         raise ValueError(f"Got several columns named {twice!r}; give each column its own name.")
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if X.empty:
@@ -108,6 +109,8 @@ def validate_training(
 
 def _as_numbers(y: NDArray[Any]) -> Array:
     """Return targets as float64, a copy; refuse what is no finite number."""
+    if y.dtype.kind == "O":
+        y = np.where(pd.isna(y), np.nan, y)  # pandas.NA too
     try:
         if y.dtype.kind in "Mm":
             raise TypeError(f"it contains {y.dtype}; turn it into numbers, such as days")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 from sklearn.utils._optional_dependencies import check_matplotlib_support
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_looped.estimators.in_context import LoopedICLClassifier, LoopedICLRegressorCV
 from sklearn_looped.estimators.in_context.base import InContextEstimator
@@ -128,7 +128,7 @@ class AttentionDisplay:
         TypeError
             If the estimator is not an in-context estimator, or a number is not an integer.
         ValueError
-            If there is no such member, head, target or query, or X is invalid.
+            If there is no such member, head, target or query, `n_rows` is below 1, or X is invalid.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
         looped = last_step(estimator)
@@ -140,6 +140,7 @@ class AttentionDisplay:
             )
         check_is_fitted(looped, "n_loops_")
         X = as_last_step_sees(estimator, X)
+        _check_drawn(query, _num_samples(X), n_rows)
         looped = looped.regressor_ if isinstance(looped, LoopedICLRegressorCV) else looped
         predictor = looped.predictor_
         if predictor.views:  # of a divided table, which `attention_by_loop` refuses, there are none
@@ -158,7 +159,7 @@ class AttentionDisplay:
         if isinstance(looped, LoopedICLClassifier):
             targets = looped.classes_[support.Y.argmax(axis=1)]
         else:
-            targets = support.Y[:, target]
+            targets = looped._restored(support.Y.T)[target]
         display = cls(weights=by_loop, support_rows=support.rows, support_target=targets)
         return display.plot(ax, query=query, n_rows=n_rows)
 
@@ -191,9 +192,8 @@ class AttentionDisplay:
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         n_loops, n_queries, n_support = self.weights.shape
-        _check_index(query=(query, n_queries))
+        _check_drawn(query, n_queries, n_rows)
         n_drawn = n_support if n_rows is None else min(n_rows, n_support)
-        check_scalar(n_drawn, "n_rows", Integral, min_val=1)
         weights = self.weights[:, query]
         largest = np.argsort(-weights.mean(axis=0), kind="stable")[:n_drawn]
         self.drawn_ = largest[np.lexsort((largest, self.support_target[largest]))]
@@ -224,6 +224,13 @@ class AttentionDisplay:
         else:
             ax.set_title(f"Query {query}: all {n_support} support rows")
         return self
+
+
+def _check_drawn(query: int, n_queries: int, n_rows: int | None) -> None:
+    """Raise if there is no such query, or no support row is to be drawn."""
+    _check_index(query=(query, n_queries))
+    if n_rows is not None:
+        check_scalar(n_rows, "n_rows", Integral, min_val=1)
 
 
 def _check_index(**indices: tuple[int, int]) -> None:

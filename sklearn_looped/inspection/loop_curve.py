@@ -198,6 +198,8 @@ class LoopCurveDisplay:
             This display.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
+        from matplotlib.cbook import normalize_kwargs
+        from matplotlib.lines import Line2D
         from matplotlib.ticker import MaxNLocator
 
         self.ax_ = ax = axes_of(ax, (7, 4.4))
@@ -205,7 +207,8 @@ class LoopCurveDisplay:
         mean = self.scores.mean(axis=1)
         n_folds = self.scores.shape[1]
         style = {"color": BLUE, "marker": "o", "label": "score" if n_folds == 1 else "mean"}
-        [self.line_] = ax.plot(self.loops, mean, **{**style, **(line_kw or {})})
+        style |= normalize_kwargs(line_kw or {}, Line2D)  # short names, such as "c", written out
+        [self.line_] = ax.plot(self.loops, mean, **style)
         self.fill_between_ = self.differences_ = self.n_loops_line_ = None
         if n_folds > 1:
             band = {"color": self.line_.get_color(), "linewidth": 0}

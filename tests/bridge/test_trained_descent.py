@@ -133,6 +133,7 @@ def test_queries_do_not_see_each_other():
     [
         ({"n_steps": 0}, "n_steps=0"),
         ({"condition": 0.5}, "condition=0.5"),
+        ({"condition": float("nan")}, "condition=nan"),
         ({"trained": ("steps",)}, "trained=.'steps'"),
         ({"trained": ()}, r"trained=\(\)"),
         ({"trained": ("whitening",)}, "set newton=True"),

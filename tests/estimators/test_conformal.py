@@ -68,9 +68,10 @@ def test_loops_and_rules_hold_for_conformal_quantiles_too(rng):
     )
 
 
-def test_few_rows_are_refused(rng):
+def test_few_rows_are_refused_before_any_work(rng, monkeypatch):
     X = rng.normal(size=(19, 2))
     model = LoopedICLRegressor().fit(X.repeat(2, axis=0), X[:, 0].repeat(2))
+    monkeypatch.setattr(model, "_run", None)
     with pytest.raises(ValueError, match="19 different support rows, but conformal=True needs"):
         model.predict_quantiles(X, conformal=True)
 

@@ -96,6 +96,13 @@ def test_kernel_machine_of_constant_columns_predicts_the_mean():
     assert not model.feature_importances_.any()
 
 
+@pytest.mark.parametrize("n_rows", [31, 2100])  # 2,100 rows are divided
+def test_no_column_matters_where_all_are_constant(n_rows):
+    model = LoopedICLRegressor(n_loops=1, n_estimators=1)
+    model.fit(np.full((n_rows, 2), 0.1), np.arange(n_rows))
+    assert model.feature_importances_.tolist() == [0, 0]
+
+
 def test_table_with_steps(rng):
     X = rng.normal(size=(600, 3))
     y = (X[:, 0] > 0) * 2.0 + (X[:, 1] > 0.3) + 0.1 * rng.normal(size=600)

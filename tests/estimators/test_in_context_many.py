@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectFromModel
@@ -7,7 +8,9 @@ from sklearn.model_selection import GridSearchCV, KFold, LeaveOneOut
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
 from sklearn_looped.estimators.in_context import predict_many
+from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.inference import many
+from sklearn_looped.learned.training import on_demand
 
 
 def tables_of(X, y, rng):
@@ -36,6 +39,18 @@ def test_many_tables_of_classes(rng):
     for proba, (X, y, queries) in zip(together, tables, strict=True):
         alone = LoopedICLClassifier().fit(X, y).predict_proba(queries)
         np.testing.assert_allclose(proba, alone, atol=1e-5)
+
+
+def test_many_tables_whose_weights_depend_on_their_size(rng, monkeypatch):
+    names = {2: "linear", 3: "sparse-linear"}
+    trained = lambda prior, n_columns, *_: load_checkpoint(names[n_columns])  # noqa: E731
+    monkeypatch.setattr(on_demand, "meta_trained", trained)
+    X, model = rng.normal(size=(30, 3)), LoopedICLRegressor(weights=None, prior="linear")
+    tables = [(X[:20, :d], X[:20, 0] - X[:20, 1], X[20:, :d]) for d in (2, 3, 2)]
+    together = predict_many(model, tables)
+    for prediction, (X, y, queries) in zip(together, tables, strict=True):
+        alone = clone(model).fit(X, y).predict(queries)
+        np.testing.assert_allclose(prediction, alone, rtol=1e-3)
 
 
 def test_many_tables_refuse_what_one_refuses(rng):

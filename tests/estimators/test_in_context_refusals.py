@@ -1,5 +1,7 @@
 """What the in-context regressor refuses, in one line."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn_looped import KernelMachineRegressor, LoopedICLClassifier, LoopedICLRegressor
 from sklearn_looped.learned.checkpoints import CheckpointError, save_checkpoint
 
+DAYS = pd.Index([datetime.date(2024, 5, 31), pd.Period("2024-05-31", "D")], dtype=object)
+GAP = pd.array([None, *range(5)], dtype="Int64")
 X_BAD, Y_BAD = np.arange(12.0).reshape(6, 2), np.arange(6.0)
 
 
@@ -27,6 +31,7 @@ def test_bad_weights_are_refused(weights, message):
         (np.where(X_BAD == 3, np.inf, X_BAD), Y_BAD, "infinity"),
         (pd.DataFrame(X_BAD).replace(3.0, np.inf), Y_BAD, "column 1, contains infinity"),
         (pd.DataFrame(X_BAD, columns=["a", "a"]), Y_BAD, "several columns named 'a'"),
+        (pd.DataFrame(X_BAD, columns=DAYS), Y_BAD, "several columns named '2024-05-31'"),
         (X_BAD * 1j, Y_BAD, "Complex data not supported"),
         (pd.DataFrame(X_BAD * 1j), Y_BAD, "Complex data not supported"),
         (X_BAD, Y_BAD * 1j, "Complex data not supported"),
@@ -36,6 +41,7 @@ def test_bad_weights_are_refused(weights, message):
         (X_BAD[:1], Y_BAD[:1], "n_samples=1, but at least 2 rows"),
         (X_BAD, Y_BAD[:4], "inconsistent numbers of samples"),
         (X_BAD, np.where(Y_BAD == 3, np.nan, Y_BAD), "y contains NaN"),
+        (X_BAD, pd.DataFrame({"a": Y_BAD, "b": GAP}), "y contains NaN"),
         (X_BAD, np.array(list("abcdef")), "target that is not numeric"),
         (X_BAD, np.ma.masked_equal(Y_BAD, 3), "y has 1 masked entries"),
         (X_BAD, np.array([1, 2, 3, 4, 5, "x"], dtype=object), "target that is not numeric"),

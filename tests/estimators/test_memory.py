@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
+from sklearn_looped import (
+    KernelMachineClassifier,
+    LoopedICLClassifier,
+    LoopedICLRegressor,
+    LoopedICLRegressorCV,
+)
 from sklearn_looped.core import memory as machine
 from sklearn_looped.estimators.in_context import predict_many
 from sklearn_looped.learned.inference import by_loop, members
@@ -130,6 +135,8 @@ def test_what_cannot_be_cut_is_refused_before_it_begins(table, monkeypatch):
     monkeypatch.setattr(machine, "memory_limit", lambda: 30_000)
     with pytest.raises(MemoryError, match=r"Telling 25 classes apart.*LoopedICLRegressor"):
         LoopedICLClassifier().fit(X, np.arange(50) % 25)
+    with pytest.raises(MemoryError, match=r"Telling 25 classes apart.*KernelMachineRegressor"):
+        KernelMachineClassifier().fit(X, np.arange(50) % 25)
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,9 @@ def test_what_cannot_be_exact_is_refused_before_any_work(rng):
 
     with pytest.raises(ValueError, match=r"which takes .* loops a round, of at most 20000; raise"):
         fit(X, y, penalty=1e-9)
+    for rows, penalty in ((X, 5e-324), (1e150 * X / np.abs(X).max(), 1.0)):
+        with pytest.raises(ValueError, match=r"which takes [\d.]+e\+\d+ loops a round"):
+            fit(rows, y, penalty=penalty)
     with pytest.raises(ValueError, match=r"lengths from their mean.*scale the features or raise"):
         fit(far, y)
     with pytest.raises(ValueError, match=r"Got X with values up to .*, whose squares overflow"):

@@ -249,6 +249,16 @@ def test_pca_names_its_output_and_refuses_what_is_not_there(rng):
     for wrong in (0.0, 1.5, "all"):
         with pytest.raises(ValueError, match="'n_components' parameter"):
             ProgrammedPCA(wrong).fit(X)
+    for few in (1e-9 * X, X[["a"]]):  # scikit-learn keeps no component
+        with pytest.raises(ValueError, match="'mle', which keeps none of"):
+            ProgrammedPCA("mle").fit(few)
+
+
+def test_no_share_takes_more_components_than_there_are():
+    X = np.random.default_rng(0).normal(size=(30, 9))
+    model = ProgrammedPCA(np.nextafter(1.0, 0.0), max_loops=30).fit(X)
+    assert model.n_components_ == len(model.components_) == 9
+    assert model.transform(X).shape == X.shape
 
 
 @pytest.mark.parametrize("bandwidth", [0.3, 1.0, 20.0])

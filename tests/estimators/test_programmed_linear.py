@@ -184,6 +184,21 @@ def test_warm_starts_and_partial_fits_are_those_of_scikit_learn(penalty):
         np.testing.assert_array_equal(ours.predict(X) == theirs.predict(X) if first else True, True)
 
 
+@pytest.mark.parametrize("average", [True, 500])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_warm_starts_of_averages_begin_where_those_of_scikit_learn_do(n_classes, average):
+    X, y = classification(n_classes=n_classes)
+    options = {"average": average, "alpha": 0.1, "max_iter": 3, "tol": None, "random_state": 0}
+    pair = ProgrammedSGDClassifier, SGDClassifier
+    ours, theirs = (kind(warm_start=True, **options).fit(X, y) for kind in pair)
+    assert_same_fit(ours.fit(X, y), theirs.fit(X, y))
+    options |= {"learning_rate": "constant", "max_iter": 1, "warm_start": True}
+    model = ProgrammedSGDRegressor(**options).fit(X, X[:, 0])
+    start = {"coef_init": model._models[0]["w"], "intercept_init": model._models[0]["b"]}
+    fresh = ProgrammedSGDRegressor(**options).fit(X, X[:, 0], **start)
+    assert_same_fit(model.fit(X, X[:, 0]), fresh, tolerance=0)
+
+
 def test_averages_go_on_over_partial_fits():
     X, y = regression()
     ours, theirs = (

@@ -283,6 +283,15 @@ def test_pickle_predicts_the_same_bits():
     np.testing.assert_array_equal(copy.predict(X), model.predict(X))
 
 
+def test_probabilities_of_far_queries_are_those_of_scikit_learn():
+    X, y = np.random.default_rng(0).normal(size=(12, 1)), np.arange(12) % 3
+    options = {"hidden_layer_sizes": 2, "max_iter": 3, "random_state": 1}
+    ours = fit_quietly(ProgrammedMLPClassifier(**options), X, y)
+    theirs = fit_quietly(MLPClassifier(solver="sgd", **options), X, y)
+    far = [[-1e155], [1e155], [-1e300], [1e300]]  # all logits of a query may be below -1e154
+    np.testing.assert_array_equal(ours.predict_proba(far), theirs.predict_proba(far))
+
+
 def test_divergence_names_the_step():
     X, y = load_diabetes(return_X_y=True)
     options = {"learning_rate_init": 10.0, "random_state": 0, **PLAIN_SGD}

@@ -90,6 +90,16 @@ def test_values_to_begin_with_are_finite(name, rng):
         ProgrammedSGDRegressor(**SHORT).fit(X, X[:, 0], **{name: [np.nan]})
 
 
+def test_values_to_begin_with_have_a_row_a_class(rng):
+    X, y = rng.normal(size=(9, 2)), np.arange(9) % 3
+    model = ProgrammedSGDClassifier(max_iter=1, tol=None)
+    for name, values in {"coef_init": np.ones((2, 3)), "intercept_init": np.ones((3, 1))}.items():
+        with pytest.raises(ValueError, match=f"Got {name} of shape"):
+            model.fit(X, y, **{name: values})
+    for shape in ((2,), (1, 2), (2, 1)):
+        model.fit(X, y > 0, coef_init=np.ones(shape), intercept_init=1.0)
+
+
 def test_a_bandwidth_that_is_set_behind_fit_is_checked(rng):
     X = rng.normal(size=(6, 1))
     model = ProgrammedKernelRegressor().fit(X, X[:, 0]).set_params(bandwidth=-1.0)
@@ -122,3 +132,26 @@ def test_data_that_is_changed_behind_fit_changes_no_prediction(model, rng):
     method = next(name for name in methods if hasattr(model, name))
     found, expected = (getattr(each, method)(kept) for each in models)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_an_intercept_beyond_float64_is_refused():
+    model = ProgrammedLinearRegression()
+    with pytest.raises(ValueError, match="beyond the range of float64"):
+        model.fit([[1.0], [2.0], [3.0]], [1.7e308, 0.5e308, -0.7e308])
+
+
+@pytest.mark.parametrize("exponent", [-1074, -1000, 1000, 1023])
+def test_sample_weights_are_read_in_any_unit(exponent):
+    X, y = np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 3.0, 6.0])
+    weights, unit = np.full(3, np.ldexp(1.0, exponent)), np.ldexp(1.0, min(exponent, 1000))
+    for model, one in (
+        (ProgrammedLinearRegression(), ProgrammedLinearRegression()),
+        (ProgrammedRidge(unit), ProgrammedRidge(np.ldexp(unit, -exponent))),
+    ):
+        found, expected = model.fit(X, y, weights), one.fit(X, y)
+        np.testing.assert_allclose(found.coef_, expected.coef_, rtol=1e-12)
+        np.testing.assert_allclose(found.intercept_, expected.intercept_, rtol=1e-12)
+    for init in ("random", "k-means++"):
+        clusters = ProgrammedKMeans(2, init=init, random_state=0)
+        expected = clusters.fit(X).cluster_centers_
+        np.testing.assert_array_equal(clusters.fit(X, None, weights).cluster_centers_, expected)

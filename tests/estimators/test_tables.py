@@ -39,6 +39,13 @@ def test_arrays_of_objects_are_read_by_column_as_ensembles_pass_them(frame, targ
         assert ensemble.fit(frame, target).score(frame, target) > 0.95
 
 
+def test_a_column_may_have_nan_for_a_name(frame, target):
+    model = LoopedICLRegressor(n_loops=1, n_estimators=1)
+    expected = model.fit(frame, target).predict(frame)
+    unnamed = frame.set_axis([np.nan, 1.0], axis=1)
+    np.testing.assert_array_equal(model.fit(unnamed, target).predict(unnamed), expected)
+
+
 def test_a_sparse_step_before_is_accepted(frame, target):
     pipeline = make_pipeline(OneHotEncoder(), LoopedICLRegressor(n_loops=2))
     assert pipeline.fit(frame[["soil"]], target).score(frame[["soil"]], target) > 0.3

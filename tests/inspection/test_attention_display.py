@@ -60,6 +60,16 @@ def test_a_subsample_and_joined_rows_keep_their_numbers(diabetes):
     np.testing.assert_array_equal(display.support_target, y[display.support_rows])
 
 
+def test_targets_far_out_are_shown_as_they_are(rng):
+    X = rng.normal(size=(40, 2))
+    y = X[:, 0].copy()
+    y[7] = 1e4
+    with pytest.warns(UserWarning, match="are compressed"):
+        model = LoopedICLRegressor(n_estimators=1, n_loops=1).fit(X, y)
+    display = AttentionDisplay.from_estimator(model, X[:1])
+    np.testing.assert_allclose(display.support_target, y[display.support_rows])
+
+
 def test_classes_pipelines_and_the_cv_estimator(diabetes):
     X, y = load_iris(return_X_y=True)
     y = np.array(["setosa", "versicolor", "virginica"])[y]
@@ -97,6 +107,18 @@ def test_wrong_arguments_are_refused(fitted, diabetes, change, error, message):
     arguments = {"estimator": fitted, "X": diabetes[0][:1], **change}
     with pytest.raises(error, match=message):
         AttentionDisplay.from_estimator(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"query": 2}, ValueError), ({"n_rows": 0}, ValueError), ({"n_rows": 99.5}, TypeError)],
+)
+def test_what_cannot_be_drawn_is_refused_before_any_work(
+    fitted, diabetes, monkeypatch, change, error
+):
+    monkeypatch.setattr(LoopedICLRegressor, "attention_by_loop", None)
+    with pytest.raises(error, match=next(iter(change))):
+        AttentionDisplay.from_estimator(fitted, diabetes[0][:2], **change)
 
 
 def test_a_divided_table_is_refused(rng):

@@ -142,6 +142,12 @@ def test_wrong_arguments_are_refused(small, change, error, message):
         LoopCurveDisplay.from_estimator(**arguments)
 
 
+def test_the_line_takes_the_short_names_of_its_style():
+    display = LoopCurveDisplay(loops=[1, 2], scores=[[0.1], [0.2]])
+    line = display.plot(line_kw={"c": "red", "ls": ":"}).line_
+    assert (line.get_color(), line.get_linestyle(), line.get_marker()) == ("red", ":", "o")
+
+
 def test_scores_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="expected \\(n_counts,\\) and \\(n_counts, n_folds\\)"):
         LoopCurveDisplay(loops=[1, 2], scores=[0.1, 0.2])

@@ -255,6 +255,25 @@ def test_whole_numbers_that_float64_cannot_hold_are_said():
         TableEncoder().fit_transform(frame - 2**60, np.arange(40.0))
 
 
+@pytest.mark.parametrize("container", ["polars", "pyarrow"])
+def test_whole_numbers_beside_missing_cells_are_not_rounded(container):
+    module = pytest.importorskip(container)
+    make = {"polars": "DataFrame", "pyarrow": "table"}[container]
+    table = getattr(module, make)({"x": [None, *range(2**60, 2**60 + 40)], "n": [None, *range(40)]})
+    encoder = TableEncoder()
+    with pytest.warns(UserWarning, match=r"beyond 2\*\*53 .*: 'x' \(40 values, 1 as float64\)"):
+        encoded = encoder.fit_transform(table, np.arange(41.0))
+    assert encoder.column_kinds_ == {"x": "number", "n": "number"}
+    np.testing.assert_array_equal(encoded[:, 1], np.append(np.nan, np.arange(40) / 64))
+
+
+def test_durations_that_pandas_cannot_hold_are_missing():
+    cells = [*(f"{i} days 06:00:00" for i in range(40)), "200000 days"]
+    with pytest.warns(UserWarning, match=r"count as missing: 'x' \(1 of 41, such as '200000 days"):
+        encoded = TableEncoder().fit_transform(pd.DataFrame({"x": cells}), np.arange(41.0))
+    np.testing.assert_array_equal(encoded[:, 0], np.append(np.arange(40) + 0.25, np.nan) / 64)
+
+
 def test_columns_without_text_for_names_keep_their_order(rng):
     frame = pd.DataFrame(rng.normal(size=(20, 2)))
     encoder = TableEncoder()
@@ -263,6 +282,16 @@ def test_columns_without_text_for_names_keep_their_order(rng):
     np.testing.assert_array_equal(encoder.transform(frame.to_numpy().astype(object)), expected)
     with pytest.raises(ValueError, match="another order: column 0 is '1', but was '0'"):
         encoder.transform(frame[[1, 0]])
+
+
+@pytest.mark.parametrize("names", [[1, 0], ["1", "0"]])
+def test_arrays_have_no_names_that_could_be_in_another_order(rng, names):
+    frame = pd.DataFrame(rng.normal(size=(20, 2)), columns=names)
+    encoder = TableEncoder()
+    expected = encoder.fit_transform(frame, frame[names[0]].to_numpy())
+    np.testing.assert_array_equal(encoder.transform(frame.to_numpy()), expected)
+    objects = to_table(frame.to_numpy().astype(object))
+    np.testing.assert_array_equal(encoder.transform(objects), expected)
 
 
 def test_lazy_frames_are_refused():
@@ -274,6 +303,8 @@ def test_lazy_frames_are_refused():
 def test_masked_cells_are_missing():
     array = np.ma.masked_array([[1, 2], [3, 4]], mask=[[False, True], [False, False]])
     np.testing.assert_array_equal(to_table(array), [[1, np.nan], [3, 4]])
+    for dtype in ("O", "U", "S", "M8[ns]"):
+        assert to_table(array.astype(dtype)).isna().to_numpy().tolist() == array.mask.tolist()
 
 
 def test_times_of_zones_are_one_instant():

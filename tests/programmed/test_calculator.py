@@ -1,5 +1,6 @@
 import itertools
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -160,6 +161,12 @@ def test_bad_input_and_overflow(calculator):
         calculator("root", 1.0)
     with pytest.raises(ValueError, match="expected finite numbers"):
         calculator("add", math.nan, 1.0)
+
+
+def test_a_copy_calculates_alike(calculator):
+    copy = pickle.loads(pickle.dumps(calculator))
+    assert copy.error_bounds == calculator.error_bounds
+    assert copy("divide", 5.0, -2.0) == calculator("divide", 5.0, -2.0) == -2.5
 
 
 def test_one_network_of_three_layers(calculator):

@@ -95,6 +95,11 @@ def test_results_are_within_the_certified_error(dtype):
     assert machine.certificate.error_bound == max(bound.values())
 
 
+def test_a_bound_relative_to_the_terms_is_none_of_the_absolute_ones():
+    certificate = FleqMachine(8, 4, 4, functions={"matmul": MatrixProduct(2, 2, 2)}).certificate
+    assert certificate.functions["matmul"].error_bound > certificate.error_bound == 0
+
+
 def test_layers_heads_and_width_are_in_the_certificate():
     machine, _ = machine_of(TEXT)
     costs = machine.certificate.functions

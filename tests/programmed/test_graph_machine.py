@@ -46,6 +46,10 @@ def test_every_program_agrees_with_scipy(seed):
     assert length == pytest.approx(scipy_csgraph.minimum_spanning_tree(undirected).sum())
 
 
+def test_the_number_of_nodes_may_be_one_of_numpys():
+    assert GraphMachine(np.int64(100)).fingerprint() == GraphMachine(100).fingerprint()
+
+
 def test_weights_are_the_same_for_all_programs_and_all_sizes():
     before = machine.fingerprint()
     for n_nodes in (8, 70):

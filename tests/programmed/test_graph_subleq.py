@@ -104,11 +104,20 @@ def test_a_number_of_no_node_is_a_fault(number):
         ([[0.5]], "expected integers"),
         ([[1e9]], "expected integers"),
         ([[np.nan]], "expected integers"),
+        (np.ma.masked_equal([[0, 5], [1, 0]], 5), "1 masked entries"),
     ],
 )
 def test_graphs_that_cells_cannot_hold(graph, message):
     with pytest.raises(ValueError, match=message):
         GraphSubleqMachine(8, 6, graph=graph)
+
+
+def test_sizes_are_checked_before_they_are_used_and_may_be_those_of_numpy():
+    for sizes, n_bits in (((8.0, 6), 16), ((0, 6), 16), (("8", 6), 16), ((8, 6), "16")):
+        with pytest.raises(ValueError, match="expected an integer"):
+            GraphSubleqMachine(*sizes, n_bits=n_bits)
+    machine = GraphSubleqMachine(*np.array([8, 6]), n_bits=np.int64(16))
+    assert machine.transformer.fingerprint() == GraphSubleqMachine(8, 6).transformer.fingerprint()
 
 
 def test_edge_needs_a_graph():

@@ -90,6 +90,19 @@ def test_programs_of_linear_algebra(machine):
     assert machine.transformer.fingerprint() == before
 
 
+def test_certificates_of_products_hold_for_small_and_large_limits(machine):
+    cost, n_heads = machine.certificate.functions["matmul"], len(machine.block.layers[-1].heads)
+    assert n_heads > 6 * (4 + 1 + 4)  # of the product, the dot product and the entries' products
+    assert (cost.n_heads, cost.relative) == (6 * 4, False)
+    error = np.abs(machine.matmul(A, A).value - A @ A).max()
+    assert 0 < error <= cost.error_bound < machine.certificate.error_bound
+    small = PaperUniversalMachine(size=1, n_memory=8, n_instructions=4, limit=2.0**-10)
+    program = small.assemble("x: .word 0\n y: .word 0\n z: .word 0\n multiply x, y, z")
+    for x, y in np.random.default_rng(0).uniform(-1, 1, (20, 2)) * [2.0**-10, 1e9]:
+        product = small.run(program.with_data(x=x, y=y))["z"].values[0]
+        assert abs(product - x * y) <= small.certificate.error_bound * abs(y)
+
+
 def test_programs_of_learning(machine):
     w = np.zeros(2)
     for x, y in zip(X, Y[:, 0], strict=True):

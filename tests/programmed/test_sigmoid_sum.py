@@ -6,7 +6,7 @@ import pytest
 from sklearn_looped import SigmoidSum
 from sklearn_looped.programmed.machines.certified_error import Target
 from sklearn_looped.programmed.machines.sigmoid_sum import UNIT, ReluSum
-from sklearn_looped.programmed.machines.taylor import Taylor
+from sklearn_looped.programmed.machines.taylor import Taylor, _wave
 
 CASES = {
     "exp": (np.exp, (-0.5, 0.5)),
@@ -84,6 +84,14 @@ def test_rounding_is_part_of_the_bound():
     assert np.abs(single - fitted(x)).max() <= fitted.rounding(2.0**-24)
 
 
+def test_rounding_of_the_function_is_part_of_the_bound():
+    """The function is x, and then 1; what numpy computes is off by 1e-8 and by four units."""
+    shifted = ReluSum.fit(lambda x: (x + 1e8) - 1e8, (0.1, 0.9), 1e-6)
+    assert 1e-9 < abs(shifted(0.1) - 0.1) <= shifted.error_bound
+    rounded = ReluSum.fit(lambda x: 0 * x + (1 + 2.0**-50), (0.0, 1.0), 1e-6, curvature=0.0)
+    assert 0 < rounded(0.5) - 1 <= rounded.error_bound
+
+
 @pytest.mark.parametrize("kind", [SigmoidSum, ReluSum])
 @pytest.mark.parametrize(
     ("f", "interval", "options", "message"),
@@ -128,6 +136,15 @@ def test_series_of_all_functions_hold_their_derivatives():
     y = f(0.3 + h * np.arange(-2, 3))
     derivatives = [y[2], (y[0] - 8 * y[1] + 8 * y[3] - y[4]) / (12 * h)]
     np.testing.assert_allclose(narrow.low[:2, 0], derivatives, atol=1e-9)
+
+
+def test_sines_may_be_off_by_eight_units_before_the_length_is_subtracted():
+    """Also where the difference of both is much smaller than they are."""
+    middle, half = 0.3, np.sin(0.3)
+    x = Taylor.variable(np.array([middle - half]), np.array([middle + half]), 0)
+    for sign in (-1, 1):
+        low, _ = _wave(lambda z: np.sin(z) + sign * 8 * np.spacing(np.sin(z)), x)  # noqa: B023
+        assert low[0] <= np.sin(middle) - half
 
 
 def test_curvature_of_a_part():

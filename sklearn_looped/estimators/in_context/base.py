@@ -75,6 +75,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
 
         The columns' weights in the metric of the experts, which are the mean squared slopes of
         their predictions along each column. Nominal columns have the sum of their encoded parts.
+        Constant columns have 0, so that where there are no others the sum is 0.
 
         Raises
         ------
@@ -183,7 +184,7 @@ class InContextEstimator(DocumentationLink, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         member : int, default=0
             Member of the ensemble: number of the view in ``predictor_.views``.

@@ -12,14 +12,11 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.device import choose_device
-from sklearn_looped.core.memory import check_memory
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.in_context.base import InContextEstimator, load_weights
-from sklearn_looped.estimators.probabilities import ProbabilisticClassifier
+from sklearn_looped.estimators.probabilities import ProbabilisticClassifier, check_classes
 from sklearn_looped.estimators.validation import validate_labels, weights_of_classes
 from sklearn_looped.learned.inference.support import Support
-
-ARRAYS = 4  # of one number a row and class, which `fit` makes
 
 
 class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
@@ -114,13 +111,12 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
     for shipped weights, their name and digest in place of the weights.
 
     Memory is that of `LoopedICLRegressor` with one target, and grows little with the number of
-    classes:
-    experts share what they keep of pairs of rows, 16 bytes for each pair and member, and keys and
-    values are kept for each pass, of which there are one up to ten classes, two up to a hundred and
-    then three. With 1,000 rows of 10 columns a process grows by 160 MB; with 300 rows by 36 MB for
-    3 classes, 42 MB for 10 and 70 MB for 30. Up to 512 MB are kept in all. A prediction takes 40 to
-    80 MB more. What keeps it small is the same: `n_estimators=1`, numbers as `n_loops` and
-    `max_support`, and a pickle, which leaves all of it out.
+    classes: experts share what they keep of pairs of rows, 16 bytes for each pair and member, and
+    keys and values are kept for each pass, of which there are one up to ten classes, two up to a
+    hundred and then three. With 1,000 rows of 10 columns a process grows by 160 MB; with 300 rows
+    by 36 MB for 3 classes, 42 MB for 10 and 70 MB for 30. Up to 512 MB are kept in all. A
+    prediction takes 40 to 80 MB more. What keeps it small is the same: `n_estimators=1`, numbers as
+    `n_loops` and `max_support`, and a pickle, which leaves all of it out.
 
     References
     ----------
@@ -211,11 +207,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
             )
         counts = None if weights is None else weights[kept]
         self._class_weight = weights_of_classes(self.class_weight, self.classes_, y[kept], counts)
-        check_memory(
-            ARRAYS * 8 * len(y) * len(self.classes_),
-            f"Telling {len(self.classes_)} classes apart in {len(y)} rows",
-            "Leave rows out or join rare classes; for numbers take LoopedICLRegressor.",
-        )
+        check_classes(len(y), len(self.classes_), "LoopedICLRegressor")
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         indicators = np.eye(len(self.classes_))[codes]
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
@@ -232,7 +224,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Returns
@@ -260,7 +252,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         return_n_loops : bool, default=False
             Whether to return the loops that each query took too.
@@ -289,7 +281,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Yields
@@ -305,7 +297,7 @@ class LoopedICLClassifier(ProbabilisticClassifier, InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Yields

@@ -219,7 +219,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         return_std : bool, default=False
             Whether to return the predictive standard deviation too.
@@ -248,7 +248,7 @@ class LoopedICLRegressorCV(RegressorMixin, DocumentationLink, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
             Levels in (0, 1).

@@ -295,7 +295,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         return_std : bool, default=False
             Whether to return the predictive standard deviation too, noise included.
@@ -338,7 +338,7 @@ class LoopedICLRegressor(RegressorMixin, TargetsInContext):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
 
         Yields

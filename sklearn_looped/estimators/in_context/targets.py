@@ -62,7 +62,7 @@ class TargetsInContext(InContextEstimator):
 
         Parameters
         ----------
-        X : array-like or DataFrame of shape (n_samples, n_features)
+        X : array-like, sparse or DataFrame of shape (n_samples, n_features)
             Queries, with the columns of `fit`.
         quantiles : array-like of shape (n_quantiles,), default=(0.1, 0.5, 0.9)
             Levels in (0, 1). Beyond the outermost levels that the network predicts (1/62 and

@@ -13,7 +13,7 @@ from sklearn_looped.core.calibration import Calibration
 from sklearn_looped.core.modes import in_own_modes
 from sklearn_looped.estimators.fitting import whole_or_not_at_all
 from sklearn_looped.estimators.kernel.base import KernelMachineEstimator
-from sklearn_looped.estimators.probabilities import ProbabilisticClassifier
+from sklearn_looped.estimators.probabilities import ProbabilisticClassifier, check_classes
 from sklearn_looped.estimators.validation import validate_labels
 
 
@@ -107,6 +107,8 @@ class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
         ------
         ValueError
             If there is one class only, the labels are continuous, or the data are invalid.
+        MemoryError
+            If there are more classes than their indicators have memory for.
         """
         table, y, weights = validate_labels(self, X, y, sample_weight)
         check_classification_targets(y)
@@ -116,6 +118,7 @@ class KernelMachineClassifier(ProbabilisticClassifier, KernelMachineEstimator):
             raise ValueError(
                 f"Got one class only, {self.classes_[0]}, but at least two are required."
             )
+        check_classes(len(y), len(self.classes_), "KernelMachineRegressor")
         codes = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         kind = "binary" if len(self.classes_) == 2 else "multiclass"
         indicators = np.eye(len(self.classes_))[codes]

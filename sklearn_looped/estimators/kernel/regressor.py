@@ -25,10 +25,12 @@ class KernelMachineRegressor(RegressorMixin, KernelMachineEstimator):
     product, and solves again [1]_: columns that do not matter fade from the distances. The slopes
     are cross-fitted, :math:`M_{jj} \propto \sum_p \partial_j f(x_p) \, \partial_j g(x_p)` with f
     fitted to the rows of odd number and g to those of even number, so that what noise does to one
-    of them averages out. This is done for two kernels: the Gaussian one, for smooth functions,
-    :math:`\phi(r) = e^{-r^2 / 2}` of the Euclidean distance; and for steps, as trees have them,
-    :math:`\phi(r) = e^{-r}` of the Manhattan distance :math:`\sum_j \sqrt{M_{jj}} |x_j - z_j|`, to
-    which forests of random axis-parallel partitions tend [3]_.
+    of them averages out; in the first loop the weights are averaged with the share of the targets'
+    variance that each column explains by itself. This is done for two kernels: the Gaussian one,
+    for smooth functions, :math:`\phi(r) = e^{-r^2 / 2}` of the Euclidean distance; and for steps,
+    as trees have them, :math:`\phi(r) = e^{-r}` of the Manhattan distance
+    :math:`\sum_j \sqrt{M_{jj}} |x_j - z_j|`, to which forests of random axis-parallel partitions
+    tend [3]_.
 
     Nothing is left to tune by hand: length scale L and ridge penalty are chosen by the
     leave-one-out error, which one decomposition gives in closed form for all rows, before the first

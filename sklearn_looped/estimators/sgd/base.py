@@ -79,8 +79,8 @@ class ProgrammedSGD(ProgrammedTraining):
         y : array-like of shape (n_samples,)
             Targets, or labels.
         coef_init, intercept_init : array-like or None, default=None
-            Weights to begin with, in the shapes of `coef_` and `intercept_`. None: 0, or with
-            `warm_start` those of the previous fit.
+            Weights to begin with, in the shapes of `coef_` and `intercept_`; of a single model in
+            any shape. None: 0, or with `warm_start` those of the previous fit.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Factors of the step sizes, as in scikit-learn: a weight of two is one step of twice the
             size, and not two steps. None: 1.
@@ -101,7 +101,9 @@ class ProgrammedSGD(ProgrammedTraining):
         shape = (self._n_models, X.shape[1])
         start: list[dict[str, Any]] = [{"w": 0.0, "b": 0.0} for _ in range(self._n_models)]
         if before is not None:
-            start = [{"w": model["w"], "b": model["b"]} for model in before]
+            # Scikit-learn's classifier begins with `coef_`, its regressor with the last weights.
+            mean = "mean_" if is_classifier(self) and "mean_w" in before[0] else ""
+            start = [{name: model[mean + name] for name in ("w", "b")} for model in before]
         coef = _initial(coef_init, shape, "coef_init")
         intercept = _initial(intercept_init, shape[:1], "intercept_init")
         if before and (len(before) != shape[0] or len(before[0]["w"]) != shape[1]):
@@ -256,7 +258,8 @@ def _initial(values: ArrayLike | None, shape: tuple[int, ...], name: str) -> Arr
         return None
     refuse_masked(**{name: values})
     array = np.asarray(values, dtype=np.float64)
-    if array.size != np.prod(shape):
+    one = shape[0] == 1 and array.size == np.prod(shape)  # also a vector
+    if not one and array.shape != shape:
         raise ValueError(f"Got {name} of shape {array.shape}, but expected {shape}.")
     assert_all_finite(array, input_name=name)
     return array.reshape(shape)

@@ -84,7 +84,7 @@ class ProgrammedSGDClassifier(OneVsRestSGD):
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, by label: factors of the step sizes, as `sample_weight` is.
     warm_start : bool, default=False
-        Whether `fit` begins with the weights of the previous fit.
+        Whether `fit` begins with `coef_` and `intercept_` of the previous fit.
     average : bool or int, default=False
         Whether to average the weights over all steps, or from which step on.
     n_loops : int or None, default=None

@@ -30,7 +30,7 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
 
     Weights equal scikit-learn's to 1e-12 as long as the steps do not amplify rounding, which large
     steps do, those of ``learning_rate="optimal"`` with a small `alpha` above all: there
-    scikit-learn's own result changes as much when one entry of `X` changes by one unit in the last
+    scikit-learn's own result changes as much when each entry of `X` changes by one unit in the last
     place (``python -m benchmarks parity``).
 
     The transformer does all arithmetic of a step: score, derivative of the loss, shrinkage, update,
@@ -80,7 +80,8 @@ class ProgrammedSGDRegressor(RegressorMixin, ProgrammedSGD):
     n_iter_no_change : int, default=5
         Epochs without improvement after which to stop, or to lower an adaptive step size.
     warm_start : bool, default=False
-        Whether `fit` begins with the weights of the previous fit.
+        Whether `fit` begins with the last weights of the previous fit, of which `coef_` may be an
+        average. The new average is of the new steps alone; scikit-learn's contains the old one.
     average : bool or int, default=False
         Whether to average the weights over all steps, or from which step on.
     n_loops : int or None, default=None

@@ -22,6 +22,7 @@ Series: TypeAlias = "pd.Series[Any]"
 
 MAX_DENSE = 50_000_000  # cells of a sparse table that are held as float64: 400 MB
 MANY = 10  # different values beyond which a column of text can hold measurements or identifiers
+BY_PLACE = "place"  # names the columns of an array, which have no names of their own
 STRAY = 0.05  # share of cells of another kind that a column of numbers or dates may hold
 WORDS = 3  # on average, from which on the cells of a column are free text
 
@@ -83,14 +84,24 @@ def to_table(X: Any) -> Any:
         return X
     is_exact = array.dtype.kind not in "iu" or not (np.abs(array.astype(float)) > 2**53).any()
     if array.ndim == 2 and (array.dtype.kind in "OSTUMm" or not is_exact):
-        return pd.DataFrame(array.astype(object) if array.dtype.kind in "ST" else array)
+        cells = array.astype(object) if array.dtype.kind in "ST" else array
+        table = pd.DataFrame(cells).rename_axis(columns=BY_PLACE)
+        return table.mask(np.ma.getmaskarray(X)) if np.ma.is_masked(X) else table
     return X
 
 
 def _frame(columns: list[tuple[list[Any], Any]], names: Any) -> pd.DataFrame:
     """Join lists of cells with their types to a DataFrame; what is nominal by type stays so."""
-    read = [pd.Categorical(c) if _is_categorical(dtype) else c for c, dtype in columns]
+    read = [_cells(*column) for column in columns]
     return pd.DataFrame(dict(enumerate(read))).set_axis(list(names), axis=1)
+
+
+def _cells(cells: list[Any], dtype: Any) -> Any:
+    """Keep levels as such, and whole numbers beside missing cells, which pandas would round."""
+    if _is_categorical(dtype):
+        return pd.Categorical(cells)
+    is_whole = str(dtype).lower().startswith(("int", "uint"))
+    return np.array(cells, dtype=object) if is_whole and None in cells else cells
 
 
 def _is_categorical(dtype: Any) -> bool:

@@ -4,7 +4,6 @@ Shapes: T targets, n rows.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.learned.inference.halting import Exit
@@ -16,38 +15,32 @@ N_FOLDS = 5
 MIN_ROWS = 20
 
 
-def folds_of(n_rows: int) -> NDArray[np.intp]:
-    """Fold of each support row: dealt in turn, which in the order of targets stratifies.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 20 different rows.
-    """
-    if n_rows < MIN_ROWS:
-        raise ValueError(
-            f"Got {n_rows} different support rows, but conformal=True needs at least {MIN_ROWS}: "
-            "each fifth of them is predicted from the others. Use conformal=False."
-        )
-    return np.arange(n_rows) % N_FOLDS
-
-
 def corrected_levels(predictor: SupportPredictor, exit: Exit, wanted: Array) -> list[Array]:
-    """Levels that stand for the wanted ones, for each target: each fifth from the other rows."""
+    """Levels that stand for the wanted ones, for each target: each fifth from the other rows.
+
+    Rows are dealt in turn, which in the order of targets stratifies.
+    """
     support = predictor.support
-    output = predictor.predict_support(folds_of(len(support.X)), exit)
+    output = predictor.predict_support(np.arange(len(support.X)) % N_FOLDS, exit)
     reached = reached_levels(output[..., 1:], support.Y.T)
     return [conformal_levels(each, support.weights, wanted) for each in reached]
 
 
 def check_conformal(wanted: Array, support: Support) -> None:
-    """Refuse levels that the support cannot tell from more extreme ones.
+    """Refuse few rows, and levels that the support cannot tell from more extreme ones.
 
     Raises
     ------
     ValueError
-        If a level lies outside 1 / (n + 1) and n / (n + 1), of n rows or their summed weight.
+        If there are fewer than 20 different rows, or a level lies outside 1 / (n + 1) and
+        n / (n + 1), of n rows or their summed weight.
     """
+    n_rows = len(support.X)
+    if n_rows < MIN_ROWS:
+        raise ValueError(
+            f"Got {n_rows} different support rows, but conformal=True needs at least {MIN_ROWS}: "
+            "each fifth of them is predicted from the others. Use conformal=False."
+        )
     weight = support.counts.sum()
     least = 1 / (weight + 1)
     if (wanted < least).any() or (wanted > 1 - least).any():

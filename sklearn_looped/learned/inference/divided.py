@@ -21,6 +21,7 @@ from sklearn_looped.learned.inference.overview import Overview
 from sklearn_looped.learned.inference.predictor import SupportPredictor
 from sklearn_looped.learned.inference.prepare import fitted_views
 from sklearn_looped.learned.inference.support import Queries, Support
+from sklearn_looped.learned.inference.views import varying
 
 WHOLE = 2048  # rows at most that are attended to together
 PART = 1024  # rows of a part at most: twice as many take twice the time and bring nothing
@@ -167,4 +168,5 @@ class DividedPredictor(SupportPredictor):
 
     def importances(self, n_columns: int) -> Array:
         """Return the importance of each of the table's columns by the overview's metric."""
-        return self.encoder.shares_of_columns(self.overview.weights(), n_columns)
+        weights = self.overview.weights() * varying(self.support.X)
+        return self.encoder.shares_of_columns(weights, n_columns)

@@ -8,7 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from sklearn_looped.core.arrays import Array
 from sklearn_looped.core.warning import warn_user
-from sklearn_looped.learned.inference.columns import as_numbers, has_value, kind_of, to_table
+from sklearn_looped.learned.inference.columns import (
+    BY_PLACE,
+    as_numbers,
+    has_value,
+    kind_of,
+    to_table,
+)
 from sklearn_looped.learned.inference.dates import DateEncoder
 from sklearn_looped.learned.inference.levels import N_FOLDS, EncodingTarget, Levels, NominalEncoder
 from sklearn_looped.learned.inference.lookalikes import merged_integers, unread_form
@@ -186,13 +192,13 @@ class TableEncoder:
             return np.ldexp(encoded, -self.exponents_).clip(-FAR, FAR)
 
     def _encoded(self, X: Any) -> Array:
-        if self.encoders_ is None:
-            if not isinstance(X, pd.DataFrame):
+        if not isinstance(X, pd.DataFrame):
+            if self.encoders_ is None:
                 return np.asarray(X, dtype=np.float64)
-            encoders: list[Any] = [_NumberEncoder("number")] * X.shape[1]
-        else:
-            X, encoders = pd.DataFrame(X), self.encoders_
-        _refuse_other_order(list(map(str, X.columns)), list(self.column_kinds_))
+            X = pd.DataFrame(X).rename_axis(columns=BY_PLACE)
+        if X.columns.name != BY_PLACE:
+            _refuse_other_order(list(map(str, X.columns)), list(self.column_kinds_))
+        encoders = self.encoders_ or [_NumberEncoder("number")] * X.shape[1]
         encoded, said = self._transformed(X, encoders)
         _say("Values that fit did not see count as missing or as the mean target", said)
         return encoded
@@ -259,7 +265,8 @@ def _encoder_of(kind: str) -> Any:
 def _first_occurrences(X: pd.DataFrame) -> NDArray[np.bool_] | None:
     """Rows that repeat no earlier one; None if cells cannot be compared, which is said later."""
     try:
-        return ~X.duplicated().to_numpy()
+        # By place: pandas does not find a column whose name is NaN.
+        return ~X.set_axis(range(X.shape[1]), axis=1).duplicated().to_numpy()
     except TypeError:
         return None
 

@@ -69,7 +69,8 @@ def _duration(value: Any) -> float:
         )  # fmt: skip
     if isinstance(value, str) and DURATION.fullmatch(text := value.strip()):
         text = text.replace(",", "")
-        value = pd.Timedelta(f"{text}:00" if text.count(":") == 1 else text)
+        # What pandas cannot hold, beyond 292 years, is no duration, as a date may not exist.
+        value = pd.to_timedelta(f"{text}:00" if text.count(":") == 1 else text, errors="coerce")
     if isinstance(value, datetime.timedelta | np.timedelta64):
         return pd.Timedelta(value) / pd.Timedelta(days=1)
     return np.nan

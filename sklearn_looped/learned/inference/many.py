@@ -1,5 +1,6 @@
 """Many small tables in few passes: tables of like width share a batch."""
 
+from collections import defaultdict
 from typing import Any, NamedTuple
 
 from sklearn_looped.core.arrays import Array
@@ -43,12 +44,33 @@ def predict_tables(
 ) -> list[Array]:
     """Predict the queries of each table, as its predictor would by itself.
 
-    The predictors have the same weights and number of loops, the exits no rule. Supports and
-    queries are padded to the longest of a batch.
+    The exits have no rule. Predictors of the same weights, which have the same number of loops,
+    share passes.
 
     Returns
     -------
     list of ndarray of shape (T, q, n_outputs)
+    """
+    by_weights: dict[str, list[int]] = defaultdict(list)
+    for number, predictor in enumerate(predictors):  # trained on demand, they depend on the size
+        by_weights[predictor.checkpoint.digest].append(number)
+    found: dict[int, Array] = {}
+    for numbers in by_weights.values():
+        outputs = _predict_together(
+            [predictors[number] for number in numbers],
+            [tables[number] for number in numbers],
+            [exits[number] for number in numbers],
+        )
+        found |= zip(numbers, outputs, strict=True)
+    return [found[number] for number in range(len(predictors))]
+
+
+def _predict_together(
+    predictors: list[SupportPredictor], tables: list[Any], exits: list[Exit]
+) -> list[Array]:
+    """Predict the tables of predictors of the same weights.
+
+    Supports and queries are padded to the longest of a batch.
     """
     results: list[Array | None] = []
     shown: list[tuple[int, View, Support, Queries]] = []

@@ -43,7 +43,7 @@ from sklearn_looped.learned.inference.members import (
 from sklearn_looped.learned.inference.overview import Overview
 from sklearn_looped.learned.inference.prepare import fitted_views
 from sklearn_looped.learned.inference.support import Queries, Support
-from sklearn_looped.learned.inference.views import View
+from sklearn_looped.learned.inference.views import View, varying
 from sklearn_looped.learned.model.config import NetworkConfig
 from sklearn_looped.learned.model.network import LoopedNetwork
 
@@ -292,7 +292,7 @@ class SupportPredictor:
         """Return the importance of each of the table's columns, of sum one, by the experts' metric.
 
         It is that of the first view, which shows columns as they are; those that it leaves out
-        weigh nothing.
+        weigh nothing, nor do constant ones: where there are no others all weights are 0.
         """
         view = self.views[0]
         if self.memories.members is None:
@@ -301,7 +301,7 @@ class SupportPredictor:
             found = (part for part, _ in self.memories.members[0])
         weights = np.zeros(self.support.X.shape[1])
         weights[view.columns] = torch.cat([part.metric() for part in found]).mean(0).numpy()
-        return self.encoder.shares_of_columns(weights, n_columns)
+        return self.encoder.shares_of_columns(weights * varying(self.support.X), n_columns)
 
     def _memories_for(self, n_loops: int) -> Memories:
         """Return the support's memory for some loops; run the support again for more than kept."""

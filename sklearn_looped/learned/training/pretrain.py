@@ -118,7 +118,7 @@ def _card(
         curve=_spell_curve(_joined_curve(_places(job, folder))),
         gate=f"\n- Exit gate, trained last: {_spell(job.gate)}" if job.gate else "",
         parameters=sum(p.numel() for p in network.parameters()),
-        network=_spell(job.network),
+        network=_spell(network.config),
         prior=job.prior,
         recipe="\n- Then: ".join(map(_spell, job.recipes)),
         tables=sum(run.n_tables for run in runs),

@@ -24,6 +24,7 @@ from sklearn_looped.programmed.transformer.primitives import (
 
 # Scores of a sample closer than e^-709 tells, 4e-14, are ties.
 _TEMPERATURE = 2.0**54
+_FAR = 2.0**512  # above all scores; times the temperature it is finite
 _SCALE = 2.0**60  # any weight above 0 that float64 holds, 2**-1074 or more, times this and
 _STEEP = 2.0**1023  # this is at least 1
 _SINK, _MASK = -256.0, 2048.0  # logits of the null token and of samples that are no members
@@ -126,7 +127,8 @@ def lloyd(
         for end in block.states(tape, n_loops):
             n_loops -= 1
             membership, moved = end.read("sample", "membership"), _move_empty(end, weights)
-            inertia = float(np.ldexp(end.read("centre", "inertia")[0, 0], 2 * unit + scale))
+            with np.errstate(over="ignore"):  # it may be infinite
+                inertia = float(np.ldexp(end.read("centre", "inertia")[0, 0], 2 * unit + scale))
             centres = np.ldexp(end.read("centre", "c") if moved is None else moved, unit)
             step = LloydStep(membership, inertia, centres)
             yield step
@@ -145,7 +147,7 @@ def _weighted(weights: Array) -> dict[str, Array]:
 def _move_empty(end: Tape, weights: Array) -> Array | None:
     """Centres behind a loop with those moved that lost all their samples; None if none did."""
     membership = end.read("sample", "membership")
-    empty = np.flatnonzero(weights @ membership == 0)
+    empty = np.flatnonzero(~(membership[weights > 0] > 0).any(axis=0))
     if not len(empty):
         return None
     centres, distance = end.read("centre", "c"), end.read("sample", "distance")[:, 0]
@@ -274,7 +276,9 @@ def _assign(fields: Layout) -> Head:
     half = fields.terms(share=1.0), fields.terms(half_square=-1.0)
     scores, pairs = [*dot(fields, "asked", "c"), half], fields.pairs({"unit": "near"})
     kinds = ("sample",), ("centre",)
-    return masked_head(fields, scores, pairs, *kinds, temperature=_TEMPERATURE, scale=_SCALE)
+    return masked_head(
+        fields, scores, pairs, *kinds, far=_FAR, temperature=_TEMPERATURE, scale=_SCALE
+    )
 
 
 def _first(fields: Layout) -> list[Unit]:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from types import MappingProxyType
 from typing import Any, Literal
 
 from sklearn_looped.programmed.machines.fleq import FleqMachine
@@ -39,7 +38,7 @@ class Calculator:
         Its certificate holds layers, heads, width and error of the sums.
     program : Program
         The calculator's program.
-    error_bounds : mapping of str to float
+    error_bounds : dict of str to float
         Bound of the relative error of each operation; results below 2**-1022 may be off by four
         units of 2**-1074 more, and those closer to the largest number than the bound may be
         faults.
@@ -69,7 +68,7 @@ class Calculator:
         self.program = assemble_fleq(CALCULATOR, {**BUILT_IN, **dict.fromkeys(functions, "ac")})
         size = len(self.program.cells), len(self.program.instructions)
         self.machine = FleqMachine(*size, functions=functions) if machine is None else machine
-        self.error_bounds: Mapping[str, float] = MappingProxyType(_error_bounds(functions))
+        self.error_bounds = _error_bounds(functions)
 
     def run(
         self,

@@ -103,6 +103,14 @@ class Target:
             )
         return Taylor.variable(low, high, order) * 0.0 + series
 
+    def enclosure(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bounds of f at the points x; with `curvature` f is as accurate as numpy's functions."""
+        if self.curvature is not None:
+            y = self.values(x)
+            return outward(y, y, 4)
+        series = self.series(x, x, 0)
+        return series.low[0], series.high[0]
+
     def largest_curvature(self, low: float, high: float) -> float:
         """Bound of the absolute second derivative on a part of the interval."""
         if self.curvature is not None:
@@ -180,8 +188,7 @@ class Target:
             curves = approximation(Taylor.variable(edges[:-1], edges[1:], 2))
             bend = self.curvature + 2 * np.maximum(-curves.low[2], curves.high[2])
             values = approximation(Taylor.variable(edges, edges, 0))
-            y = self.values(edges)
-            low, high = outward(y, y, 4)  # f is rounded as numpy's functions are
+            low, high = self.enclosure(edges)
             error = np.maximum(high - values.low[0], values.high[0] - low)
             ends = np.maximum(error[:-1], error[1:])
             bound = float((ends + bend * ((edges[1] - edges[0]) ** 2 / 8)).max())

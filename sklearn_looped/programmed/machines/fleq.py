@@ -127,7 +127,8 @@ class FleqMachine(Machine):
         super().__init__(tokens, fields, layers, bounds)
         unit = torch.finfo(self.dtype).eps / 2
         costs = {name: cost(function, unit) for name, function in self.functions.items()}
-        largest = max((each.error_bound for each in costs.values()), default=0.0)
+        absolute = [each.error_bound for each in costs.values() if not each.relative]
+        largest = max(absolute, default=0.0)
         self.certificate = replace(self.certificate, error_bound=largest, functions=costs)
         if self.functions:  # the text may name them
             assemble = partial(assemble_fleq, operations=self.operations)

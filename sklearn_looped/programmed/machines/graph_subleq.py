@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import block_diag, csr_array
 from torch import Tensor
 
+from sklearn_looped.core.arrays import refuse_masked
 from sklearn_looped.programmed.machines.assembler import Program
 from sklearn_looped.programmed.machines.subleq import SubleqMachine
 from sklearn_looped.programmed.machines.subleq_assembler import EdgeInstruction, assemble_subleq
@@ -61,8 +62,8 @@ class GraphSubleqMachine(SubleqMachine):
     Raises
     ------
     ValueError
-        As `SubleqMachine`, or if the graph is not square, too large, or has other weights, or
-        the dtype cannot separate so many positions on the circle.
+        As `SubleqMachine`, or if the graph is not square, too large, or has masked entries or
+        other weights, or the dtype cannot separate so many positions on the circle.
 
     References
     ----------
@@ -91,7 +92,7 @@ class GraphSubleqMachine(SubleqMachine):
         temperature: float | None = None,
         graph: Any = None,
     ) -> None:
-        self._far = 2.0 ** (n_bits + 4 + 2 * max(1, n_memory).bit_length())
+        self._n_memory = n_memory  # for `_body`, once the sizes are checked
         super().__init__(
             n_memory,
             n_instructions,
@@ -112,11 +113,13 @@ class GraphSubleqMachine(SubleqMachine):
     assemble = staticmethod(partial(assemble_subleq, graph=True))
 
     def _body(self, n_code: int, dtype: torch.dtype) -> tuple[Layout, list[Layer]]:
+        self._far = 2.0 ** (self.n_bits + 4 + 2 * int(self._n_memory).bit_length())
         code = CircleCode(2**n_code, dtype)
         fields = graph_subleq_fields(code).astype(dtype)
         return fields, graph_subleq_layers(fields, code, self.n_bits, self._far)
 
     def _check_graph(self, graph: Any) -> csr_array:
+        refuse_masked(graph=graph)
         matrix = csr_array(graph, dtype=np.float64)
         n_memory, (low, high) = self.tokens.size("memory"), self._range
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] > n_memory:

@@ -24,6 +24,7 @@ from sklearn_looped.programmed.machines.fleq_layers import ON, fleq_layers, real
 from sklearn_looped.programmed.machines.function_layers import opcode
 from sklearn_looped.programmed.machines.state_reader import SCRATCH
 from sklearn_looped.programmed.machines.universal import UniversalMachine
+from sklearn_looped.programmed.transformer.certificate import FunctionCost
 from sklearn_looped.programmed.transformer.layers import (
     FeedForward,
     Head,
@@ -56,8 +57,8 @@ class PaperUniversalMachine(UniversalMachine):
         As in `UniversalMachine`.
     limit : float, default=4.0
         Largest absolute entry of the operands of ``dot`` and ``matmul``, and of the first operand
-        of ``multiply`` and ``scale``, whose second is at most about 1e279. Beyond are faults.
-        From 2**-20 to 2**20.
+        of ``multiply`` and ``scale``, whose second is at most about 1e280 / `limit`. Beyond are
+        faults. From 2**-20 to 2**20.
 
     Attributes
     ----------
@@ -90,8 +91,14 @@ class PaperUniversalMachine(UniversalMachine):
         check_numbers(limit=limit)
         self.limit = limit
         super().__init__(size, n_memory, n_instructions)
-        error = product_error(bound=size**2 * limit**2)
-        self.certificate = replace(self.certificate, error_bound=error)
+        # The largest logits are those of ``dot``, or with a small limit those of ``multiply``.
+        error = product_error(bound=max(size**2 * limit**2, limit))
+        functions = dict(self.certificate.functions)
+        matmul = functions["matmul"]  # six heads an entry, and an error of its own
+        functions["matmul"] = FunctionCost(
+            matmul.n_layers, 6 * matmul.n_heads, matmul.width, product_error(bound=size * limit**2)
+        )
+        self.certificate = replace(self.certificate, error_bound=error, functions=functions)
 
     def _body(self, fields: Layout) -> tuple[Layout, list[Layer]]:
         names = [opcode(name, self.functions) for name in self.operations]

@@ -187,7 +187,8 @@ class ReluSum(UnitSum):
         coefficients = np.diff(np.diff(y) / np.diff(x), prepend=0.0)
         parts = (tuple(x[:-1].tolist()), tuple(coefficients.tolist()), float(y[0]))
         result = cls(*parts, (low, high), math.inf, bounds)
-        missed = float(np.abs(result(x) - y).max())  # at the knots, with the rounding of f
+        below, above = target.enclosure(x)  # y is rounded
+        missed = float(np.maximum(result(x) - below, above - result(x)).max())  # at the knots
         chords = max(
             _chord_error(target, start, end - start) for start, end in itertools.pairwise(edges)
         )

@@ -30,7 +30,7 @@ class SubleqMachine(Machine):
     program counter names, the second reads both operands, subtracts, and selects the next
     program counter. Softmax attention and ReLU feed-forward only. Every softmax row is one-hot,
     so every state is exact and no error correction is needed (Giannou et al. 2023, Section 4,
-    take nine layers; `PaperSubleqMachine` in `machines.paper_subleq` is their form).
+    count nine layers; `PaperSubleqMachine` in `machines.paper_subleq` is their form).
 
     Parameters
     ----------

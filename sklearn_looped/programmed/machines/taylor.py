@@ -231,7 +231,8 @@ def _wave(function: np.ufunc, x: Taylor) -> Interval:
     """Sine or cosine of an interval: the value in its middle, plus or minus half its length."""
     middle = (x.low[0] + x.high[0]) / 2
     half = np.nextafter(np.maximum(x.high[0] - middle, middle - x.low[0]), np.inf)
-    low, high = outward(function(middle) - half, function(middle) + half, ULPS)
+    value = function(middle)
+    low, high = _plus(outward(value, value, ULPS), (-half, half))
     return np.maximum(low, -1.0), np.minimum(high, 1.0)
 
 

@@ -161,7 +161,7 @@ class Layout:
 
 def n_code_bits(n_tokens: int) -> int:
     """Bits of a position code for `n_tokens` tokens, ceil(log2 n), at least 2."""
-    return max(2, (n_tokens - 1).bit_length())
+    return max(2, (int(n_tokens) - 1).bit_length())  # numpy's integers count no bits
 
 
 def sign_code(values: ArrayLike, n_bits: int) -> NDArray[np.float64]:

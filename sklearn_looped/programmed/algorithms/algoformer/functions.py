@@ -65,7 +65,7 @@ def regress(
         :math:`\eta`. All :math:`\mu_i` must be below 2, for Newton's method below 3.
     weights : sequence of array-like of shape (m_in, m_out), default=()
         Matrices W of the layers :math:`s \mapsto \sigma(s W)` of :math:`\Phi`, the first with
-        m_in = d. None: linear regression.
+        m_in = d. Without any it is linear regression.
     slope : float, default=0.1
         Slope of :math:`\sigma` below 0.
     method : {"descent", "newton"}, default="descent"

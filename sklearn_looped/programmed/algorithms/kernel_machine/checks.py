@@ -64,8 +64,8 @@ def check_kernel(X: Array, length: float, penalty: float, n_loops: int | None) -
     if n_loops is None and (needed := ball.n_loops(REDUCTION)) > _MOST_LOOPS:
         raise ValueError(
             f"Got penalty={penalty:g} for {n} samples: the condition number may be "
-            f"{ball.condition:.1e}, which takes {needed} loops a round, of at most {_MOST_LOOPS}; "
-            "raise penalty, scale the features or set n_loops."
+            f"{ball.condition:.1e}, which takes {needed:.3g} loops a round, of at most "
+            f"{_MOST_LOOPS}; raise penalty, scale the features or set n_loops."
         )
 
 

@@ -1,6 +1,7 @@
 """The host of the kernel machine: it loads the tape, runs the blocks in turn and reads."""
 
 import math
+import sys
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -64,7 +65,8 @@ class HeavyBall(NamedTuple):
         """Loops that bring the residual's norm below `reduction` times the first, at most."""
         if self.condition <= 1:
             return 1
-        rate = -math.log1p(-2 / (1 + math.sqrt(self.condition)))  # -log q, without cancellation
+        root = math.sqrt(min(self.condition, sys.float_info.max))
+        rate = -math.log1p(-2 / (1 + root))  # -log q, without cancellation
         n, needed = 0, 1
         while needed > n:  # rises to the solution of n = log((1 + 2n) / reduction) / rate
             n, needed = needed, math.ceil(math.log((1 + 2 * needed) / reduction) / rate)

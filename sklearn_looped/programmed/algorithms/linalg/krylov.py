@@ -85,7 +85,8 @@ def qr(a: ArrayLike, *, tol: float = 1e-8) -> Result[QRResult]:
     -------
     result : Result
         With ``value`` a `QRResult`. ``certificate.error_bound`` bounds every entry of
-        :math:`A - QR`, plus :math:`\|Q^\top Q - I\|_F \|R\|_F`, rounding included.
+        :math:`A - QR`, plus :math:`\|Q^\top Q - I\|_F \|r\|` with the column r of R, rounding
+        included.
 
     Raises
     ------
@@ -164,7 +165,8 @@ def arnoldi(
     -------
     result : Result
         With ``value`` an `ArnoldiResult`. ``certificate.error_bound`` bounds every entry of
-        :math:`A V_k - V H`, plus :math:`\|V^\top V - I\|_F \|H\|_F`, rounding included.
+        :math:`A V_k - V H`, plus :math:`\|V^\top V - I\|_F \|h\|` with the column h of H, rounding
+        included.
 
     Raises
     ------

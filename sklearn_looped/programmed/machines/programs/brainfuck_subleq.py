@@ -76,8 +76,9 @@ def subleq_brainfuck(
     """Text of an interpreter of Brainf*ck, and of a program for it, for `SubleqMachine`.
 
     SUBLEQ has no pointers, so an item of a list is found by counting along it, by instructions of
-    its own: the interpreter has seven for each symbol and input and for each cell and output, and
-    takes two steps for each item that it passes. `programs.brainfuck` is its twin with pointers.
+    its own: the interpreter has seven for each symbol, input and output and fourteen for each cell,
+    which is read and written, and takes two steps for each item that it passes.
+    `programs.brainfuck` is its twin with pointers.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ go_on:   move q, p
 """
 
 LINEAR_SGD = """
-; One pass of stochastic gradient descent for least squares is 11 instructions a sample.
+; One pass of stochastic gradient descent for least squares is 12 instructions a sample.
 w:       .word 0                ; vector of weights
 rate:    .word 0.1
 epochs:  .word 1

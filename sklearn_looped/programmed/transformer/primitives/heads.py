@@ -69,7 +69,8 @@ def argmin(
 
     A `masked_head` whose scores are :math:`-s`, with a mask of 4K for the bound
     :math:`|s| \le K`. The temperature is :math:`2^{p+4} / K` (p bits of mantissa), so gaps of
-    :math:`2^{-46} K` are told apart in float64. A score of m > 1 terms is rounded by at most
+    :math:`2^{-46} K` are told apart in float64. A score of m > 1 terms, whose products with their
+    coefficients are exact and whose partial sums are within K, is rounded by at most
     :math:`m 2^{-p} K`; twice that is taken off the margin. Ties are for the caller to break: add
     ``gap`` times the token's number to the score.
 
@@ -77,7 +78,8 @@ def argmin(
     ----------
     layout : Layout
     score : mapping of int to float
-        Linear combination of fields of the keys, see `Layout.terms`.
+        Linear combination of fields of the keys, see `Layout.terms`; of several terms, with
+        coefficients that are powers of two.
     copy : mapping of str to str
         Source field of the winner -> target field of the row.
     row : str
@@ -85,7 +87,7 @@ def argmin(
     keys : tuple of str
         Kinds of token that take part; each has an indicator field.
     bound : float
-        Bound K on the absolute score and on each of its terms.
+        Bound K on the absolute score and on each partial sum of its terms.
     gap : float
         Smallest difference of two scores; the certificate compares it with the threshold.
 
@@ -173,18 +175,19 @@ def sigmoid(
 
 
 def beyond_logits(dtype: torch.dtype) -> float:
-    """Logit beyond all others: 2**512, or 2**64 in float32, above the square root of the range.
+    """Logit beyond all others: 2**1020, or 2**124 in float32, a sixteenth of the range.
 
-    A softmax of real logits masks keys by minus it, exactly as long as the logits are below half.
+    A softmax of real logits, at a temperature of 1, masks keys by minus it, exactly as long as the
+    logits are below half.
 
     Examples
     --------
     >>> import torch
     >>> from sklearn_looped.programmed.transformer.primitives import beyond_logits
-    >>> beyond_logits(torch.float64) == 2.0**512
+    >>> beyond_logits(torch.float64) == 2.0**1020
     True
     """
-    return 2.0 ** (math.ceil(math.log2(torch.finfo(dtype).max)) // 2)
+    return 2.0 ** (math.ceil(math.log2(torch.finfo(dtype).max)) - 4)
 
 
 def average(
