@@ -15,6 +15,7 @@ from sklearn_looped.learned.priors import (
     SyntheticTables,
 )
 from sklearn_looped.learned.priors.mechanisms import causal_model
+from sklearn_looped.learned.priors.tables import _add_noise, _count
 
 
 def generator(seed=0):
@@ -179,6 +180,41 @@ def test_signal_is_the_target_without_its_noise():
     noise = noise / noise.std(1, keepdim=True)
     assert noise.mean().abs() < 0.02
     assert (noise * signal[~clean]).mean().abs() < 0.05
+
+
+def test_counts_are_whole_and_their_signal_is_what_they_are_on_average():
+    signal = torch.linspace(-1.5, 1.5, 6).repeat(40, 500)
+    counts, expected = (part.double() for part in _count(generator(), signal))
+    counted = counts[(counts > 0).any(1)]
+    unit = torch.where(counted > 0, counted, torch.inf).amin(1, keepdim=True)
+    whole = counted / unit
+    assert (whole - whole.round()).abs().max() < 1e-3
+    by_signal, on_average = (part.view(40, 500, 6).mean(1) for part in (counts, expected))
+    assert (by_signal - on_average).abs().max() < 0.25
+    assert (on_average[:, 0] < on_average[:, -1]).all()
+
+
+def test_noise_of_every_kind_has_a_mean_of_zero_and_some_is_skewed():
+    signal, skewness = torch.zeros(200, 4000), []
+    for seed in range(12):
+        noise = _add_noise(generator(seed), torch.randn(200, 4000, 1), signal, skewed=True)
+        noise = noise[noise.std(1) > 0]
+        assert 50 < len(noise) < 199
+        noise = noise / noise.std(1, keepdim=True)
+        assert noise.mean(1).abs().max() < 0.1
+        skewness.append(noise.pow(3).mean(1))
+    skewed = [(each.abs() > 1).float().mean() > 0.3 for each in skewness]
+    assert 1 <= sum(skewed) < 12
+    assert min(map(float, map(torch.min, skewness))) < -1
+    assert max(map(float, map(torch.max, skewness))) > 1
+
+
+def test_tables_may_be_without_counts_ratings_and_skewed_noise():
+    def whole(prior):
+        targets = prior.sample(generator(), 800, 60, 2)[1]
+        return float(np.mean([len(y.unique()) <= 12 for y in targets]))
+
+    assert whole(SyntheticTables()) > whole(SyntheticTables(skewed=False)) + 0.05
 
 
 def test_own_tables_are_rows_and_columns_of_the_users(rng):

@@ -98,17 +98,20 @@ def _change_target(generator: Generator, y: Tensor) -> Tensor:
     if kind < 0.35:
         power = log_uniform(generator, y.shape[0], 1, low=0.5, high=2.0)
         return standard(y.sign() * y.abs() ** power)
-    if kind < 0.45:
-        step = log_uniform(generator, y.shape[0], 1, low=0.3, high=2.0)
-        return (y / step).round() * step
-    return y
+    return _rounded(generator, y) if kind < 0.45 else y
 
 
-def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
+def _rounded(generator: Generator, y: Tensor) -> Tensor:
+    """Round each table's targets (B, n) to multiples of a step of its own."""
+    step = log_uniform(generator, y.shape[0], 1, low=0.3, high=2.0)
+    return (y / step).round() * step
+
+
+def _add_noise(generator: Generator, X: Tensor, y: Tensor, skewed: bool) -> Tensor:
     """Add noise to the target: none in 25 % of tables, at most three times the signal.
 
-    The noise is heavy-tailed in 15 % of calls, grows with the first column in another 15 %, and is
-    skewed to either side in 20 %: a log-normal distribution about its mean.
+    The noise is heavy-tailed in 15 % of calls, grows with the first column in another 15 %, and if
+    asked for is skewed to either side in 20 %: a log-normal distribution about its mean.
     """
     size = log_uniform(generator, y.shape[0], 1, low=0.01, high=3.0)
     size = size * (torch.rand(y.shape[0], 1, generator=generator) > 0.25)
@@ -119,7 +122,7 @@ def _add_noise(generator: Generator, X: Tensor, y: Tensor) -> Tensor:
         noise = noise / (chi_square + 0.1).sqrt()
     elif kind < 0.3:
         noise = noise * torch.exp(0.5 * standard(X)[..., 0].clamp(-2, 2))
-    elif kind < 0.5:
+    elif kind < 0.5 and skewed:
         spread = uniform(generator, y.shape[0], 1, low=0.2, high=1.4)
         side = torch.randn(y.shape[0], 1, generator=generator).sign()
         deviation = spread.square().expm1().sqrt()  # of the log-normal distribution of mean one
@@ -136,7 +139,8 @@ def _count(generator: Generator, signal: Tensor) -> tuple[Tensor, Tensor]:
     """Draw counts whose expected values are log-linear in the signal, and give these too.
 
     They are Poisson in half of calls; in the others rates vary by themselves, so that zeros and
-    large counts are more frequent. On average a count is .1 to 10.
+    large counts are more frequent. On average a count is about .1 to 10. Both are divided by the
+    counts' standard deviation.
     """
     slope = uniform(generator, signal.shape[0], 1, low=0.2, high=1.2)
     mean = log_uniform(generator, signal.shape[0], 1, low=0.1, high=10.0)
@@ -205,6 +209,8 @@ class SyntheticTables:
     ----------
     causal : float, default=0.4
         Probability of a structural causal model; otherwise the target is a function of the columns.
+    skewed : bool, default=True
+        Whether noise may be skewed, and targets counts (8 % of groups) or ratings (10 %).
 
     Examples
     --------
@@ -216,6 +222,7 @@ class SyntheticTables:
     """
 
     causal: float = 0.4
+    skewed: bool = True
 
     def sample(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int
@@ -273,19 +280,18 @@ class SyntheticTables:
             X, y = _function_of_features(generator, n_tables, n_rows, n_features)
         X = _add_irrelevant(generator, X)
         signal = _change_target(generator, y)
-        y = _add_noise(generator, X, signal)
-        kind = float(uniform(generator, 1))
+        y = _add_noise(generator, X, signal, self.skewed)
+        kind = float(uniform(generator, 1)) if self.skewed else 1.0
         if kind < 0.08:
             y, signal = _count(generator, signal)
-        elif kind < 0.18:  # a rating
-            step = log_uniform(generator, y.shape[0], 1, low=0.3, high=2.0)
-            y = (y / step).round() * step
+        elif kind < 0.18:  # a rating: its noise is rounded too
+            y = _rounded(generator, y)
         X = _hide_cells(generator, X)
         if chance(generator, 0.08):
             source = _repeat_rows(generator, n_tables, n_rows)
             X, signal = X.gather(1, source[..., None].expand_as(X)), signal.gather(1, source)
             if chance(generator, 0.5):  # the same object measured again, with new noise
-                return X, _add_noise(generator, X.nan_to_num(), signal), signal
+                return X, _add_noise(generator, X.nan_to_num(), signal, self.skewed), signal
             y = y.gather(1, source)  # the same record: its noise is known
             signal = torch.where(source == torch.arange(n_rows), signal, y)
         return X, y, signal
