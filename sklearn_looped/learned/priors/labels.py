@@ -101,7 +101,7 @@ class ClassTables(SyntheticTables):
     Parameters
     ----------
     causal, skewed
-        As in `SyntheticTables`, but `skewed` is False by default.
+        As in `SyntheticTables`.
 
     Examples
     --------
@@ -111,8 +111,6 @@ class ClassTables(SyntheticTables):
     >>> X.shape, int(y.min()), int(y.max()) < 10
     (torch.Size([8, 100, 5]), 0, True)
     """
-
-    skewed: bool = False
 
     def _sample_group(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int

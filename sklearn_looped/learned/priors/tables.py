@@ -201,15 +201,15 @@ class SyntheticTables:
     columns and pairs, a lookup table indexed by levels, or a sum of two functions. Columns are
     normal, uniform, clustered or heavy-tailed, and independent or driven by common factors. They
     may then be discretised, coded or skewed; some are replaced by irrelevant columns, some cells
-    are missing, and some rows are repeated. The target may be skewed, rounded or a count, and its
-    noise, which may be skewed too, is between zero and three times the signal. The docstrings of
-    the functions in `mechanisms` and `tables` give the distributions.
+    are missing, and some rows are repeated. The target may be skewed or rounded, and its noise is
+    between zero and three times the signal. The docstrings of the functions in `mechanisms` and
+    `tables` give the distributions.
 
     Parameters
     ----------
     causal : float, default=0.4
         Probability of a structural causal model; otherwise the target is a function of the columns.
-    skewed : bool, default=True
+    skewed : bool, default=False
         Whether noise may be skewed, and targets counts (8 % of groups) or ratings (10 %).
 
     Examples
@@ -222,7 +222,7 @@ class SyntheticTables:
     """
 
     causal: float = 0.4
-    skewed: bool = True
+    skewed: bool = False
 
     def sample(
         self, generator: Generator, n_tables: int, n_rows: int, n_features: int

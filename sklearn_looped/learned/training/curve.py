@@ -21,8 +21,9 @@ class HeldOutCurve(Callback):
     Parameters
     ----------
     path : path
-        File of JSON lines: steps done, processor seconds of training up to there (scoring not
-        counted; after a kill, from the last line on), and the score.
+        File of JSON lines: steps done, processor seconds of training up to there (of the first
+        process, without those that draw tables, and without scoring; after a kill, from the last
+        line on), and the score.
     score : callable
         Takes the averaged network and returns a number.
     every : int, default=100

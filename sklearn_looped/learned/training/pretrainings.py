@@ -5,8 +5,7 @@ these recipes: they came from several runs, each begun where the one before ende
 these runs.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import (
@@ -86,13 +85,6 @@ def _function_class(
     )
 
 
-def _gone_on(recipe: Recipe, rate: float, **changes: Any) -> Recipe:
-    """Go on at a share of the learning rates, after 50 steps of warm-up, on up to 2,048 rows."""
-    rates = {"lr": rate * recipe.lr, "muon_lr": rate * recipe.muon_lr}
-    changes = {"n_support": (8, 2048), "warmup": 50 / changes["n_steps"], **rates, **changes}
-    return replace(recipe, **changes)
-
-
 D20 = (20, 20)
 LINEAR_BASELINES: dict[str, BaseEstimator] = {"OLS": LinearRegression(fit_intercept=False)}
 SPARSE_BASELINES = LINEAR_BASELINES | {"LassoCV": LassoCV(fit_intercept=False)}
@@ -108,24 +100,23 @@ TABLES_SEEN = (
     "Tables of up to {columns} columns and {rows} support rows were seen in training; more rows "
     "are handled, but untrained. Nothing but synthetic tables was seen. "
 )
-TABULAR = Recipe(
-    n_steps=9_219,
-    n_features=(1, 48),
-    n_support=(8, 1024),
-    n_loops=(3, 6),
-    window=2,
-    warmup=0.00586,
-    decay=0.0,  # the rate falls in the recipes that follow
-    seed=1,
-)
 PRETRAININGS = {
     "tabular": Pretraining(
         NetworkConfig(
             width=320, n_heads=10, n_loops=6, experts=True, feed_forward=2, n_bases=8, feedback=True
         ),
         SyntheticTables(),
-        TABULAR,
-        TABLES_SEEN.format(columns=48, rows=2048)
+        Recipe(
+            n_steps=9_219,
+            n_features=(1, 48),
+            n_support=(8, 1024),
+            n_loops=(3, 6),
+            window=2,
+            warmup=0.00586,
+            decay=0.0,  # a longer run goes on from the end of this one
+            seed=1,
+        ),
+        TABLES_SEEN.format(columns=48, rows=1024)
         + "The experts do most of the work. Linear models predict better on some tables that are "
         "nearly linear or nearly noise, extra trees on tables with outliers. "
         "All scores: [docs/benchmarks.md](../../../docs/benchmarks.md).",
@@ -133,11 +124,6 @@ PRETRAININGS = {
             "RidgeCV": make_pipeline(StandardScaler(), RidgeCV([10.0**k for k in range(-3, 4)])),
             "random forest": RandomForestRegressor(random_state=0),
         },
-        then=(
-            _gone_on(TABULAR, 0.5, n_steps=1_500, n_support=(512, 2048), decay=0.96, seed=13),
-            _gone_on(TABULAR, 0.3, n_steps=600, decay=0.9, seed=14),
-            _gone_on(TABULAR, 0.5, n_steps=4_200, rows_per_step=8192, decay=0.6, seed=16),
-        ),
         gate=Recipe(n_steps=150, n_loops=(6, 6), lr=2e-3, muon_lr=5e-3, loss="gate", seed=2),
     ),
     "tabular-classifier": Pretraining(
