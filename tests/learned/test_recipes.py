@@ -64,6 +64,7 @@ def test_sizes_cover_their_ranges_and_the_curriculum_grows_them():
         ({"rows_per_step": "many"}, "rows_per_step='many'"),
         ({"n_loops": (1, 10**9)}, r"n_loops=\(1, 1000000000\)"),
         ({"n_features": (1, 2.5)}, r"n_features=\(1, 2\.5\)"),
+        ({"n_loops": (1, 4), "loss": "gate"}, r"n_loops=\(1, 4\), but loss='gate' compares"),
     ],
 )
 def test_impossible_recipes_are_refused(fields, message):

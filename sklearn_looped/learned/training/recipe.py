@@ -54,7 +54,8 @@ class Recipe:
     loss : {"window", "ouro", "gate"}, default="window"
         "window": the readout's loss over the last T loops. "ouro": stage I of Ouro, network and
         exit gate together (`gate_losses.OuroLoss`). "gate": its stage II, the gate alone on a
-        network that stays as it is (`gate_losses.GateLoss`). The last two take all loops.
+        network that stays as it is (`gate_losses.GateLoss`), of at least two loops. The last two
+        take all loops.
     beta : float, default=0.05
         Weight of the entropy of the exits in Ouro's stage I; its later value.
     gamma, k : float, default=0.002, 500.0
@@ -119,6 +120,11 @@ class Recipe:
                 raise ValueError(
                     f"Got {name}={getattr(self, name)!r}, but expected one of {', '.join(known)}."
                 )
+        if self.loss == "gate" and self.n_loops[0] < 2:
+            raise ValueError(
+                f"Got n_loops={self.n_loops}, but loss='gate' compares each loop with the one "
+                "before. Begin n_loops at 2."
+            )
 
     def draw_sizes(self, step: int, generator: Generator) -> tuple[int, int, int]:
         """Draw the columns, support rows and loops of a step.
