@@ -8,7 +8,7 @@ from small_run import RECIPE
 
 from sklearn_looped.learned.priors import LinearPrior
 from sklearn_looped.learned.training.prompts import PromptStream
-from sklearn_looped.learned.training.recipe import Recipe
+from sklearn_looped.learned.training.recipe import Curriculum, Recipe
 
 
 def test_prompts_are_in_canonical_form_and_depend_on_seed_and_step_alone():
@@ -65,8 +65,22 @@ def test_sizes_cover_their_ranges_and_the_curriculum_grows_them():
         ({"n_loops": (1, 10**9)}, r"n_loops=\(1, 1000000000\)"),
         ({"n_features": (1, 2.5)}, r"n_features=\(1, 2\.5\)"),
         ({"n_loops": (1, 4), "loss": "gate"}, r"n_loops=\(1, 4\), but loss='gate' compares"),
+        ({"max_norm": -1.0}, r"max_norm=-1\.0, but expected above 0"),
     ],
 )
 def test_impossible_recipes_are_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         Recipe(**{"n_steps": 10, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"every": (0, 1, 1)}, r"every=\(0, 1, 1\), but expected three integers of at least 1"),
+        ({"by": (1, -2, 2)}, r"by=\(1, -2, 2\), but expected three integers of at least 0"),
+        ({"n_prompts": 0}, "n_prompts=0"),
+    ],
+)
+def test_impossible_curricula_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Curriculum(10, **fields)

@@ -115,6 +115,8 @@ class Recipe:
         for name in ("beta", "k"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"Got {name}={getattr(self, name)!r}, but expected at least 0.")
+        if not self.max_norm > 0:
+            raise ValueError(f"Got max_norm={self.max_norm!r}, but expected above 0.")
         for name, known in (("loss", LOSSES), ("optimizer", OPTIMIZERS)):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -252,6 +254,16 @@ class Curriculum(Recipe):
     n_prompts: int = 64
     by: tuple[int, int, int] = (1, 2, 2)
     every: tuple[int, int, int] = (5000, 5000, 500)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(self, {"n_prompts": (1, None)})
+        for name, least in (("by", 0), ("every", 1)):
+            steps = getattr(self, name)
+            if len(steps) != 3 or not all(type(each) is int and each >= least for each in steps):
+                raise ValueError(
+                    f"Got {name}={steps}, but expected three integers of at least {least}."
+                )
 
     def draw_sizes(self, step: int, generator: Generator) -> tuple[int, int, int]:
         """Give the columns, known rows and loops of a step.
