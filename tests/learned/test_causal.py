@@ -12,7 +12,7 @@ from sklearn_looped.learned.inference.batch import SupportBatch
 from sklearn_looped.learned.model.causal import CausalConfig
 from sklearn_looped.learned.priors import LinearPrior
 from sklearn_looped.learned.training.metatrain import meta_train
-from sklearn_looped.learned.training.recipe import Curriculum
+from sklearn_looped.learned.training.recipe import Curriculum, Recipe
 
 SMALL = CausalConfig(n_features=3, width=16, n_heads=2, n_loops=4, max_examples=8, target_scale=2.0)
 RECIPE = Curriculum(
@@ -176,6 +176,9 @@ def test_what_a_decoder_lacks_is_refused(changes, message):
 def test_a_recipe_of_more_rows_than_positions_is_refused():
     with pytest.raises(ValueError, match="positions for 8"):
         meta_train(SMALL, LinearPrior(), replace(RECIPE, n_support=(4, 9)))
+    late = Recipe(20, n_features=(1, 3), n_support=(4, 8), late_support=(4, 9))
+    with pytest.raises(ValueError, match=r"up to 9 known rows.*positions for 8"):
+        meta_train(SMALL, LinearPrior(), late)
 
 
 def test_a_negative_number_of_workers_is_refused_before_any_work(tmp_path):

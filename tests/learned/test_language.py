@@ -7,6 +7,7 @@ import torch
 from benchmarks.paper.ouro import BUDGETS
 from sklearn_looped import LoopedICLRegressor
 from sklearn_looped.core.device import seeded_generator
+from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from sklearn_looped.learned.model.language import SHARING, LanguageConfig, LoopCache
 from sklearn_looped.learned.model.readout import TokenLoss, TokenTarget
@@ -146,6 +147,17 @@ def test_stage_one_then_stage_two_which_leaves_the_model_as_it_is(tmp_path):
     assert changed == {"gate.weight", "gate.bias"}
     with pytest.raises(CheckpointError, match="those of a language model"):
         LoopedICLRegressor(weights=tmp_path / "first.safetensors").fit([[0.0]], [0.0])
+
+
+def test_processes_share_sequences_whose_number_follows_from_their_length(monkeypatch):
+    monkeypatch.setattr(Processes, "joined", lambda: Processes(0, 9))
+    monkeypatch.setattr(Processes, "average", lambda *_: None)
+    monkeypatch.setattr(Processes, "gather", lambda self, value: [value])
+    roomy = replace(RECIPE, rows_per_step=9 * LANGUAGE.length)
+    assert len(meta_train(CONFIG, LANGUAGE, roomy).losses) == RECIPE.n_steps
+    tight = replace(RECIPE, n_support=(2, 2))
+    with pytest.raises(ValueError, match=r"9 processes, .* no more than 8 table"):
+        meta_train(CONFIG, LANGUAGE, tight)
 
 
 @torch.no_grad()

@@ -130,7 +130,9 @@ def _expert_columns(network: TableTrainable) -> int:
     return network.n_features if has_experts else 0
 
 
-def _check(network: Trainable, recipe: Recipe, processes: Processes, n_workers: int) -> None:
+def _check(
+    network: Trainable, prior: Any, recipe: Recipe, processes: Processes, n_workers: int
+) -> None:
     """Refuse a recipe that the network or the processes cannot follow."""
     if n_workers < 0:
         raise ValueError(f"Got n_workers={n_workers}, but expected at least 0.")
@@ -146,12 +148,15 @@ def _check(network: Trainable, recipe: Recipe, processes: Processes, n_workers: 
                 f"Got a recipe with up to {recipe.n_features[1]} columns, but the network reads "
                 f"{tables.n_features}. Lower the recipe's n_features or raise the network's."
             )
-    if isinstance(network, CausalConfig) and recipe.n_support[1] > network.max_examples:
+    longest = max(recipe.n_support[1], (recipe.late_support or (0, 0))[1])
+    if isinstance(network, CausalConfig) and longest > network.max_examples:
         raise ValueError(
-            f"Got a recipe with up to {recipe.n_support[1]} known rows, but the network has "
-            f"positions for {network.max_examples}. Lower n_support or raise max_examples."
+            f"Got a recipe with up to {longest} known rows, but the network has positions for "
+            f"{network.max_examples}. Lower n_support or raise max_examples."
         )
-    fewest = recipe.n_tables(max(recipe.n_support[1], (recipe.late_support or (0, 0))[1]))
+    if isinstance(network, LanguageConfig):
+        longest = prior.length - 1  # what `TokenStream` draws, whatever the recipe's n_support
+    fewest = recipe.n_tables(longest)
     if fewest < processes.count:
         raise ValueError(
             f"Got {processes.count} processes, but a step of the recipe may have no more than "
@@ -287,7 +292,7 @@ def meta_train(
     3
     """
     processes = Processes.joined() if distributed else Processes()
-    _check(network, recipe, processes, n_workers)
+    _check(network, prior, recipe, processes, n_workers)
     module = _built(network, recipe, start).to(choose_device(device))
     path = None if folder is None else Path(folder)
     state = RunState(module, prior, recipe, start, path, save_every, verbose, processes)
