@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from small_run import NETWORK, RECIPE, steps_done
 
 from sklearn_looped.learned.checkpoints import CheckpointError
-from sklearn_looped.learned.priors import LinearPrior
+from sklearn_looped.learned.priors import LinearPrior, SyntheticTables
 from sklearn_looped.learned.training.curve import HeldOutCurve, read_curve
 from sklearn_looped.learned.training.held_out import score_by_loop, squared_error
 from sklearn_looped.learned.training.metatrain import meta_train
@@ -82,19 +82,29 @@ def test_a_run_stopped_from_the_keyboard_is_not_taken_for_finished(tmp_path):
     assert resumed.losses == meta_train(NETWORK, LinearPrior(), recipe).losses
 
 
-def test_a_state_from_before_a_field_existed_counts_as_one_of_its_default(tmp_path):
-    recipe = replace(RECIPE, n_steps=2)
-    first = meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path)
+@pytest.mark.parametrize(
+    ("part", "field", "change"),
+    [
+        ("network", "injection", {"network": replace(NETWORK, injection=False)}),
+        ("prior", "skewed", {"prior": SyntheticTables(skewed=True)}),
+        ("recipe", "seed", {"recipe": replace(RECIPE, n_steps=2, seed=1)}),
+    ],
+)
+def test_a_state_from_before_a_field_existed_counts_as_one_of_its_default(
+    tmp_path, part, field, change
+):
+    run = {"network": NETWORK, "prior": SyntheticTables(), "recipe": replace(RECIPE, n_steps=2)}
+    first = meta_train(**run, folder=tmp_path)
     path = tmp_path / "state.safetensors"
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    network = json.loads(metadata["network"])
-    del network["injection"], metadata["digest"]  # which came later
-    save_file(tensors, path, metadata | {"network": json.dumps(network)})
-    assert meta_train(NETWORK, LinearPrior(), recipe, folder=tmp_path).losses == first.losses
-    with pytest.raises(ValueError, match=r"another network \(differs in injection\)"):
-        meta_train(replace(NETWORK, injection=False), LinearPrior(), recipe, folder=tmp_path)
+    fields = json.loads(metadata[part])
+    del fields[field], metadata["digest"]  # which came later
+    save_file(tensors, path, metadata | {part: json.dumps(fields)})
+    assert meta_train(**run, folder=tmp_path).losses == first.losses
+    with pytest.raises(ValueError, match=rf"another {part} \(differs in {field}\)"):
+        meta_train(**run | change, folder=tmp_path)
 
 
 def test_the_state_of_another_run_is_refused_by_name(tmp_path):

@@ -1,7 +1,7 @@
 """The state of a meta-training run: what is averaged, counted, shown, and kept on disk."""
 
 import json
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from math import inf, isfinite
 from pathlib import Path
 from time import monotonic
@@ -31,8 +31,9 @@ def _public(prior: Any) -> dict[str, Any]:
 
 
 def _defaults(config: Any) -> dict[str, Any]:
-    """Defaults of a dataclass's fields, as JSON has them."""
-    defaults = {f.name: f.default for f in fields(config) if f.default is not MISSING}
+    """Defaults of a dataclass's fields, as JSON has them; of another object none."""
+    known = fields(config) if is_dataclass(config) else ()
+    defaults = {f.name: f.default for f in known if f.default is not MISSING}
     return cast(dict[str, Any], json.loads(json.dumps(defaults)))
 
 
@@ -80,10 +81,7 @@ class RunState(Callback):
             "recipe": asdict(recipe),
             "start": {} if start is None else {"digest": start.digest},
         }
-        self.defaults: dict[str, dict[str, Any]] = {key: {} for key in self.identity} | {
-            "network": _defaults(cast(Any, network).config),
-            "recipe": _defaults(recipe),
-        }
+        self.described = {"network": cast(Any, network).config, "prior": prior, "recipe": recipe}
         shown = verbose and processes.rank == 0
         self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not shown)
         self.saved_at = monotonic()
@@ -205,7 +203,7 @@ class RunState(Callback):
     def _check_identity(self, saved: dict[str, dict[str, Any]]) -> None:
         for key, ours in self.identity.items():
             # A field that is newer than the state had its default.
-            theirs = self.defaults[key] | saved[key]
+            theirs = _defaults(self.described.get(key)) | saved[key]
             ours = json.loads(json.dumps(ours))
             if key == "recipe" and theirs["n_steps"] < ours["n_steps"]:
                 longer = {**theirs, "n_steps": ours["n_steps"]}  # a run may be made longer
