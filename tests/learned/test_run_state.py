@@ -119,6 +119,20 @@ def test_the_state_of_another_run_is_refused_by_name(tmp_path):
         )
 
 
+def test_a_prior_that_cannot_be_told_from_others_is_refused_before_any_work(tmp_path):
+    class Weighted(LinearPrior):
+        def sample(self, generator, n_tables, n_rows, n_features):
+            drawn.append(n_tables)
+            return super().sample(generator, n_tables, n_rows, n_features)
+
+    prior, drawn, recipe = Weighted(), [], replace(RECIPE, n_steps=1)
+    object.__setattr__(prior, "weights", torch.ones(2))
+    with pytest.raises(ValueError, match=r"Tensor is not JSON serializable\)\. Begin its name"):
+        meta_train(NETWORK, prior, recipe, folder=tmp_path)
+    assert not drawn
+    assert len(meta_train(NETWORK, prior, recipe).losses) == 1
+
+
 @pytest.mark.parametrize("pool", [None, ThreadPoolExecutor])
 def test_a_second_run_in_a_folder_is_refused_and_told_who_holds_it(tmp_path, pool):
     refusals = []

@@ -41,7 +41,9 @@ class HeldOutCurve(Callback):
             return
         done = len(_state(net).losses)
         rows = [row for row in read_curve(self.path) if row["step"] <= done]
-        self.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        anew = self.path.with_name(f".{self.path.name}.new")
+        anew.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        os.replace(anew, self.path)
         before = rows[-1]["cpu_seconds"] if rows else 0.0
         self.started = process_time() - before
 
@@ -64,8 +66,9 @@ class HeldOutCurve(Callback):
 
 
 def read_curve(path: Path) -> list[dict[str, float]]:
-    """Rows of a curve's file, none if there is no file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """Rows of a curve's file, none if there is no file; without a last line that broke off."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _state(net: NeuralNet) -> Any:

@@ -262,7 +262,8 @@ def meta_train(
         that the network lacks, the device is not available, `n_workers` is negative or above 0
         for a `CausalConfig`, a step may have fewer tables than there are processes, the processes
         do not see the same state in `folder`, or that state is damaged or belongs to a run with
-        another network, prior, recipe or start.
+        another network, prior, recipe or start; or if with a folder an attribute of the prior,
+        of a name that does not begin with ``_``, cannot be written as JSON.
     OSError
         If the state cannot be saved, as on a full disk; the last one is untouched, and the same
         call goes on from there once there is room. Before any step, if another run holds the

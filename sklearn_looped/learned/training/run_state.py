@@ -30,6 +30,17 @@ def _public(prior: Any) -> dict[str, Any]:
     return {k: v for k, v in getattr(prior, "__dict__", {}).items() if not k.startswith("_")}
 
 
+def _spelt(identity: dict[str, Any]) -> dict[str, str]:
+    """Spell as JSON what tells a run from others."""
+    try:
+        return {key: json.dumps(value) for key, value in identity.items()}
+    except TypeError as error:
+        raise ValueError(
+            f"A run in a folder is known by its prior's attributes, but one cannot be written "
+            f"there ({error}). Begin its name with _, and say what it holds in a plain attribute."
+        ) from error
+
+
 def _defaults(config: Any) -> dict[str, Any]:
     """Defaults of a dataclass's fields, as JSON has them; of another object none."""
     known = fields(config) if is_dataclass(config) else ()
@@ -75,12 +86,13 @@ class RunState(Callback):
         self.losses: list[float] = []
         self.n_saved = 0  # steps of the state on disk
         self.n_tables, self.seconds, self.step_ended = 0, 0.0, monotonic()
-        self.identity = {
+        identity = {
             "network": asdict(cast(Any, network).config),
             "prior": {"name": type(prior).__qualname__, **_public(prior)},
             "recipe": asdict(recipe),
             "start": {} if start is None else {"digest": start.digest},
         }
+        self.header = {} if folder is None else _spelt(identity)
         self.described = {"network": cast(Any, network).config, "prior": prior, "recipe": recipe}
         shown = verbose and processes.rank == 0
         self.bar = tqdm(total=recipe.n_steps, desc="meta-training", disable=not shown)
@@ -131,9 +143,8 @@ class RunState(Callback):
         tensors["losses"] = torch.tensor(self.losses, dtype=torch.float64)
         tensors["cost"] = torch.tensor([self.n_tables, self.seconds], dtype=torch.float64)
         tensors = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
-        metadata = {key: json.dumps(value) for key, value in self.identity.items()}
-        metadata["digest"] = tensor_digest(json.dumps(metadata, sort_keys=True), tensors)
-        write_tensors(self.path, tensors, metadata)
+        digest = tensor_digest(json.dumps(self.header, sort_keys=True), tensors)
+        write_tensors(self.path, tensors, self.header | {"digest": digest})
         self.saved_at, self.n_saved = monotonic(), len(self.losses)
 
     def stopped(self) -> str:
@@ -163,7 +174,7 @@ class RunState(Callback):
         if digest not in (None, tensor_digest(json.dumps(metadata, sort_keys=True), tensors)):
             raise CheckpointError(f"{path} is damaged: it does not match its digest. {anew}")
         try:
-            theirs = {key: dict(json.loads(metadata[key])) for key in self.identity}
+            theirs = {key: dict(json.loads(metadata[key])) for key in self.header}
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{path} is no state of a meta-training run. {anew}") from error
         self._check_identity(theirs)
@@ -201,10 +212,10 @@ class RunState(Callback):
         self.n_saved = len(self.losses)
 
     def _check_identity(self, saved: dict[str, dict[str, Any]]) -> None:
-        for key, ours in self.identity.items():
+        for key, spelt in self.header.items():
             # A field that is newer than the state had its default.
             theirs = _defaults(self.described.get(key)) | saved[key]
-            ours = json.loads(json.dumps(ours))
+            ours = json.loads(spelt)
             if key == "recipe" and theirs["n_steps"] < ours["n_steps"]:
                 longer = {**theirs, "n_steps": ours["n_steps"]}  # a run may be made longer
                 theirs = longer if longer == ours else theirs
