@@ -229,6 +229,8 @@ def test_a_curve_goes_on_where_the_killed_run_goes_on(tmp_path):
         meta_train(
             NETWORK, Stopped(), recipe, folder=tmp_path, callbacks=[HeldOutCurve(path, score, 2)]
         )  # nothing is saved within 30 seconds, so that the run begins anew
+    path.write_text(path.read_text() + '{"step": 7, "cpu_')  # as on a full disk
+    assert [row["step"] for row in read_curve(path)] == [2, 4, 6]
     run = meta_train(
         NETWORK, LinearPrior(), recipe, folder=tmp_path, callbacks=[HeldOutCurve(path, score, 2)]
     )
