@@ -238,3 +238,23 @@ def test_a_curve_goes_on_where_the_killed_run_goes_on(tmp_path):
     assert [row["step"] for row in rows] == [2, 4, 6, 7]
     assert rows[-1]["score"] == score(run.network)
     assert run.losses == meta_train(NETWORK, LinearPrior(), recipe).losses
+
+
+@pytest.mark.parametrize("stop_at", [2, 4])
+def test_a_score_that_was_stopped_is_taken_when_the_run_goes_on(tmp_path, stop_at):
+    def stopped(network):
+        if len(read_curve(path)) == stop_at // 2 - 1:
+            raise KeyboardInterrupt
+        return 1.0
+
+    path, recipe = tmp_path / "curve.jsonl", replace(RECIPE, n_steps=4)
+    options = {"folder": tmp_path, "save_every": 0.0}
+    before = stop_at - 1
+    with pytest.raises(KeyboardInterrupt, match=f"after {before} of 4.*after step {before} is in"):
+        meta_train(
+            NETWORK, LinearPrior(), recipe, callbacks=[HeldOutCurve(path, stopped, 2)], **options
+        )
+    curve = HeldOutCurve(path, lambda network: 1.0, 2)
+    run = meta_train(NETWORK, LinearPrior(), recipe, callbacks=[curve], **options)
+    assert [row["step"] for row in read_curve(path)] == [2, 4]
+    assert run.losses == meta_train(NETWORK, LinearPrior(), recipe).losses

@@ -27,7 +27,7 @@ from sklearn_looped.learned.training.folders import folder_of_one_run
 from sklearn_looped.learned.training.gate_losses import GateLoss, OuroLoss, signal_error
 from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
-from sklearn_looped.learned.training.run_state import RunState
+from sklearn_looped.learned.training.run_state import EndOfStep, RunState
 from sklearn_looped.learned.training.streams import PrefixStream, TokenStream
 from sklearn_looped.learned.training.trainer import Trainer
 
@@ -248,7 +248,8 @@ def meta_train(
     verbose : int, default=0
         Above 0: a progress bar with the mean loss of the last 100 steps.
     callbacks : sequence of skorch callbacks, default=()
-        Called in turn after the library's own; `curve.HeldOutCurve` is one.
+        Called in turn after the library's own, before the step is saved; `curve.HeldOutCurve` is
+        one.
 
     Returns
     -------
@@ -304,7 +305,12 @@ def meta_train(
     trainer = Trainer(
         module,
         criterion=_criterion(network, recipe),
-        callbacks=[("clip", GradientNormClipping(recipe.max_norm)), ("state", state), *callbacks],
+        callbacks=[
+            ("clip", GradientNormClipping(recipe.max_norm)),
+            ("state", state),
+            *callbacks,
+            ("end of step", EndOfStep(state)),
+        ],
         max_epochs=1,
         iterator_train__batch_size=None,
         iterator_train__num_workers=n_workers,
@@ -322,7 +328,7 @@ def meta_train(
             with torch.enable_grad():
                 trainer.partial_fit(_stream(network, prior, recipe, done, processes, where))
     state.bar.close()
-    if len(state.losses) < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
+    if state.n_done < recipe.n_steps:  # skorch ends quietly when stopped from the keyboard
         raise KeyboardInterrupt(state.stopped())
     average = cast(Network, state.average.module)
     return MetaTraining(average.cpu().eval(), state.losses, state.n_tables, state.seconds)

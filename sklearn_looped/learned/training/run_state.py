@@ -84,6 +84,7 @@ class RunState(Callback):
             use_buffers=True,
         )
         self.losses: list[float] = []
+        self.n_done = 0  # steps of which all callbacks have done their part
         self.n_saved = 0  # steps of the state on disk
         self.n_tables, self.seconds, self.step_ended = 0, 0.0, monotonic()
         identity = {
@@ -110,7 +111,7 @@ class RunState(Callback):
                 group["lr"] = peak * share
 
     def on_batch_end(self, net: NeuralNet, loss: Tensor, **_: Any) -> None:
-        """Average the weights, note the loss, save now and then."""
+        """Average the weights and note the loss."""
         self.average.update_parameters(net.module_)
         self.losses.append(last := loss.item())
         now = monotonic()
@@ -123,14 +124,18 @@ class RunState(Callback):
         recent = self.losses[-100:]
         self.bar.update()
         self.bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}", refresh=False)
-        if self.saves and monotonic() - self.saved_at > self.save_every:
-            self.save(net)
 
     def on_train_end(self, net: NeuralNet, **_: Any) -> None:
-        """Save the finished run; one stopped within a step keeps its last whole state."""
+        """Leave the progress bar as it is."""
         self.bar.close()
-        if self.saves and len(self.losses) == self.recipe.n_steps:
+
+    def end_step(self, net: NeuralNet) -> None:
+        """Count a step of which all callbacks have done their part; save now and then."""
+        done = len(self.losses)
+        due = monotonic() - self.saved_at > self.save_every or done == self.recipe.n_steps
+        if self.saves and due:
             self.save(net)
+        self.n_done = done
 
     def save(self, net: NeuralNet) -> None:
         """Write the state beside the last one, then move it over that."""
@@ -152,7 +157,7 @@ class RunState(Callback):
         kept = "nothing is saved"
         if self.n_saved and self.path is not None:
             kept = f"the state after step {self.n_saved} is in {self.path}, from where it goes on"
-        return f"Stopped after {len(self.losses)} of {self.recipe.n_steps} steps; {kept}."
+        return f"Stopped after {self.n_done} of {self.recipe.n_steps} steps; {kept}."
 
     def load(self, net: NeuralNet) -> None:
         """Go on from the saved state, if there is one; refuse the state of another run."""
@@ -209,7 +214,7 @@ class RunState(Callback):
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
         self.losses, self.n_tables, self.seconds = losses, int(n_tables), seconds
-        self.n_saved = len(self.losses)
+        self.n_done = self.n_saved = len(self.losses)
 
     def _check_identity(self, saved: dict[str, dict[str, Any]]) -> None:
         for key, spelt in self.header.items():
@@ -226,3 +231,14 @@ class RunState(Callback):
                     f"{self.path} holds a run with another {key} (differs in "
                     f"{', '.join(differing)}). Give another folder, or delete this one."
                 )
+
+
+class EndOfStep(Callback):
+    """Ends each step of a run, last of all callbacks: a score that was stopped is taken again."""
+
+    def __init__(self, state: RunState) -> None:
+        self.state = state
+
+    def on_batch_end(self, net: NeuralNet, **_: Any) -> None:
+        """Count the step, and save the run now and then."""
+        self.state.end_step(net)
