@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from sklearn_looped.core.processes import Processes
 from sklearn_looped.learned.inference.class_codes import (
     class_order,
     class_probabilities,
@@ -27,6 +30,7 @@ from sklearn_looped.learned.training.held_out import log_loss, score_by_loop
 from sklearn_looped.learned.training.metatrain import meta_train
 from sklearn_looped.learned.training.prompts import PromptStream
 from sklearn_looped.learned.training.recipe import Recipe
+from sklearn_looped.learned.training.trainer import Trainer
 
 NETWORK = NetworkConfig(
     n_features=4, width=16, n_heads=2, n_classes=5, experts=True, feed_forward=2
@@ -184,6 +188,19 @@ def test_queries_of_a_class_that_the_support_lacks_do_not_count():
     logits = torch.tensor([[[2.0, 0.0], [5.0, 0.0]]])
     expected = torch.log_softmax(logits[0, 0], -1)[0]
     torch.testing.assert_close(log_loss(target.y, logits), -expected[None])
+
+
+def test_the_losses_of_two_processes_add_up_to_that_of_one():
+    recipe = replace(RECIPE, n_support=(4, 4), rows_per_step=60)  # five tables; few classes known
+    module, losses = untrained(), []
+    for processes in (Processes(), Processes(0, 2), Processes(1, 2)):
+        trainer = Trainer(
+            module, recipe=recipe, processes=processes, criterion=ClassLoss, device="cpu"
+        ).initialize()
+        shared = PromptStream(FiveClasses(), recipe, 0, processes=processes, classifier=NETWORK)
+        prompt, target = shared.prompt(0)
+        losses.append(trainer.share(prompt) * trainer.get_loss(trainer.infer(prompt), target))
+    torch.testing.assert_close(losses[1] + losses[2], losses[0])
 
 
 def test_a_prompt_of_labels_goes_through_training_and_silence(monkeypatch):

@@ -36,6 +36,12 @@ def codes_of(y: Tensor, n_classes: int, generator: Generator | None = None) -> T
     return torch.rand(len(y), n_classes, generator=generator).argsort(1).gather(1, ranks)
 
 
+def met(codes: Tensor, n_support: int, n_classes: int) -> Tensor:
+    """Whether the support of a table has the class of each of its queries, (B, q)."""
+    known, asked = codes[:, :n_support], codes[:, n_support:]
+    return indicators(known, n_classes).sum(1).gather(1, asked) > 0
+
+
 def read_classes(
     X: Tensor,
     codes: Tensor,
@@ -68,5 +74,5 @@ def read_classes(
         prompt |= opinions._asdict()
         unit = opinions.unit().square().clamp(min=LEAST_UNIT)[:, None]
     asked = codes[:, n_support:]
-    met = indicators(known, config.n_classes).sum(1).gather(1, asked) > 0
-    return prompt, Target.of(torch.where(met, asked, UNKNOWN).float(), unit=unit)
+    counted = met(codes, n_support, config.n_classes)
+    return prompt, Target.of(torch.where(counted, asked, UNKNOWN).float(), unit=unit)

@@ -17,7 +17,7 @@ from sklearn_looped.learned.model.readout import Target
 from sklearn_looped.learned.model.tokens import CLIP
 from sklearn_looped.learned.priors import FixedColumns, KnowsSignal, Prior
 from sklearn_looped.learned.priors.mechanisms import integer
-from sklearn_looped.learned.training.class_prompts import codes_of, read_classes
+from sklearn_looped.learned.training.class_prompts import codes_of, met, read_classes
 from sklearn_looped.learned.training.recipe import Recipe
 from sklearn_looped.learned.training.streams import steps_to_draw
 
@@ -121,14 +121,20 @@ class PromptStream(IterableDataset):
     def _classes(
         self, X: Tensor, y: Tensor, n_support: int, generator: Generator
     ) -> tuple[dict[str, Tensor], Target]:
-        """Prompt of this process's share of tables with labels y."""
+        """Prompt of this process's share of tables with labels y.
+
+        It says what share that is of the queries that count.
+        """
         config = self.classifier
         assert config is not None
         fixed = isinstance(self.prior, FixedColumns)
         codes = y.long() if fixed else codes_of(y, config.n_classes, generator)
         search = _draw_search(generator)
+        counted = met(codes, n_support, config.n_classes)
+        own = self.processes.share(counted).sum() / counted.sum().clamp(min=1)
         X, codes, silent = map(self.processes.share, (X, codes, _draw_silence(len(X), generator)))
-        return read_classes(X, codes, n_support, config, search, silent, fixed)
+        prompt, target = read_classes(X, codes, n_support, config, search, silent, fixed)
+        return prompt | {"share": own.expand(len(X))}, target
 
 
 def _draw_silence(n_tables: int, generator: Generator) -> Tensor:

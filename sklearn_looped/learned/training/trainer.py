@@ -20,10 +20,10 @@ class Trainer(NeuralNet):
     """skorch's training loop for a looped network: two optimisers, bfloat16, losses by loop.
 
     Each process has its share of a step's tables and all move by the same gradient, the mean
-    over all tables. skorch's AccelerateMixin does not fit: it wraps the module so that only
-    `forward` works, and weighs processes alike whatever their number of tables. Overlapping the
-    exchange with the backward pass would bring nothing: a looped block's gradient is complete
-    only when that has come to the first loop.
+    over all tables, or over all labels that count. skorch's AccelerateMixin does not fit: it
+    wraps the module so that only `forward` works, and weighs processes alike whatever their number
+    of tables. Overlapping the exchange with the backward pass would bring nothing: a looped
+    block's gradient is complete only when that has come to the first loop.
     """
 
     def __init__(
@@ -80,6 +80,13 @@ class Trainer(NeuralNet):
         """Score predictions against their target."""
         return self.criterion_(y_pred, y_true.map(lambda part: part.to(self.device)))
 
+    def share(self, x: dict[str, Tensor]) -> float:
+        """Share of this process in a step's loss: of its tables, or of the labels that count."""
+        if "share" in x:
+            return float(x["share"][0])
+        n_tables, n_support = x["y"].shape
+        return n_tables / self.recipe.n_tables(n_support)
+
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
         """Move the weights by one prompt: loss, gradients of all processes, both optimisers."""
         torch.clear_autocast_cache()  # a caller's autocast would keep the last step's weights
@@ -90,9 +97,7 @@ class Trainer(NeuralNet):
         step = self.train_step_single(batch, **fit_params)
         step["loss"] = step["loss"].detach()
         gradients = [p.grad for p in self.module_.parameters() if p.grad is not None]
-        n_tables, n_support = batch[0]["y"].shape
-        share = n_tables / self.recipe.n_tables(n_support)
-        self.processes.average([step["loss"], *gradients], share)
+        self.processes.average([step["loss"], *gradients], self.share(batch[0]))
         self.notify(
             "on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch
         )
