@@ -28,7 +28,7 @@ class OwnTables:
     ----------
     data_sets : sequence of tuple (X, y)
         Arrays of shape (n_samples, n_features), with NaN for missing cells, and (n_samples,), with
-        at least ten rows each. For a classifier the labels are 0 and 1.
+        at least ten rows each. For a classifier y contains a number for each class.
 
     Attributes
     ----------
