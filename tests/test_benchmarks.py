@@ -19,7 +19,7 @@ from benchmarks.common.openml_tasks import quiet, store
 from benchmarks.common.options import as_typed
 from benchmarks.common.report import RESULTS, Store
 from benchmarks.common.weights import checkpoint
-from benchmarks.parity_cases.case import difference
+from benchmarks.parity_cases.case import Case, compare, difference
 from benchmarks.registry import TIMES, question
 from sklearn_looped import LoopedICLClassifier, UniversalMachine
 
@@ -193,6 +193,19 @@ def test_parity_counts_what_is_not_a_number_as_a_difference():
     nan, numbers = [np.array([1.0, np.nan]), 3], [np.array([1.0, 2.0]), 3]
     assert difference(numbers, numbers) == 0
     assert difference(nan, numbers) == difference(numbers, nan) == np.inf
+
+
+def test_parity_counts_a_refusal_of_one_alone_as_a_difference():
+    def refused(X):
+        raise ValueError("the descent diverges")
+
+    def outcome(ours, theirs):
+        return compare(Case(ours, theirs, np.ones((2, 2)), 1e-12), np.random.default_rng(0))
+
+    assert outcome(refused, refused) is None
+    assert outcome(lambda X: [X], refused).difference == np.inf
+    assert outcome(refused, lambda X: [X]).difference == np.inf
+    assert outcome(refused, lambda X: [1e11 * X]) is None
 
 
 @pytest.mark.parametrize(
