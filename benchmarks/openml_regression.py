@@ -33,6 +33,7 @@ from sklearn.svm import SVR
 from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet, scaled, store
 from benchmarks.common.options import add_openml, add_picture
 from benchmarks.common.pictures import draw_ranks
+from benchmarks.common.report import on_shared_folds
 from benchmarks.common.timing import timed
 from benchmarks.common.weights import checkpoint_of
 from benchmarks.common.xrfm_baseline import IS_INSTALLED, XRFMRegressor
@@ -97,10 +98,11 @@ def score(
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Print R2 by data set and, by estimator, ranks, our wins, a sign test and our losses.
 
-    Returns R2 by data set (rows) and estimator (columns).
+    Returns R2 by data set (rows) and estimator (columns), where all have been scored.
     """
+    rows = on_shared_folds(rows, "estimator")
     r2 = rows.groupby(["dataset", "estimator"])["r2"].mean().unstack()
-    r2 = r2[[name for name in ESTIMATORS if name in r2]].dropna()
+    r2 = r2[[name for name in ESTIMATORS if name in r2]]
     print(r2.round(3).to_string())
     ranks = rankdata(-r2, axis=1).mean(0)
     seconds = rows.groupby("estimator")[["fit_seconds", "predict_seconds"]].median()

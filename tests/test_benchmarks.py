@@ -17,7 +17,7 @@ from benchmarks.__main__ import main, parse, parser_of
 from benchmarks.common import report
 from benchmarks.common.openml_tasks import quiet, store
 from benchmarks.common.options import as_typed
-from benchmarks.common.report import RESULTS, Store
+from benchmarks.common.report import RESULTS, Store, on_shared_folds
 from benchmarks.common.weights import checkpoint
 from benchmarks.parity_cases.case import Case, compare, difference
 from benchmarks.registry import TIMES, question
@@ -78,6 +78,14 @@ def test_rows_of_another_size_are_not_mixed_with_those_in_results(tmp_path):
         store(parser.parse_args(["--rows", "300"]), "openml_regression")
     output = ["--rows", "300", "--output", str(tmp_path / "rows.jsonl")]
     assert store(parser.parse_args(output), "openml_regression").rows == []
+
+
+def test_means_are_of_folds_that_all_methods_have_been_scored_on():
+    scored = [("a", 0, "ours"), ("a", 0, "trees"), ("a", 1, "ours"), ("b", 0, "trees")]
+    rows = pd.DataFrame(scored, columns=["dataset", "fold", "estimator"])
+    assert on_shared_folds(rows, "estimator").index.tolist() == [0, 1]
+    whole = pd.DataFrame(Store(RESULTS / "openml_regression.jsonl").rows)
+    assert len(on_shared_folds(whole, "estimator")) == len(whole)
 
 
 @pytest.fixture
