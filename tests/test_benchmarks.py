@@ -19,6 +19,7 @@ from benchmarks.common.openml_tasks import quiet, store
 from benchmarks.common.options import as_typed
 from benchmarks.common.report import RESULTS, Store, on_shared_folds
 from benchmarks.common.weights import checkpoint
+from benchmarks.openml_regression import sign_test
 from benchmarks.parity_cases.case import Case, compare, difference
 from benchmarks.registry import TIMES, question
 from sklearn_looped import LoopedICLClassifier, UniversalMachine
@@ -86,6 +87,11 @@ def test_means_are_of_folds_that_all_methods_have_been_scored_on():
     assert on_shared_folds(rows, "estimator").index.tolist() == [0, 1]
     whole = pd.DataFrame(Store(RESULTS / "openml_regression.jsonl").rows)
     assert len(on_shared_folds(whole, "estimator")) == len(whole)
+
+
+def test_a_sign_test_leaves_ties_out():
+    assert sign_test(0, 0) == 1
+    assert sign_test(5, 0) == sign_test(0, 5) == 2 / 2**5
 
 
 @pytest.fixture
