@@ -13,6 +13,7 @@ import pytest
 
 import benchmarks
 from benchmarks import programmed_speed, universal
+from benchmarks import rows as many_rows
 from benchmarks.__main__ import main, parse, parser_of
 from benchmarks.common import report
 from benchmarks.common.openml_tasks import quiet, store
@@ -92,6 +93,19 @@ def test_means_are_of_folds_that_all_methods_have_been_scored_on():
 def test_a_sign_test_leaves_ties_out():
     assert sign_test(0, 0) == 1
     assert sign_test(5, 0) == sign_test(0, 5) == 2 / 2**5
+
+
+def test_more_rows_than_a_function_has_are_refused(tmp_path):
+    output = tmp_path / "rows.jsonl"
+    with pytest.raises(SystemExit, match="at 100,000 rows at most"):
+        main(["rows", "--sizes", "500", "200000", "--output", str(output)])
+    assert not output.exists()
+
+
+def test_rows_without_seconds_are_summarised(capsys):
+    row = {"task": 1, "dataset": "iris", "n_train": 135, "estimator": "extra trees", "r2": 0.5}
+    many_rows.summarise(pd.DataFrame([row]), ["dataset", "n_train"])
+    assert "iris    135              0.5" in capsys.readouterr().out
 
 
 @pytest.fixture
