@@ -146,11 +146,15 @@ def summarise(protocol: str, rows: pd.DataFrame) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_openml(parser, PAPER, n_folds=10)
     parser.add_argument("--protocol", choices=MODELS, required=True)
-    parser.add_argument("--classifiers", nargs="+", choices=MODELS["folds"], help="default: all")
+    parser.add_argument(
+        "--classifiers", nargs="+", choices=MODELS["folds"], help="default: all of a protocol"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     models = MODELS[args.protocol]
+    if missing := [name for name in args.classifiers or () if name not in models]:
+        raise SystemExit(f"--protocol {args.protocol} has no classifier {', '.join(missing)}")
     names = [name for name in models if name in (args.classifiers or models)]
     repeats = SEEDS if args.protocol == "prompts" else range(args.folds)
     keys = [

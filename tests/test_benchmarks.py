@@ -108,6 +108,21 @@ def test_rows_without_seconds_are_summarised(capsys):
     assert "iris    135              0.5" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["programmed_certificates", "--seed", "3"], "name it by --kind"),
+        (
+            ["openml_binary", "--protocol", "prompts", "--classifiers", "random forest"],
+            "--protocol prompts has no classifier random forest",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(command, said):
+    with pytest.raises(SystemExit, match=said):
+        main(command)
+
+
 @pytest.fixture
 def results(monkeypatch, tmp_path):
     """Folder in place of results/; runs/ is beside it."""
