@@ -30,6 +30,7 @@ from sklearn.svm import SVC
 
 from benchmarks.common.openml_tasks import coded, quiet, scaled, store
 from benchmarks.common.options import add_rows, folder
+from benchmarks.common.report import on_shared_folds
 from benchmarks.common.timing import timed
 from benchmarks.common.weights import checkpoint_of
 from sklearn_looped import KernelMachineClassifier, LoopedICLClassifier
@@ -109,13 +110,17 @@ def score(
 
 
 def by_set(rows: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Mean of a score by data set (rows) and classifier (columns), where all have been scored."""
+    """Mean of a score by data set (rows) and classifier (columns)."""
     table = rows.groupby(["dataset", "estimator"])[score].mean().unstack()
-    return table[[name for name in ESTIMATORS if name in table]].dropna().round(9)
+    return table[[name for name in ESTIMATORS if name in table]].round(9)
 
 
 def summarise(rows: pd.DataFrame) -> None:
-    """Print accuracy by data set; by score, ranks, means and wins; the sets where ours loses."""
+    """Print accuracy by data set; by score, ranks, means and wins; the sets where ours loses.
+
+    They are of the folds on which all classifiers have been scored.
+    """
+    rows = on_shared_folds(rows, "estimator")
     print(by_set(rows, "accuracy").round(3).to_string())
     for score, sign in SCORES.items():
         table = by_set(rows, score)

@@ -29,6 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.common.openml_tasks import coded, fold_rows, load, quiet, scaled, store
 from benchmarks.common.options import add_openml
+from benchmarks.common.report import on_shared_folds
 from benchmarks.common.timing import timed
 from benchmarks.common.weights import checkpoint_of
 from sklearn_looped import LoopedICLClassifier
@@ -120,7 +121,11 @@ def score(
 
 
 def summarise(protocol: str, rows: pd.DataFrame) -> None:
-    """Print each score by data set, and on how many with signal ours is at least each baseline."""
+    """Print each score by data set, and on how many with signal ours is at least each baseline.
+
+    They are of the folds, or seeds of prompts, on which all classifiers have been scored.
+    """
+    rows = on_shared_folds(rows, "classifier", "repeat")
     for score in ("accuracy", "log_loss"):
         by_set = rows.groupby(["dataset", "classifier"])[score]
         mean, deviation = by_set.mean().unstack(), by_set.std().unstack()
@@ -141,11 +146,15 @@ def summarise(protocol: str, rows: pd.DataFrame) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_openml(parser, PAPER, n_folds=10)
     parser.add_argument("--protocol", choices=MODELS, required=True)
-    parser.add_argument("--classifiers", nargs="+", choices=MODELS["folds"], help="default: all")
+    parser.add_argument(
+        "--classifiers", nargs="+", choices=MODELS["folds"], help="default: all of a protocol"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     models = MODELS[args.protocol]
+    if missing := [name for name in args.classifiers or () if name not in models]:
+        raise SystemExit(f"--protocol {args.protocol} has no classifier {', '.join(missing)}")
     names = [name for name in models if name in (args.classifiers or models)]
     repeats = SEEDS if args.protocol == "prompts" else range(args.folds)
     keys = [

@@ -20,6 +20,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet, store
 from benchmarks.common.options import add_openml
+from benchmarks.common.report import on_shared_folds
 from benchmarks.common.weights import checkpoint_of
 from benchmarks.openml_regression import ESTIMATORS, OURS, TASKS
 
@@ -79,6 +80,7 @@ def score(
 
 def summarise(rows: pd.DataFrame) -> None:
     """Print coverage of the 80 % interval by data set, and means with mean ranks by CRPS."""
+    rows = on_shared_folds(rows, "model")
     means = rows.groupby(["dataset", "model"], sort=False)[["coverage", "width", "crps"]].mean()
     print("coverage of the 80 % interval")
     print(means["coverage"].unstack()[list(MODELS)].round(3).to_string())

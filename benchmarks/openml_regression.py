@@ -33,6 +33,7 @@ from sklearn.svm import SVR
 from benchmarks.common.openml_tasks import coded, fold_rows, folds, load, quiet, scaled, store
 from benchmarks.common.options import add_openml, add_picture
 from benchmarks.common.pictures import draw_ranks
+from benchmarks.common.report import on_shared_folds
 from benchmarks.common.timing import timed
 from benchmarks.common.weights import checkpoint_of
 from benchmarks.common.xrfm_baseline import IS_INSTALLED, XRFMRegressor
@@ -97,23 +98,32 @@ def score(
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Print R2 by data set and, by estimator, ranks, our wins, a sign test and our losses.
 
-    Returns R2 by data set (rows) and estimator (columns).
+    Returns R2 by data set (rows) and estimator (columns), where all have been scored.
     """
+    rows = on_shared_folds(rows, "estimator")
     r2 = rows.groupby(["dataset", "estimator"])["r2"].mean().unstack()
-    r2 = r2[[name for name in ESTIMATORS if name in r2]].dropna()
+    r2 = r2[[name for name in ESTIMATORS if name in r2]]
     print(r2.round(3).to_string())
     ranks = rankdata(-r2, axis=1).mean(0)
     seconds = rows.groupby("estimator")[["fit_seconds", "predict_seconds"]].median()
     table = pd.DataFrame({"mean rank": ranks, "mean clipped R2": r2.clip(0, 1).mean()})
     if OURS in r2:
-        wins = (r2[OURS].to_numpy()[:, None] > r2).sum().drop(OURS)
+        others = r2.drop(columns=OURS)
+        wins, losses = others.lt(r2[OURS], axis=0).sum(), others.gt(r2[OURS], axis=0).sum()
         table["we win"] = wins.map(str)
-        table["sign test p"] = wins.map(lambda w: f"{binomtest(int(w), len(r2)).pvalue:.2g}")
+        table["sign test p"] = pd.Series(
+            {name: f"{sign_test(wins[name], losses[name]):.2g}" for name in others}, dtype=object
+        )
     print(f"\n{len(r2)} data sets")
     print(table.join(seconds).sort_values("mean rank").round(3).to_string(na_rep=""))
     if OURS in r2:
         print_losses(r2)
     return r2
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided p of a sign test, which leaves ties out."""
+    return binomtest(int(wins), int(wins + losses)).pvalue if wins + losses else 1.0
 
 
 def print_losses(r2: pd.DataFrame) -> None:

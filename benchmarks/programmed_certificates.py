@@ -86,6 +86,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     if args.seed is not None:
+        if args.kind is None:
+            raise SystemExit("--seed is of one kind: name it by --kind")
         print(attack(args.kind, args.seed))
         return
     with Parallel(args.jobs) as parallel:

@@ -6,8 +6,8 @@ and of a third of twenty columns for the times, and predicts 1,000 other rows. `
 asks for OpenML tasks instead, all training rows of the official folds; ``--published FILE`` prints
 the mean RMSE of each beside published ones, a CSV file with columns task_id (a name), learner_id
 and rmse. Rows of a run are appended to results/rows.jsonl; those that are there of the same
-weights are not computed again. Memory is the peak of a process: use ``--jobs`` so that each row
-gets its own.
+weights are not computed again. Memory is the peak of the process that computed a row, those before
+it included: all rows with one job, and with ``--jobs`` those that the same worker took.
 """
 
 import argparse
@@ -105,7 +105,10 @@ def on_task(task: int, fold: int, estimator: str, *, n_jobs: int | None, cache: 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--functions", nargs="+", default=list(FUNCTIONS), choices=FUNCTIONS)
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), metavar="N")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=list(SIZES), metavar="N",
+        help=f"training rows, {max(SIZES):,} at most",
+    )  # fmt: skip
     parser.add_argument(
         "--tasks", type=int, nargs="*", metavar="ID", help="OpenML tasks instead; none: the large"
     )
@@ -119,6 +122,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if max(args.sizes) > max(SIZES):
+        raise SystemExit(f"--sizes: the functions are drawn at {max(SIZES):,} rows at most")
     store = Store(args.output or RESULTS / "rows.jsonl")
     weights = {name: checkpoint_of(model) for name, model in MODELS.items()}
     if args.tasks is None:
@@ -149,7 +154,8 @@ def summarise(rows: pd.DataFrame, index: list[str]) -> None:
     """Print mean R2 and seconds by table, and on how many tables ours is at least as good."""
     if "task" in rows:
         rows = rows.assign(n_train=rows.groupby("task")["n_train"].transform("max"))
-    for value in ("r2", "fit_seconds", "predict_seconds", "cpu_seconds", "peak_gb"):
+    values = ("r2", "fit_seconds", "predict_seconds", "cpu_seconds", "peak_gb")
+    for value in (value for value in values if value in rows):  # old rows have no seconds
         table = rows.pivot_table(value, index, "estimator")
         print(f"\n{value}\n{table.round(4 if value == 'r2' else 1).to_string()}")
         if value == "r2" and OURS in table:

@@ -13,13 +13,15 @@ import pytest
 
 import benchmarks
 from benchmarks import programmed_speed, universal
+from benchmarks import rows as many_rows
 from benchmarks.__main__ import main, parse, parser_of
 from benchmarks.common import report
 from benchmarks.common.openml_tasks import quiet, store
 from benchmarks.common.options import as_typed
-from benchmarks.common.report import RESULTS, Store
+from benchmarks.common.report import RESULTS, Store, on_shared_folds
 from benchmarks.common.weights import checkpoint
-from benchmarks.parity_cases.case import difference
+from benchmarks.openml_regression import sign_test
+from benchmarks.parity_cases.case import Case, compare, difference
 from benchmarks.registry import TIMES, question
 from sklearn_looped import LoopedICLClassifier, UniversalMachine
 
@@ -78,6 +80,47 @@ def test_rows_of_another_size_are_not_mixed_with_those_in_results(tmp_path):
         store(parser.parse_args(["--rows", "300"]), "openml_regression")
     output = ["--rows", "300", "--output", str(tmp_path / "rows.jsonl")]
     assert store(parser.parse_args(output), "openml_regression").rows == []
+
+
+def test_means_are_of_folds_that_all_methods_have_been_scored_on():
+    scored = [("a", 0, "ours"), ("a", 0, "trees"), ("a", 1, "ours"), ("b", 0, "trees")]
+    rows = pd.DataFrame(scored, columns=["dataset", "fold", "estimator"])
+    assert on_shared_folds(rows, "estimator").index.tolist() == [0, 1]
+    whole = pd.DataFrame(Store(RESULTS / "openml_regression.jsonl").rows)
+    assert len(on_shared_folds(whole, "estimator")) == len(whole)
+
+
+def test_a_sign_test_leaves_ties_out():
+    assert sign_test(0, 0) == 1
+    assert sign_test(5, 0) == sign_test(0, 5) == 2 / 2**5
+
+
+def test_more_rows_than_a_function_has_are_refused(tmp_path):
+    output = tmp_path / "rows.jsonl"
+    with pytest.raises(SystemExit, match="at 100,000 rows at most"):
+        main(["rows", "--sizes", "500", "200000", "--output", str(output)])
+    assert not output.exists()
+
+
+def test_rows_without_seconds_are_summarised(capsys):
+    row = {"task": 1, "dataset": "iris", "n_train": 135, "estimator": "extra trees", "r2": 0.5}
+    many_rows.summarise(pd.DataFrame([row]), ["dataset", "n_train"])
+    assert "iris    135              0.5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["programmed_certificates", "--seed", "3"], "name it by --kind"),
+        (
+            ["openml_binary", "--protocol", "prompts", "--classifiers", "random forest"],
+            "--protocol prompts has no classifier random forest",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(command, said):
+    with pytest.raises(SystemExit, match=said):
+        main(command)
 
 
 @pytest.fixture
@@ -193,6 +236,19 @@ def test_parity_counts_what_is_not_a_number_as_a_difference():
     nan, numbers = [np.array([1.0, np.nan]), 3], [np.array([1.0, 2.0]), 3]
     assert difference(numbers, numbers) == 0
     assert difference(nan, numbers) == difference(numbers, nan) == np.inf
+
+
+def test_parity_counts_a_refusal_of_one_alone_as_a_difference():
+    def refused(X):
+        raise ValueError("the descent diverges")
+
+    def outcome(ours, theirs):
+        return compare(Case(ours, theirs, np.ones((2, 2)), 1e-12), np.random.default_rng(0))
+
+    assert outcome(refused, refused) is None
+    assert outcome(lambda X: [X], refused).difference == np.inf
+    assert outcome(refused, lambda X: [X]).difference == np.inf
+    assert outcome(refused, lambda X: [1e11 * X]) is None
 
 
 @pytest.mark.parametrize(

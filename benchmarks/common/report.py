@@ -84,6 +84,15 @@ def place(name: str, options: str) -> Path:
     return RUNS / path.name
 
 
+def on_shared_folds(rows: pd.DataFrame, methods: str, folds: str = "fold") -> pd.DataFrame:
+    """Rows of the folds that all methods have been scored on, so that means are of the same ones.
+
+    `methods` and `folds` are the columns that name them; a fold is one of a data set.
+    """
+    scored = rows.groupby(["dataset", folds])[methods].transform("nunique")
+    return rows[scored == rows[methods].nunique()]
+
+
 class Store:
     """Rows in a file, one JSON object a line; those that are there are not computed again.
 

@@ -68,7 +68,8 @@ class Scores:
     """Squared errors by prompt as shares of E[y^2].
 
     `by_loop` (loops, prompts) is that of the last row; `by_examples` (prompts, k + 1) that after
-    the trained loops; `shifted` that of the last row on other inputs.
+    the trained loops; `shifted` that of the last row on other inputs, as a share of E[y^2] of the
+    inputs of training.
     """
 
     trained: int

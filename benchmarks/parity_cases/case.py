@@ -79,9 +79,9 @@ def compare(case: Case, rng: np.random.Generator) -> Outcome | None:
     theirs = attempt(case.theirs, case.X)
     ours = attempt(case.ours, case.X)
     huge = theirs is None or not max(np.abs(a).max(initial=0) for a in theirs) <= 1e10
-    if theirs is None or (ours is None and huge):
+    if ours is None and huge:
         return None
-    if ours is None:
+    if ours is None or theirs is None:
         return Outcome(np.inf, 0.0, case.bound)
     own = 0.0
     for _ in range(N_ULPS):
