@@ -83,7 +83,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "wooldridge/attend": ("stndfnl", ("final", "termGPA")),
     "wooldridge/bwght": ("bwght", ("lbwght", "bwghtlbs")),
     "wooldridge/ceosal2": ("salary", ("lsalary",)),
-    "wooldridge/crime4": ("crmrte", ("lcrmrte",)),
+    "wooldridge/crime4": ("crmrte", ("lcrmrte", "clcrmrte")),
     "wooldridge/gpa2": ("colgpa", ()),
     "wooldridge/hprice3": ("price", ("lprice",)),
     "wooldridge/k401k": ("prate", ("totpart",)),
