@@ -294,6 +294,14 @@ def test_arrays_have_no_names_that_could_be_in_another_order(rng, names):
     np.testing.assert_array_equal(encoder.transform(objects), expected)
 
 
+def test_a_name_of_the_columns_axis_does_not_hide_their_order(rng):
+    frame = pd.DataFrame(rng.normal(size=(20, 2)), columns=pd.Index([0, 1], name="place"))
+    encoder = TableEncoder()
+    encoder.fit_transform(frame, frame[0].to_numpy())
+    with pytest.raises(ValueError, match="order"):
+        encoder.transform(frame[[1, 0]])
+
+
 def test_lazy_frames_are_refused():
     polars = pytest.importorskip("polars")
     with pytest.raises(TypeError, match=r"pass X.collect\(\)"):

@@ -22,7 +22,8 @@ Series: TypeAlias = "pd.Series[Any]"
 
 MAX_DENSE = 50_000_000  # cells of a sparse table that are held as float64: 400 MB
 MANY = 10  # different values beyond which a column of text can hold measurements or identifiers
-BY_PLACE = "place"  # names the columns of an array, which have no names of their own
+# Name of the columns' axis of an array's table: they have no names that could be in another order.
+BY_PLACE = "sklearn_looped: columns by place"
 STRAY = 0.05  # share of cells of another kind that a column of numbers or dates may hold
 WORDS = 3  # on average, from which on the cells of a column are free text
 

@@ -124,6 +124,35 @@ def _built(network: Trainable[Network], recipe: Recipe, start: Checkpoint | None
     return module
 
 
+def _trainer(
+    module: nn.Module,
+    criterion: nn.Module,
+    state: RunState,
+    callbacks: Sequence[Callback],
+    n_workers: int,
+    device: torch.device,
+) -> Trainer:
+    """Make the loop of a run: one pass over its stream, each of whose items is a step."""
+    return Trainer(
+        module,
+        criterion=criterion,
+        callbacks=[
+            ("clip", GradientNormClipping(state.recipe.max_norm)),
+            ("state", state),
+            *callbacks,
+            ("end of step", EndOfStep(state)),
+        ],
+        max_epochs=1,
+        iterator_train__batch_size=None,
+        iterator_train__num_workers=n_workers,
+        train_split=None,
+        device=str(device),
+        verbose=0,
+        recipe=state.recipe,
+        processes=state.processes,
+    ).initialize()
+
+
 def _expert_columns(network: TableTrainable) -> int:
     """Columns that a network reads of those its experts rank; 0 for one without experts."""
     has_experts = isinstance(network, NetworkConfig) and network.experts
@@ -295,36 +324,19 @@ def meta_train(
     """
     processes = Processes.joined() if distributed else Processes()
     _check(network, prior, recipe, processes, n_workers)
-    module = _built(network, recipe, start).to(choose_device(device))
+    where = choose_device(device)
+    module = _built(network, recipe, start).to(where)
     path = None if folder is None else Path(folder)
     state = RunState(module, prior, recipe, start, path, save_every, verbose, processes)
     if compile:  # after the averaged copy was made
         for block in module.modules():
             if isinstance(block, Block | CausalBlock):
                 block.compile()
-    trainer = Trainer(
-        module,
-        criterion=_criterion(network, recipe),
-        callbacks=[
-            ("clip", GradientNormClipping(recipe.max_norm)),
-            ("state", state),
-            *callbacks,
-            ("end of step", EndOfStep(state)),
-        ],
-        max_epochs=1,
-        iterator_train__batch_size=None,
-        iterator_train__num_workers=n_workers,
-        train_split=None,
-        device=str(choose_device(device)),
-        verbose=0,
-        recipe=recipe,
-        processes=processes,
-    ).initialize()
+    trainer = _trainer(module, _criterion(network, recipe), state, callbacks, n_workers, where)
     with folder_of_one_run(state.path, processes):
         state.load(trainer)
         done = len(state.losses)
         if done < recipe.n_steps:
-            where = choose_device(device)
             with torch.enable_grad():
                 trainer.partial_fit(_stream(network, prior, recipe, done, processes, where))
     state.bar.close()

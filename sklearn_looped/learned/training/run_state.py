@@ -125,10 +125,6 @@ class RunState(Callback):
         self.bar.update()
         self.bar.set_postfix(loss=f"{sum(recent) / len(recent):.4f}", refresh=False)
 
-    def on_train_end(self, net: NeuralNet, **_: Any) -> None:
-        """Leave the progress bar as it is."""
-        self.bar.close()
-
     def end_step(self, net: NeuralNet) -> None:
         """Count a step of which all callbacks have done their part; save now and then."""
         done = len(self.losses)

@@ -24,7 +24,6 @@ from sklearn_looped.programmed.machines.fleq_layers import ON, fleq_layers, real
 from sklearn_looped.programmed.machines.function_layers import opcode
 from sklearn_looped.programmed.machines.state_reader import SCRATCH
 from sklearn_looped.programmed.machines.universal import UniversalMachine
-from sklearn_looped.programmed.transformer.certificate import FunctionCost
 from sklearn_looped.programmed.transformer.layers import (
     FeedForward,
     Head,
@@ -94,9 +93,11 @@ class PaperUniversalMachine(UniversalMachine):
         # The largest logits are those of ``dot``, or with a small limit those of ``multiply``.
         error = product_error(bound=max(size**2 * limit**2, limit))
         functions = dict(self.certificate.functions)
-        matmul = functions["matmul"]  # six heads an entry, and an error of its own
-        functions["matmul"] = FunctionCost(
-            matmul.n_layers, 6 * matmul.n_heads, matmul.width, product_error(bound=size * limit**2)
+        matmul = functions["matmul"]  # six heads an entry, and an absolute error of its own
+        functions["matmul"] = matmul._replace(
+            n_heads=6 * matmul.n_heads,
+            error_bound=product_error(bound=size * limit**2),
+            relative=False,
         )
         self.certificate = replace(self.certificate, error_bound=error, functions=functions)
 
