@@ -38,7 +38,7 @@ TIMES = {
     "prior_speed": "1 minute",
     "calculator": "2 minutes",
     "parity": "an hour",
-    "constant_width": "20 minutes",
+    "constant_width": "10 minutes",
     "ledger": "10 seconds",
     "universal": "1 minute",
     "programmed_certificates": "5 minutes",
