@@ -125,6 +125,8 @@ def save_checkpoint(
     ------
     OSError
         If the file cannot be written. An existing file is not changed.
+    ValueError
+        If `half` and a weight is beyond 65,504, the largest number of float16.
     """
     shape: Any = network.config
     fields = asdict(shape)
@@ -133,6 +135,10 @@ def save_checkpoint(
     config = json.dumps(fields, sort_keys=True)
     dtype = torch.float16 if half else torch.float32
     tensors = {k: t.detach().cpu().to(dtype).contiguous() for k, t in network.state_dict().items()}
+    if half and (lost := [k for k, t in tensors.items() if t.isinf().any()]):
+        raise ValueError(
+            f"{lost[0]} has numbers beyond 65,504, the largest of float16. Save with half=False."
+        )
     metadata = {
         "sklearn_looped": str(FORMAT),
         "config": config,

@@ -1,3 +1,4 @@
+import copy
 import errno
 import importlib
 import json
@@ -84,6 +85,14 @@ def test_half_precision_halves_the_file_and_loads_as_float32(path, tiny_network,
         torch.testing.assert_close(found, known, rtol=1e-3, atol=1e-6)
     again = pickle.loads(pickle.dumps(load_checkpoint(half)))
     assert again.digest == load_checkpoint(half).digest
+
+
+def test_weights_that_float16_cannot_hold_are_not_saved_as_such(tiny_network, tmp_path):
+    network = copy.deepcopy(tiny_network)
+    next(network.parameters()).data.flatten()[0] = 1e5
+    with pytest.raises(ValueError, match="the largest of float16"):
+        save_checkpoint(network, tmp_path / "half.safetensors", half=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_shipped_file_matches_its_registered_hash_and_has_a_card():

@@ -8,6 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from sklearn_looped.learned.inference.columns import as_numbers, kind_of, to_table
 from sklearn_looped.learned.inference.encoding import TableEncoder
@@ -246,7 +247,9 @@ def test_numbers_that_a_container_declares_levels_are_levels(container):
 def test_whole_numbers_that_float64_cannot_hold_are_said():
     beyond = pd.Series(2**60 + np.arange(40))
     frame = beyond.to_frame("x")
-    for table in (frame, frame.astype(str), frame.astype("Int64"), frame.to_numpy()):
+    array = frame.to_numpy()
+    forms = [array, sparse.csr_array(array), np.ma.masked_array(array, array < 0)]
+    for table in (frame, frame.astype(str), frame.astype("Int64"), *forms):
         with pytest.warns(UserWarning, match=r"beyond 2\*\*53 .*\(40 values, 1 as float64\)"):
             TableEncoder().fit_transform(table, np.arange(40.0))
     with pytest.warns(UserWarning, match="left out: 'user_id'"):
@@ -265,6 +268,15 @@ def test_whole_numbers_beside_missing_cells_are_not_rounded(container):
         encoded = encoder.fit_transform(table, np.arange(41.0))
     assert encoder.column_kinds_ == {"x": "number", "n": "number"}
     np.testing.assert_array_equal(encoded[:, 1], np.append(np.nan, np.arange(40) / 64))
+
+
+def test_masked_whole_numbers_are_not_rounded_but_missing():
+    numbers = np.append(0, 2**60 + np.arange(40))
+    table = np.ma.masked_array(numbers, numbers == 0)[:, None]
+    with pytest.warns(UserWarning, match=r"beyond 2\*\*53 .*\(40 values, 1 as float64\)"):
+        encoded = TableEncoder().fit_transform(table, np.arange(41.0))
+    assert np.isnan(encoded[0, 0])
+    assert np.isfinite(encoded[1:]).all()
 
 
 def test_durations_that_pandas_cannot_hold_are_missing():

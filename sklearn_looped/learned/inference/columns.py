@@ -68,7 +68,7 @@ def to_table(X: Any) -> Any:
                 f"Got a sparse table of {X.shape[0]} x {X.shape[1]} cells, but it is made dense, "
                 f"and at most {MAX_DENSE} cells are allowed. Choose fewer columns or rows."
             )
-        return X.toarray()
+        return to_table(X.toarray())
     if hasattr(X, "collect") and hasattr(X, "lazy"):
         raise TypeError(
             "Got a lazy frame of polars, but expected a table in memory: pass X.collect()."
@@ -77,17 +77,19 @@ def to_table(X: Any) -> Any:
         return _frame([(c.to_list(), c.dtype) for c in X.get_columns()], X.columns)
     if hasattr(X, "column_names") and hasattr(X, "schema"):  # an Arrow table
         return _frame([(c.to_pylist(), c.type) for c in X.columns], X.column_names)
-    if isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
-        return np.where(np.ma.getmaskarray(X), np.nan, np.ma.getdata(X).astype(np.float64))
     try:
         array = np.asarray(X)
     except (TypeError, ValueError):  # ragged: scikit-learn says so
         return X
     is_exact = array.dtype.kind not in "iu" or not (np.abs(array.astype(float)) > 2**53).any()
+    if isinstance(X, np.ma.MaskedArray) and array.dtype.kind in "biuf" and is_exact:
+        return np.where(np.ma.getmaskarray(X), np.nan, array.astype(np.float64))
     if array.ndim == 2 and (array.dtype.kind in "OSTUMm" or not is_exact):
-        cells = array.astype(object) if array.dtype.kind in "ST" else array
+        is_masked = np.ma.is_masked(X)
+        as_objects = array.dtype.kind in "ST" or (is_masked and not is_exact)
+        cells = array.astype(object) if as_objects else array
         table = pd.DataFrame(cells).rename_axis(columns=BY_PLACE)
-        return table.mask(np.ma.getmaskarray(X)) if np.ma.is_masked(X) else table
+        return table.mask(np.ma.getmaskarray(X)) if is_masked else table
     return X
 
 
