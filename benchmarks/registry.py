@@ -16,7 +16,7 @@ TIMES = {
     "rows": "2 hours",
     "openml_binary": "half an hour",
     "keel": "half an hour",
-    "classes": "10 minutes",
+    "classes": "5 minutes",
     "openml_intervals": "an hour",
     "openml_loops": "20 minutes",
     "experts_ablation": "20 minutes",

@@ -116,11 +116,22 @@ def test_rows_without_seconds_are_summarised(capsys):
             ["openml_binary", "--protocol", "prompts", "--classifiers", "random forest"],
             "--protocol prompts has no classifier random forest",
         ),
+        (["paper.decoder", "--figures", "lineal"], "no figure 'lineal'; there are linear"),
+        (["paper.loops", "--figures", "lineal"], "no figure 'lineal'; there are"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(command, said):
     with pytest.raises(SystemExit, match=said):
         main(command)
+
+
+@pytest.mark.parametrize(
+    "command", ["paper.ouro --languages hop", "paper.openml_table --networks l"]
+)
+def test_names_that_are_not_known_are_refused(command, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(command.split())
+    assert "invalid choice" in capsys.readouterr().err
 
 
 @pytest.fixture

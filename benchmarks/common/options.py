@@ -76,6 +76,19 @@ def add_classes(parser: argparse.ArgumentParser, classes: Iterable[str]) -> None
     parser.add_argument("--classes", nargs="+", choices=names, default=names, help="of functions")
 
 
+def add_figures(parser: argparse.ArgumentParser) -> None:
+    """Add ``--figures``, whose names `figures_of` checks: they may depend on other options."""
+    parser.add_argument("--figures", nargs="*", help="names of figures; default: all")
+
+
+def figures_of(args: argparse.Namespace, known: Iterable[str]) -> list[str]:
+    """Return the figures asked for, or all; raise if there is no such figure."""
+    names = list(known)
+    if unknown := [name for name in args.figures or () if name not in names]:
+        raise SystemExit(f"no figure {unknown[0]!r}; there are {', '.join(names)}")
+    return args.figures or names
+
+
 def add_rows(parser: argparse.ArgumentParser) -> None:
     """Add ``--rows``, ``--jobs`` and ``--output`` of benchmarks that keep their rows."""
     parser.add_argument(

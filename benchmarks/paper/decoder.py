@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from benchmarks.common.options import add_budget
+from benchmarks.common.options import add_budget, add_figures, figures_of
 from benchmarks.common.report import RESULTS, RUNS, Rows, Store, print_table
 from benchmarks.paper.decoder_sizes import BUDGETS, Budget
 from benchmarks.paper.evidence import claim, interval, planned, print_claims
@@ -272,7 +272,7 @@ def show(name: str, rows: Rows) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_budget(parser, BUDGETS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--figures", nargs="*", help="names of figures; default: all")
+    add_figures(parser)
     parser.add_argument("--network", help="name of one network: its scores, without the claims")
 
 
@@ -281,7 +281,7 @@ def run(args: argparse.Namespace) -> None:
     budget = BUDGETS[args.budget]
     store = Store(RESULTS / "paper_decoder.jsonl", budget=args.budget)
     made = figures(budget, 0)
-    names = [n for n in args.figures or made if args.network in (None, *made[n].runs)]
+    names = [n for n in figures_of(args, made) if args.network in (None, *made[n].runs)]
     if not names:
         raise SystemExit(f"no figure has a network {args.network!r}")
     part = {"network": args.network} if args.network else {"kind": "claim"}

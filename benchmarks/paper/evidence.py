@@ -30,6 +30,17 @@ def claim(text: str, numbers: list[np.ndarray], **of: Any) -> dict[str, Any]:
     return {"kind": "claim", **of, "claim": text, "verdict": verdict(spans), "spans": spans}
 
 
+def best_elsewhere(errors: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Choose the row of `errors` (choices, prompts) that is best on every other prompt.
+
+    Give the choices for both halves of the prompts and the error of each prompt by the choice of
+    the half that it isn't in: chosen on themselves, errors would be too small.
+    """
+    half = np.arange(errors.shape[1]) % 2
+    choices = [int(errors[:, half != side].mean(1).argmin()) for side in (0, 1)]
+    return choices, np.where(half, errors[choices[1]], errors[choices[0]])
+
+
 def print_claims(rows: list[dict[str, Any]]) -> None:
     """Print the rows of claims, with the means that are below zero if they hold."""
     print("\nClaims, with the mean that is below zero if so and its 95 % interval")

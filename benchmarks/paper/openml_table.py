@@ -43,7 +43,8 @@ SHIPPED = "shipped tabular-classifier"
 BASELINES = {"LogisticRegression": "LogisticRegression", SHIPPED: OURS}
 N_QUERY = 24  # of a training prompt
 PAIRED = ("as in the paper", "both repairs")  # arms in which the unlooped network is trained too
-JOBS = [(arm, "looped") for arm in PAIRED] + [(arm, "unlooped") for arm in PAIRED]
+NETWORKS = ("looped", "unlooped")
+JOBS = [(arm, network) for network in NETWORKS for arm in PAIRED]
 JOBS += [(arm, "looped") for arm in ARMS if arm not in PAIRED]
 SETS = [name for name, *_ in PAPER.values()]
 SIGNAL = [name for name in SETS if name != NO_SIGNAL]
@@ -225,7 +226,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_budget(parser, BUDGETS)
     add_seed(parser)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--networks", nargs="+", default=["looped", "unlooped"])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--tasks", type=int, nargs="+", choices=PAPER, default=list(PAPER))
     add_cache(parser)
 

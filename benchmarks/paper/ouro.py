@@ -292,7 +292,8 @@ def show(name: str, rows: Rows) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     add_budget(parser, BUDGETS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--languages", nargs="+", default=["hops", "facts", "Mano"])
+    languages = list(BUDGETS["laptop"])
+    parser.add_argument("--languages", nargs="+", choices=languages, default=languages)
 
 
 def run(args: argparse.Namespace) -> None:

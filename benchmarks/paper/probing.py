@@ -34,11 +34,11 @@ from tqdm.auto import tqdm
 from benchmarks.common.options import add_budget, add_picture, add_weights
 from benchmarks.common.pictures import draw_errors
 from benchmarks.common.report import print_table, write
-from benchmarks.paper.evidence import claim, interval, print_claims
+from benchmarks.paper.evidence import best_elsewhere, claim, interval, print_claims
 from benchmarks.paper.function_classes import D
 from benchmarks.paper.prompts import CHUNK
 from benchmarks.paper.unlooped import BUDGETS, trained
-from sklearn_looped.core.device import seeded_generator, training_dtype
+from sklearn_looped.core.device import seeded_generator
 from sklearn_looped.learned.checkpoints import load_checkpoint
 from sklearn_looped.learned.inference.standardise import Standardiser
 from sklearn_looped.learned.model.network import LoopedNetwork
@@ -83,8 +83,7 @@ def probed(network: LoopedNetwork, stream: int, n_prompts: int) -> tuple[np.ndar
     inputs, targets = [], []
     drawn = prompts(stream, n_prompts, network.config.centre)
     for X, y in tqdm(drawn, total=-(-n_prompts // CHUNK), leave=False):
-        with torch.autocast("cpu", training_dtype(torch.device("cpu"))):
-            inputs.append(states(network, X, y).float())
+        inputs.append(states(network, X, y))
         gradient = torch.einsum("bkd,bk->bd", X, y) / N_EXAMPLES
         weights = torch.linalg.lstsq(X.double(), y.double()[..., None]).solution.squeeze(-1)
         targets.append(torch.stack([gradient, weights.float()]))
@@ -107,34 +106,28 @@ def probe_errors(network: LoopedNetwork, n_train: int, n_test: int) -> dict[Any,
 
 
 def claims(found: dict[str, dict[Any, np.ndarray]]) -> list[dict[str, Any]]:
-    """Rows of what the paper says of probes' errors."""
+    """Rows of what the paper says of probes' errors, each choice made on other prompts."""
     rows = []
 
-    def means(name: str, target: str, control: bool = False) -> dict[int, float]:
-        errs = found[name]
-        return {t: e.mean() for (g, c, t), e in errs.items() if g == target and c is control}
+    def best(name: str, target: str, control: bool = False, before: int | None = None) -> Any:
+        errs = [e for (g, c, _), e in found[name].items() if g == target and c is control]
+        return best_elsewhere(np.stack(errs[:before]))[1]
 
     for target in TARGETS:
-        best = {name: min(m := means(name, target), key=m.__getitem__) for name in found}
         for name, errs in found.items():
             last = max(t for _, _, t in errs)
             path = [errs[target, False, t] for t in (1, 2, 4, last) if t <= last]
             if name == "unlooped":
-                text = (
-                    f"of the {last} layers an earlier one, {best[name]}, has a smaller error than "
-                    "the last"
-                )
-                numbers = [errs[target, False, best[name]] - errs[target, False, last]]
+                text = f"one of the first {last - 1} layers has a smaller error than the last"
+                numbers = [best(name, target, before=last - 1) - path[-1]]
             else:
                 text = f"the error falls from loop 1 to 2, 4 and {last}"
                 numbers = [after - before for before, after in pairwise(path)]
             rows.append(claim(f"{target}, {name}: {text}", numbers))
-            control = means(name, target, True)
-            lowest = errs[target, True, min(control, key=control.__getitem__)]
             text = f"{target}, {name}: the best probe errs less than the best control"
-            rows.append(claim(text, [errs[target, False, best[name]] - lowest]))
-        ours, theirs = (found[n][target, False, best[n]] for n in ("looped", "unlooped"))
-        rows.append(claim(f"{target}: looped has a smaller error than unlooped", [ours - theirs]))
+            rows.append(claim(text, [best(name, target) - best(name, target, control=True)]))
+        text = f"{target}: looped has a smaller error than unlooped"
+        rows.append(claim(text, [best("looped", target) - best("unlooped", target)]))
     return rows
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from benchmarks.common.options import add_budget, add_picture, add_seed
+from benchmarks.common.options import add_budget, add_figures, add_picture, add_seed, figures_of
 from benchmarks.common.pictures import draw_errors
 from benchmarks.common.report import RESULTS, RUNS, Rows, Store, print_table
 from benchmarks.paper.evidence import interval, planned, print_claims
@@ -234,7 +234,7 @@ def add_sweep_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a sweep."""
     add_budget(parser, ("laptop", "paper"))
     add_seed(parser)
-    parser.add_argument("--figures", nargs="*", help="names of figures; default: all")
+    add_figures(parser)
     add_picture(parser, "the errors")
 
 
@@ -248,6 +248,7 @@ def run_sweep(
 ) -> None:
     """Train, score, print and draw a sweep's figures, or those of them that are asked for."""
     torch.set_num_threads(1)
+    names = figures_of(args, figures)
     store = Store(RESULTS / f"paper_{title}.jsonl", budget=args.budget, seed=args.seed)
     folder = RUNS / f"paper_{title}" / f"{args.budget}-{args.seed}"
 
@@ -261,7 +262,7 @@ def run_sweep(
         return rows + figures[figure].claims(scores)
 
     drawn: dict[str, pd.DataFrame] = {}
-    for name in args.figures or figures:
+    for name in names:
         store.complete([{"figure": name}], job)
         rows = store.select({"figure": name})
         show(name, rows)
