@@ -106,7 +106,7 @@ def test_fine_tuning_on_own_tables_improves_on_them(tmp_path):
 
     start = load_checkpoint("relu-network")
     recipe = Recipe(
-        40, n_features=(1, 1), n_support=(40, 40), n_query=24, n_loops=(4, 8), rows_per_step=512,
+        20, n_features=(1, 1), n_support=(40, 40), n_query=24, n_loops=(4, 8), rows_per_step=512,
         lr=2e-4, muon_lr=2e-3,
     )  # fmt: skip
     prior = OwnTables([wave(seed) for seed in range(6)])

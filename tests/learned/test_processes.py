@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from train_together import NETWORK, RECIPE, single_precision
 
 from sklearn_looped.core.processes import Processes
@@ -25,9 +26,20 @@ LAUNCHER = ACCELERATE if importlib.util.find_spec("accelerate") else TORCHRUN
 
 
 @pytest.fixture(scope="module")
-def two_processes(tmp_path_factory):
-    """What two processes wrote, and what they showed."""
-    folder = tmp_path_factory.mktemp("two_processes")
+def two_processes(tmp_path_factory, worker_id):
+    """What two processes wrote, and what they showed: one run for all workers of the tests."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root if worker_id == "master" else root.parent) / "two_processes"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "shown.txt").exists():
+            (folder / "shown.txt").write_text(trained_together(folder))
+    shown = (folder / "shown.txt").read_text()
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)], shown
+
+
+def trained_together(folder):
+    """Train with two processes, which write to the folder; return what they show."""
+    folder.mkdir(exist_ok=True)
     script = Path(__file__).with_name("train_together.py")
     done = subprocess.run(
         [sys.executable, "-m", *LAUNCHER, str(script), str(folder)],
@@ -37,7 +49,7 @@ def two_processes(tmp_path_factory):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)], done.stderr
+    return done.stderr
 
 
 @pytest.fixture(scope="module")
