@@ -7,6 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_looped import LoopedICLClassifier, LoopedICLRegressor, LoopedICLRegressorCV
 from sklearn_looped.inspection import AttentionDisplay
+from sklearn_looped.learned.inference import divided
 
 
 @pytest.fixture
@@ -121,8 +122,9 @@ def test_what_cannot_be_drawn_is_refused_before_any_work(
         AttentionDisplay.from_estimator(fitted, diabetes[0][:2], **change)
 
 
-def test_a_divided_table_is_refused(rng):
-    X = rng.normal(size=(2100, 1))
+def test_a_divided_table_is_refused(rng, monkeypatch):
+    monkeypatch.setattr(divided, "WHOLE", 60)
+    X = rng.normal(size=(100, 1))
     model = LoopedICLRegressor(n_loops=1, n_estimators=1).fit(X, X[:, 0])
     with pytest.raises(ValueError, match="needs a table that is not divided"):
         AttentionDisplay.from_estimator(model, X[:2])
