@@ -30,15 +30,15 @@ def claim(text: str, numbers: list[np.ndarray], **of: Any) -> dict[str, Any]:
     return {"kind": "claim", **of, "claim": text, "verdict": verdict(spans), "spans": spans}
 
 
-def best_elsewhere(errors: np.ndarray) -> tuple[list[int], np.ndarray]:
-    """Choose the row of `errors` (choices, prompts) that is best on every other prompt.
+def cross_fitted_best(errors: np.ndarray) -> np.ndarray:
+    """Errors (prompts,) of the best of several methods, from `errors` (methods, prompts).
 
-    Give the choices for both halves of the prompts and the error of each prompt by the choice of
-    the half that it isn't in: chosen on themselves, errors would be too small.
+    The best method is chosen for each half of the prompts on the other half (cross-fitting): on
+    the prompts that it was chosen on its error would be too small.
     """
-    half = np.arange(errors.shape[1]) % 2
-    choices = [int(errors[:, half != side].mean(1).argmin()) for side in (0, 1)]
-    return choices, np.where(half, errors[choices[1]], errors[choices[0]])
+    is_odd = np.arange(errors.shape[1]) % 2 == 1
+    for_odd, for_even = (errors[:, part].mean(1).argmin() for part in (~is_odd, is_odd))
+    return np.where(is_odd, errors[for_odd], errors[for_even])
 
 
 def print_claims(rows: list[dict[str, Any]]) -> None:

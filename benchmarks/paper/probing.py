@@ -34,7 +34,7 @@ from tqdm.auto import tqdm
 from benchmarks.common.options import add_budget, add_picture, add_weights
 from benchmarks.common.pictures import draw_errors
 from benchmarks.common.report import print_table, write
-from benchmarks.paper.evidence import best_elsewhere, claim, interval, print_claims
+from benchmarks.paper.evidence import claim, cross_fitted_best, interval, print_claims
 from benchmarks.paper.function_classes import D
 from benchmarks.paper.prompts import CHUNK
 from benchmarks.paper.unlooped import BUDGETS, trained
@@ -106,12 +106,14 @@ def probe_errors(network: LoopedNetwork, n_train: int, n_test: int) -> dict[Any,
 
 
 def claims(found: dict[str, dict[Any, np.ndarray]]) -> list[dict[str, Any]]:
-    """Rows of what the paper says of probes' errors, each choice made on other prompts."""
+    """Rows of what the paper says of probes' errors."""
     rows = []
 
-    def best(name: str, target: str, control: bool = False, before: int | None = None) -> Any:
+    def best(
+        name: str, target: str, control: bool = False, n_passes: int | None = None
+    ) -> np.ndarray:
         errs = [e for (g, c, _), e in found[name].items() if g == target and c is control]
-        return best_elsewhere(np.stack(errs[:before]))[1]
+        return cross_fitted_best(np.stack(errs[:n_passes]))
 
     for target in TARGETS:
         for name, errs in found.items():
@@ -119,7 +121,7 @@ def claims(found: dict[str, dict[Any, np.ndarray]]) -> list[dict[str, Any]]:
             path = [errs[target, False, t] for t in (1, 2, 4, last) if t <= last]
             if name == "unlooped":
                 text = f"one of the first {last - 1} layers has a smaller error than the last"
-                numbers = [best(name, target, before=last - 1) - path[-1]]
+                numbers = [best(name, target, n_passes=last - 1) - path[-1]]
             else:
                 text = f"the error falls from loop 1 to 2, 4 and {last}"
                 numbers = [after - before for before, after in pairwise(path)]

@@ -86,6 +86,7 @@ def to_table(X: Any) -> Any:
         return np.where(np.ma.getmaskarray(X), np.nan, array.astype(np.float64))
     if array.ndim == 2 and (array.dtype.kind in "OSTUMm" or not is_exact):
         is_masked = np.ma.is_masked(X)
+        # `mask` would round whole numbers, as objects it keeps them.
         as_objects = array.dtype.kind in "ST" or (is_masked and not is_exact)
         cells = array.astype(object) if as_objects else array
         table = pd.DataFrame(cells).rename_axis(columns=BY_PLACE)
